@@ -1,0 +1,40 @@
+/**
+ * Records how a run of AVA went, for scripts/test.mjs: AVA's reporter is for people, and its closing lines are not counted by
+ * every CI. AVA calls it in its own process (ava.config.js); without NETLOOM_TEST_REPORT it records nothing.
+ * NB: `observeRun` is an experiment of AVA 8.0.1, which package.json pins.
+ */
+import { writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
+
+/** What went wrong with a file as a whole rather than with one of its tests. */
+const CRASHES = new Set(['uncaught-exception', 'unhandled-rejection', 'internal-error', 'process-exit', 'worker-failed']);
+
+export async function observeRun({ events }) {
+  const report = process.env.NETLOOM_TEST_REPORT;
+  const failures = [];
+  const skips = [];
+  const crashed = new Set();
+  let stats;
+
+  for await (const event of events) {
+    if (!report) continue;
+    const file = event.testFile ? relative(process.cwd(), event.testFile) : '';
+    const name = `${file} › ${event.title}`;
+    if (event.type === 'stats') stats = event.stats;
+    if (event.type === 'test-failed' || event.type === 'hook-failed') failures.push(name);
+    if (event.type === 'selected-test' && (event.skip || event.todo)) skips.push(name);
+    if (CRASHES.has(event.type)) crashed.add(file);
+    if (event.type === 'worker-finished' && !event.forcedExit && stats?.byFile.get(event.testFile)?.declaredTests === 0) crashed.add(file);
+    // The same event drops its tests from what is pending, so they are counted here.
+    if (event.pendingTests) {
+      for (const [pending, titles] of event.pendingTests) {
+        for (const title of titles) failures.push(`${relative(process.cwd(), pending)} › ${title} (never ended)`);
+      }
+    }
+    if (event.type === 'end' || event.type === 'interrupt') {
+      const passed = (stats?.passedTests ?? 0) + (stats?.passedKnownFailingTests ?? 0);
+      const files = [...crashed].map((name) => `${name || 'AVA'} (the whole file: see above)`);
+      writeFileSync(report, JSON.stringify({ passed, failures: [...failures, ...files], skips }));
+    }
+  }
+}

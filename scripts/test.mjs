@@ -1,0 +1,112 @@
+/**
+ * Runs the tests: checks for the programs that they execute, runs AVA on the Node of node_modules, and prints as its last line
+ * `N passed, N failed`. Fails on a failure, a crash, a hang, and a skipped test that test/allowed-skips.txt does not name.
+ * Arguments go to AVA: `npm test -- test/net`, `npm test -- --match='*lease*'`.
+ * Runs on the Node of whoever tests (20 or later).
+ */
+import { spawn } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const node = join(root, 'node_modules/node/bin/node');
+const ava = join(root, 'node_modules/ava/entrypoints/cli.js');
+
+/** AVA ends a run in which nothing happens for 5 minutes (ava.config.js). This ends AVA itself. */
+const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 30);
+
+// A user's PATH may lack them; root's programs are there.
+const PATH = [...new Set([...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'])].filter(Boolean);
+
+function stop(message) {
+  console.error(`test: ${message}`);
+  process.exit(1);
+}
+
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Lines of a file that are neither empty nor a comment. */
+function linesOf(file) {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+function checkPrograms() {
+  const missing = linesOf(join(root, 'scripts/debian-packages'))
+    .map((line) => line.split(/\s+/))
+    .filter(([, program]) => !(isAbsolute(program) ? [program] : PATH.map((dir) => join(dir, program))).some(isExecutable));
+  if (missing.length === 0) return;
+  const list = missing.map(([name, program]) => `  ${program}: Debian package ${name}`).join('\n');
+  stop(`programs that the tests execute are missing (scripts/setup-test installs them):\n${list}`);
+}
+
+/** Runs AVA in a process group of its own, so that nothing it started survives it. */
+function runAva(args, report) {
+  return new Promise((resolve) => {
+    const child = spawn(node, [ava, `--concurrency=${Math.min(availableParallelism(), 4)}`, ...args], {
+      cwd: root,
+      env: { ...process.env, PATH: PATH.join(delimiter), NETLOOM_TEST_REPORT: report },
+      stdio: ['ignore', 'inherit', 'inherit'],
+      detached: true,
+    });
+    const end = (signal) => {
+      try {
+        process.kill(-child.pid, signal);
+      } catch {
+        // The group is gone already.
+      }
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end(signal));
+    const limit = setTimeout(() => {
+      console.error(`test: ended after ${LIMIT_MINUTES} minutes (NETLOOM_TEST_MINUTES)`);
+      end('SIGKILL');
+    }, LIMIT_MINUTES * 60_000);
+    child.on('error', (error) => stop(`cannot execute ${node}: ${error.message}`));
+    child.on('exit', (status) => {
+      clearTimeout(limit);
+      end('SIGKILL');
+      resolve(status ?? 1);
+    });
+  });
+}
+
+function readReport(report) {
+  return existsSync(report)
+    ? JSON.parse(readFileSync(report, 'utf8'))
+    : { passed: 0, failures: ['AVA (it did not run to its end: see above)'], skips: [] };
+}
+
+function printList(title, names) {
+  if (names.length === 0) return;
+  console.log(`\n${title}`);
+  for (const name of names) console.log(`  ${name}`);
+}
+
+if (process.getuid() !== 0) stop('not root: the tests make network namespaces');
+if (!isExecutable(node) || !existsSync(ava)) stop('node_modules is missing or incomplete: run "npm ci" first');
+checkPrograms();
+
+const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
+const status = await runAva(process.argv.slice(2), join(dir, 'report.json'));
+const { passed, failures, skips } = readReport(join(dir, 'report.json'));
+rmSync(dir, { recursive: true });
+
+const allowed = new Set(linesOf(join(root, 'test/allowed-skips.txt')));
+const unexpected = skips.filter((name) => !allowed.has(name));
+if (failures.length === 0 && status !== 0) failures.push(`AVA (exit status ${status})`);
+if (failures.length === 0 && passed === 0) failures.push('AVA (no test ran)');
+
+printList('Skipped, and not named in test/allowed-skips.txt:', unexpected);
+printList('Failed:', failures);
+console.log(`\n${passed} passed, ${failures.length} failed${skips.length > 0 ? `, ${skips.length} skipped` : ''}`);
+process.exitCode = failures.length > 0 || unexpected.length > 0 ? 1 : 0;

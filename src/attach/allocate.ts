@@ -1,0 +1,13 @@
+import type { CniCall } from '../cni/call.ts';
+import type { CniResult } from '../cni/result.ts';
+import { NetloomError } from '../error.ts';
+import { ipamAdd, ipamDel } from '../ipam/delegate.ts';
+
+/** Addresses from the IPAM plugin, given back when the ADD fails. Nothing where the network has no IPAM. */
+export function allocate(call: CniCall, undo: DisposableStack): CniResult {
+  if (call.conf.ipam === undefined) return {};
+  const result = ipamAdd(call);
+  undo.defer(() => ipamDel(call));
+  if ((result.ips ?? []).length === 0) throw new NetloomError('ipam-failed', 'IPAM plugin returned missing IP config');
+  return result;
+}

@@ -1,0 +1,46 @@
+/** Removing what ADD made, in the kernel's terms: links on the host with our mark, and the container's interface. */
+import { hasCode } from '../error.ts';
+import { libc } from '../ffi/libc.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import * as link from '../rtnl/link.ts';
+import type { ContainerSide } from './namespace.ts';
+import { aliasOf, isAliasOfNetwork } from './owner.ts';
+
+/** A group number that nobody uses for anything else: removing a group removes all that is in it. */
+const DOOMED_GROUP = 0x6e6c0000;
+
+/** Removes the host's end of an attachment, and with a veth the container's. @returns false where there is none with the owner's mark */
+export function removeHostLink(nl: NetlinkSocket, name: string, owner: string): boolean {
+  const found = link.find(nl, { name });
+  if (found?.alias !== aliasOf(owner)) return false;
+  return removeIfThere(nl, { index: found.index });
+}
+
+/** Removes the container's interface where it is of the kind, whoever made it: the runtime says that it is this attachment. */
+export function removeContainerLink(container: ContainerSide, ifname: string, kind: string): boolean {
+  const found = link.find(container.nl, { name: ifname });
+  return found?.kind === kind && removeIfThere(container.nl, { index: found.index });
+}
+
+/**
+ * Removes the links of a network that are in none of the attachments. One group, one removal: each by itself would wait 16 ms for the kernel.
+ */
+export function removeStaleLinks(nl: NetlinkSocket, network: string, validOwners: readonly string[]): void {
+  const valid = new Set(validOwners.map(aliasOf));
+  const stale = link.list(nl).filter(({ alias }) => isAliasOfNetwork(alias, network) && !valid.has(alias ?? ''));
+  if (stale.length === 0) return;
+  const group = DOOMED_GROUP | (libc.getpid() & 0xffff);
+  const errors = nl.attempt(stale.map(({ index }) => link.set({ index }, { group })));
+  for (const error of errors.values()) if (!hasCode(error, 'ENODEV')) throw error;
+  if (errors.size < stale.length) removeIfThere(nl, { group });
+}
+
+function removeIfThere(nl: NetlinkSocket, ref: Parameters<typeof link.remove>[0]): boolean {
+  try {
+    nl.execute(link.remove(ref));
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENODEV')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The mark of ownership: which network, container and interface a link or an nft element belongs to. What carries no mark of ours is never
+ * deleted (GC), and what carries somebody else's is never taken over.
+ */
+import type { Attachment, CniCall } from '../cni/call.ts';
+
+const PREFIX = 'netloom:';
+/** Longest ifalias that the kernel takes, in bytes (IFALIASZ less the NUL). */
+const ALIAS_MAX = 255;
+/** Longest comment that nft shows, in bytes (NFTNL_UDATA_COMMENT_MAXLEN less the NUL). */
+const COMMENT_MAX = 127;
+
+/** `network/container/ifname`: names and ids have no slash, so this is unique. */
+export function ownerOf(call: CniCall): string {
+  return ownerName(call.conf.name, { containerID: call.containerId, ifname: call.ifname });
+}
+
+export function ownerName(network: string, { containerID, ifname }: Attachment): string {
+  return `${network}/${containerID}/${ifname}`;
+}
+
+/** The alias of a host-side link: `netloom:network/container/ifname`. */
+export function aliasOf(owner: string): string {
+  return PREFIX + shorten(owner, ALIAS_MAX - PREFIX.length);
+}
+
+/** The comment of an nft element. */
+export function commentOf(owner: string): string {
+  return shorten(owner, COMMENT_MAX);
+}
+
+/** Whether an alias is a mark of ours, of any owner in this network. */
+export function isAliasOfNetwork(alias: string | undefined, network: string): boolean {
+  return alias?.startsWith(aliasOf(`${network}/`)) ?? false;
+}
+
+/** Whether a comment is a mark of ours, of any owner in this network. */
+export function isCommentOfNetwork(comment: string | undefined, network: string): boolean {
+  return comment?.startsWith(commentOf(`${network}/`)) ?? false;
+}
+
+/**
+ * The name of a host-side link: a prefix and 11 hexadecimal digits that follow from the owner, so that DEL finds the link without any record, and a
+ * second ADD of the same attachment runs into the first one. 44 bits: two of ten thousand links meet on one host in 350,000, and then ADD says so.
+ */
+export function hostLinkName(prefix: string, owner: string): string {
+  return `${prefix}${hashText(owner).slice(0, 11)}`;
+}
+
+/** An owner that is too long keeps its network, as much of it as there is room for, and has the rest as a hash. */
+function shorten(owner: string, max: number): string {
+  if (owner.length <= max) return owner;
+  const network = owner.slice(0, owner.indexOf('/') + 1);
+  return `${network.slice(0, max - 17)}#${hashText(owner)}`;
+}
+
+/** FNV-1a in 64 bits, as 16 hexadecimal digits. http://www.isthe.com/chongo/tech/comp/fnv/ */
+function hashText(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
+  }
+  return hash.toString(16).padStart(16, '0');
+}

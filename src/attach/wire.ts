@@ -1,0 +1,88 @@
+/** The wire between host and container: a veth pair with one end in each namespace. man 4 veth. */
+import type { CniCall } from '../cni/call.ts';
+import { hasCode, NetloomError } from '../error.ts';
+import { randomBytes } from '../ffi/random.ts';
+import { localMac, type Mac } from '../net/mac.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import * as link from '../rtnl/link.ts';
+import type { ContainerSide } from './namespace.ts';
+import { aliasOf, hostLinkName, ownerOf } from './owner.ts';
+
+/** One end of the wire. */
+export interface WireEnd {
+  readonly name: string;
+  readonly index: number;
+  readonly mac: Mac;
+}
+
+export interface Wire {
+  readonly host: WireEnd;
+  readonly container: WireEnd;
+}
+
+export interface WireOptions {
+  /** 0 is the kernel's. */
+  readonly mtu: number;
+  /** Of the container's end; a random one where none is asked for. */
+  readonly mac?: Mac | undefined;
+  /** The bridge that the host's end is a port of. */
+  readonly master?: number;
+}
+
+/** The name of the host's end of an owner's wire. */
+export function hostEndName(owner: string): string {
+  return hostLinkName('veth', owner);
+}
+
+/**
+ * Makes the pair in one message: names, namespaces, MACs and the bridge, so that no moment shows it half made, and nobody (udev, NetworkManager)
+ * can rename or readdress it in between. The host's end is up, the container's not yet.
+ * @throws NetloomError duplicate-attachment where the owner has one already
+ */
+export function addWire(
+  nl: NetlinkSocket,
+  container: ContainerSide,
+  call: CniCall,
+  options: WireOptions,
+  undo: DisposableStack,
+): Wire {
+  const owner = ownerOf(call);
+  const random = randomBytes(12);
+  const host = { name: hostEndName(owner), mac: localMac(random.subarray(0, 6)) };
+  const peer = { name: call.ifname, mac: options.mac ?? localMac(random.subarray(6)) };
+  const mtu = options.mtu > 0 ? { mtu: options.mtu } : {};
+  const peerAttrs = { name: peer.name, address: peer.mac, ...mtu, netnsFd: container.netns.fd };
+  const adding = link.add(
+    {
+      name: host.name,
+      address: host.mac,
+      ...mtu,
+      alias: aliasOf(owner),
+      ...(options.master !== undefined && { master: options.master }),
+      linkinfo: { kind: 'veth', data: { peer: { attrs: peerAttrs } } },
+    },
+    { up: true },
+  );
+  const reply = execute(nl, adding, host.name);
+  undo.defer(() => {
+    nl.attempt([link.remove({ name: host.name })]);
+  });
+  const made = reply ?? link.get(nl, { name: host.name });
+  // The kernel tells the index of the other end where it is in another namespace.
+  const peerIndex = made.attrs.link ?? link.get(container.nl, { name: peer.name }).index;
+  return { host: { ...host, index: made.index }, container: { ...peer, index: peerIndex } };
+}
+
+function execute(nl: NetlinkSocket, adding: Parameters<typeof link.made>[1], hostName: string): link.Link | undefined {
+  try {
+    return link.made(nl, adding);
+  } catch (error) {
+    const holder = hasCode(error, 'EEXIST') ? link.find(nl, { name: hostName }) : undefined;
+    if (holder === undefined) throw error;
+    throw new NetloomError(
+      'duplicate-attachment',
+      `Cannot create the link "${hostName}": it exists already, as ${holder.alias ?? 'a link without a mark'}`,
+      { hint: 'this container has been added before; DEL comes first', cause: error },
+    );
+  }
+}

@@ -1,0 +1,130 @@
+/** `netloom install` and `uninstall`: the executable and its names in a runtime's plugin directory, and conflists to begin with. */
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { plugins } from '../plugins/registry.ts';
+
+const EXECUTABLE = 'netloom';
+/** What install moves aside, and uninstall moves back. */
+const BEFORE = '.before-netloom';
+
+interface Flags {
+  readonly bin: string;
+  readonly conf?: string;
+}
+
+const parameters = {
+  flags: {
+    bin: { kind: 'parsed', parse: String, default: '/opt/cni/bin', brief: 'Directory of the CNI plugins' },
+    conf: {
+      kind: 'parsed',
+      parse: String,
+      optional: true,
+      brief: 'Directory of the network configurations; ready-made conflists go there',
+    },
+  },
+} as const;
+
+export const installCommand = buildCommand({
+  docs: {
+    brief: 'Put the plugins where container runtimes look',
+    fullDescription:
+      'Copies this executable to the plugin directory and links every plugin type to it. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
+  },
+  parameters,
+  func(this: CommandContext, { bin, conf }: Flags) {
+    mkdirSync(bin, { recursive: true });
+    const target = join(bin, EXECUTABLE);
+    place(target, (beside) => {
+      copyFileSync(process.execPath, beside);
+      chmodSync(beside, 0o755);
+    });
+    for (const type of plugins.keys()) {
+      const link = join(bin, type);
+      if (exists(link) && !isOurs(link)) renameSync(link, link + BEFORE);
+      place(link, (beside) => symlinkSync(EXECUTABLE, beside));
+    }
+    this.process.stdout.write(`installed ${plugins.size} plugins in ${bin}\n`);
+    if (conf === undefined) return;
+    mkdirSync(conf, { recursive: true });
+    for (const file of conflists()) {
+      const name = file.slice(file.lastIndexOf('/') + 1);
+      if (existsSync(join(conf, name))) {
+        this.process.stdout.write(`kept ${join(conf, name)}, which is there already\n`);
+        continue;
+      }
+      place(join(conf, name), (beside) => copyFileSync(file, beside));
+      this.process.stdout.write(`installed ${join(conf, name)}\n`);
+    }
+  },
+});
+
+export const uninstallCommand = buildCommand({
+  docs: {
+    brief: 'Undo an install',
+    fullDescription:
+      'Removes the executable and its links, and puts back what was there before. Conflists go only where they are as install wrote them.\n\nExample: netloom uninstall --bin /opt/cni/bin --conf /etc/cni/net.d',
+  },
+  parameters,
+  func(this: CommandContext, { bin, conf }: Flags) {
+    for (const type of plugins.keys()) {
+      const link = join(bin, type);
+      if (exists(link) && isOurs(link)) rmSync(link);
+      if (existsSync(link + BEFORE) && !exists(link)) renameSync(link + BEFORE, link);
+    }
+    rmSync(join(bin, EXECUTABLE), { force: true });
+    this.process.stdout.write(`removed the plugins from ${bin}\n`);
+    for (const file of conf === undefined ? [] : conflists()) {
+      const installed = join(conf ?? '', file.slice(file.lastIndexOf('/') + 1));
+      if (existsSync(installed) && digest(installed) === digest(file)) rmSync(installed);
+    }
+  },
+});
+
+/** Makes a file beside its place and renames it, so that a runtime that executes it meanwhile sees the old one or the new. */
+function place(path: string, make: (beside: string) => void): void {
+  const beside = `${path}.${process.pid}.tmp`;
+  rmSync(beside, { force: true });
+  try {
+    make(beside);
+    renameSync(beside, path);
+  } finally {
+    rmSync(beside, { force: true });
+  }
+}
+
+/** Whether something is at a path, be it a link that leads nowhere. */
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function isOurs(path: string): boolean {
+  return lstatSync(path).isSymbolicLink() && readlinkSync(path) === EXECUTABLE;
+}
+
+function digest(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+/** The conflists that come with netloom: beside the executable, or in the project where that was built. */
+function conflists(): string[] {
+  const here = dirname(process.execPath);
+  const directory = [join(here, 'cni-conf'), join(here, '../cni-conf')].find((path) => existsSync(path));
+  if (directory === undefined) return [];
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.conflist'))
+    .map((name) => join(directory, name));
+}

@@ -1,0 +1,14 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { plugins } from '../plugins/registry.ts';
+
+/** `netloom plugins`: one plugin type a line, as the build and other scripts want it. */
+export const pluginsCommand = buildCommand({
+  docs: { brief: 'List the plugin types, one a line' },
+  parameters: {
+    flags: { json: { kind: 'boolean', default: false, brief: 'As JSON, with what each does' } },
+  },
+  func(this: CommandContext, { json }: { json: boolean }) {
+    const all = [...plugins.values()].map(({ type, about }) => ({ type, about }));
+    this.process.stdout.write(json ? `${JSON.stringify(all, null, 2)}\n` : all.map(({ type }) => `${type}\n`).join(''));
+  },
+});

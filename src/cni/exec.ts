@@ -1,0 +1,102 @@
+/** Running another plugin, such as a third party's IPAM. https://www.cni.dev/docs/spec/#section-4-plugin-delegation */
+import * as v from 'valibot';
+import { messageOf, NetloomError } from '../error.ts';
+import { isRegular, tryStat } from '../ffi/file.ts';
+import { type RunResult, run } from '../ffi/spawn.ts';
+import type { CniCall, Command } from './call.ts';
+import { foreignError } from './error.ts';
+import type { CniResult } from './result.ts';
+import { integer, object, parse } from './schema.ts';
+import { decodeResult } from './versions.ts';
+
+/** What executing a plugin takes over from the call that it is part of. */
+export type Caller = Pick<CniCall, 'environment' | 'warn'>;
+
+/**
+ * The file of a plugin type: the first of CNI_PATH.
+ * @throws NetloomError plugin-not-found, invalid-config for a type that is a path
+ */
+export function findPlugin(type: string, path: readonly string[]): string {
+  if (type === '' || type.includes('/') || type.includes('\0')) {
+    throw new NetloomError(
+      'invalid-config',
+      `invalid plugin name: ${JSON.stringify(type)}, expected the name of a file`,
+    );
+  }
+  for (const directory of path) {
+    const file = `${directory.replace(/\/+$/, '')}/${type}`;
+    const stat = tryStat(file);
+    if (stat !== undefined && isRegular(stat)) return file;
+  }
+  throw new NetloomError(
+    'plugin-not-found',
+    `failed to find plugin ${JSON.stringify(type)} in path [${path.join(' ')}]`,
+  );
+}
+
+/** Whether a file is the very executable that runs here, by whatever name. */
+export function isSelf(file: string): boolean {
+  const self = tryStat('/proc/self/exe');
+  const other = tryStat(file);
+  return self !== undefined && other !== undefined && self.ino === other.ino && self.dev === other.dev;
+}
+
+/**
+ * Executes a plugin's ADD.
+ * @param version of the configuration in stdin
+ * @throws as execPlugin(), and invalid-result
+ */
+export function execAdd(file: string, caller: Caller, stdin: string, version: string): CniResult {
+  const stdout = execPlugin(file, 'ADD', caller, stdin);
+  const action = `Cannot read the result of "${file}"`;
+  return decodeResult(parseJson(stdout, action), version, { code: 'invalid-result', action });
+}
+
+/**
+ * Executes a plugin with the caller's environment.
+ * @returns what it wrote to stdout
+ * @throws NetloomError the plugin's own error, kept whole (error.ts); plugin-failed where it left without one
+ */
+export function execPlugin(file: string, command: Command, caller: Caller, stdin: string): string {
+  const environment = { ...caller.environment, CNI_COMMAND: command };
+  const result = run(file, [file], environment, new TextEncoder().encode(stdin));
+  const decoder = new TextDecoder();
+  const stdout = decoder.decode(result.stdout);
+  const stderr = decoder.decode(result.stderr).trimEnd();
+  if (result.status !== 0) throw errorOf(file, command, result, stdout, stderr);
+  if (stderr !== '') caller.warn(`${file}: ${stderr}`);
+  return stdout;
+}
+
+function parseJson(text: string, action: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new NetloomError('invalid-result', `${action}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The error object on stdout, or what else is known of a plugin that left without one. */
+function errorOf(file: string, command: Command, result: RunResult, stdout: string, stderr: string): NetloomError {
+  const own = tryReadError(stdout);
+  if (own !== undefined) return foreignError(own.code, own.msg, own.details);
+  const how = result.signal === 0 ? `it left with status ${result.status}` : `signal ${result.signal} killed it`;
+  const lastLine = stderr.split('\n').at(-1)?.trim() ?? '';
+  const said = lastLine === '' ? '' : `, after saying ${JSON.stringify(lastLine.slice(0, 500))}`;
+  return new NetloomError('plugin-failed', `Cannot run "${file}" for ${command}: ${how}${said}`, {
+    ...(stdout.trim() !== '' && { details: `its stdout begins with ${JSON.stringify(stdout.slice(0, 200))}` }),
+  });
+}
+
+function tryReadError(stdout: string): { code: number; msg: string; details?: string } | undefined {
+  const schema = object({
+    code: integer(0, Number.MAX_SAFE_INTEGER),
+    msg: v.optional(v.string(), ''),
+    details: v.exactOptional(v.string()),
+  });
+  try {
+    return parse(schema, JSON.parse(stdout), { code: 'invalid-result', action: '' });
+  } catch {
+    return undefined;
+  }
+}

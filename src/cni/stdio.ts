@@ -1,0 +1,22 @@
+/** The world outside of a plugin that was executed: its own environment, stdin, stdout and stderr. */
+import { readAll, writeAll } from '../ffi/file.ts';
+import type { Environment } from './environment.ts';
+import { checkNetns } from './netns.ts';
+import type { ServeIo } from './serve.ts';
+
+export function stdio(environment: Environment): ServeIo {
+  const encoder = new TextEncoder();
+  return {
+    environment,
+    readStdin: () => new TextDecoder().decode(readAll(0, 'stdin')),
+    writeStdout: (text) => writeAll(1, encoder.encode(text), 'stdout'),
+    writeStderr: (text) => {
+      try {
+        writeAll(2, encoder.encode(text), 'stderr');
+      } catch {
+        // Nobody listens: no reason to fail a call, and nowhere to say so.
+      }
+    },
+    checkNetns,
+  };
+}

@@ -1,0 +1,17 @@
+/** Setting when a file was last changed. utimensat(2). */
+import { adapter } from '#ffi';
+import { cString } from './libc.ts';
+
+const lib = adapter.load({ utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' } });
+
+const AT_FDCWD = -100;
+/** In place of nanoseconds: leave this one of the two times as it is. linux/stat.h */
+const UTIME_OMIT = 0x3ffffffen;
+const SECOND = 1_000_000_000n;
+
+/** Sets a file's time of modification, in nanoseconds since 1970. @returns false where that is not allowed or there is no such file */
+export function trySetMtime(path: string, mtime: bigint): boolean {
+  // struct timespec[2]: access, modification; two 64-bit words each
+  const times = new BigInt64Array([0n, UTIME_OMIT, mtime / SECOND, mtime % SECOND]);
+  return lib.utimensat(AT_FDCWD, cString(path), new Uint8Array(times.buffer), 0) >= 0;
+}

@@ -1,0 +1,113 @@
+/**
+ * Which address comes next: round robin over all ranges of a set, so that an address just released is the last to be given again. The order is the
+ * reference's, so that both can work on one network in turn. Pure: what is taken, the store knows.
+ */
+import { NetloomError } from '../error.ts';
+import type { Ip } from '../net/ip.ts';
+import { boundsOf, contains, type IpRange, type RangeSet, rangeOf } from './range.ts';
+
+/** An address that may be given, with the range it is of. */
+export interface Candidate {
+  readonly ip: Ip;
+  readonly range: IpRange;
+}
+
+/**
+ * All addresses of a set that can be given, each once, from the one after the last reserved on; from the start where that is none of the set.
+ * NB: an IPv6 range has more of them than anybody can walk through. Take what you need.
+ */
+export function* candidates(set: RangeSet, last?: Ip): Generator<Candidate, void> {
+  const found = last === undefined ? -1 : set.findIndex((range) => contains(range, last));
+  const first = Math.max(found, 0);
+  const cut = found < 0 || last === undefined ? undefined : last.toBigInt();
+  for (let i = 0; i <= set.length; i++) {
+    const range = set[(first + i) % set.length];
+    if (range === undefined) return; // an empty set
+    const start = i === 0 && cut !== undefined ? cut + 1n : range.start.toBigInt();
+    // The range we began in comes again at the end, up to where we began.
+    const end = i === set.length ? (cut ?? start - 1n) : range.end.toBigInt();
+    for (let value = start; value <= end; value++) {
+      const ip = range.start.plus(value - range.start.toBigInt());
+      if (unusable(range, ip) === undefined) yield { ip, range };
+    }
+  }
+}
+
+/** How many addresses of a set can be given. */
+export function capacity(set: RangeSet): bigint {
+  let count = 0n;
+  for (const range of set) {
+    count += range.end.toBigInt() - range.start.toBigInt() + 1n;
+    for (const ip of reserved(range)) if (contains(range, ip)) count--;
+  }
+  return count;
+}
+
+/** How many addresses of a set can be given and are taken. */
+export function countTaken(set: RangeSet, taken: Iterable<Ip>): bigint {
+  let count = 0n;
+  for (const ip of taken) {
+    const range = rangeOf(set, ip);
+    if (range !== undefined && unusable(range, ip) === undefined) count++;
+  }
+  return count;
+}
+
+/**
+ * Gives each asked-for address to the first set that holds it and has none yet.
+ * @returns for each set, the address asked of it
+ * @throws NetloomError invalid-address where one cannot be given
+ */
+export function assign(sets: readonly RangeSet[], asked: readonly Ip[]): readonly (Candidate | undefined)[] {
+  const assigned: (Candidate | undefined)[] = sets.map(() => undefined);
+  const left: Ip[] = [];
+  for (const ip of new Map(asked.map((one) => [one.toString(), one])).values()) {
+    const index = sets.findIndex((set, i) => assigned[i] === undefined && rangeOf(set, ip) !== undefined);
+    const range = rangeOf(sets[index] ?? [], ip);
+    if (range === undefined) {
+      left.push(ip);
+      continue;
+    }
+    const fault = unusable(range, ip);
+    if (fault !== undefined) {
+      throw new NetloomError(
+        'invalid-address',
+        `failed to allocate for range ${index}: requested ip ${ip} is subnet's ${fault}`,
+      );
+    }
+    assigned[index] = { ip, range };
+  }
+  if (left.length > 0) {
+    throw new NetloomError(
+      'invalid-address',
+      `failed to allocate all requested IPs: ${left.join(' ')}, expected at most one of each range set: ${sets.map(boundsOf).join(' and ')}`,
+    );
+  }
+  return assigned;
+}
+
+/** The error for a set without a free address. */
+export function fullError(set: RangeSet, index: number): NetloomError {
+  const count = capacity(set);
+  return new NetloomError(
+    'address-exhausted',
+    `failed to allocate for range ${index}: no IP addresses available in range set: ${boundsOf(set)}, all ${count} are taken`,
+    { hint: 'Remove containers, widen the range, or let GC free the leases of containers that are gone' },
+  );
+}
+
+/** What makes an address of a range one that no container can have; undefined where nothing does. */
+function unusable(range: IpRange, ip: Ip): 'gateway' | 'network address' | 'broadcast address' | undefined {
+  if (ip.equals(range.gateway)) return 'gateway';
+  // Only a rangeStart or rangeEnd that names them lets these two in. The reference hands them out, and nobody can talk to the container: the
+  // network address of IPv6 belongs to every router on the link (RFC 4291, 2.6.1), the last one of IPv4 to everybody.
+  if (ip.equals(range.subnet.ip)) return 'network address';
+  if (ip.family === 4 && ip.equals(range.subnet.last())) return 'broadcast address';
+  return undefined;
+}
+
+/** The addresses that unusable() names, each once. */
+function reserved({ gateway, subnet }: IpRange): Ip[] {
+  const ips = [gateway, subnet.first(), ...(subnet.family === 4 ? [subnet.last()] : [])];
+  return ips.filter((ip, i) => ips.findIndex((other) => other.equals(ip)) === i);
+}

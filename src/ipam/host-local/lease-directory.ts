@@ -1,0 +1,294 @@
+/**
+ * The directory of a network's leases, in the layout of the reference and open to both sides at once: `<dataDir>/<network>/` with one file an address
+ * (lease.ts), `last_reserved_ip.<range set>`, and `lock`, which is locked with flock(2) for as long as somebody works here.
+ *
+ * A lease is written to a hidden file first, and gets its name by link(2), which succeeds for one process only and shows others the whole lease or none.
+ * Nothing is synced: a lease means nothing after a loss of power, because its container is gone too. What may be left then is an empty file, which is reclaimed.
+ */
+import { messageOf, NetloomError } from '../../error.ts';
+import { tryList } from '../../ffi/directory.ts';
+import {
+  type Fd,
+  isDirectory,
+  isRegular,
+  lock,
+  makeDirectories,
+  O,
+  open,
+  type Stat,
+  statFd,
+  tryLink,
+  tryOpen,
+  tryReadlink,
+  tryReadText,
+  tryStat,
+  unlink,
+  writeAll,
+} from '../../ffi/file.ts';
+import { trySetMtime } from '../../ffi/mtime.ts';
+import { Ip } from '../../net/ip.ts';
+import { isSameOwner, leaseText, type Owner, readLease } from './lease.ts';
+import { indexPath, LeaseIndex } from './lease-index.ts';
+
+/** Where the leases of a network are. */
+export interface LeasePlace {
+  readonly dataDir: string;
+  readonly network: string;
+  /** netloom's own directory for what lasts. */
+  readonly state: string;
+  /** For what a person should look at, and that does not stop the work. */
+  warn(message: string): void;
+}
+
+/** NB: no address, so the reference takes it for nothing but a file to be removed. */
+const TEMPORARY = '.netloom.tmp';
+const LAST_RESERVED = 'last_reserved_ip.';
+/** How far in the past the mtime is that says that nobody else has been here. */
+const PAST = 2_000_000_000n;
+
+/** Whose leases are in which files. */
+type Leases = Map<string, { readonly owner: Owner; readonly names: string[] }>;
+
+export class LeaseDirectory implements Disposable {
+  readonly path: string;
+  readonly #lock: Fd;
+  readonly #index: LeaseIndex;
+  readonly #warn: (message: string) => void;
+  /** The mtime with which the index is current; undefined where it is not. */
+  #mtime: bigint | undefined;
+  #isChanged = false;
+
+  private constructor(path: string, lockFd: Fd, place: LeasePlace) {
+    this.path = path;
+    this.#lock = lockFd;
+    this.#warn = (message) => place.warn(message);
+    this.#index = new LeaseIndex(indexPath(place.state, path));
+    const stat = this.#stat();
+    this.#mtime = this.#index.isCurrent(stat) ? stat.mtime : undefined;
+  }
+
+  /** Waits for the lock of a network's directory, which is made if need be. */
+  static create(place: LeasePlace): LeaseDirectory {
+    return LeaseDirectory.#open(place, true) as LeaseDirectory; // never undefined with true
+  }
+
+  /** As create(), but undefined where there is no such directory. */
+  static tryOpen(place: LeasePlace): LeaseDirectory | undefined {
+    return LeaseDirectory.#open(place, false);
+  }
+
+  static #open(place: LeasePlace, creates: boolean): LeaseDirectory | undefined {
+    const path = directoryOf(place);
+    for (;;) {
+      const fd = openLock(path, creates);
+      if (fd === undefined) return undefined;
+      using guard = new DisposableStack();
+      guard.use(fd);
+      lock(fd.number, `${path}/lock`);
+      // Somebody may have removed the network while we waited: then this is the lock of a directory that is no more.
+      if (tryStat(`${path}/lock`)?.ino !== statFd(fd.number).ino) continue;
+      const directory = new LeaseDirectory(path, fd, place);
+      guard.move();
+      return directory;
+    }
+  }
+
+  /** The addresses of an attachment, and those of its container whose interface is not known, each with the name of its file. */
+  find(owner: Owner): { readonly own: readonly string[]; readonly anyInterface: readonly string[] } {
+    const any: Owner = { containerId: owner.containerId, ifname: '' };
+    if (this.#mtime === undefined) {
+      const leases = this.scan();
+      const own = leases.get(leaseText(owner))?.names ?? [];
+      return { own, anyInterface: leases.get(leaseText(any))?.names ?? [] };
+    }
+    return { own: this.#verified(owner), anyInterface: this.#verified(any) };
+  }
+
+  /** Keeps in mind which leases an attachment has now. */
+  record(owner: Owner, names: readonly string[]): void {
+    if (this.#mtime === undefined) return;
+    try {
+      this.#index.set(owner, names);
+    } catch (error) {
+      this.#distrust(error);
+    }
+  }
+
+  /**
+   * Reads all leases, and makes the index anew from them. Also cleans up what a crash has left.
+   * @param keeps says no to a lease that is to be freed
+   */
+  scan(keeps: (owner: Owner, name: string) => boolean = () => true): Leases {
+    const leases: Leases = new Map();
+    for (const name of tryList(this.path) ?? []) {
+      if (name === TEMPORARY) this.#remove(name);
+      if (Ip.tryParse(name) === undefined) continue;
+      const owner = this.#ownerOf(name);
+      if (owner === undefined) continue;
+      if (!keeps(owner, name)) {
+        this.#remove(name);
+        continue;
+      }
+      const known = leases.get(leaseText(owner));
+      if (known === undefined) leases.set(leaseText(owner), { owner, names: [name] });
+      else known.names.push(name);
+    }
+    this.#reindex(leases);
+    return leases;
+  }
+
+  /** The addresses that have a file, damaged ones included. */
+  taken(): Ip[] {
+    return (tryList(this.path) ?? []).map((name) => Ip.tryParse(name)).filter((ip) => ip !== undefined);
+  }
+
+  /** Removes the empty files among those of some addresses. @returns whether there was one */
+  reclaimEmpty(ips: Iterable<Ip>): boolean {
+    let found = false;
+    for (const ip of ips) {
+      const stat = tryStat(`${this.path}/${ip}`, { follow: false });
+      if (stat !== undefined && isRegular(stat) && stat.size === 0) found = this.#reclaim(ip.toString()) || found;
+    }
+    return found;
+  }
+
+  /** Writes a lease that can be given to an address by take(). Disposing of the result removes it, not what was given. */
+  prepare(owner: Owner): Disposable {
+    const path = `${this.path}/${TEMPORARY}`;
+    this.#isChanged = true;
+    // NB: never to be truncated instead. One that a crash has left may be the second name of a lease that stands.
+    unlink(path);
+    using undo = new DisposableStack();
+    undo.defer(() => unlink(path));
+    using fd = open(path, O.WRONLY | O.CREAT | O.EXCL, 0o644);
+    writeAll(fd.number, new TextEncoder().encode(leaseText(owner)), `"${path}"`);
+    return undo.move();
+  }
+
+  /** Gives the prepared lease to an address. @returns false where the address is taken */
+  take(ip: Ip): boolean {
+    return tryLink(`${this.path}/${TEMPORARY}`, `${this.path}/${ip}`);
+  }
+
+  /** Frees an address. */
+  free(name: string): void {
+    this.#remove(name);
+  }
+
+  /** As free(), for an undo: what cannot be removed now is found by the next scan. */
+  tryFree(name: string): void {
+    try {
+      this.#remove(name);
+    } catch (error) {
+      this.#mtime = undefined;
+      this.#warn(messageOf(error));
+    }
+  }
+
+  /** Who has an address, for a message. */
+  holder(ip: Ip): string {
+    const content = readLease(`${this.path}/${ip}`);
+    if (content?.state !== 'owned') return `"${this.path}/${ip}" is damaged`;
+    return `"${this.path}/${ip}" names container ${content.owner.containerId}`;
+  }
+
+  /** The address that was given last from a range set. A damaged file only costs the order, as in the reference. */
+  lastReserved(index: number): Ip | undefined {
+    return Ip.tryParse(tryReadText(`${this.path}/${LAST_RESERVED}${index}`) ?? '');
+  }
+
+  setLastReserved(index: number, ip: Ip): void {
+    // In place: it changes no directory entry, and half of it is an address outside the set or none.
+    const path = `${this.path}/${LAST_RESERVED}${index}`;
+    using fd = open(path, O.WRONLY | O.CREAT | O.TRUNC, 0o644);
+    writeAll(fd.number, new TextEncoder().encode(ip.toString()), `"${path}"`);
+  }
+
+  [Symbol.dispose](): void {
+    // NB: only now, when the index says what the directory says. Killed before, we leave an mtime that nobody trusts.
+    if (this.#isChanged && this.#mtime !== undefined) trySetMtime(this.path, this.#mtime);
+    this.#lock.close();
+  }
+
+  /** The entries of the index that the lease files confirm. */
+  #verified(owner: Owner): string[] {
+    return this.#index.get(owner).filter((name) => {
+      const actual = this.#ownerOf(name);
+      return actual !== undefined && isSameOwner(actual, owner);
+    });
+  }
+
+  /** Whose a lease is. An empty one is removed; a damaged one is reported, and stays: it may be somebody's. */
+  #ownerOf(name: string): Owner | undefined {
+    const content = readLease(`${this.path}/${name}`);
+    if (content?.state === 'owned') return content.owner;
+    if (content?.state === 'empty') this.#reclaim(name);
+    if (content?.state === 'damaged') {
+      this.#warn(
+        `Cannot tell whose lease "${this.path}/${name}" is: ${content.why}. Remove the file to free the address`,
+      );
+    }
+    return undefined;
+  }
+
+  #reclaim(name: string): boolean {
+    this.#warn(`The lease "${this.path}/${name}" is empty, as a crash leaves it: it is removed`);
+    this.#remove(name);
+    return true;
+  }
+
+  #remove(name: string): void {
+    this.#isChanged = true;
+    unlink(`${this.path}/${name}`);
+  }
+
+  #reindex(leases: Leases): void {
+    try {
+      this.#mtime = undefined;
+      // Of the clock, and not of the directory: it must not come twice, whoever else keeps an index of this directory.
+      const past = BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1_000_000)) - PAST;
+      if (!trySetMtime(this.path, past)) return;
+      const stat = this.#stat(); // as the file system has kept it: some know whole seconds only
+      const entries = [...leases.values()].map(({ owner, names }) => [owner, names] as const);
+      this.#index.rebuild(entries, stat);
+      this.#mtime = stat.mtime;
+      this.#isChanged = true;
+    } catch (error) {
+      this.#distrust(error);
+    }
+  }
+
+  /** Without an index the work goes on, only slower: the mtime stays as it is, and the next call scans. */
+  #distrust(error: unknown): void {
+    this.#mtime = undefined;
+    this.#warn(`Cannot keep the index of "${this.path}", calls will be slow: ${messageOf(error)}`);
+  }
+
+  #stat(): Stat {
+    const stat = tryStat(this.path);
+    if (stat === undefined) {
+      throw new NetloomError(
+        'ENOENT',
+        `Cannot use the leases in "${this.path}": ENOENT, somebody has removed the directory`,
+      );
+    }
+    return stat;
+  }
+}
+
+/** The absolute path of a network's directory. */
+export function directoryOf({ dataDir, network }: Pick<LeasePlace, 'dataDir' | 'network'>): string {
+  const absolute = dataDir.startsWith('/') ? dataDir : `${tryReadlink('/proc/self/cwd') ?? ''}/${dataDir}`;
+  return `${absolute}/${network}`.replace(/\/+/g, '/');
+}
+
+function openLock(path: string, creates: boolean): Fd | undefined {
+  const found = tryOpen(`${path}/lock`);
+  if (found !== undefined) return found;
+  const stat = tryStat(path);
+  if (stat === undefined && !creates) return undefined;
+  if (stat === undefined) makeDirectories(path);
+  else if (!isDirectory(stat))
+    throw new NetloomError('ENOTDIR', `Cannot keep leases in "${path}": ENOTDIR, not a directory`);
+  return open(`${path}/lock`, O.RDONLY | O.CREAT, 0o600);
+}

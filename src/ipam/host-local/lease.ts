@@ -1,0 +1,64 @@
+/**
+ * A lease of host-local: a file named by the address, which holds the container's id and the interface's name. The reference wrote only the id
+ * until its version 0.8, and such files are still to be found.
+ */
+
+import { messageOf } from '../../error.ts';
+import { lastErrno, O, tryOpen } from '../../ffi/file.ts';
+import { libc, uninterrupted } from '../../ffi/libc.ts';
+import { ifnameFault } from '../../net/ifname.ts';
+
+/** Whom a lease belongs to. */
+export interface Owner {
+  readonly containerId: string;
+  /** Empty in a file that has the id only: it may be any of the container's interfaces. */
+  readonly ifname: string;
+}
+
+export type LeaseContent =
+  | { readonly state: 'owned'; readonly owner: Owner }
+  /** What a crash between the two steps of the reference, or a loss of power, leaves: it belongs to nobody. */
+  | { readonly state: 'empty' }
+  | { readonly state: 'damaged'; readonly why: string };
+
+/** More than the longest id and name that a runtime would make up. */
+const LIMIT = 4096;
+
+export function leaseText({ containerId, ifname }: Owner): string {
+  return `${containerId}\r\n${ifname}`;
+}
+
+/** White space around counts for nothing, as in the reference. */
+export function parseLease(text: string): LeaseContent {
+  if (text === '') return { state: 'empty' };
+  if (text.length > LIMIT) return { state: 'damaged', why: `it has more than ${LIMIT} bytes` };
+  const [containerId = '', ifname = '', ...more] = text.trim().split(/\r?\n/);
+  if (!/^[\x21-\x7e]+$/.test(containerId) || containerId.includes('/')) {
+    return { state: 'damaged', why: 'its first line is not the id of a container' };
+  }
+  if (more.length > 0) return { state: 'damaged', why: 'it has more than two lines' };
+  if (ifname !== '' && ifnameFault(ifname) !== undefined) {
+    return { state: 'damaged', why: 'its second line is not the name of an interface' };
+  }
+  return { state: 'owned', owner: { containerId, ifname } };
+}
+
+/** What a lease file holds; undefined where there is none. What cannot be read counts as damaged: it must not stop what concerns others. */
+export function readLease(path: string): LeaseContent | undefined {
+  try {
+    // O_NONBLOCK: opening a FIFO would wait for a writer.
+    using fd = tryOpen(path, O.RDONLY | O.NONBLOCK);
+    if (fd === undefined) return undefined;
+    const buffer = new Uint8Array(LIMIT + 1);
+    const length = uninterrupted(() => libc.read(fd.number, buffer, buffer.length));
+    if (length < 0) return { state: 'damaged', why: `reading it fails with ${lastErrno()}` };
+    return parseLease(new TextDecoder().decode(buffer.subarray(0, length)));
+  } catch (error) {
+    return { state: 'damaged', why: messageOf(error) };
+  }
+}
+
+/** Whether two owners are the same, interface included. */
+export function isSameOwner(one: Owner, other: Owner): boolean {
+  return one.containerId === other.containerId && one.ifname === other.ifname;
+}

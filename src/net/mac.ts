@@ -1,0 +1,43 @@
+/** Ethernet addresses: six bytes, written `02:42:0a:01:00:02`. IEEE 802, section 8. */
+import { NetloomError } from '../error.ts';
+
+/** A MAC in canonical text: lower case, colons. */
+export type Mac = string & { readonly brand: 'Mac' };
+
+/** Reads a MAC with colons, hyphens (`02-42-…`) or dots (`0242.0a01.0002`), as Go's net.ParseMAC does. Undefined where it is none. */
+export function tryParseMac(text: string): Mac | undefined {
+  const isGrouped =
+    /^[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(\1[0-9a-fA-F]{2}){4}$/.test(text) ||
+    /^[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4}){2}$/.test(text);
+  if (!isGrouped) return undefined;
+  const digits = text.replace(/[:.-]/g, '').toLowerCase();
+  return (digits.match(/../g) ?? []).join(':') as Mac;
+}
+
+/** @throws NetloomError invalid-mac */
+export function parseMac(text: string): Mac {
+  const mac = tryParseMac(text);
+  if (mac === undefined)
+    throw new NetloomError('invalid-mac', `${JSON.stringify(text)} is not a MAC address such as "02:42:0a:01:00:02"`);
+  return mac;
+}
+
+export function macBytes(mac: Mac): Uint8Array {
+  return Uint8Array.from(mac.split(':'), (pair) => Number.parseInt(pair, 16));
+}
+
+export function macOf(bytes: Uint8Array): Mac {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac;
+}
+
+/** Whether the address names a group of stations; an interface cannot have it. */
+export function isMulticastMac(mac: Mac): boolean {
+  return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+}
+
+/** A unicast, locally administered MAC from six random bytes. */
+export function localMac(random: Uint8Array): Mac {
+  const bytes = random.slice(0, 6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02;
+  return macOf(bytes);
+}

@@ -1,0 +1,156 @@
+/**
+ * Attribute tables: the types, the encoder, the decoder and what `explain` prints all come from one list of
+ * `name: [number, codec]`. Layout: struct nlattr of linux/netlink.h (u16 length with header, u16 type, payload, padding to 4).
+ */
+import { NetloomError } from '../error.ts';
+import { bytesOf, type Codec } from './codec.ts';
+import type { Writer } from './writer.ts';
+
+const HEADER = 4;
+const NLA_F_NESTED = 0x8000;
+const NLA_TYPE_MASK = 0x3fff;
+
+/** The attributes of a message or of a nest, by the names that we give them. */
+export type AttrTable = Readonly<Record<string, readonly [type: number, codec: Codec<unknown>]>>;
+
+/** An attribute that the table does not know, kept as it came. */
+export interface OtherAttr {
+  readonly type: number;
+  readonly payload: Uint8Array;
+}
+
+type ValueOf<C> = C extends Codec<infer T> ? T : never;
+
+/** The values of a table's attributes. Each may be missing; what the table does not know is in `other`. */
+export type Attrs<T extends AttrTable> = { readonly [K in keyof T]?: ValueOf<T[K][1]> } & {
+  readonly other?: readonly OtherAttr[];
+};
+
+/** Writes the attributes that have a value, in the order of the object (the kernel's nests are sometimes sensitive to it). */
+export function writeAttrs<T extends AttrTable>(out: Writer, table: T, attrs: Attrs<T>): void {
+  for (const name in attrs) {
+    const value: unknown = attrs[name];
+    if (value === undefined) continue;
+    const entry = table[name];
+    if (entry !== undefined) {
+      writeAttr(out, entry[0], entry[1], value);
+    } else if (name === 'other') {
+      for (const { type, payload } of value as readonly OtherAttr[]) writeRaw(out, type, payload);
+    }
+  }
+}
+
+/** Writes one attribute: header, payload, padding. */
+export function writeAttr<T>(out: Writer, type: number, codec: Codec<T>, value: T): void {
+  const start = out.length;
+  out.u16(0);
+  out.u16(codec.isNested === true ? type | NLA_F_NESTED : type);
+  codec.write(out, value);
+  finish(out, start, codec.name);
+}
+
+function writeRaw(out: Writer, type: number, payload: Uint8Array): void {
+  const start = out.length;
+  out.u16(0);
+  out.u16(type);
+  out.raw(payload);
+  finish(out, start, 'other');
+}
+
+function finish(out: Writer, start: number, name: string): void {
+  const length = out.length - start;
+  if (length > 0xffff) {
+    throw new NetloomError('too-long', `Cannot write an attribute (${name}) of ${length} bytes, at most 65535 fit`);
+  }
+  out.patch16(start, length);
+  out.align();
+}
+
+/** Reads attributes. Unknown ones are kept in `other`; of one that comes twice the last wins, as in the kernel. */
+export function readAttrs<T extends AttrTable>(table: T, view: DataView): Attrs<T> {
+  const names = namesOf(table);
+  const attrs: Record<string, unknown> = {};
+  const other: OtherAttr[] = [];
+  forEachAttr(view, (type, payload, offset) => {
+    const name = names.get(type);
+    const codec = name === undefined ? undefined : table[name]?.[1];
+    if (name === undefined || codec === undefined) {
+      other.push({ type, payload: bytesOf(payload).slice() });
+      return;
+    }
+    if (codec.size !== undefined && codec.size !== payload.byteLength) {
+      throw malformed(
+        `attribute "${name}" (${type}, ${codec.name}) has ${payload.byteLength} bytes at offset ${offset}, expected ${codec.size}`,
+      );
+    }
+    attrs[name] = codec.read(payload);
+  });
+  if (other.length > 0) attrs['other'] = other;
+  return attrs as Attrs<T>;
+}
+
+/** Calls back for each attribute. @throws NetloomError malformed where a length runs out of its message */
+export function forEachAttr(view: DataView, each: (type: number, payload: DataView, offset: number) => void): void {
+  let at = 0;
+  while (at + HEADER <= view.byteLength) {
+    const length = view.getUint16(at, true);
+    if (length < HEADER || at + length > view.byteLength) {
+      throw malformed(`attribute at offset ${at} says it has ${length} bytes, ${view.byteLength - at} are left`);
+    }
+    const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
+    each(type, new DataView(view.buffer, view.byteOffset + at + HEADER, length - HEADER), at);
+    at += (length + 3) & ~3;
+  }
+}
+
+/** A nest: attributes within an attribute. */
+export function nest<T extends AttrTable>(table: T): Codec<Attrs<T>> {
+  return {
+    name: 'nest',
+    isNested: true,
+    write: (out, value) => writeAttrs(out, table, value),
+    read: (view) => readAttrs(table, view),
+  };
+}
+
+/** A list: a nest whose attributes all have one type (the kernel's NLA_NESTED_ARRAY with NFTA_LIST_ELEM and its like). */
+export function list<T>(type: number, codec: Codec<T>): Codec<readonly T[]> {
+  return {
+    name: 'list',
+    isNested: true,
+    write: (out, values) => {
+      for (const value of values) writeAttr(out, type, codec, value);
+    },
+    read: (view) => {
+      const values: T[] = [];
+      forEachAttr(view, (_, payload) => values.push(codec.read(payload)));
+      return values;
+    },
+  };
+}
+
+/** The name of the attribute that covers an offset of the payload, outermost first: `linkinfo`. For the kernel's NLMSGERR_ATTR_OFFS. */
+export function attrNameAt(table: AttrTable, view: DataView, offset: number): string | undefined {
+  let found: string | undefined;
+  forEachAttr(view, (type, payload, at) => {
+    if (offset >= at && offset < at + HEADER + payload.byteLength)
+      found = namesOf(table).get(type) ?? `attribute ${type}`;
+  });
+  return found;
+}
+
+/** A memo, not state: tables are constants, and a dump reads thousands of messages by the same one. */
+const namesByTable = new WeakMap<AttrTable, ReadonlyMap<number, string>>();
+
+function namesOf(table: AttrTable): ReadonlyMap<number, string> {
+  const known = namesByTable.get(table);
+  if (known !== undefined) return known;
+  const names = new Map<number, string>();
+  for (const name in table) names.set(table[name]?.[0] ?? -1, name);
+  namesByTable.set(table, names);
+  return names;
+}
+
+function malformed(what: string): NetloomError {
+  return new NetloomError('malformed-message', `Cannot read a netlink message: ${what}`);
+}

@@ -1,0 +1,137 @@
+/**
+ * Codecs of attribute payloads. Width and byte order live in the codec's name, never at the call.
+ * The kernel's names for them are in include/net/netlink.h (NLA_U8 … NLA_BINARY).
+ */
+import { Ip } from '../net/ip.ts';
+import { type Mac, macBytes, macOf } from '../net/mac.ts';
+import type { Writer } from './writer.ts';
+
+/** How a value becomes bytes and back. Methods, not properties: a Codec<number> must pass for a Codec<unknown> in a table. */
+export interface Codec<T> {
+  readonly name: string;
+  /** The exact length of the payload in bytes, where there is one. */
+  readonly size?: number;
+  /** The attribute carries NLA_F_NESTED. */
+  readonly isNested?: boolean;
+  write(out: Writer, value: T): void;
+  /** @param view exactly the payload */
+  read(view: DataView): T;
+}
+
+export const u8: Codec<number> = {
+  name: 'u8',
+  size: 1,
+  write: (out, value) => out.u8(value),
+  read: (view) => view.getUint8(0),
+};
+
+export const u16: Codec<number> = {
+  name: 'u16',
+  size: 2,
+  write: (out, value) => out.u16(value),
+  read: (view) => view.getUint16(0, true),
+};
+
+export const u32: Codec<number> = {
+  name: 'u32',
+  size: 4,
+  write: (out, value) => out.u32(value),
+  read: (view) => view.getUint32(0, true),
+};
+
+export const s32: Codec<number> = {
+  name: 's32',
+  size: 4,
+  write: (out, value) => out.u32(value >>> 0),
+  read: (view) => view.getInt32(0, true),
+};
+
+export const u64: Codec<bigint> = {
+  name: 'u64',
+  size: 8,
+  write: (out, value) => out.u64(value),
+  read: (view) => view.getBigUint64(0, true),
+};
+
+export const be16: Codec<number> = {
+  name: 'be16',
+  size: 2,
+  write: (out, value) => out.be16(value),
+  read: (view) => view.getUint16(0),
+};
+
+export const be32: Codec<number> = {
+  name: 'be32',
+  size: 4,
+  write: (out, value) => out.be32(value),
+  read: (view) => view.getUint32(0),
+};
+
+export const be64: Codec<bigint> = {
+  name: 'be64',
+  size: 8,
+  write: (out, value) => out.be64(value),
+  read: (view) => view.getBigUint64(0),
+};
+
+/** A boolean as a byte: 0 or 1. */
+export const flag8: Codec<boolean> = {
+  name: 'flag8',
+  size: 1,
+  write: (out, value) => out.u8(value ? 1 : 0),
+  read: (view) => view.getUint8(0) !== 0,
+};
+
+/** NLA_FLAG: an empty attribute that is there or not. Only `true` can be written. */
+export const flag: Codec<true> = {
+  name: 'flag',
+  size: 0,
+  write: () => {},
+  read: () => true,
+};
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** NLA_NUL_STRING: text with a closing NUL, which some senders leave away. */
+export const str: Codec<string> = {
+  name: 'str',
+  write: (out, value) => {
+    out.raw(encoder.encode(value));
+    out.u8(0);
+  },
+  read: (view) => {
+    const bytes = bytesOf(view);
+    const end = bytes.indexOf(0);
+    return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+  },
+};
+
+export const bytes: Codec<Uint8Array> = {
+  name: 'bytes',
+  write: (out, value) => out.raw(value),
+  read: (view) => bytesOf(view).slice(),
+};
+
+/** A link layer address of six bytes. Links without one (lo, tunnels) have other lengths: those read as their bytes in the same notation. */
+export const mac: Codec<Mac> = {
+  name: 'mac',
+  write: (out, value) => out.raw(macBytes(value)),
+  read: (view) => macOf(bytesOf(view)),
+};
+
+/** An address of either family; its length says which. */
+export const ip: Codec<Ip> = {
+  name: 'ip',
+  write: (out, value) => out.raw(value.bytes),
+  read: (view) => Ip.of(bytesOf(view)),
+};
+
+export const ip4: Codec<Ip> = { ...ip, name: 'ip4', size: 4 };
+
+export const ip6: Codec<Ip> = { ...ip, name: 'ip6', size: 16 };
+
+/** The bytes that a view spans, not copied. */
+export function bytesOf(view: DataView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}

@@ -1,0 +1,101 @@
+/** A netlink socket as the kernel knows it: datagrams out and in. Tests put a plain object in its place. */
+import { systemError } from '../ffi/errno.ts';
+import { check, errno, libc, uninterrupted } from '../ffi/libc.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_SNDBUFFORCE = 32;
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const MSG_DONTWAIT = 0x40;
+const MSG_TRUNC = 0x20;
+const POLLIN = 1;
+const EAGAIN = 11;
+const EMSGSIZE = 90;
+const ENOBUFS = 105;
+
+export interface Transport {
+  send(datagram: Uint8Array): void;
+  /** The next datagram from the kernel, valid until the next call. Undefined where there is none and `wait` is false. */
+  receive(wait: boolean): Uint8Array | undefined;
+  /** Hears what a multicast group tells (RTNLGRP_*). */
+  join(group: number): void;
+  /** Whether something arrives within so many milliseconds. */
+  poll(milliseconds: number): boolean;
+  close(): void;
+}
+
+/** Opens a socket in the calling thread's network namespace; it stays there when the thread leaves. */
+export function openTransport(protocol: number): Transport {
+  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
+  const one = Uint8Array.of(1, 0, 0, 0);
+  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
+    // Kernels before 4.3, 4.12 and 4.20 refuse these: answers are then less precise, not wrong.
+    libc.setsockopt(fd, SOL_NETLINK, option, one, 4);
+  }
+  // The kernel fills a page for each part of a dump, and at the most 32 KiB where the reader offers that much.
+  let buffer = new Uint8Array(32 << 10);
+  const sender = new Uint8Array(12);
+  const senderLength = new Uint8Array(4);
+
+  return {
+    send(datagram) {
+      const send = () => uninterrupted(() => libc.sendto(fd, datagram, datagram.length, 0, null, 0));
+      let sent = send();
+      if (sent < 0 && errno() === EMSGSIZE) {
+        // Longer than the socket's buffer (208 KiB): a large transaction. The kernel doubles the number that it is given.
+        const size = new Uint8Array(Uint32Array.of(datagram.length).buffer);
+        const isForced = libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4) >= 0;
+        if (!isForced) libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, size, 4);
+        sent = send();
+      }
+      check(sent, `send ${datagram.length} bytes to the kernel`);
+    },
+    receive(wait) {
+      for (;;) {
+        senderLength[0] = sender.length;
+        const flags = MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT);
+        const length = uninterrupted(() => libc.recvfrom(fd, buffer, buffer.length, flags, sender, senderLength));
+        if (length < 0) {
+          const reason = errno();
+          if (reason === EAGAIN) return undefined;
+          if (reason === ENOBUFS)
+            throw systemError(reason, 'read from the kernel, it had more to say than the socket holds');
+          throw systemError(reason, 'read from the kernel');
+        }
+        if (length > buffer.length) {
+          buffer = new Uint8Array(length);
+          throw systemError(90, `read from the kernel, a datagram of ${length} bytes was cut`);
+        }
+        // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. Port 0 is the kernel; another process may not answer for it.
+        const isKernel = sender[4] === 0 && sender[5] === 0 && sender[6] === 0 && sender[7] === 0;
+        if (isKernel) return buffer.subarray(0, length);
+      }
+    },
+    join(group) {
+      const number = new Uint8Array(Uint32Array.of(group).buffer);
+      check(libc.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number, 4), `join netlink group ${group}`);
+    },
+    poll(milliseconds) {
+      // struct pollfd: s32 fd, s16 events, s16 revents
+      const view = new DataView(new ArrayBuffer(8));
+      view.setInt32(0, fd, true);
+      view.setInt16(4, POLLIN, true);
+      return (
+        check(
+          uninterrupted(() => libc.poll(new Uint8Array(view.buffer), 1, milliseconds)),
+          'wait for the kernel',
+        ) > 0
+      );
+    },
+    close() {
+      libc.close(fd);
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** Namespaces that live as long as a bind mount does, without a process. man 8 ip-netns. */
+import { adapter } from '#ffi';
+import { systemError } from '../ffi/errno.ts';
+import { makeDirectories, O, open, unlink } from '../ffi/file.ts';
+import { check, cString, errno, libc } from '../ffi/libc.ts';
+import { OWN_NETNS, ownNetns } from './namespace.ts';
+
+const lib = adapter.load({
+  unshare: { args: ['i32'], returns: 'i32' },
+  mount: { args: ['ptr', 'ptr', 'ptr', 'size', 'ptr'], returns: 'i32' },
+  umount2: { args: ['ptr', 'i32'], returns: 'i32' },
+});
+
+const CLONE_NEWNET = 0x40000000;
+const MS_BIND = 0x1000;
+const MNT_DETACH = 2;
+const EINVAL = 22;
+const ENOENT = 2;
+const EX_SOFTWARE = 70;
+
+/**
+ * Makes a new network namespace and pins it at a path.
+ * Equivalent to: `ip netns add NAME`, but at any path
+ */
+export function pinNew(path: string): void {
+  makeDirectories(path.replace(/\/[^/]*$/, ''));
+  open(path, O.RDONLY | O.CREAT | O.EXCL, 0o444).close();
+  using home = ownNetns();
+  try {
+    check(lib.unshare(CLONE_NEWNET), 'make a network namespace');
+    try {
+      pinAt(OWN_NETNS, path);
+    } finally {
+      if (libc.setns(home.fd, CLONE_NEWNET) < 0) libc._exit(EX_SOFTWARE);
+    }
+  } catch (error) {
+    unlink(path);
+    throw error;
+  }
+}
+
+/** Pins the namespace of one path at another, where a file must be. Equivalent to: `mount --bind FROM TO` */
+export function pinAt(from: string, to: string): void {
+  check(lib.mount(cString(from), cString(to), null, MS_BIND, null), `pin the network namespace "${to}"`);
+}
+
+/** Removes a pin; the namespace goes when its last process and socket do. @returns false where nothing was pinned */
+export function unpin(path: string): boolean {
+  const wasMounted = lib.umount2(cString(path), MNT_DETACH) >= 0;
+  if (!wasMounted && errno() !== EINVAL && errno() !== ENOENT) throw systemError(errno(), `unpin "${path}"`);
+  return unlink(path);
+}

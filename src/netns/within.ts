@@ -1,0 +1,32 @@
+/** Running code inside another network namespace. setns(2) moves the calling thread only. */
+import { NetloomError } from '../error.ts';
+import { check, libc } from '../ffi/libc.ts';
+import { type Netns, ownNetns } from './namespace.ts';
+
+const CLONE_NEWNET = 0x40000000;
+/** sysexits.h: an internal software error. */
+const EX_SOFTWARE = 70;
+
+/**
+ * Runs a function inside a namespace and comes back. Synchronous on purpose: whatever ran on this thread meanwhile would run in there too.
+ * Open sockets inside and take them out: they stay in their namespace, so nothing but sysctls needs a second visit.
+ * NB: a thread that cannot come back must not go on, so the process ends then.
+ */
+export function withNetns<T>(netns: Netns, inside: () => T extends PromiseLike<unknown> ? never : T): T {
+  using home = ownNetns();
+  if (libc.setns(netns.fd, CLONE_NEWNET) < 0) {
+    check(-1, `enter the network namespace "${netns.path}"`);
+  }
+  try {
+    return inside();
+  } finally {
+    if (libc.setns(home.fd, CLONE_NEWNET) < 0) abandon(netns.path);
+  }
+}
+
+function abandon(path: string): never {
+  const text = new TextEncoder().encode(`netloom: cannot leave the network namespace "${path}", giving up\n`);
+  libc.write(2, text, text.length);
+  libc._exit(EX_SOFTWARE);
+  throw new NetloomError('lost', `Cannot leave the network namespace "${path}"`);
+}

@@ -1,0 +1,18 @@
+/** Where netloom keeps things. NETLOOM_ROOT puts all of it below one directory: for tests and labs that share a machine. */
+export interface Paths {
+  /** Leases of host-local, in the reference's layout. */
+  readonly leases: string;
+  /** What must outlive a boot. */
+  readonly state: string;
+  /** What may not: sockets, pinned namespaces. */
+  readonly run: string;
+}
+
+export function pathsOf(environment: Readonly<Record<string, string | undefined>>): Paths {
+  const root = environment['NETLOOM_ROOT'] ?? '';
+  return {
+    leases: `${root}/var/lib/cni/networks`,
+    state: `${root}/var/lib/netloom`,
+    run: `${root}/run/netloom`,
+  };
+}

@@ -1,0 +1,63 @@
+/** CHECK of a bridge attachment. */
+import { verifyMasquerade } from '../../attach/masquerade.ts';
+import { openContainer } from '../../attach/namespace.ts';
+import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
+import type { CniCall } from '../../cni/call.ts';
+import { prevResultOf } from '../../cni/config.ts';
+import type { CniInterface } from '../../cni/result.ts';
+import { ipamCheck } from '../../ipam/delegate.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { type BridgeConf, checkConf } from './conf.ts';
+
+/** @throws NetloomError check-failed, with every difference */
+export function check(call: CniCall<BridgeConf>): void {
+  const { conf, ifname } = call;
+  checkConf(conf);
+  const result = prevResultOf(conf);
+  if (conf.ipam !== undefined) ipamCheck(call);
+  const differences = new Differences();
+  using container = openContainer(call);
+  using nl = openRoute();
+  const interfaces = result.interfaces ?? [];
+  const inContainer = interfaces.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
+  if (inContainer === undefined) {
+    differences.add(`prevResult has no interface "${ifname}" in a sandbox`);
+  } else {
+    const found = verifyInterface(container.nl, { ...inContainer, sandbox: call.netns }, 'veth', differences);
+    const ends = interfaces.filter(({ name, sandbox }) => sandbox === undefined && name !== conf.bridge);
+    if (found !== undefined) {
+      verifyHostEnd(nl, conf, found, ends, differences);
+      verifyAddresses(container.nl, found.index, result, differences);
+    }
+  }
+  const expected = interfaces.find(({ name, sandbox }) => name === conf.bridge && sandbox === undefined) ?? {
+    name: conf.bridge,
+  };
+  const bridge = verifyInterface(nl, expected, 'bridge', differences);
+  if (bridge !== undefined && conf.promiscMode && (bridge.attrs.promiscuity ?? 0) === 0) {
+    differences.add(`"${conf.bridge}" is not in promiscuous mode`);
+  }
+  if (conf.ipMasq) verifyMasquerade(result.ips ?? [], differences);
+  differences.throwIfAny();
+}
+
+/** The container's other end must be one of the host interfaces of the result, and a port of the bridge. */
+function verifyHostEnd(
+  nl: NetlinkSocket,
+  conf: BridgeConf,
+  inContainer: link.Link,
+  candidates: readonly CniInterface[],
+  differences: Differences,
+): void {
+  const end = inContainer.attrs.link === undefined ? undefined : link.find(nl, { index: inContainer.attrs.link });
+  if (end === undefined || end.kind !== 'veth' || !candidates.some(({ name }) => name === end.name)) {
+    differences.add(`the other end of "${inContainer.name}" is not among the interfaces of prevResult`);
+    return;
+  }
+  if (!end.isUp) differences.add(`"${end.name}" on the host is down`);
+  const bridge = link.find(nl, { name: conf.bridge });
+  if (bridge !== undefined && end.master !== bridge.index)
+    differences.add(`"${end.name}" is not a port of "${conf.bridge}"`);
+}

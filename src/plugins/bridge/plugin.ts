@@ -1,0 +1,137 @@
+/** bridge: a veth pair from the container to a bridge on the host, which may be the container's gateway. */
+
+import { configureInterface } from '../../attach/addresses.ts';
+import { allocate } from '../../attach/allocate.ts';
+import { announce, awaitCarrier } from '../../attach/announce.ts';
+import { collectStale, detach } from '../../attach/detach.ts';
+import { enableForwarding } from '../../attach/forwarding.ts';
+import { masquerade } from '../../attach/masquerade.ts';
+import { type ContainerSide, openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
+import { addWire, type Wire } from '../../attach/wire.ts';
+import type { CniCall } from '../../cni/call.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniResult } from '../../cni/result.ts';
+import { NetloomError } from '../../error.ts';
+import { ipamStatus } from '../../ipam/delegate.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { ensureBridge, findBridge } from './bridge.ts';
+import { check } from './check.ts';
+import { askedMac, type BridgeConf, checkConf, schema } from './conf.ts';
+import { ensureAddress, ensureVlanInterface, type GatewayPlan, planGateways } from './gateway.ts';
+import { configurePort } from './port.ts';
+
+/** Where the container's interface stands in the result: after the bridge and the host's end. */
+const CONTAINER_INDEX = 2;
+
+export const bridge: Plugin<BridgeConf> = {
+  type: 'bridge',
+  about: 'a veth pair from the container to a bridge on the host',
+  schema,
+  add,
+  del: detach,
+  check,
+  gc: collectStale,
+  status,
+};
+
+function add(call: CniCall<BridgeConf>): CniResult {
+  const { conf } = call;
+  checkConf(conf);
+  const mac = askedMac(call);
+  using container = openContainer(call);
+  using nl = openRoute();
+  using undo = new DisposableStack();
+  refuseTakenIfname(container, call.ifname);
+  const existing = findBridge(nl, conf.bridge);
+  const ipam = allocate(call, undo);
+  const plan = planGateways(conf, ipam, CONTAINER_INDEX);
+  const bridge = ensureBridge(nl, conf, existing, undo);
+  const wire = addWire(nl, container, call, { mtu: conf.mtu, mac, master: bridge.index }, undo);
+  configurePort(nl, wire.host.index, conf);
+  if (!conf.disableContainerInterface) configure(call, container, wire, plan);
+  const vlanInterface = makeGateway(nl, conf, bridge, plan, undo);
+  if (conf.ipMasq) masquerade(call, plan.ips, undo);
+  const hostEnd = settle(nl, container, conf, bridge, wire);
+  const result = describe(call, [link.get(nl, { index: bridge.index }), hostEnd, vlanInterface], wire, plan, ipam);
+  undo.move(); // All of it stands: nothing to undo.
+  return result;
+}
+
+function configure(
+  { conf, ifname }: CniCall<BridgeConf>,
+  container: ContainerSide,
+  wire: Wire,
+  plan: GatewayPlan,
+): void {
+  configureInterface(container, {
+    ifname,
+    index: wire.container.index,
+    ips: plan.ips,
+    routes: plan.routes,
+    probesDuplicates: conf.enabledad,
+  });
+}
+
+/** @returns the interface of the VLAN, where that has the gateway's address instead of the bridge */
+function makeGateway(
+  nl: NetlinkSocket,
+  conf: BridgeConf,
+  bridge: link.Link,
+  { addresses }: GatewayPlan,
+  undo: DisposableStack,
+): link.Link | undefined {
+  if (addresses.length === 0) return undefined;
+  const vlanInterface = conf.vlan > 0 ? ensureVlanInterface(nl, bridge, conf.vlan, undo) : undefined;
+  for (const address of addresses) ensureAddress(nl, bridge, vlanInterface ?? bridge, address, conf.forceAddress, undo);
+  enableForwarding(addresses.map(({ family }) => family));
+  return vlanInterface;
+}
+
+/** Waits until frames pass, then tells the neighbours. @returns the host's end as it is then */
+function settle(
+  nl: NetlinkSocket,
+  container: ContainerSide,
+  conf: BridgeConf,
+  bridge: link.Link,
+  wire: Wire,
+): link.Link {
+  if (conf.disableContainerInterface) return link.get(nl, { index: wire.host.index });
+  const hostEnd = awaitCarrier(nl, wire.host.index);
+  if (hostEnd.master !== bridge.index) {
+    throw new NetloomError('try-again', `"${conf.bridge}" was removed while the container was being attached to it`);
+  }
+  announce(container, wire.container.index, wire.container.mac);
+  return hostEnd;
+}
+
+function describe(
+  call: CniCall<BridgeConf>,
+  [bridge, hostEnd, vlanInterface]: readonly [link.Link, link.Link, link.Link | undefined],
+  { container }: Wire,
+  { ips, routes }: GatewayPlan,
+  ipam: CniResult,
+): CniResult {
+  const onHost = ({ name, mac, mtu }: link.Link) => ({ name, ...(mac !== undefined && { mac }), mtu });
+  const dns = call.conf.dns ?? ipam.dns;
+  return {
+    interfaces: [
+      onHost(bridge),
+      onHost(hostEnd),
+      { name: container.name, mac: container.mac, mtu: hostEnd.mtu, sandbox: call.netns },
+      ...(vlanInterface === undefined ? [] : [onHost(vlanInterface)]),
+    ],
+    ips,
+    routes,
+    ...(dns !== undefined && { dns }),
+  };
+}
+
+/** @throws NetloomError not-available with the reason */
+function status(call: CniCall<BridgeConf>): void {
+  checkConf(call.conf);
+  using nl = openRoute();
+  findBridge(nl, call.conf.bridge);
+  if (call.conf.ipam !== undefined) ipamStatus(call);
+}

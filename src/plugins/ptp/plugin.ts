@@ -1,0 +1,172 @@
+/**
+ * ptp: a veth pair that is routed rather than bridged. The host's end has the gateway's address; the container sends everything there, even what goes to its
+ * own subnet. https://www.cni.dev/plugins/current/main/ptp/
+ */
+import * as v from 'valibot';
+import { configureInterface } from '../../attach/addresses.ts';
+import { allocate } from '../../attach/allocate.ts';
+import { collectStale, detach } from '../../attach/detach.ts';
+import { enableForwarding } from '../../attach/forwarding.ts';
+import { masquerade, verifyMasquerade } from '../../attach/masquerade.ts';
+import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
+import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
+import { addWire, type Wire } from '../../attach/wire.ts';
+import type { CniCall } from '../../cni/call.ts';
+import { boolean, type ConfOf, confSchema, integer, prevResultOf, text } from '../../cni/config.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniIp, CniResult } from '../../cni/result.ts';
+import { NetloomError } from '../../error.ts';
+import { ipamCheck, ipamStatus } from '../../ipam/delegate.ts';
+import { Cidr } from '../../net/cidr.ts';
+import { bitsOf, type Ip } from '../../net/ip.ts';
+import type { Request } from '../../netlink/message.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import * as addr from '../../rtnl/addr.ts';
+import { RTPROT_NETLOOM } from '../../rtnl/constants.ts';
+import * as link from '../../rtnl/link.ts';
+import * as route from '../../rtnl/route.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+
+/** Where the container's interface stands in the result: after the host's end. */
+const CONTAINER_INDEX = 1;
+
+const schema = confSchema(() => ({
+  ipMasq: v.optional(boolean, false),
+  ipMasqBackend: v.exactOptional(text),
+  mtu: v.optional(integer(0, 65535), 0),
+}));
+
+type PtpConf = ConfOf<typeof schema>;
+
+/** An address of the container with the gateway that it needs here. */
+type RoutedIp = CniIp & { readonly gateway: Ip };
+
+export const ptp: Plugin<PtpConf> = {
+  type: 'ptp',
+  about: 'a routed veth pair, the gateway on the host end',
+  schema,
+  add,
+  del: detach,
+  check,
+  gc: collectStale,
+  status,
+};
+
+function add(call: CniCall<PtpConf>): CniResult {
+  const { conf } = call;
+  requireIpam(conf);
+  using container = openContainer(call);
+  using nl = openRoute();
+  using undo = new DisposableStack();
+  refuseTakenIfname(container, call.ifname);
+  const ipam = allocate(call, undo);
+  const ips = (ipam.ips ?? []).map(withGateway);
+  const routes = ipam.routes ?? [];
+  const wire = addWire(nl, container, call, { mtu: conf.mtu }, undo);
+  nl.executeAll(hostEnd(wire, ips));
+  configureInterface(container, {
+    ifname: call.ifname,
+    index: wire.container.index,
+    ips,
+    routes,
+    probesDuplicates: false,
+    noPrefixRoute: true,
+    firstRoutes: ips.flatMap((ip) => towardsGateway(wire, ip)),
+  });
+  nl.executeAll(ips.map(({ address }) => towardsContainer(wire, address)));
+  enableForwarding(ips.map(({ address }) => address.family));
+  if (conf.ipMasq) masquerade(call, ips, undo);
+  const result = describe(call, nl, wire, { ...ipam, ips, routes });
+  undo.move(); // All of it stands: nothing to undo.
+  return result;
+}
+
+function requireIpam(conf: PtpConf): void {
+  if (conf.ipam === undefined) {
+    throw new NetloomError(
+      'invalid-config',
+      'failed to load netconf: "ipam" is missing, expected an object with a "type"',
+    );
+  }
+}
+
+function withGateway(ip: CniIp): RoutedIp {
+  if (ip.gateway === undefined) {
+    throw new NetloomError(
+      'ipam-failed',
+      `IPAM plugin gave ${ip.address} without a gateway, which ptp puts on the host`,
+    );
+  }
+  return { ...ip, gateway: ip.gateway, interface: CONTAINER_INDEX };
+}
+
+/** The gateway's address on the host's end. Many ends may have the same one. */
+function hostEnd({ host }: Wire, ips: readonly RoutedIp[]): Request[] {
+  const gateways = new Map(ips.map(({ gateway }) => [gateway.toString(), alone(gateway)]));
+  return [...gateways.values()].map((gateway) => addr.add(host.index, gateway, { nodad: true }));
+}
+
+/** In the container: the gateway is on the link, and the rest of the subnet behind it. */
+function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Request[] {
+  const common = { oif: container.index, src: address.ip };
+  return [
+    route.add({ ...common, dst: alone(gateway), scope: route.RT_SCOPE.LINK }),
+    route.add({ ...common, dst: address.network(), gateway }),
+  ];
+}
+
+/** On the host: the container's address is at the end of this wire. */
+function towardsContainer({ host }: Wire, address: Cidr): Request {
+  return route.add({ dst: alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM });
+}
+
+/** An address by itself: /32 or /128. */
+function alone(ip: Ip): Cidr {
+  return new Cidr(ip, bitsOf(ip.family));
+}
+
+function describe(
+  call: CniCall<PtpConf>,
+  nl: NetlinkSocket,
+  wire: Wire,
+  { ips = [], routes = [], dns }: CniResult,
+): CniResult {
+  const { host, container } = wire;
+  const { mtu } = link.get(nl, { index: host.index });
+  const ownDns = call.conf.dns ?? dns;
+  return {
+    interfaces: [
+      { name: host.name, mac: host.mac, mtu },
+      { name: container.name, mac: container.mac, mtu, sandbox: call.netns },
+    ],
+    ips,
+    routes,
+    ...(ownDns !== undefined && { dns: ownDns }),
+  };
+}
+
+/** @throws NetloomError check-failed, with every difference */
+function check(call: CniCall<PtpConf>): void {
+  const result = prevResultOf(call.conf);
+  requireIpam(call.conf);
+  ipamCheck(call);
+  const differences = new Differences();
+  using container = openContainer(call);
+  using nl = openRoute();
+  for (const expected of result.interfaces ?? []) {
+    if (expected.sandbox === undefined) {
+      verifyInterface(nl, expected, 'veth', differences);
+    } else if (expected.name === call.ifname) {
+      const found = verifyInterface(container.nl, expected, 'veth', differences);
+      if (found !== undefined) verifyAddresses(container.nl, found.index, result, differences);
+    }
+  }
+  if (call.conf.ipMasq) verifyMasquerade(result.ips ?? [], differences);
+  differences.throwIfAny();
+}
+
+function status(call: CniCall<PtpConf>): void {
+  requireIpam(call.conf);
+  openRoute().close();
+  ipamStatus(call);
+}

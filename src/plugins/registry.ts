@@ -1,0 +1,15 @@
+/** Every plugin type that this executable is. One line a type; the build makes one link in dist/bin for each. */
+import type { NetConf } from '../cni/call.ts';
+import type { Plugin } from '../cni/plugin.ts';
+import { hostLocal } from '../ipam/host-local/plugin.ts';
+import { staticIpam } from '../ipam/static/plugin.ts';
+import { bridge } from './bridge/plugin.ts';
+import { loopback } from './loopback/plugin.ts';
+import { ptp } from './ptp/plugin.ts';
+
+/** A plugin whatever its configuration: what serve() needs of it. */
+export type AnyPlugin = Plugin<NetConf>;
+
+export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(
+  [bridge, hostLocal, loopback, ptp, staticIpam].map((plugin) => [plugin.type, plugin as unknown as AnyPlugin]),
+);

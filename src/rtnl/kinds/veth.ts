@@ -1,0 +1,28 @@
+/** A pair of links that are the two ends of one wire. linux/veth.h; drivers/net/veth.c. */
+import { type Attrs, type AttrTable, readAttrs, writeAttrs } from '../../netlink/attribute.ts';
+import type { Codec } from '../../netlink/codec.ts';
+import type { StructOf } from '../../netlink/struct.ts';
+import { baseAttrs, ifinfomsg } from '../link-attributes.ts';
+
+/** The other end: a whole link message within the attribute. NB: without IFF_UP, veth_open() answers ENOTCONN to it. */
+export interface VethPeer {
+  readonly header?: StructOf<typeof ifinfomsg.fields>;
+  readonly attrs: Attrs<typeof baseAttrs>;
+}
+
+const peer: Codec<VethPeer> = {
+  name: 'peer',
+  isNested: true,
+  write(out, value) {
+    ifinfomsg.write(out, value.header ?? {});
+    writeAttrs(out, baseAttrs, value.attrs);
+  },
+  read(view) {
+    const rest = new DataView(view.buffer, view.byteOffset + ifinfomsg.size, view.byteLength - ifinfomsg.size);
+    return { header: ifinfomsg.read(view), attrs: readAttrs(baseAttrs, rest) };
+  },
+};
+
+export const veth = {
+  peer: [1, peer], // VETH_INFO_PEER
+} as const satisfies AttrTable;

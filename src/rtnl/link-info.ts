@@ -1,0 +1,69 @@
+/** IFLA_LINKINFO: what a link is (kind and data) and what it is to its master (slave kind and data). linux/if_link.h. */
+import { type Attrs, type AttrTable, forEachAttr, readAttrs, writeAttr, writeAttrs } from '../netlink/attribute.ts';
+import { type Codec, str } from '../netlink/codec.ts';
+import { bridge, bridgePort } from './kinds/bridge.ts';
+import { veth } from './kinds/veth.ts';
+import { vlan } from './kinds/vlan.ts';
+
+const INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+
+/** One table a kind. A kind without one has its data in `other`. */
+export const kinds = { bridge, veth, vlan } as const satisfies Readonly<Record<string, AttrTable>>;
+
+const slaveKinds = { bridge: bridgePort } as const satisfies Readonly<Record<string, AttrTable>>;
+
+type Kinds = typeof kinds;
+
+export type KindName = keyof Kinds;
+
+type KindInfo = { readonly [K in KindName]: { readonly kind: K; readonly data?: Attrs<Kinds[K]> } }[KindName];
+
+type OtherInfo = { readonly kind?: string & {}; readonly data?: Attrs<Record<never, never>> };
+
+export type LinkInfo = (KindInfo | OtherInfo) & {
+  readonly slaveKind?: string;
+  readonly slaveData?: Attrs<typeof bridgePort>;
+};
+
+export const linkInfo: Codec<LinkInfo> = {
+  name: 'linkinfo',
+  isNested: true,
+  write(out, info) {
+    if (info.kind !== undefined) writeAttr(out, INFO.KIND, str, info.kind);
+    if (info.data !== undefined) writeAttr(out, INFO.DATA, attrsCodec(tableOf(kinds, info.kind)), info.data);
+    if (info.slaveKind !== undefined) writeAttr(out, INFO.SLAVE_KIND, str, info.slaveKind);
+    if (info.slaveData !== undefined)
+      writeAttr(out, INFO.SLAVE_DATA, attrsCodec(tableOf(slaveKinds, info.slaveKind)), info.slaveData);
+  },
+  read(view) {
+    const parts = new Map<number, DataView>();
+    forEachAttr(view, (type, payload) => parts.set(type, payload));
+    const text = (type: number) => {
+      const part = parts.get(type);
+      return part && str.read(part);
+    };
+    const kind = text(INFO.KIND);
+    const slaveKind = text(INFO.SLAVE_KIND);
+    const data = parts.get(INFO.DATA);
+    const slaveData = parts.get(INFO.SLAVE_DATA);
+    return {
+      ...(kind !== undefined && { kind }),
+      ...(data !== undefined && { data: readAttrs(tableOf(kinds, kind), data) }),
+      ...(slaveKind !== undefined && { slaveKind }),
+      ...(slaveData !== undefined && { slaveData: readAttrs(tableOf(slaveKinds, slaveKind), slaveData) }),
+    } as LinkInfo;
+  },
+};
+
+function tableOf(tables: Readonly<Record<string, AttrTable>>, kind: string | undefined): AttrTable {
+  return (kind !== undefined && Object.hasOwn(tables, kind) && tables[kind]) || {};
+}
+
+function attrsCodec(table: AttrTable): Codec<Attrs<AttrTable>> {
+  return {
+    name: 'data',
+    isNested: true,
+    write: (out, value) => writeAttrs(out, table, value),
+    read: (view) => readAttrs(table, view),
+  };
+}

@@ -1,0 +1,196 @@
+/** Routes. man 8 ip-route; rtmsg and RTA_* of linux/rtnetlink.h. */
+
+import { Cidr } from '../net/cidr.ts';
+import { type Family, Ip } from '../net/ip.ts';
+import type { AttrTable } from '../netlink/attribute.ts';
+import { nest } from '../netlink/attribute.ts';
+import { bytes, ip, u8, u32 } from '../netlink/codec.ts';
+import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import { struct } from '../netlink/struct.ts';
+import { familyNumber } from './addr.ts';
+import { AF, RTM } from './constants.ts';
+
+/** RTAX_*. */
+const metrics = {
+  mtu: [2, u32],
+  advmss: [8, u32],
+} as const satisfies AttrTable;
+
+export const routeKind = {
+  name: 'route',
+  header: struct({
+    family: u8,
+    dstLength: u8,
+    srcLength: u8,
+    tos: u8,
+    table: u8,
+    protocol: u8,
+    scope: u8,
+    type: u8,
+    flags: u32,
+  }),
+  attrs: {
+    dst: [1, ip],
+    src: [2, ip],
+    oif: [4, u32],
+    gateway: [5, ip],
+    priority: [6, u32],
+    prefsrc: [7, ip],
+    metrics: [8, nest(metrics)],
+    multipath: [9, bytes],
+    table: [15, u32],
+    pref: [20, u8],
+  } satisfies AttrTable,
+} as const satisfies MessageKind;
+
+export const RT_TABLE = { MAIN: 254, LOCAL: 255 } as const;
+export const RT_SCOPE = { UNIVERSE: 0, LINK: 253, HOST: 254 } as const;
+export const RTN = { UNICAST: 1, LOCAL: 2 } as const;
+const RTPROT_BOOT = 3;
+/** The gateway is on the link, whatever the addresses say. */
+const RTNH_F_ONLINK = 4;
+
+export interface RouteSpec {
+  /** Where to; a prefix of length 0 is the default route. */
+  readonly dst: Cidr;
+  readonly gateway?: Ip;
+  /** Index of the link. */
+  readonly oif?: number;
+  readonly src?: Ip;
+  readonly priority?: number;
+  readonly table?: number;
+  /** RT_SCOPE_*; found from the gateway when not given, as `ip route` does. */
+  readonly scope?: number;
+  readonly mtu?: number;
+  readonly advmss?: number;
+  readonly onlink?: boolean;
+  /** rtm_protocol: who added it. */
+  readonly protocol?: number;
+}
+
+export interface Route extends RouteSpec {
+  readonly family: Family;
+  readonly table: number;
+  readonly scope: number;
+  readonly type: number;
+  readonly protocol: number;
+}
+
+/**
+ * Adds a route.
+ * Equivalent to: `ip route add 10.2.0.0/16 via 10.1.0.1 dev LINK`
+ * @throws NetlinkError EEXIST when there is one to the same destination with the same priority; ENETUNREACH when the gateway cannot be reached
+ */
+export function add(route: RouteSpec): Request {
+  return routeRequest(RTM.NEWROUTE, NLM_F.CREATE | NLM_F.EXCL, 'add', route);
+}
+
+/**
+ * Adds a route, before one to the same destination with the same priority if there is one: a container on two networks has two default routes.
+ * Equivalent to: `ip route prepend …`
+ * @throws NetlinkError EEXIST when the very same route is there
+ */
+export function prepend(route: RouteSpec): Request {
+  return routeRequest(RTM.NEWROUTE, NLM_F.CREATE, 'prepend', route);
+}
+
+/** Adds a route or takes the place of the one to the same destination. Equivalent to: `ip route replace …` */
+export function replace(route: RouteSpec): Request {
+  return routeRequest(RTM.NEWROUTE, NLM_F.CREATE | NLM_F.REPLACE, 'replace', route);
+}
+
+/** Removes a route. Equivalent to: `ip route del …` @throws NetlinkError ESRCH when there is none */
+export function remove(route: RouteSpec): Request {
+  return routeRequest(RTM.DELROUTE, 0, 'del', route);
+}
+
+/** Unicast routes of a namespace, all tables. Equivalent to: `ip route show table all type unicast` */
+export function list(nl: NetlinkSocket, family?: Family): Route[] {
+  const header = { family: family === undefined ? AF.UNSPEC : familyNumber(family) };
+  const all = request(
+    routeKind,
+    RTM.GETROUTE,
+    0,
+    header,
+    {},
+    {
+      action: () => 'list the routes',
+      command: () => 'ip route show table all',
+    },
+  );
+  return nl
+    .dump(all)
+    .filter(({ header }) => (header.family === AF.INET || header.family === AF.INET6) && header.type === RTN.UNICAST)
+    .map(routeOf);
+}
+
+function routeRequest(type: number, flags: number, verb: string, route: RouteSpec): Request {
+  const { dst, gateway, oif, src, priority, table = RT_TABLE.MAIN, mtu, advmss } = route;
+  const defaultScope = dst.family === 4 && gateway === undefined ? RT_SCOPE.LINK : RT_SCOPE.UNIVERSE;
+  return request(
+    routeKind,
+    type,
+    flags,
+    {
+      family: familyNumber(dst.family),
+      dstLength: dst.prefix,
+      table: table < 256 ? table : 0,
+      protocol: route.protocol ?? RTPROT_BOOT,
+      scope: route.scope ?? defaultScope,
+      type: RTN.UNICAST,
+      flags: route.onlink === true ? RTNH_F_ONLINK : 0,
+    },
+    {
+      ...(dst.prefix > 0 && { dst: dst.first() }),
+      ...(gateway !== undefined && { gateway }),
+      ...(oif !== undefined && { oif }),
+      ...(src !== undefined && { prefsrc: src }),
+      ...(priority !== undefined && { priority }),
+      ...(table >= 256 && { table }),
+      ...((mtu !== undefined || advmss !== undefined) && {
+        metrics: { ...(mtu !== undefined && { mtu }), ...(advmss !== undefined && { advmss }) },
+      }),
+    },
+    {
+      action: () => `${verb === 'del' ? 'remove' : verb} the route to ${routeWords(route)}`,
+      command: () => `ip ${dst.family === 6 ? '-6 ' : ''}route ${verb} ${routeWords(route)}`,
+    },
+  );
+}
+
+function routeWords({ dst, gateway, oif, src, priority, table, mtu, advmss, onlink, scope }: RouteSpec): string {
+  const word = (name: string, value: unknown) => (value === undefined ? [] : [`${name} ${value}`]);
+  return [
+    dst.prefix === 0 ? 'default' : `${dst}`,
+    ...word('via', gateway),
+    ...word('dev', oif === undefined ? undefined : `if${oif}`),
+    ...word('src', src),
+    ...word('metric', priority),
+    ...word('table', table),
+    ...word('scope', scope),
+    ...word('mtu', mtu),
+    ...word('advmss', advmss),
+    ...(onlink === true ? ['onlink'] : []),
+  ].join(' ');
+}
+
+function routeOf({ header, attrs }: Message<typeof routeKind>): Route {
+  const family = header.family === AF.INET ? 4 : 6;
+  const any = Ip.fromBigInt(family, 0n);
+  return {
+    family,
+    dst: new Cidr(attrs.dst ?? any, header.dstLength),
+    table: attrs.table ?? header.table,
+    scope: header.scope,
+    type: header.type,
+    protocol: header.protocol,
+    ...(attrs.gateway !== undefined && { gateway: attrs.gateway }),
+    ...(attrs.oif !== undefined && { oif: attrs.oif }),
+    ...(attrs.prefsrc !== undefined && { src: attrs.prefsrc }),
+    ...(attrs.priority !== undefined && { priority: attrs.priority }),
+    ...(attrs.metrics?.mtu !== undefined && { mtu: attrs.metrics.mtu }),
+    ...(attrs.metrics?.advmss !== undefined && { advmss: attrs.metrics.advmss }),
+    ...((header.flags & RTNH_F_ONLINK) !== 0 && { onlink: true }),
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * A private network namespace that plays the host for a whole test file. AVA gives each file a process of its own and runs it on the main thread, so moving
+ * that thread moves the programs that the tests start, and nothing else.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { adapter } from '#ffi';
+import { pinNew, unpin } from '../../src/netns/pin.ts';
+
+const CLONE_NEWNET = 0x40000000;
+const CLONE_NEWNS = 0x00020000;
+const MS_REC_PRIVATE = 0x4000 | 0x40000;
+
+const lib = adapter.load({
+  unshare: { args: ['i32'], returns: 'i32' },
+  mount: { args: ['ptr', 'ptr', 'ptr', 'size', 'ptr'], returns: 'i32' },
+});
+
+/** Leaves the machine's network namespace for a new one, with mounts of its own. For the rest of the process's life. */
+export function becomeHost(): void {
+  if (lib.unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) throw new Error('Cannot unshare: these tests run as root');
+  const root = new TextEncoder().encode('/\0');
+  if (lib.mount(null, root, null, MS_REC_PRIVATE, null) < 0) throw new Error('Cannot make the mounts private');
+  // `ip` and others read /sys for what netlink does not tell.
+  execFileSync('mount', ['-t', 'sysfs', 'sysfs', '/sys']);
+  execFileSync('ip', ['link', 'set', 'lo', 'up']);
+}
+
+/** A directory for one test file, with what the programs under test keep below it. */
+export function makeRoot(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'netloom-test-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** A container's namespace, pinned. */
+export class Sandbox implements Disposable {
+  readonly path: string;
+
+  constructor(root: string, name: string) {
+    this.path = join(root, 'netns', name);
+    pinNew(this.path);
+  }
+
+  /** Runs a program inside. @returns what it printed */
+  run(program: string, ...args: string[]): string {
+    return execFileSync('nsenter', [`--net=${this.path}`, program, ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  /** `ip -j -d …` inside, read. */
+  ip<T = Record<string, unknown>>(...args: string[]): T[] {
+    return JSON.parse(this.run('ip', '-j', '-d', ...args) || '[]') as T[];
+  }
+
+  /** Whether the address answers one of three echo requests. */
+  reaches(address: string): boolean {
+    try {
+      this.run('ping', '-c', '3', '-i', '0.2', '-W', '2', '-q', address);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    unpin(this.path);
+  }
+}
+
+/** `ip -j -d …` on the host, read. */
+export function ip<T = Record<string, unknown>>(...args: string[]): T[] {
+  return JSON.parse(execFileSync('ip', ['-j', '-d', ...args], { encoding: 'utf8' }) || '[]') as T[];
+}
+
+/** All that an attachment could leave behind: links, addresses, routes, neighbours' tables aside, the nft ruleset, and the files below a directory. */
+export function snapshot(root: string): string {
+  const run = (program: string, ...args: string[]) => execFileSync(program, args, { encoding: 'utf8' });
+  return [
+    run('ip', '-d', '-o', 'link').replace(/qlen \d+|promiscuity \d+/g, ''),
+    run('ip', '-o', 'addr').replace(/valid_lft \S+ preferred_lft \S+/g, ''),
+    run('ip', 'route', 'show', 'table', 'all'),
+    run('ip', '-6', 'route', 'show', 'table', 'all'),
+    run('nft', 'list', 'ruleset'),
+    ...files(root),
+  ].join('\n');
+}
+
+/** The files below a directory with their content, those aside that only remember (locks, the last address given, the index of leases). */
+export function files(root: string): string[] {
+  const found: string[] = [];
+  for (const entry of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {
+    const path = join(root, entry);
+    if (
+      /(^|\/)(netns\/|lock$|last_reserved_ip\.|stamp)/.test(entry) ||
+      !statSync(path, { throwIfNoEntry: false })?.isFile()
+    )
+      continue;
+    found.push(`${entry}: ${readFileSync(path, 'utf8')}`);
+  }
+  return found;
+}
