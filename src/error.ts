@@ -36,9 +36,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What first went wrong: an undo that failed too hides it in a SuppressedError (ECMAScript, explicit resource management). */
-export function firstError(error: unknown): unknown {
-  let first = error;
-  while (first instanceof Error && 'suppressed' in first) first = first.suppressed;
-  return first;
+/**
+ * What went wrong, in the order in which it did: an undo that fails too wraps the first error in a SuppressedError (ECMAScript, explicit resource
+ * management).
+ */
+export function errorsOf(error: unknown): [first: unknown, ...later: unknown[]] {
+  if (!(error instanceof Error && 'suppressed' in error && 'error' in error)) return [error];
+  return [...errorsOf(error.suppressed), error.error];
 }

@@ -1,5 +1,6 @@
 /** The command line, for people. Each command has a file of its own beside this one. */
 import { buildApplication, buildRouteMap, type CommandContext, run } from '@stricli/core';
+import { demoCommand } from './demo/demo.ts';
 import { installCommand, uninstallCommand } from './install.ts';
 import { pluginsCommand } from './plugins.ts';
 import { VERSION } from './version.ts';
@@ -9,6 +10,7 @@ const commands = buildRouteMap({
     install: installCommand,
     uninstall: uninstallCommand,
     plugins: pluginsCommand,
+    demo: demoCommand,
   },
   docs: {
     brief: 'Wires containers to networks',

@@ -1,6 +1,7 @@
 /** A plugin as an executable: one call from environment and stdin to stdout and exit status. https://www.cni.dev/docs/spec/#section-2-execution-protocol */
-import { hasCode, messageOf, NetloomError } from '../error.ts';
+import { errorsOf, hasCode, messageOf, NetloomError } from '../error.ts';
 import { O, open, writeAll } from '../ffi/file.ts';
+import { libc } from '../ffi/libc.ts';
 import { pathsOf } from '../paths.ts';
 import type { CniCall, Command, NetConf } from './call.ts';
 import { readHeader } from './config.ts';
@@ -43,12 +44,22 @@ export function serve<C extends NetConf>(plugin: Plugin<C>, io: ServeIo): number
     version = header.cniVersion;
     checkCommand(environment.command, version);
     const conf = plugin.schema.read(header);
+    checkPrivilege();
     const netns = checkedNetns(plugin, environment, io);
     dispatch(plugin, makeCall(plugin, environment, netns, conf, stdin, io), io);
     return 0;
   } catch (error) {
     return fail(error, version, plugin.type, io);
   }
+}
+
+/** Namespaces and links are root's, or its of a user namespace. Said at once rather than by the first call that the kernel refuses, half way. */
+function checkPrivilege(): void {
+  if (libc.geteuid() === 0) return;
+  throw new NetloomError(
+    'not-root',
+    'Cannot configure networks: netloom runs as an ordinary user and needs to be root',
+  );
 }
 
 function readStdin(io: ServeIo): string {
@@ -147,7 +158,9 @@ function add<C extends NetConf>(plugin: Plugin<C>, call: CniCall<C>, io: ServeIo
   }
 }
 
-function fail(error: unknown, version: string, type: string, io: ServeIo): number {
+function fail(thrown: unknown, version: string, type: string, io: ServeIo): number {
+  const [error, ...later] = errorsOf(thrown);
+  for (const failure of later) io.writeStderr(`${type}: Cannot undo all of it: ${messageOf(failure)}\n`);
   if (error instanceof Error && !(error instanceof NetloomError)) {
     io.writeStderr(`${type}: ${error.stack ?? error.message}\n`);
   }

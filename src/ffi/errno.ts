@@ -43,6 +43,7 @@ const ERRNOS: Readonly<Record<number, readonly [name: string, sentence: string]>
   71: ['EPROTO', 'protocol error'],
   74: ['EBADMSG', 'bad message'],
   75: ['EOVERFLOW', 'value too large'],
+  85: ['ERESTART', 'it changed meanwhile and must be tried again'],
   88: ['ENOTSOCK', 'not a socket'],
   90: ['EMSGSIZE', 'message too long'],
   92: ['ENOPROTOOPT', 'protocol not available'],

@@ -21,7 +21,7 @@ export const libc = adapter.load({
   readlink: { args: ['ptr', 'ptr', 'size'], returns: 'i32' },
   flock: { args: ['i32', 'i32'], returns: 'i32' },
   fsync: { args: ['i32'], returns: 'i32' },
-  fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
+  ioctl: { args: ['i32', 'size', 'size'], returns: 'i32' },
   socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
   setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
   sendto: { args: ['i32', 'ptr', 'size', 'i32', 'ptr', 'u32'], returns: 'i32' },

@@ -1,5 +1,5 @@
 /** A conversation with one netlink family of the kernel: requests with their answers, batches, dumps, notifications. */
-import { NetloomError } from '../error.ts';
+import { hasCode, NetloomError } from '../error.ts';
 import { type Ack, NetlinkError, readAck } from './error.ts';
 import {
   type Message,
@@ -148,7 +148,7 @@ export class NetlinkSocket implements Disposable {
     const errors = new Map<number, Ack>();
     const answers: RawMessage[] = [];
     for (;;) {
-      const datagram = this.#transport.receive(false);
+      const datagram = this.#answer();
       if (datagram === undefined) return { errors, answers };
       this.#tap?.('in', datagram, this.#protocol);
       for (const raw of messagesOf(datagram.slice())) {
@@ -184,11 +184,27 @@ export class NetlinkSocket implements Disposable {
     this.close();
   }
 
+  /** What the kernel has answered so far. Where it had more than the socket holds, the first of it are still there, and suffice. */
+  #answer(): Uint8Array | undefined {
+    try {
+      return this.#transport.receive(false);
+    } catch (error) {
+      if (!hasCode(error, 'ENOBUFS')) throw error;
+      return this.#transport.receive(false);
+    }
+  }
+
   #write(request: Request, flags: number): number {
     this.#sequence++;
-    writeMessage(this.#out, request.type, request.flags | flags | NLM_F.REQUEST, this.#sequence, (out) =>
-      request.write(out),
-    );
+    try {
+      writeMessage(this.#out, request.type, request.flags | flags | NLM_F.REQUEST, this.#sequence, (out) =>
+        request.write(out),
+      );
+    } catch (error) {
+      // A value that cannot be written must not leave half a message for the next call to send.
+      this.#out.clear();
+      throw error;
+    }
     return this.#sequence;
   }
 

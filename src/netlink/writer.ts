@@ -15,31 +15,38 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#advance(1), value);
+    const at = this.#advance(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#advance(2), value, true);
+    const at = this.#advance(2);
+    this.#view.setUint16(at, value, true);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#advance(4), value, true);
+    const at = this.#advance(4);
+    this.#view.setUint32(at, value, true);
   }
 
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#advance(8), value, true);
+    const at = this.#advance(8);
+    this.#view.setBigUint64(at, value, true);
   }
 
   be16(value: number): void {
-    this.#view.setUint16(this.#advance(2), value);
+    const at = this.#advance(2);
+    this.#view.setUint16(at, value);
   }
 
   be32(value: number): void {
-    this.#view.setUint32(this.#advance(4), value);
+    const at = this.#advance(4);
+    this.#view.setUint32(at, value);
   }
 
   be64(value: bigint): void {
-    this.#view.setBigUint64(this.#advance(8), value);
+    const at = this.#advance(8);
+    this.#view.setBigUint64(at, value);
   }
 
   raw(bytes: Uint8Array): void {
@@ -70,6 +77,7 @@ export class Writer {
     this.length = 0;
   }
 
+  /** NB: may put a larger buffer in place of the view, so ask for the place before the view. */
   #advance(count: number): number {
     const at = this.length;
     const end = at + count;

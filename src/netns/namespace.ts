@@ -6,9 +6,9 @@ import { libc } from '../ffi/libc.ts';
 /** The namespace of the calling thread. */
 export const OWN_NETNS = '/proc/thread-self/ns/net';
 
-/** f_type of nsfs, and of /proc where kernels before 3.19 kept namespaces. linux/magic.h. */
-const NSFS_MAGIC = 0x6e736673;
-const PROC_SUPER_MAGIC = 0x9fa0;
+/** _IO(0xb7, 3) of linux/nsfs.h: which type of namespace a file is. */
+const NS_GET_NSTYPE = 0xb703;
+const CLONE_NEWNET = 0x40000000;
 
 /** An open network namespace. While it is open the kernel keeps it, whatever becomes of its path and its processes. */
 export class Netns implements Disposable {
@@ -54,9 +54,9 @@ export function openNetns(path: string): Netns {
 export function tryOpenNetns(path: string): Netns | undefined {
   const fd = tryOpen(path);
   if (fd === undefined) return undefined;
-  if (isNsfs(fd)) return new Netns(path, fd);
+  if (isNetns(fd)) return new Netns(path, fd);
   fd.close();
-  throw new NetloomError('not-a-namespace', `Cannot use "${path}" as a network namespace: it is an ordinary file`, {
+  throw new NetloomError('not-a-namespace', `Cannot use "${path}" as a network namespace: it is something else`, {
     hint: 'the namespace was unmounted, or never pinned there',
   });
 }
@@ -66,10 +66,6 @@ export function ownNetns(): Netns {
   return new Netns(OWN_NETNS, open(OWN_NETNS));
 }
 
-function isNsfs(fd: Fd): boolean {
-  const buffer = new Uint8Array(128);
-  if (libc.fstatfs(fd.number, buffer) < 0) return false;
-  // struct statfs begins with f_type, a long; both magics fit 32 bits.
-  const type = new DataView(buffer.buffer).getUint32(0, true);
-  return type === NSFS_MAGIC || type === PROC_SUPER_MAGIC;
+function isNetns(fd: Fd): boolean {
+  return libc.ioctl(fd.number, NS_GET_NSTYPE, 0) === CLONE_NEWNET;
 }

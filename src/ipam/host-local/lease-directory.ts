@@ -159,7 +159,7 @@ export class LeaseDirectory implements Disposable {
     // NB: never to be truncated instead. One that a crash has left may be the second name of a lease that stands.
     unlink(path);
     using undo = new DisposableStack();
-    undo.defer(() => unlink(path));
+    undo.defer(() => this.tryFree(TEMPORARY)); // the leases stand, whatever becomes of it
     using fd = open(path, O.WRONLY | O.CREAT | O.EXCL, 0o644);
     writeAll(fd.number, new TextEncoder().encode(leaseText(owner)), `"${path}"`);
     return undo.move();

@@ -39,7 +39,7 @@ export function check(call: CniCall<BridgeConf>): void {
   if (bridge !== undefined && conf.promiscMode && (bridge.attrs.promiscuity ?? 0) === 0) {
     differences.add(`"${conf.bridge}" is not in promiscuous mode`);
   }
-  if (conf.ipMasq) verifyMasquerade(result.ips ?? [], differences);
+  if (conf.ipMasq) verifyMasquerade(call, result.ips ?? [], differences);
   differences.throwIfAny();
 }
 

@@ -161,7 +161,7 @@ function check(call: CniCall<PtpConf>): void {
       if (found !== undefined) verifyAddresses(container.nl, found.index, result, differences);
     }
   }
-  if (call.conf.ipMasq) verifyMasquerade(result.ips ?? [], differences);
+  if (call.conf.ipMasq) verifyMasquerade(call, result.ips ?? [], differences);
   differences.throwIfAny();
 }
 

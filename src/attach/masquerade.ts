@@ -1,0 +1,52 @@
+/** Masquerading of an attachment's addresses: its elements in the nft table, by its owner. */
+import type { CniCall } from '../cni/call.ts';
+import type { CniIp } from '../cni/result.ts';
+import * as nftMasquerade from '../nft/masquerade.ts';
+import { openNft } from '../nft/socket.ts';
+import { gather } from './gather.ts';
+import { commentOf, isCommentOfNetwork, ownerOf } from './owner.ts';
+import type { Differences } from './verify.ts';
+
+/** Gives what leaves the subnet the host's address. Equivalent to: `nft add element inet netloom masquerade4 { IP : jump … }` */
+export function masquerade(call: CniCall, ips: readonly CniIp[], undo: DisposableStack): void {
+  const comment = commentOf(ownerOf(call));
+  undo.defer(() => remove(entriesOf(ips, comment)));
+  using nft = openNft();
+  for (const entry of entriesOf(ips, comment)) nftMasquerade.add(nft, entry);
+}
+
+/**
+ * Ends the masquerading of an attachment. With prevResult it knows the addresses; without, it looks for the owner's comment among all elements.
+ */
+export function unmasquerade(call: CniCall): void {
+  const comment = commentOf(ownerOf(call));
+  const ips = call.conf.prevResult?.ips ?? [];
+  if (ips.length > 0) return remove(entriesOf(ips, comment));
+  using nft = openNft();
+  remove(nftMasquerade.list(nft).filter((entry) => entry.comment === comment));
+}
+
+/** Ends the masquerading of a network's attachments that are no longer valid. */
+export function removeStaleMasquerades(network: string, validOwners: readonly string[]): void {
+  const valid = new Set(validOwners.map(commentOf));
+  using nft = openNft();
+  remove(nftMasquerade.list(nft).filter(({ comment }) => isCommentOfNetwork(comment, network) && !valid.has(comment)));
+}
+
+/** Says which addresses are not masqueraded. */
+export function verifyMasquerade(call: CniCall, ips: readonly CniIp[], differences: Differences): void {
+  using nft = openNft();
+  for (const entry of entriesOf(ips, commentOf(ownerOf(call)))) {
+    if (!nftMasquerade.has(nft, entry)) differences.add(`the address ${entry.ip} is not masqueraded`);
+  }
+}
+
+function entriesOf(ips: readonly CniIp[], comment: string): nftMasquerade.Masquerade[] {
+  return ips.map(({ address }) => ({ ip: address.ip, subnet: address.network(), comment }));
+}
+
+function remove(entries: readonly nftMasquerade.Masquerade[]): void {
+  if (entries.length === 0) return;
+  using nft = openNft();
+  gather(...entries.map((entry) => () => nftMasquerade.remove(nft, entry)));
+}

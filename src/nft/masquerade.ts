@@ -1,0 +1,197 @@
+/**
+ * Masquerading: what an endpoint sends out of its subnet gets the address of the interface by which it leaves.
+ *
+ *   chain masquerade { type nat hook postrouting priority srcnat; ip saddr vmap @masquerade4; ip6 saddr vmap @masquerade6 }
+ *   map masquerade4 { type ipv4_addr : verdict; elements = { 10.1.0.2 comment "net/container/eth0" : jump masq-10.1.0.0/24 } }
+ *   chain masq-10.1.0.0/24 { ip daddr 10.1.0.0/24 return; ip daddr 224.0.0.0/4 return; masquerade }
+ *
+ * An endpoint is one element, a subnet one chain; a packet costs one lookup however many there are. As in the reference plugins, traffic
+ * within the subnet and multicast keep their source.
+ */
+import { hasCode, NetloomError } from '../error.ts';
+import { Cidr } from '../net/cidr.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import { NetlinkError } from '../netlink/error.ts';
+import type { Request } from '../netlink/message.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import { commit } from './batch.ts';
+import * as chain from './chain.ts';
+import type { Verdict } from './data.ts';
+import { ipv4Addr, ipv6Addr } from './datatype.ts';
+import * as element from './element.ts';
+import { unsupportedMeans } from './feature.ts';
+import { daddrOf, saddrOf } from './fields/ip.ts';
+import { vmap, within } from './match.ts';
+import { hasLayout, netloomTable, removeIfUnused, withRetries } from './netloom-table.ts';
+import * as rule from './rule.ts';
+import * as set from './set.ts';
+import type { Statement } from './statement.ts';
+import { masquerade } from './statements/nat.ts';
+import { verdict } from './statements/verdict.ts';
+import * as table from './table.ts';
+
+/** An endpoint's address that is masqueraded. */
+export interface Masquerade {
+  readonly ip: Ip;
+  /** Within it the source stays. Host bits do not matter. */
+  readonly subnet: Cidr;
+  /** Whose it is: holderOf(network, container, ifname). */
+  readonly comment: string;
+}
+
+const MULTICAST = { 4: Cidr.parse('224.0.0.0/4'), 6: Cidr.parse('ff00::/8') } as const;
+
+const base: chain.Chain = {
+  table: netloomTable,
+  name: 'masquerade',
+  base: { type: 'nat', hook: 'postrouting', priority: chain.PRIORITY.srcnat },
+  comment: 'netloom masquerade, layout 1',
+};
+
+const maps: Readonly<Record<Family, set.NftSet<Ip, Verdict>>> = {
+  4: { table: netloomTable, name: 'masquerade4', key: ipv4Addr, data: 'verdict', comment: 'endpoints by source' },
+  6: { table: netloomTable, name: 'masquerade6', key: ipv6Addr, data: 'verdict', comment: 'endpoints by source' },
+};
+
+const CHAIN_PREFIX = 'masq-';
+
+/**
+ * Masquerades an endpoint. Where it is so already, nothing happens. An element of another holder for the same address in the same subnet is a
+ * left-over, since the address is ours now: it is taken over.
+ * @throws NetloomError EEXIST where the address is masqueraded in another subnet
+ */
+export function add(nft: NetlinkSocket, entry: Masquerade): void {
+  withRetries(`masquerade ${entry.ip}`, () => {
+    const requests = plan(nft, entry);
+    if (requests.length === 0) return;
+    const makesAll = requests.some(({ kind }) => kind.name === 'table');
+    try {
+      commit(nft, requests);
+    } catch (error) {
+      throw (makesAll && error instanceof NetlinkError && unsupportedMeans(error)) || error;
+    }
+  });
+}
+
+/** What add() would send: what is missing, as one batch. It reads three objects at the most, by name. */
+export function plan(nft: NetlinkSocket, entry: Masquerade): Request[] {
+  const { ip, subnet, comment } = entry;
+  const map = maps[ip.family];
+  const target = chainOf(subnet);
+  const wanted = element.create(map, { key: ip, data: { jump: target.name }, comment });
+  const found = element.get(nft, map, ip);
+  if (found !== undefined) {
+    if (!isJumpTo(found.data, target)) throw taken(entry, found);
+    return found.comment === comment ? [] : [element.remove(map, ip), wanted];
+  }
+  if (chain.get(nft, target) !== undefined) return [wanted];
+  return [...(hasLayout(nft, base) ? [] : baseRequests()), ...subnetRequests(subnet), wanted];
+}
+
+/**
+ * Ends it: the element, with the last of a subnet the subnet's chain, with the last of all the table. Where there is none, or where it is
+ * another holder's by now, nothing happens.
+ */
+export function remove(nft: NetlinkSocket, entry: Masquerade): void {
+  const { ip, comment } = entry;
+  const map = maps[ip.family];
+  const found = element.get(nft, map, ip);
+  if (found?.comment === comment) ignoring(['ENOENT'], () => commit(nft, [element.remove(map, ip)]));
+  sweep(nft, chainOf(found?.data === undefined ? entry.subnet : (subnetOf(found.data) ?? entry.subnet)));
+}
+
+/** Whether the kernel has it, for CHECK. */
+export function has(nft: NetlinkSocket, entry: Masquerade): boolean {
+  const found = element.get(nft, maps[entry.ip.family], entry.ip);
+  return found !== undefined && found.comment === entry.comment && isJumpTo(found.data, chainOf(entry.subnet));
+}
+
+/** All of them, for GC. */
+export function list(nft: NetlinkSocket): Masquerade[] {
+  if (table.get(nft, netloomTable) === undefined) return [];
+  return ([4, 6] as const).flatMap((family) =>
+    listOf(nft, family).flatMap(({ key, data, comment = '' }) => {
+      const subnet = subnetOf(data);
+      return subnet === undefined ? [] : [{ ip: key, subnet, comment }];
+    }),
+  );
+}
+
+/** The table may be there for another feature, so add(); the chain must be new, or its rules would be there twice: create(). */
+function baseRequests(): Request[] {
+  return [
+    table.add(netloomTable),
+    set.create(maps[4]),
+    set.create(maps[6]),
+    chain.create(base),
+    ...([4, 6] as const).map((family) => rule.add(base, [vmap(saddrOf(family), maps[family])])),
+  ];
+}
+
+function subnetRequests(subnet: Cidr): Request[] {
+  const target = chainOf(subnet);
+  return [chain.create(target), ...subnetRules(subnet).map((statements) => rule.add(target, statements))];
+}
+
+function subnetRules(subnet: Cidr): readonly (readonly Statement[])[] {
+  const daddr = daddrOf(subnet.family);
+  return [
+    [within(daddr, subnet), verdict('return')],
+    [within(daddr, MULTICAST[subnet.family]), verdict('return')],
+    [masquerade()],
+  ];
+}
+
+/** The chain of a subnet. nft's names have no colons. */
+function chainOf(subnet: Cidr): chain.Chain {
+  const name = subnet.network().toString().replaceAll(':', '_');
+  return { table: netloomTable, name: `${CHAIN_PREFIX}${name}`, comment: `what leaves ${subnet.network()}` };
+}
+
+function subnetOf(data: Verdict | undefined): Cidr | undefined {
+  if (typeof data !== 'object' || !('jump' in data) || !data.jump.startsWith(CHAIN_PREFIX)) return undefined;
+  return Cidr.tryParse(data.jump.slice(CHAIN_PREFIX.length).replaceAll('_', ':'));
+}
+
+function isJumpTo(data: Verdict | undefined, target: chain.Chain): boolean {
+  return typeof data === 'object' && 'jump' in data && data.jump === target.name;
+}
+
+function listOf(nft: NetlinkSocket, family: Family) {
+  let elements: element.ElementState<Ip, Verdict>[] = [];
+  // The maps may go between the two reads.
+  ignoring(['ENOENT'], () => {
+    elements = element.list<Ip, Verdict>(nft, maps[family]);
+  });
+  return elements;
+}
+
+/** Removes a subnet's chain that nobody jumps to any more, and then the table where that was the last. */
+function sweep(nft: NetlinkSocket, target: chain.Chain): void {
+  const found = chain.get(nft, target);
+  // The rules count as uses, too. Whoever jumps to it meanwhile makes the kernel refuse.
+  if (found !== undefined && found.use > rulesOfSubnet()) return;
+  if (found !== undefined) ignoring(['ENOENT', 'EBUSY'], () => commit(nft, [chain.remove(target)]));
+  removeIfUnused(nft);
+}
+
+function rulesOfSubnet(): number {
+  return subnetRules(MULTICAST[4]).length;
+}
+
+function ignoring(codes: readonly string[], action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!hasCode(error, ...codes)) throw error;
+  }
+}
+
+function taken({ ip, subnet, comment }: Masquerade, found: element.ElementState<Ip, Verdict>): NetloomError {
+  const where = subnetOf(found.data);
+  return new NetloomError(
+    'EEXIST',
+    `Cannot masquerade ${ip} of "${comment}" in ${subnet.network()}: EEXIST, "${found.comment ?? 'unknown'}" has the address${where === undefined ? '' : ` in ${where}`}`,
+    { hint: 'two networks give the same address: their subnets overlap' },
+  );
+}

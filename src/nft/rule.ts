@@ -1,0 +1,109 @@
+/** Rules: NFT_MSG_*RULE with NFTA_RULE_*. linux/netfilter/nf_tables.h, nft(8) "RULES". */
+import { type AttrTable, list as listCodec } from '../netlink/attribute.ts';
+import { be64, str } from '../netlink/codec.ts';
+import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import { type Chain, chainText } from './chain.ts';
+import { expressionTables } from './expressions/all.ts';
+import { type Expression, expressionCodec } from './expressions/expression.ts';
+import { FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
+import { expressionsOf, type Statement } from './statement.ts';
+import { commentText, nftCommand } from './text.ts';
+import { commentData, userdata } from './userdata.ts';
+
+const attrs = {
+  table: [1, str], // NFTA_RULE_TABLE
+  chain: [2, str], // NFTA_RULE_CHAIN
+  handle: [3, be64], // NFTA_RULE_HANDLE
+  expressions: [4, listCodec(1, expressionCodec(expressionTables))], // NFTA_RULE_EXPRESSIONS of NFTA_LIST_ELEM
+  position: [6, be64], // NFTA_RULE_POSITION
+  userdata: [7, userdata(commentData)], // NFTA_RULE_USERDATA
+} as const satisfies AttrTable;
+
+export const ruleKind = { name: 'rule', header: nfgenmsg, attrs } as const satisfies MessageKind;
+
+export interface RuleOptions {
+  readonly comment?: string;
+}
+
+/**
+ * Adds a rule at the end of a chain. NB: added twice it is there twice; create its chain in the same batch where that must not be.
+ * Equivalent to: `nft 'add rule inet netloom web ip saddr 10.1.0.2 accept'`
+ */
+export function add(chain: Chain, statements: readonly Statement[], options: RuleOptions = {}): Request {
+  const { comment } = options;
+  const text = statements.map((statement) => statement.text).join(' ') + commentText(comment);
+  return request(
+    ruleKind,
+    NFT_MSG.NEWRULE,
+    NLM_F.CREATE | NLM_F.APPEND,
+    { family: FAMILIES[chain.table.family] },
+    {
+      table: chain.table.name,
+      chain: chain.name,
+      expressions: expressionsOf(chain.table.family, statements),
+      ...(comment !== undefined && { userdata: { comment } }),
+    },
+    {
+      action: () => `add the rule "${text}" to the chain "${chainText(chain)}"`,
+      command: () => nftCommand(`add rule ${chainText(chain)} ${text}`),
+    },
+  );
+}
+
+/** Deletes one rule. Equivalent to: `nft 'delete rule inet netloom web handle 4'` */
+export function remove(chain: Chain, handle: bigint): Request {
+  return request(
+    ruleKind,
+    NFT_MSG.DELRULE,
+    0,
+    { family: FAMILIES[chain.table.family] },
+    { table: chain.table.name, chain: chain.name, handle },
+    {
+      action: () => `delete the rule ${handle} of the chain "${chainText(chain)}"`,
+      command: () => nftCommand(`delete rule ${chainText(chain)} handle ${handle}`),
+    },
+  );
+}
+
+/** Deletes all rules of a chain. Equivalent to: `nft 'flush chain inet netloom web'` */
+export function flush(chain: Chain): Request {
+  return request(
+    ruleKind,
+    NFT_MSG.DELRULE,
+    0,
+    { family: FAMILIES[chain.table.family] },
+    { table: chain.table.name, chain: chain.name },
+    {
+      action: () => `flush the chain "${chainText(chain)}"`,
+      command: () => nftCommand(`flush chain ${chainText(chain)}`),
+    },
+  );
+}
+
+export interface RuleState {
+  readonly handle: bigint;
+  readonly expressions: readonly Expression[];
+  readonly comment: string | undefined;
+}
+
+/** The rules of a chain, in order. Equivalent to: `nft -a 'list chain inet netloom web'` */
+export function list(nft: NetlinkSocket, chain: Chain): RuleState[] {
+  const header = { family: FAMILIES[chain.table.family] };
+  const wanted = request(
+    ruleKind,
+    NFT_MSG.GETRULE,
+    0,
+    header,
+    { table: chain.table.name, chain: chain.name },
+    {
+      action: () => `list the rules of "${chainText(chain)}"`,
+      command: () => nftCommand(`list chain ${chainText(chain)}`),
+    },
+  );
+  return nft.dump(wanted).map(({ attrs: { handle = 0n, expressions = [], userdata: data } }) => ({
+    handle,
+    expressions,
+    comment: data?.comment,
+  }));
+}
