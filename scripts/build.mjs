@@ -31,6 +31,9 @@ const FLAGS = [
   '--compile',
   '--bytecode',
   '--minify',
+  // Only what a call needs is read: the command line is a chunk of its own, 1.5 ms that a plugin does not pay.
+  '--splitting',
+  '--format=esm',
   // A runtime executes a plugin in whatever directory it happens to be in. By default a compiled Bun program reads .env and
   // bunfig.toml there, and runs the latter's `preload`: code of whoever can write to that directory, run as root.
   '--no-compile-autoload-dotenv',

@@ -25,7 +25,7 @@ export function detach(call: CniCall<VethConf>): void {
       if (removeHostLink(nl, hostEndName(owner), owner)) return;
       // Not ours, or not there: an attachment that the reference plugin made goes by its name in the container.
       using container = tryOpenContainer(call);
-      if (container !== undefined) removeContainerLink(container, call.ifname, 'veth');
+      if (container !== undefined) removeContainerLink(nl, container, call.ifname, 'veth');
     },
     () => {
       if (call.conf.ipMasq) unmasquerade(call);

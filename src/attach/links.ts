@@ -4,7 +4,7 @@ import { libc } from '../ffi/libc.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
 import type { ContainerSide } from './namespace.ts';
-import { aliasOf, isAliasOfNetwork } from './owner.ts';
+import { aliasOf, isAliasOfNetwork, isOurAlias } from './owner.ts';
 
 /** A group number that nobody uses for anything else: removing a group removes all that is in it. */
 const DOOMED_GROUP = 0x6e6c0000;
@@ -16,10 +16,21 @@ export function removeHostLink(nl: NetlinkSocket, name: string, owner: string): 
   return removeIfThere(nl, { index: found.index });
 }
 
-/** Removes the container's interface where it is of the kind, whoever made it: the runtime says that it is this attachment. */
-export function removeContainerLink(container: ContainerSide, ifname: string, kind: string): boolean {
+/**
+ * Removes the container's interface where it is of the kind: the runtime says that it is this attachment, and the reference plugin makes no mark.
+ * One whose host end carries a mark of ours belongs to another attachment, such as one of another network that took the name first.
+ */
+export function removeContainerLink(
+  nl: NetlinkSocket,
+  container: ContainerSide,
+  ifname: string,
+  kind: string,
+): boolean {
   const found = link.find(container.nl, { name: ifname });
-  return found?.kind === kind && removeIfThere(container.nl, { index: found.index });
+  if (found?.kind !== kind) return false;
+  const end = found.attrs.link === undefined ? undefined : link.find(nl, { index: found.attrs.link });
+  if (end?.attrs.link === found.index && isOurAlias(end.alias)) return false;
+  return removeIfThere(container.nl, { index: found.index });
 }
 
 /**

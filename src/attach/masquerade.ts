@@ -21,16 +21,13 @@ export function masquerade(call: CniCall, ips: readonly CniIp[], undo: Disposabl
 export function unmasquerade(call: CniCall): void {
   const comment = commentOf(ownerOf(call));
   const ips = call.conf.prevResult?.ips ?? [];
-  if (ips.length > 0) return remove(entriesOf(ips, comment));
-  using nft = openNft();
-  remove(nftMasquerade.list(nft).filter((entry) => entry.comment === comment));
+  remove(ips.length > 0 ? entriesOf(ips, comment) : entriesBy((other) => other === comment));
 }
 
 /** Ends the masquerading of a network's attachments that are no longer valid. */
 export function removeStaleMasquerades(network: string, validOwners: readonly string[]): void {
   const valid = new Set(validOwners.map(commentOf));
-  using nft = openNft();
-  remove(nftMasquerade.list(nft).filter(({ comment }) => isCommentOfNetwork(comment, network) && !valid.has(comment)));
+  remove(entriesBy((comment) => isCommentOfNetwork(comment, network) && !valid.has(comment)));
 }
 
 /** Says which addresses are not masqueraded. */
@@ -39,6 +36,12 @@ export function verifyMasquerade(call: CniCall, ips: readonly CniIp[], differenc
   for (const entry of entriesOf(ips, commentOf(ownerOf(call)))) {
     if (!nftMasquerade.has(nft, entry)) differences.add(`the address ${entry.ip} is not masqueraded`);
   }
+}
+
+/** What is masqueraded now, by its comment. */
+function entriesBy(isWanted: (comment: string) => boolean): nftMasquerade.Masquerade[] {
+  using nft = openNft();
+  return nftMasquerade.list(nft).filter(({ comment }) => isWanted(comment));
 }
 
 function entriesOf(ips: readonly CniIp[], comment: string): nftMasquerade.Masquerade[] {

@@ -29,6 +29,11 @@ export function commentOf(owner: string): string {
   return shorten(owner, COMMENT_MAX);
 }
 
+/** Whether an alias is a mark of ours, of whatever owner. */
+export function isOurAlias(alias: string | undefined): boolean {
+  return alias?.startsWith(PREFIX) ?? false;
+}
+
 /** Whether an alias is a mark of ours, of any owner in this network. */
 export function isAliasOfNetwork(alias: string | undefined, network: string): boolean {
   return alias?.startsWith(aliasOf(`${network}/`)) ?? false;

@@ -63,14 +63,26 @@ export function addWire(
     },
     { up: true },
   );
+  // NB: before the message goes out. Where its answer is lost, the link may be there all the same.
+  undo.defer(() => removeByMac(nl, host));
   const reply = execute(nl, adding, host.name);
-  undo.defer(() => {
-    nl.attempt([link.remove({ name: host.name })]);
-  });
   const made = reply ?? link.get(nl, { name: host.name });
   // The kernel tells the index of the other end where it is in another namespace.
   const peerIndex = made.attrs.link ?? link.get(container.nl, { name: peer.name }).index;
   return { host: { ...host, index: made.index }, container: { ...peer, index: peerIndex } };
+}
+
+/** @throws NetloomError duplicate-attachment where the owner has a wire already, before anything was changed */
+export function refuseDuplicate(nl: NetlinkSocket, call: CniCall): void {
+  const name = hostEndName(ownerOf(call));
+  const holder = link.find(nl, { name });
+  if (holder !== undefined) throw duplicate(name, holder);
+}
+
+/** Removes a link that this call has made. Its random MAC tells it from one of that name that was there before. */
+export function removeByMac(nl: NetlinkSocket, { name, mac }: { readonly name: string; readonly mac: Mac }): void {
+  const found = link.find(nl, { name });
+  if (found?.mac === mac) nl.attempt([link.remove({ index: found.index })]);
 }
 
 function execute(nl: NetlinkSocket, adding: Parameters<typeof link.made>[1], hostName: string): link.Link | undefined {
@@ -79,10 +91,14 @@ function execute(nl: NetlinkSocket, adding: Parameters<typeof link.made>[1], hos
   } catch (error) {
     const holder = hasCode(error, 'EEXIST') ? link.find(nl, { name: hostName }) : undefined;
     if (holder === undefined) throw error;
-    throw new NetloomError(
-      'duplicate-attachment',
-      `Cannot create the link "${hostName}": it exists already, as ${holder.alias ?? 'a link without a mark'}`,
-      { hint: 'this container has been added before; DEL comes first', cause: error },
-    );
+    throw duplicate(hostName, holder, error);
   }
+}
+
+function duplicate(name: string, holder: link.Link, cause?: unknown): NetloomError {
+  return new NetloomError(
+    'duplicate-attachment',
+    `Cannot create the link "${name}": it exists already, as ${holder.alias ?? 'a link without a mark'}`,
+    { hint: 'this container has been added before; DEL comes first', cause },
+  );
 }

@@ -1,10 +1,9 @@
 /** Chains: NFT_MSG_*CHAIN with NFTA_CHAIN_*. linux/netfilter/nf_tables.h, nft(8) "CHAINS". */
-import { hasCode } from '../error.ts';
 import { type AttrTable, nest } from '../netlink/attribute.ts';
 import { be32, be64, type Codec, str } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
+import { ENOENT, FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
 import { type Table, tableText } from './table.ts';
 import { nftCommand, quoted } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
@@ -107,13 +106,8 @@ export function get(nft: NetlinkSocket, chain: Chain): ChainState | undefined {
     { table: chain.table.name, name: chain.name },
     texts('list', chain, ''),
   );
-  try {
-    const answer = nft.execute(wanted);
-    return answer && stateOf(answer);
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  const answer = nft.find(wanted, ENOENT);
+  return answer && stateOf(answer);
 }
 
 /** The chains of a table. Equivalent to: `nft 'list chains inet'`, of one table */

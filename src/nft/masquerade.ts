@@ -1,12 +1,15 @@
 /**
  * Masquerading: what an endpoint sends out of its subnet gets the address of the interface by which it leaves.
  *
- *   chain masquerade { type nat hook postrouting priority srcnat; ip saddr vmap @masquerade4; ip6 saddr vmap @masquerade6 }
+ *   chain masq { type nat hook postrouting priority srcnat; ip saddr vmap @masquerade4; ip6 saddr vmap @masquerade6 }
  *   map masquerade4 { type ipv4_addr : verdict; elements = { 10.1.0.2 comment "net/container/eth0" : jump masq-10.1.0.0/24 } }
  *   chain masq-10.1.0.0/24 { ip daddr 10.1.0.0/24 return; ip daddr 224.0.0.0/4 return; masquerade }
  *
  * An endpoint is one element, a subnet one chain; a packet costs one lookup however many there are. As in the reference plugins, traffic
  * within the subnet and multicast keep their source.
+ *
+ * What we send does not grow with the endpoints, but the kernel does look at all elements of a verdict map when one with a jump is added, lest
+ * chains jump in circles (nf_tables_validate): 0.04 ms an ADD beside one endpoint, 0.45 ms beside 10,000 (Linux 6.18). Removal: 0.04 ms always.
  */
 import { hasCode, NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
@@ -43,7 +46,7 @@ const MULTICAST = { 4: Cidr.parse('224.0.0.0/4'), 6: Cidr.parse('ff00::/8') } as
 
 const base: chain.Chain = {
   table: netloomTable,
-  name: 'masquerade',
+  name: 'masq',
   base: { type: 'nat', hook: 'postrouting', priority: chain.PRIORITY.srcnat },
   comment: 'netloom masquerade, layout 1',
 };

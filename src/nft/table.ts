@@ -1,10 +1,9 @@
 /** Tables: NFT_MSG_*TABLE with NFTA_TABLE_*. linux/netfilter/nf_tables.h, nft(8) "TABLES". */
-import { hasCode } from '../error.ts';
 import type { AttrTable } from '../netlink/attribute.ts';
 import { be32, be64, str } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { FAMILIES, NFT_MSG, type NftFamily, nfgenmsg } from './message.ts';
+import { ENOENT, FAMILIES, NFT_MSG, type NftFamily, nfgenmsg } from './message.ts';
 import { nftCommand, quoted } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
 
@@ -53,16 +52,9 @@ export function remove(table: Table): Request {
 /** What the kernel says of a table, or undefined where there is none. Equivalent to: `nft 'list table inet netloom'`, without its content */
 export function get(nft: NetlinkSocket, table: Table): TableState | undefined {
   const header = { family: FAMILIES[table.family] };
-  try {
-    const answer = nft.execute(
-      request(tableKind, NFT_MSG.GETTABLE, 0, header, { name: table.name }, texts('list', table, '')),
-    );
-    if (answer === undefined) return undefined;
-    return { use: answer.attrs.use ?? 0, comment: answer.attrs.userdata?.comment };
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  const wanted = request(tableKind, NFT_MSG.GETTABLE, 0, header, { name: table.name }, texts('list', table, ''));
+  const answer = nft.find(wanted, ENOENT);
+  return answer && { use: answer.attrs.use ?? 0, comment: answer.attrs.userdata?.comment };
 }
 
 export interface TableState {

@@ -36,9 +36,11 @@ export function makeRoot(): { readonly path: string; remove(): void } {
 
 /** A container's namespace, pinned. */
 export class Sandbox implements Disposable {
+  readonly name: string;
   readonly path: string;
 
   constructor(root: string, name: string) {
+    this.name = name;
     this.path = join(root, 'netns', name);
     pinNew(this.path);
   }
@@ -80,7 +82,7 @@ export function ip<T = Record<string, unknown>>(...args: string[]): T[] {
 export function snapshot(root: string): string {
   const run = (program: string, ...args: string[]) => execFileSync(program, args, { encoding: 'utf8' });
   return [
-    run('ip', '-d', '-o', 'link').replace(/qlen \d+|promiscuity \d+/g, ''),
+    run('ip', '-d', '-o', 'link').replace(/qlen \d+|promiscuity \d+|\w+_timer +[\d.]+/g, ''),
     run('ip', '-o', 'addr').replace(/valid_lft \S+ preferred_lft \S+/g, ''),
     run('ip', 'route', 'show', 'table', 'all'),
     run('ip', '-6', 'route', 'show', 'table', 'all'),

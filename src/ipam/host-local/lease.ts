@@ -3,9 +3,9 @@
  * until its version 0.8, and such files are still to be found.
  */
 
-import { messageOf } from '../../error.ts';
-import { lastErrno, O, tryOpen } from '../../ffi/file.ts';
-import { libc, uninterrupted } from '../../ffi/libc.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import { O, tryOpen } from '../../ffi/file.ts';
+import { check, libc, uninterrupted } from '../../ffi/libc.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 
 /** Whom a lease belongs to. */
@@ -19,10 +19,15 @@ export type LeaseContent =
   | { readonly state: 'owned'; readonly owner: Owner }
   /** What a crash between the two steps of the reference, or a loss of power, leaves: it belongs to nobody. */
   | { readonly state: 'empty' }
-  | { readonly state: 'damaged'; readonly why: string };
+  | { readonly state: 'damaged'; readonly why: string }
+  /** Nobody knows: an I/O error, or too many open files. The next try may succeed. */
+  | { readonly state: 'unreadable'; readonly error: NetloomError };
 
 /** More than the longest id and name that a runtime would make up. */
 const LIMIT = 4096;
+
+/** What open(2) and read(2) say of a directory, a socket or a link to itself. */
+const NOT_A_FILE = ['EISDIR', 'ENXIO', 'ELOOP'];
 
 export function leaseText({ containerId, ifname }: Owner): string {
   return `${containerId}\r\n${ifname}`;
@@ -43,18 +48,22 @@ export function parseLease(text: string): LeaseContent {
   return { state: 'owned', owner: { containerId, ifname } };
 }
 
-/** What a lease file holds; undefined where there is none. What cannot be read counts as damaged: it must not stop what concerns others. */
+/** What a lease file holds; undefined where there is none. Does not throw: one bad file must not stop what concerns others. */
 export function readLease(path: string): LeaseContent | undefined {
   try {
     // O_NONBLOCK: opening a FIFO would wait for a writer.
     using fd = tryOpen(path, O.RDONLY | O.NONBLOCK);
     if (fd === undefined) return undefined;
     const buffer = new Uint8Array(LIMIT + 1);
-    const length = uninterrupted(() => libc.read(fd.number, buffer, buffer.length));
-    if (length < 0) return { state: 'damaged', why: `reading it fails with ${lastErrno()}` };
+    const length = check(
+      uninterrupted(() => libc.read(fd.number, buffer, buffer.length)),
+      `read "${path}"`,
+    );
     return parseLease(new TextDecoder().decode(buffer.subarray(0, length)));
   } catch (error) {
-    return { state: 'damaged', why: messageOf(error) };
+    if (hasCode(error, ...NOT_A_FILE)) return { state: 'damaged', why: `it is not a file, ${error.code}` };
+    if (error instanceof NetloomError) return { state: 'unreadable', error };
+    throw error;
   }
 }
 

@@ -4,6 +4,7 @@ import { randomBytes } from '../../ffi/random.ts';
 import { localMac } from '../../net/mac.ts';
 import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { IFF } from '../../rtnl/constants.ts';
 import * as link from '../../rtnl/link.ts';
 import { type BridgeConf, filtersVlans } from './conf.ts';
 
@@ -18,11 +19,7 @@ export function ensureBridge(
   undo: DisposableStack,
 ): link.Link {
   const bridge = existing ?? createBridge(nl, conf, undo);
-  const flags = {
-    ...(!bridge.isUp && { up: true }),
-    ...(conf.promiscMode && (bridge.attrs.promiscuity ?? 0) === 0 && { promisc: true }),
-  };
-  if (Object.keys(flags).length > 0) nl.execute(link.set({ index: bridge.index }, {}, flags));
+  ensureFlags(nl, conf, bridge, undo);
   if (filtersVlans(conf) && !isFiltering(bridge)) {
     nl.execute(link.set({ index: bridge.index }, { linkinfo: { kind: 'bridge', data: { vlan_filtering: true } } }));
     undo.defer(() => {
@@ -49,6 +46,22 @@ export function findBridge(nl: NetlinkSocket, name: string): link.Link | undefin
   return found;
 }
 
+/** Whether somebody has set promiscuous mode. NB: not IFLA_PROMISCUITY, which a running tcpdump raises as well. */
+export function isPromiscuous({ flags }: link.Link): boolean {
+  return (flags & IFF.PROMISC) !== 0;
+}
+
+function ensureFlags(nl: NetlinkSocket, conf: BridgeConf, bridge: link.Link, undo: DisposableStack): void {
+  const raisesUp = !bridge.isUp;
+  const raisesPromisc = conf.promiscMode && !isPromiscuous(bridge);
+  if (!raisesUp && !raisesPromisc) return;
+  const flags = (value: boolean) => ({ ...(raisesUp && { up: value }), ...(raisesPromisc && { promisc: value }) });
+  undo.defer(() => {
+    if (!isUsed(nl, bridge)) nl.attempt([link.set({ index: bridge.index }, {}, flags(false))]);
+  });
+  nl.execute(link.set({ index: bridge.index }, {}, flags(true)));
+}
+
 function isFiltering(bridge: link.Link): boolean {
   const info = bridge.attrs.linkinfo;
   return (
@@ -57,13 +70,19 @@ function isFiltering(bridge: link.Link): boolean {
 }
 
 function createBridge(nl: NetlinkSocket, conf: BridgeConf, undo: DisposableStack): link.Link {
+  // A MAC of its own: without one the bridge takes the lowest of its ports', and changes it as they come and go.
+  const own = { name: conf.bridge, mac: localMac(randomBytes(6)) };
+  // NB: before the message goes out. Where its answer is lost, the bridge may be there all the same.
+  undo.defer(() => {
+    const found = link.find(nl, { name: own.name });
+    if (found?.mac === own.mac && !isUsed(nl, found)) nl.attempt([link.remove({ index: found.index })]);
+  });
   try {
     nl.execute(
       link.add(
         {
-          name: conf.bridge,
-          // A MAC of its own: without one the bridge takes the lowest of its ports', and changes it as they come and go.
-          address: localMac(randomBytes(6)),
+          name: own.name,
+          address: own.mac,
           ...(conf.mtu > 0 && { mtu: conf.mtu }),
           linkinfo: { kind: 'bridge', ...(filtersVlans(conf) && { data: { vlan_filtering: true } }) },
         },
@@ -77,16 +96,16 @@ function createBridge(nl: NetlinkSocket, conf: BridgeConf, undo: DisposableStack
     return made;
   }
   const bridge = link.get(nl, { name: conf.bridge });
-  undo.defer(() => {
-    if (!isUsed(nl, bridge)) nl.attempt([link.remove({ index: bridge.index })]);
-  });
   // The routes of this interface are ours to give.
   const acceptRa = `net/ipv6/conf/${conf.bridge}/accept_ra`;
   if (readSysctl(acceptRa) !== undefined) writeSysctl(acceptRa, '0');
   return bridge;
 }
 
-/** Whether something is plugged into a bridge: what an ADD made for its network is then not only its own to take back. */
-export function isUsed(nl: NetlinkSocket, bridge: link.Link): boolean {
-  return link.list(nl).some(({ master }) => master === bridge.index);
+/**
+ * Whether something is plugged into a bridge: what an ADD made for its network is then not only its own to take back.
+ * @param own the index of the port that does not count, since it is being undone itself
+ */
+export function isUsed(nl: NetlinkSocket, bridge: link.Link, own?: number): boolean {
+  return link.list(nl).some(({ master, index }) => master === bridge.index && index !== own);
 }

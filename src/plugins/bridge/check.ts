@@ -4,12 +4,14 @@ import { openContainer } from '../../attach/namespace.ts';
 import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { prevResultOf } from '../../cni/config.ts';
-import type { CniInterface } from '../../cni/result.ts';
+import type { CniInterface, CniResult } from '../../cni/result.ts';
 import { ipamCheck } from '../../ipam/delegate.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import * as addr from '../../rtnl/addr.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
-import { type BridgeConf, checkConf } from './conf.ts';
+import { isPromiscuous } from './bridge.ts';
+import { type BridgeConf, checkConf, vlanInterfaceName } from './conf.ts';
 
 /** @throws NetloomError check-failed, with every difference */
 export function check(call: CniCall<BridgeConf>): void {
@@ -36,8 +38,9 @@ export function check(call: CniCall<BridgeConf>): void {
     name: conf.bridge,
   };
   const bridge = verifyInterface(nl, expected, 'bridge', differences);
-  if (bridge !== undefined && conf.promiscMode && (bridge.attrs.promiscuity ?? 0) === 0) {
-    differences.add(`"${conf.bridge}" is not in promiscuous mode`);
+  if (bridge !== undefined) {
+    if (conf.promiscMode && !isPromiscuous(bridge)) differences.add(`"${conf.bridge}" is not in promiscuous mode`);
+    if (conf.isGateway || conf.isDefaultGateway) verifyGateway(nl, conf, bridge, result, differences);
   }
   if (conf.ipMasq) verifyMasquerade(call, result.ips ?? [], differences);
   differences.throwIfAny();
@@ -60,4 +63,24 @@ function verifyHostEnd(
   const bridge = link.find(nl, { name: conf.bridge });
   if (bridge !== undefined && end.master !== bridge.index)
     differences.add(`"${end.name}" is not a port of "${conf.bridge}"`);
+}
+
+/** The bridge, or the interface of the VLAN on it, must have the address of each gateway. */
+function verifyGateway(
+  nl: NetlinkSocket,
+  conf: BridgeConf,
+  bridge: link.Link,
+  { ips = [] }: CniResult,
+  differences: Differences,
+): void {
+  const on = conf.vlan > 0 ? link.find(nl, { name: vlanInterfaceName(conf) }) : bridge;
+  if (on === undefined) {
+    differences.add(`the interface "${vlanInterfaceName(conf)}" on the host is missing`);
+    return;
+  }
+  const addresses = addr.list(nl, { link: on.index });
+  for (const { address, gateway } of ips) {
+    if (gateway === undefined || addresses.some((have) => have.address.ip.equals(gateway))) continue;
+    differences.add(`"${on.name}" on the host lacks the gateway's address ${gateway}/${address.prefix}`);
+  }
 }

@@ -65,6 +65,11 @@ export function filtersVlans(conf: BridgeConf): boolean {
   return conf.vlan > 0 || conf.vlanTrunk.length > 0;
 }
 
+/** The interface of the network's VLAN on top of the bridge, where that VLAN's gateway address is. */
+export function vlanInterfaceName({ bridge, vlan }: Pick<BridgeConf, 'bridge' | 'vlan'>): string {
+  return `${bridge}.${vlan}`;
+}
+
 /** The VLANs that a port carries: one without tags, or a trunk with tags. */
 export function vlansOf(conf: BridgeConf): VlanRange[] {
   if (conf.vlan > 0) return [{ first: conf.vlan, last: conf.vlan, pvid: true, untagged: true }];

@@ -8,7 +8,16 @@ import * as addr from '../../rtnl/addr.ts';
 import * as bridgeVlan from '../../rtnl/bridge-vlan.ts';
 import * as link from '../../rtnl/link.ts';
 import { isUsed } from './bridge.ts';
-import type { BridgeConf } from './conf.ts';
+import { type BridgeConf, vlanInterfaceName } from './conf.ts';
+
+/** What is to be the gateway of a network. */
+export interface GatewayTarget {
+  readonly bridge: link.Link;
+  /** The link that gets the addresses: the bridge, or the interface of a VLAN on it. */
+  readonly on: link.Link;
+  /** The index of the port that this ADD has made: no reason to leave something in place when it is undone. */
+  readonly port: number;
+}
 
 export interface GatewayPlan {
   readonly ips: readonly CniIp[];
@@ -52,8 +61,7 @@ export function planGateways(conf: BridgeConf, ipam: CniResult, index: number): 
  */
 export function ensureAddress(
   nl: NetlinkSocket,
-  bridge: link.Link,
-  on: link.Link,
+  { bridge, on, port }: GatewayTarget,
   address: Cidr,
   force: boolean,
   undo: DisposableStack,
@@ -71,20 +79,22 @@ export function ensureAddress(
       },
     );
   }
+  // NB: each undo before its message goes out. Where the answer is lost, the kernel may have done it all the same.
   for (const conflict of conflicts) {
-    nl.execute(addr.remove(on.index, conflict.address));
     undo.defer(() => {
       nl.attempt([addr.add(on.index, conflict.address, { nodad: true })]);
     });
+    nl.execute(addr.remove(on.index, conflict.address));
   }
-  // EEXIST: another call has just done the same.
-  for (const error of nl.attempt([addr.add(on.index, address, { nodad: true })]).values()) {
-    if (error.code !== 'EEXIST') throw error;
-    return;
-  }
+  let isOurs = true;
   undo.defer(() => {
-    if (!isUsed(nl, bridge)) nl.attempt([addr.remove(on.index, address)]);
+    if (isOurs && !isUsed(nl, bridge, port)) nl.attempt([addr.remove(on.index, address)]);
   });
+  for (const error of nl.attempt([addr.add(on.index, address, { nodad: true })]).values()) {
+    // EEXIST: another call has just done the same.
+    isOurs = false;
+    if (error.code !== 'EEXIST') throw error;
+  }
 }
 
 /** The interface of a VLAN on top of a filtering bridge, where that VLAN's gateway address belongs. Equivalent to: `ip link add link cni0 name cni0.100 type vlan id 100` */
@@ -92,17 +102,18 @@ export function ensureVlanInterface(
   nl: NetlinkSocket,
   bridge: link.Link,
   vlan: number,
+  port: number,
   undo: DisposableStack,
 ): link.Link {
-  const name = `${bridge.name}.${vlan}`;
+  const name = vlanInterfaceName({ bridge: bridge.name, vlan });
   const existing = link.find(nl, { name });
   if (existing !== undefined) return existing;
+  undo.defer(() => {
+    if (!isUsed(nl, bridge, port)) nl.attempt([link.remove({ name })]);
+  });
   nl.executeAll([
     bridgeVlan.add(bridge.index, [{ first: vlan, last: vlan }], { self: true }),
     link.add({ name, link: bridge.index, linkinfo: { kind: 'vlan', data: { id: vlan } } }, { up: true }),
   ]);
-  undo.defer(() => {
-    if (!isUsed(nl, bridge)) nl.attempt([link.remove({ name })]);
-  });
   return link.get(nl, { name });
 }

@@ -7,7 +7,7 @@ import { collectStale, detach } from '../../attach/detach.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
 import { masquerade } from '../../attach/masquerade.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
-import { addWire, type Wire } from '../../attach/wire.ts';
+import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
@@ -44,6 +44,7 @@ function add(call: CniCall<BridgeConf>): CniResult {
   using nl = openRoute();
   using undo = new DisposableStack();
   refuseTakenIfname(container, call.ifname);
+  refuseDuplicate(nl, call);
   const existing = findBridge(nl, conf.bridge);
   const ipam = allocate(call, undo);
   const plan = planGateways(conf, ipam, CONTAINER_INDEX);
@@ -51,7 +52,7 @@ function add(call: CniCall<BridgeConf>): CniResult {
   const wire = addWire(nl, container, call, { mtu: conf.mtu, mac, master: bridge.index }, undo);
   configurePort(nl, wire.host.index, conf);
   if (!conf.disableContainerInterface) configure(call, container, wire, plan);
-  const vlanInterface = makeGateway(nl, conf, bridge, plan, undo);
+  const vlanInterface = makeGateway(nl, conf, bridge, wire, plan, undo);
   if (conf.ipMasq) masquerade(call, plan.ips, undo);
   const hostEnd = settle(nl, container, conf, bridge, wire);
   const result = describe(call, [link.get(nl, { index: bridge.index }), hostEnd, vlanInterface], wire, plan, ipam);
@@ -79,12 +80,15 @@ function makeGateway(
   nl: NetlinkSocket,
   conf: BridgeConf,
   bridge: link.Link,
+  wire: Wire,
   { addresses }: GatewayPlan,
   undo: DisposableStack,
 ): link.Link | undefined {
   if (addresses.length === 0) return undefined;
-  const vlanInterface = conf.vlan > 0 ? ensureVlanInterface(nl, bridge, conf.vlan, undo) : undefined;
-  for (const address of addresses) ensureAddress(nl, bridge, vlanInterface ?? bridge, address, conf.forceAddress, undo);
+  const port = wire.host.index;
+  const vlanInterface = conf.vlan > 0 ? ensureVlanInterface(nl, bridge, conf.vlan, port, undo) : undefined;
+  const target = { bridge, on: vlanInterface ?? bridge, port };
+  for (const address of addresses) ensureAddress(nl, target, address, conf.forceAddress, undo);
   enableForwarding(addresses.map(({ family }) => family));
   return vlanInterface;
 }

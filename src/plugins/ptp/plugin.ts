@@ -10,11 +10,11 @@ import { enableForwarding } from '../../attach/forwarding.ts';
 import { masquerade, verifyMasquerade } from '../../attach/masquerade.ts';
 import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
 import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
-import { addWire, type Wire } from '../../attach/wire.ts';
+import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { boolean, type ConfOf, confSchema, integer, prevResultOf, text } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
-import type { CniIp, CniResult } from '../../cni/result.ts';
+import type { CniInterface, CniIp, CniResult } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { ipamCheck, ipamStatus } from '../../ipam/delegate.ts';
 import { Cidr } from '../../net/cidr.ts';
@@ -59,6 +59,7 @@ function add(call: CniCall<PtpConf>): CniResult {
   using nl = openRoute();
   using undo = new DisposableStack();
   refuseTakenIfname(container, call.ifname);
+  refuseDuplicate(nl, call);
   const ipam = allocate(call, undo);
   const ips = (ipam.ips ?? []).map(withGateway);
   const routes = ipam.routes ?? [];
@@ -153,16 +154,46 @@ function check(call: CniCall<PtpConf>): void {
   const differences = new Differences();
   using container = openContainer(call);
   using nl = openRoute();
-  for (const expected of result.interfaces ?? []) {
-    if (expected.sandbox === undefined) {
-      verifyInterface(nl, expected, 'veth', differences);
-    } else if (expected.name === call.ifname) {
-      const found = verifyInterface(container.nl, expected, 'veth', differences);
-      if (found !== undefined) verifyAddresses(container.nl, found.index, result, differences);
+  const interfaces = result.interfaces ?? [];
+  const inContainer = interfaces.find(({ name, sandbox }) => name === call.ifname && sandbox !== undefined);
+  if (inContainer === undefined) {
+    differences.add(`prevResult has no interface "${call.ifname}" in a sandbox`);
+  } else {
+    const found = verifyInterface(container.nl, inContainer, 'veth', differences);
+    if (found !== undefined) {
+      verifyAddresses(container.nl, found.index, result, differences);
+      verifyHostEnd(nl, interfaces, found, result.ips ?? [], differences);
     }
   }
   if (call.conf.ipMasq) verifyMasquerade(call, result.ips ?? [], differences);
   differences.throwIfAny();
+}
+
+/** The other end must be one of the host interfaces of the result, with the gateways' addresses and the routes to the container's. */
+function verifyHostEnd(
+  nl: NetlinkSocket,
+  interfaces: readonly CniInterface[],
+  { name, attrs }: link.Link,
+  ips: readonly CniIp[],
+  differences: Differences,
+): void {
+  const end = attrs.link === undefined ? undefined : link.find(nl, { index: attrs.link });
+  const expected = interfaces.find((candidate) => candidate.sandbox === undefined && candidate.name === end?.name);
+  if (end === undefined || expected === undefined) {
+    differences.add(`the other end of "${name}" is not among the interfaces of prevResult`);
+    return;
+  }
+  verifyInterface(nl, expected, 'veth', differences);
+  const addresses = addr.list(nl, { link: end.index });
+  const routes = route.list(nl);
+  for (const { address, gateway } of ips) {
+    if (gateway !== undefined && !addresses.some((have) => have.address.equals(alone(gateway)))) {
+      differences.add(`"${end.name}" on the host lacks the gateway's address ${gateway}`);
+    }
+    if (!routes.some(({ dst, oif }) => oif === end.index && dst.equals(alone(address.ip)))) {
+      differences.add(`the route to ${address.ip} on the host is missing`);
+    }
+  }
 }
 
 function status(call: CniCall<PtpConf>): void {

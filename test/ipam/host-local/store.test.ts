@@ -160,7 +160,7 @@ test('a damaged lease is reported by name, and neither given, overwritten nor re
   for (const [ip, why] of [
     ['10.1.0.2', 'its first line is not the id of a container'],
     ['10.1.0.3', 'it has more than two lines'],
-    ['10.1.0.4', 'reading it fails with EISDIR'],
+    ['10.1.0.4', 'it is not a file, EISDIR'],
   ]) {
     t.true(
       place.warnings.some((warning) => warning.includes(`"${place.path}/${ip}" is: ${why}`)),
