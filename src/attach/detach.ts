@@ -6,7 +6,7 @@ import { gather } from './gather.ts';
 import { removeContainerLink, removeHostLink, removeStaleLinks } from './links.ts';
 import { removeStaleMasquerades, unmasquerade } from './masquerade.ts';
 import { tryOpenContainer } from './namespace.ts';
-import { ownerName, ownerOf } from './owner.ts';
+import { ownerOf, validOwners } from './owner.ts';
 import { hostEndName } from './wire.ts';
 
 export interface VethConf extends NetConf {
@@ -38,14 +38,13 @@ export function detach(call: CniCall<VethConf>): void {
 
 /** Removes what the network has of attachments that the runtime no longer knows. */
 export function collectStale(call: CniCall<VethConf>): void {
-  const { name, validAttachments = [], ipam } = call.conf;
-  const valid = validAttachments.map((attachment) => ownerName(name, attachment));
+  const { name, ipam } = call.conf;
   gather(
     () => {
       using nl = openRoute();
-      removeStaleLinks(nl, name, valid);
+      removeStaleLinks(nl, name, validOwners(call));
     },
-    () => removeStaleMasquerades(name, valid),
+    () => removeStaleMasquerades(call),
     () => {
       if (ipam !== undefined) ipamGc(call);
     },

@@ -4,7 +4,7 @@ import type { CniIp } from '../cni/result.ts';
 import * as nftMasquerade from '../nft/masquerade.ts';
 import { openNft } from '../nft/socket.ts';
 import { gather } from './gather.ts';
-import { commentOf, isCommentOfNetwork, ownerOf } from './owner.ts';
+import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from './owner.ts';
 import type { Differences } from './verify.ts';
 
 /** Gives what leaves the subnet the host's address. Equivalent to: `nft add element inet netloom masquerade4 { IP : jump … }` */
@@ -25,9 +25,9 @@ export function unmasquerade(call: CniCall): void {
 }
 
 /** Ends the masquerading of a network's attachments that are no longer valid. */
-export function removeStaleMasquerades(network: string, validOwners: readonly string[]): void {
-  const valid = new Set(validOwners.map(commentOf));
-  remove(entriesBy((comment) => isCommentOfNetwork(comment, network) && !valid.has(comment)));
+export function removeStaleMasquerades(call: CniCall): void {
+  const valid = new Set(validOwners(call).map(commentOf));
+  remove(entriesBy((comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment)));
 }
 
 /** Says which addresses are not masqueraded. */

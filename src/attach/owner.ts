@@ -15,8 +15,13 @@ export function ownerOf(call: CniCall): string {
   return ownerName(call.conf.name, { containerID: call.containerId, ifname: call.ifname });
 }
 
-export function ownerName(network: string, { containerID, ifname }: Attachment): string {
+function ownerName(network: string, { containerID, ifname }: Attachment): string {
   return `${network}/${containerID}/${ifname}`;
+}
+
+/** The owners that a runtime still knows, of the call's network. For GC. */
+export function validOwners({ conf }: CniCall): string[] {
+  return (conf.validAttachments ?? []).map((attachment) => ownerName(conf.name, attachment));
 }
 
 /** The alias of a host-side link: `netloom:network/container/ifname`. */

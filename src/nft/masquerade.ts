@@ -38,7 +38,7 @@ export interface Masquerade {
   readonly ip: Ip;
   /** Within it the source stays. Host bits do not matter. */
   readonly subnet: Cidr;
-  /** Whose it is: holderOf(network, container, ifname). */
+  /** Whose it is: `network/container/ifname`. */
   readonly comment: string;
 }
 

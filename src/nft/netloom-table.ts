@@ -32,16 +32,6 @@ export const netloomTable: table.Table = { family: 'inet', name: 'netloom', comm
 /** How often a change is tried again because another process changed the same: each time at least one of them has got on. */
 const TRIES = 100;
 
-/** Names what an endpoint's objects belong to. At most 254 bytes fit, so a longer one is cut, with a hash in place of the rest. */
-export function holderOf(network: string, container: string, ifname: string): string {
-  const holder = `${network}/${container}/${ifname}`;
-  const bytes = new TextEncoder().encode(holder);
-  if (bytes.length <= 200) return holder;
-  // FNV-1a: only has to tell holders apart.
-  const hash = bytes.reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193) >>> 0, 0x811c9dc5);
-  return `${new TextDecoder().decode(bytes.subarray(0, 180))}#${hash.toString(16).padStart(8, '0')}`;
-}
-
 /** Does a change that reads and then writes, again for as long as another process comes between. */
 export function withRetries(what: string, change: () => void): void {
   let cause: unknown;
@@ -73,16 +63,16 @@ export function hasLayout(nft: NetlinkSocket, base: chain.Chain): boolean {
 }
 
 /**
- * Removes the table where no endpoint is left in it. Safe at any time, whoever else works on it: it stays where in doubt.
+ * Removes a table of ours where no endpoint is left in it. Safe at any time, whoever else works on it: it stays where in doubt.
  * @returns whether it is gone
  */
-export function removeIfUnused(nft: NetlinkSocket): boolean {
+export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTable): boolean {
   for (let i = 0; i < TRIES; i++) {
     try {
       const seen = generation.get(nft);
-      if (table.get(nft, netloomTable) === undefined) return true;
-      if (isUsed(nft)) return false;
-      commit(nft, [table.remove(netloomTable)], { generation: seen });
+      if (table.get(nft, of) === undefined) return true;
+      if (isUsed(nft, of)) return false;
+      commit(nft, [table.remove(of)], { generation: seen });
       return true;
     } catch (error) {
       // Another generation; something gone that was just there; changed while it was read.
@@ -93,7 +83,7 @@ export function removeIfUnused(nft: NetlinkSocket): boolean {
 }
 
 /** Base chains and empty sets serve nobody. A regular chain is a network's, and is looked for first: there are few. */
-function isUsed(nft: NetlinkSocket): boolean {
-  if (chain.list(nft, netloomTable).some((each) => !each.isBase)) return true;
-  return set.list(nft, netloomTable).some((each) => hasAny(nft, netloomTable, each.name));
+function isUsed(nft: NetlinkSocket, of: table.Table): boolean {
+  if (chain.list(nft, of).some((each) => !each.isBase)) return true;
+  return set.list(nft, of).some((each) => hasAny(nft, of, each.name));
 }

@@ -9,7 +9,7 @@ import { commit } from '../../src/nft/batch.ts';
 import * as chain from '../../src/nft/chain.ts';
 import * as generation from '../../src/nft/generation.ts';
 import * as masquerade from '../../src/nft/masquerade.ts';
-import { holderOf, netloomTable, removeIfUnused } from '../../src/nft/netloom-table.ts';
+import { netloomTable, removeIfUnused } from '../../src/nft/netloom-table.ts';
 import { openNft } from '../../src/nft/socket.ts';
 import * as table from '../../src/nft/table.ts';
 import { enterNewNetns, nft, ruleset, shell } from './netns.ts';
@@ -195,13 +195,6 @@ test.serial('another layout is refused by name', (t) => {
   t.throws(() => masquerade.add(socket, one), {
     message: /^Cannot use the chain "inet netloom masq": its layout is "layout 9", expected/,
   });
-});
-
-test('a holder of any length fits into a comment and stays its own', (t) => {
-  t.is(holderOf('net', 'container', 'eth0'), 'net/container/eth0');
-  const long = holderOf('n'.repeat(300), 'c', 'eth0');
-  t.true(long.length < 254);
-  t.not(long, holderOf('n'.repeat(300), 'd', 'eth0'));
 });
 
 test.serial('fifty processes at once get what they ask for, and leave nothing', async (t) => {

@@ -1,4 +1,5 @@
 /** CHECK of a bridge attachment. */
+import { verifyGuard } from '../../attach/guard.ts';
 import { verifyMasquerade } from '../../attach/masquerade.ts';
 import { openContainer } from '../../attach/namespace.ts';
 import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
@@ -60,6 +61,7 @@ function verifyHostEnd(
     return;
   }
   if (!end.isUp) differences.add(`"${end.name}" on the host is down`);
+  if (conf.macspoofchk && inContainer.mac !== undefined) verifyGuard(end.name, inContainer.mac, differences);
   const bridge = link.find(nl, { name: conf.bridge });
   if (bridge !== undefined && end.master !== bridge.index)
     differences.add(`"${end.name}" is not a port of "${conf.bridge}"`);

@@ -5,6 +5,8 @@ import { allocate } from '../../attach/allocate.ts';
 import { announce, awaitCarrier } from '../../attach/announce.ts';
 import { collectStale, detach } from '../../attach/detach.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
+import { gather } from '../../attach/gather.ts';
+import { guardPort, removeStaleGuards, unguardPort } from '../../attach/guard.ts';
 import { masquerade } from '../../attach/masquerade.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
 import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
@@ -30,9 +32,9 @@ export const bridge: Plugin<BridgeConf> = {
   about: 'a veth pair from the container to a bridge on the host',
   schema,
   add,
-  del: detach,
+  del,
   check,
-  gc: collectStale,
+  gc,
   status,
 };
 
@@ -51,6 +53,7 @@ function add(call: CniCall<BridgeConf>): CniResult {
   const bridge = ensureBridge(nl, conf, existing, undo);
   const wire = addWire(nl, container, call, { mtu: conf.mtu, mac, master: bridge.index }, undo);
   configurePort(nl, wire.host.index, conf);
+  if (conf.macspoofchk) guardPort(call, wire.host.name, wire.container.mac, undo);
   if (!conf.disableContainerInterface) configure(call, container, wire, plan);
   const vlanInterface = makeGateway(nl, conf, bridge, wire, plan, undo);
   if (conf.ipMasq) masquerade(call, plan.ips, undo);
@@ -130,6 +133,22 @@ function describe(
     routes,
     ...(dns !== undefined && { dns }),
   };
+}
+
+function del(call: CniCall<BridgeConf>): void {
+  gather(
+    () => detach(call),
+    () => {
+      if (call.conf.macspoofchk) unguardPort(call);
+    },
+  );
+}
+
+function gc(call: CniCall<BridgeConf>): void {
+  gather(
+    () => collectStale(call),
+    () => removeStaleGuards(call),
+  );
 }
 
 /** @throws NetloomError not-available with the reason */

@@ -1,0 +1,115 @@
+/**
+ * A libc that fails when told to. NB: import it before anything of src/: it stands between src/ and the adapter from then on, so functions
+ * that were bound earlier stay as they are.
+ */
+import { adapter } from '#ffi';
+
+/** How a function may fail, with numbers of asm-generic/errno.h. */
+const ERRNO: Readonly<Record<string, number>> = {
+  open: 24, // EMFILE
+  read: 5, // EIO
+  write: 28, // ENOSPC
+  statx: 13, // EACCES
+  rename: 28,
+  link: 28,
+  unlink: 5,
+  mkdir: 28,
+  rmdir: 5,
+  symlink: 28,
+  readlink: 5,
+  flock: 37, // ENOLCK
+  fsync: 5,
+  ioctl: 25, // ENOTTY
+  socket: 24,
+  setsockopt: 92, // ENOPROTOOPT
+  sendto: 105, // ENOBUFS
+  recvfrom: 105,
+  poll: 12, // ENOMEM
+  setns: 1, // EPERM
+  getrandom: 38, // ENOSYS
+  getdents64: 5,
+  utimensat: 1,
+  faccessat: 5,
+};
+
+/**
+ * Functions that never fail here, and why: the three ids cannot, `_exit` does not return, and `close` gives the descriptor up whatever it says
+ * (man 2 close), so there is nothing that a caller could do.
+ */
+const NEVER = new Set(['geteuid', 'getpid', 'getppid', '_exit', 'close', '__errno_location']);
+
+/** Those that src/ calls again after EINTR. The others here do not wait, so no signal interrupts them. */
+const INTERRUPTIBLE = new Set(['open', 'read', 'write', 'flock', 'sendto', 'recvfrom', 'poll']);
+
+const EINTR = 4;
+
+/** `fail`: the call fails and does nothing. `lose`: it does its work, and fails all the same. `interrupt`: EINTR. `shorten`: a read or write of 1 byte. */
+export type Fault = 'fail' | 'lose' | 'interrupt' | 'shorten';
+
+interface State {
+  fault: Fault;
+  /** Which call of those counted; 0 for none. */
+  at: number;
+  /** Those counted so far. */
+  calls: string[];
+  /** errno of the last call, where that was ours. */
+  errno: number | undefined;
+  /** How many namespaces the thread is away from home. */
+  depth: number;
+}
+
+const state: State = { fault: 'fail', at: 0, calls: [], errno: undefined, depth: 0 };
+
+type Call = (...args: unknown[]) => number;
+
+const load = adapter.load.bind(adapter);
+const errno = adapter.errno.bind(adapter);
+
+adapter.load = (signatures) => {
+  const functions: Record<string, Call> = { ...(load(signatures) as Record<string, Call>) };
+  for (const [name, call] of Object.entries(functions)) functions[name] = (...args) => around(name, call, args);
+  return functions as ReturnType<typeof load<typeof signatures>>;
+};
+adapter.errno = () => state.errno ?? errno();
+
+/**
+ * Makes the N-th call fail while a function runs.
+ * @returns the names of the calls that could have failed, in order: with fewer than N, none did
+ */
+export function withFault(fault: Fault, at: number, run: () => void): readonly string[] {
+  Object.assign(state, { fault, at, calls: [], errno: undefined, depth: 0 });
+  try {
+    run();
+  } finally {
+    state.at = 0;
+  }
+  return state.calls;
+}
+
+function around(name: string, call: Call, args: unknown[]): number {
+  state.errno = undefined;
+  if (state.at === 0 || !counts(name, args)) return really(name, call, args);
+  state.calls.push(name);
+  if (state.calls.length !== state.at) return really(name, call, args);
+  if (state.fault === 'shorten') return call(args[0], args[1], 1);
+  if (state.fault === 'lose') call(...args);
+  state.errno = state.fault === 'interrupt' ? EINTR : (ERRNO[name] ?? 5);
+  return -1;
+}
+
+function really(name: string, call: Call, args: unknown[]): number {
+  const result = call(...args);
+  if (name === 'setns' && result >= 0) state.depth = state.depth === 0 ? 1 : 0;
+  return result;
+}
+
+function counts(name: string, args: readonly unknown[]): boolean {
+  if (NEVER.has(name)) return false;
+  // The way home: a thread that cannot come back ends the process (src/netns/within.ts), which the tests by SIGKILL stand for.
+  if (name === 'setns' && state.depth > 0) return false;
+  if (state.fault === 'interrupt') return INTERRUPTIBLE.has(name);
+  if (state.fault === 'shorten') return (name === 'read' || name === 'write') && Number(args[2]) > 1;
+  // Whatever else was done and then reported as failed, the caller sees as for `fail`.
+  if (state.fault === 'lose') return name === 'recvfrom' || name === 'sendto' || name === 'write';
+  return true;
+}

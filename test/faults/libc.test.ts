@@ -1,0 +1,205 @@
+/**
+ * Each call of libc that a plugin makes fails in turn, in process. A failed ADD leaves links, addresses, routes, nft elements, leases and settings as it
+ * found them; DEL does the rest after a failed DEL, whatever it was that failed.
+ *
+ * Two things may stay, by DESIGN.md: forwarding that was switched on (somebody else may use it by then), which is therefore on from the start here;
+ * and files of host-local that only remember (lock, last_reserved_ip, the index). The nft table goes with its last element.
+ */
+import './faulty-ffi.ts';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import test, { type ExecutionContext } from 'ava';
+import { checkNetns } from '../../src/cni/netns.ts';
+import { serve } from '../../src/cni/serve.ts';
+import { plugins } from '../../src/plugins/registry.ts';
+import { becomeHost } from '../support/host.ts';
+import { bridgeConf, type Json, Lab, type Output, type Target } from '../support/lab.ts';
+import { type Fault, withFault } from './faulty-ffi.ts';
+
+becomeHost();
+for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${key}`, '1');
+
+const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] };
+const bridge = bridgeConf({ ipMasq: true, ipam });
+
+interface Case {
+  readonly title: string;
+  readonly conf: Json;
+  /** What else there is, made anew after an ADD that succeeded. */
+  readonly prepare?: () => void;
+  /** Whether the bridge `cni0` has a container already, and with it the network its addresses and its nft objects. */
+  readonly hasNeighbour: boolean;
+}
+
+const cases: readonly Case[] = [
+  { title: 'the first container of a bridge', conf: bridge, hasNeighbour: false, prepare: () => removeLink('cni0') },
+  { title: 'another container of a bridge', conf: bridge, hasNeighbour: true },
+  {
+    title: 'a container of a bridge that is down and has another address',
+    conf: { ...bridge, bridge: 'other0', forceAddress: true, promiscMode: true },
+    hasNeighbour: false,
+    prepare: () => {
+      removeLink('other0');
+      execFileSync('ip', ['link', 'add', 'other0', 'address', '02:00:00:00:00:01', 'type', 'bridge']);
+      execFileSync('ip', ['addr', 'add', '10.9.0.1/24', 'dev', 'other0']);
+    },
+  },
+  { title: 'a container of ptp', conf: { ...bridge, type: 'ptp' }, hasNeighbour: true },
+];
+
+const WORDS: Readonly<Record<Fault, string>> = {
+  fail: 'fails',
+  lose: 'fails after it has done its work',
+  interrupt: 'is interrupted',
+  shorten: 'is cut short',
+};
+
+for (const one of cases) {
+  for (const fault of ['fail', 'lose'] as const) {
+    test.serial(
+      `ADD of ${one.title}: whichever call ${WORDS[fault]}, an ADD that fails leaves nothing, and DEL succeeds`,
+      (t) => {
+        const { lab, target } = labFor(t, one);
+        let failures = 0;
+        const points = eachCall((n) => {
+          one.prepare?.();
+          const before = stateOf(lab);
+          const { calls, end } = faulty(fault, n, () => call(lab, 'ADD', one.conf, target));
+          const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
+          if (end.status !== 0) {
+            failures++;
+            t.notThrows(() => (JSON.parse(end.stdout) as Output).msg, what);
+            t.notRegex(end.stdout, /internal error/, what);
+            t.is(settled(lab, before), before, what);
+          }
+          t.is(call(lab, 'DEL', one.conf, target).status, 0, what);
+          t.notRegex(lab.snapshot(), /victim/, what);
+          t.is(target.sandbox.ip('link').length, 1, what);
+          if (end.status !== 0) t.is(settled(lab, before), before, what);
+          return calls;
+        });
+        t.log(`${points} calls, ${failures} failed ADDs`);
+        t.true(points > (fault === 'fail' ? 60 : 20), `${points} points`);
+        t.true(failures > points / 3, `${failures} failures`);
+      },
+    );
+
+    test.serial(`DEL of ${one.title}: whichever call ${WORDS[fault]}, another DEL finishes`, (t) => {
+      const { lab, target } = labFor(t, one);
+      let failures = 0;
+      const points = eachCall((n) => {
+        one.prepare?.();
+        t.is(call(lab, 'ADD', one.conf, target).status, 0);
+        const { calls, end } = faulty(fault, n, () => call(lab, 'DEL', one.conf, target));
+        const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
+        if (end.status === 0) t.notRegex(lab.snapshot(), /victim/, `a DEL that succeeded, ${what}`);
+        else failures++;
+        t.is(call(lab, 'DEL', one.conf, target).status, 0, what);
+        t.notRegex(lab.snapshot(), /victim/, what);
+        t.is(target.sandbox.ip('link').length, 1, what);
+        return calls;
+      });
+      t.log(`${points} calls, ${failures} failed DELs`);
+      t.true(points > (fault === 'fail' ? 30 : 10), `${points} points`);
+    });
+  }
+
+  for (const fault of ['interrupt', 'shorten'] as const) {
+    test.serial(`ADD and DEL of ${one.title}: whichever call ${WORDS[fault]}, they succeed`, (t) => {
+      const { lab, target } = labFor(t, one);
+      const points = eachCall((n) => {
+        const { calls, end } = faulty(fault, n, () => {
+          const added = call(lab, 'ADD', one.conf, target);
+          const deleted = call(lab, 'DEL', one.conf, target);
+          return { status: added.status + deleted.status, stdout: added.stdout + deleted.stdout, stderr: added.stderr };
+        });
+        t.is(end.status, 0, `call ${n}, ${calls[n - 1]}\n${end.stdout}`);
+        return calls;
+      });
+      t.notRegex(lab.snapshot(), /victim/);
+      t.log(`${points} calls`);
+      t.true(points > (fault === 'interrupt' ? 50 : 10), `${points} points`);
+    });
+  }
+}
+
+interface CallEnd {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a plugin in this process. */
+function call(lab: Lab, command: string, conf: Json, target: Target): CallEnd {
+  const plugin = plugins.get(String(conf['type']));
+  if (plugin === undefined) throw new Error(`no plugin ${conf['type']}`);
+  let [stdout, stderr] = ['', ''];
+  const status = serve(plugin, {
+    environment: lab.environment(command, target, { path: `${lab.root}/bin` }),
+    readStdin: () => JSON.stringify(conf),
+    writeStdout: (text) => {
+      stdout += text;
+    },
+    writeStderr: (text) => {
+      stderr += text;
+    },
+    checkNetns,
+  });
+  return { status, stdout, stderr };
+}
+
+function faulty(fault: Fault, n: number, run: () => CallEnd): { calls: readonly string[]; end: CallEnd } {
+  let end: CallEnd | undefined;
+  const calls = withFault(fault, n, () => {
+    end = run();
+  });
+  if (end === undefined) throw new Error('withFault() did not run');
+  return { calls, end };
+}
+
+/** Goes on until there are no more calls to fail. @returns how many there were */
+function eachCall(round: (n: number) => readonly string[]): number {
+  for (let n = 1; ; n++) if (round(n).length < n) return n - 1;
+}
+
+function labFor(t: ExecutionContext, { hasNeighbour }: Case) {
+  const lab = new Lab(t);
+  mkdirSync(`${lab.root}/bin`);
+  // host-local runs in process where CNI_PATH leads to the executable that runs here, which is Node.
+  symlinkSync(process.execPath, `${lab.root}/bin/host-local`);
+  if (hasNeighbour) t.is(call(lab, 'ADD', bridge, { sandbox: lab.sandbox('neighbour') }).status, 0);
+  return { lab, target: { sandbox: lab.sandbox('victim') } };
+}
+
+function removeLink(name: string): void {
+  spawnSync('ip', ['link', 'del', name]);
+}
+
+/** The state as soon as it is what it should be, or after a while: some of a link's state follows by itself. */
+function settled(lab: Lab, wanted: string): string {
+  const deadline = Date.now() + 3_000;
+  for (;;) {
+    const state = stateOf(lab);
+    if (state === wanted || Date.now() > deadline) return state;
+  }
+}
+
+/** Links, addresses, routes, rules, files; and the settings of each link. */
+function stateOf(lab: Lab): string {
+  return [lab.snapshot(), ...settings('/proc/sys/net/ipv4/conf'), ...settings('/proc/sys/net/ipv6/conf')].join('\n');
+}
+
+function settings(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .sort()
+    .map((key) => `${directory}/${key}: ${valueOf(`${directory}/${key}`)}`);
+}
+
+/** Undefined for a directory, and for a secret that was never set. */
+function valueOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
