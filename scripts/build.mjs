@@ -51,7 +51,9 @@ function fingerprint() {
     // `path` is the name of `parentPath` before Node 20.12.
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
-  const others = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs'].map((name) => join(root, name));
+  const others = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs'].map((name) =>
+    join(root, name),
+  );
   for (const file of [...sources, ...others]) {
     if (existsSync(file)) hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
@@ -121,5 +123,7 @@ if (upToDate(print) && !process.argv.includes('--force')) {
   mkdirSync(dist, { recursive: true });
   const begin = performance.now();
   const types = build(print);
-  console.log(`build: dist/netloom and dist/bin (${types.join(', ')}) in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+  console.log(
+    `build: dist/netloom and dist/bin (${types.join(', ')}) in ${((performance.now() - begin) / 1000).toFixed(1)} s`,
+  );
 }

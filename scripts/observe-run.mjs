@@ -7,7 +7,13 @@ import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 
 /** What went wrong with a file as a whole rather than with one of its tests. */
-const CRASHES = new Set(['uncaught-exception', 'unhandled-rejection', 'internal-error', 'process-exit', 'worker-failed']);
+const CRASHES = new Set([
+  'uncaught-exception',
+  'unhandled-rejection',
+  'internal-error',
+  'process-exit',
+  'worker-failed',
+]);
 
 export async function observeRun({ events }) {
   const report = process.env.NETLOOM_TEST_REPORT;
@@ -24,7 +30,8 @@ export async function observeRun({ events }) {
     if (event.type === 'test-failed' || event.type === 'hook-failed') failures.push(name);
     if (event.type === 'selected-test' && (event.skip || event.todo)) skips.push(name);
     if (CRASHES.has(event.type)) crashed.add(file);
-    if (event.type === 'worker-finished' && !event.forcedExit && stats?.byFile.get(event.testFile)?.declaredTests === 0) crashed.add(file);
+    if (event.type === 'worker-finished' && !event.forcedExit && stats?.byFile.get(event.testFile)?.declaredTests === 0)
+      crashed.add(file);
     // The same event drops its tests from what is pending, so they are counted here.
     if (event.pendingTests) {
       for (const [pending, titles] of event.pendingTests) {

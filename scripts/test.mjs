@@ -4,7 +4,7 @@
  * Arguments go to AVA: `npm test -- test/net`, `npm test -- --match='*lease*'`.
  * Runs on the Node of whoever tests (20 or later).
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
@@ -17,8 +17,10 @@ const ava = join(root, 'node_modules/ava/entrypoints/cli.js');
 /** AVA ends a run in which nothing happens for 5 minutes (ava.config.js). This ends AVA itself. */
 const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 30);
 
-// A user's PATH may lack them; root's programs are there.
-const PATH = [...new Set([...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'])].filter(Boolean);
+// A user's PATH may lack sbin. npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide nftables' nft.
+const PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'].filter(
+  (dir, i, all) => dir !== '' && !dir.endsWith('node_modules/.bin') && all.indexOf(dir) === i,
+);
 
 function stop(message) {
   console.error(`test: ${message}`);
@@ -44,10 +46,21 @@ function linesOf(file) {
 function checkPrograms() {
   const missing = linesOf(join(root, 'scripts/debian-packages'))
     .map((line) => line.split(/\s+/))
-    .filter(([, program]) => !(isAbsolute(program) ? [program] : PATH.map((dir) => join(dir, program))).some(isExecutable));
+    .filter(([, program]) => program !== '-')
+    .filter(
+      ([, program]) => !(isAbsolute(program) ? [program] : PATH.map((dir) => join(dir, program))).some(isExecutable),
+    );
   if (missing.length === 0) return;
   const list = missing.map(([name, program]) => `  ${program}: Debian package ${name}`).join('\n');
   stop(`programs that the tests execute are missing (scripts/setup-test installs them):\n${list}`);
+}
+
+/** npm's node wants a library that a minimal Debian lacks. */
+function checkNode() {
+  const { status, stderr } = spawnSync(node, ['--version'], { encoding: 'utf8' });
+  if (status !== 0) {
+    stop(`${node} does not start (scripts/setup-test installs the Debian package libatomic1):\n  ${stderr.trim()}`);
+  }
 }
 
 /** Runs AVA in a process group of its own, so that nothing it started survives it. */
@@ -95,6 +108,7 @@ function printList(title, names) {
 if (process.getuid() !== 0) stop('not root: the tests make network namespaces');
 if (!isExecutable(node) || !existsSync(ava)) stop('node_modules is missing or incomplete: run "npm ci" first');
 checkPrograms();
+checkNode();
 
 const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
 const status = await runAva(process.argv.slice(2), join(dir, 'report.json'));

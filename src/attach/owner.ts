@@ -3,6 +3,7 @@
  * deleted (GC), and what carries somebody else's is never taken over.
  */
 import type { Attachment, CniCall } from '../cni/call.ts';
+import { fnv1a } from '../fnv.ts';
 
 const PREFIX = 'netloom:';
 /** Longest ifalias that the kernel takes, in bytes (IFALIASZ less the NUL). */
@@ -54,21 +55,12 @@ export function isCommentOfNetwork(comment: string | undefined, network: string)
  * second ADD of the same attachment runs into the first one. 44 bits: two of ten thousand links meet on one host in 350,000, and then ADD says so.
  */
 export function hostLinkName(prefix: string, owner: string): string {
-  return `${prefix}${hashText(owner).slice(0, 11)}`;
+  return `${prefix}${fnv1a(owner).slice(0, 11)}`;
 }
 
 /** An owner that is too long keeps its network, as much of it as there is room for, and has the rest as a hash. */
 function shorten(owner: string, max: number): string {
   if (owner.length <= max) return owner;
   const network = owner.slice(0, owner.indexOf('/') + 1);
-  return `${network.slice(0, max - 17)}#${hashText(owner)}`;
-}
-
-/** FNV-1a in 64 bits, as 16 hexadecimal digits. http://www.isthe.com/chongo/tech/comp/fnv/ */
-function hashText(text: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(text)) {
-    hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
-  }
-  return hash.toString(16).padStart(16, '0');
+  return `${network.slice(0, max - 17)}#${fnv1a(owner)}`;
 }

@@ -3,6 +3,7 @@ import type { CniCall } from '../cni/call.ts';
 import { hasCode, NetloomError } from '../error.ts';
 import { randomBytes } from '../ffi/random.ts';
 import { localMac, type Mac } from '../net/mac.ts';
+import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
 import type { ContainerSide } from './namespace.ts';
@@ -57,7 +58,6 @@ export function addWire(
       name: host.name,
       address: host.mac,
       ...mtu,
-      alias: aliasOf(owner),
       ...(options.master !== undefined && { master: options.master }),
       linkinfo: { kind: 'veth', data: { peer: { attrs: peerAttrs } } },
     },
@@ -65,8 +65,8 @@ export function addWire(
   );
   // NB: before the message goes out. Where its answer is lost, the link may be there all the same.
   undo.defer(() => removeByMac(nl, host));
-  const reply = execute(nl, adding, host.name);
-  const made = reply ?? link.get(nl, { name: host.name });
+  create(nl, adding, host.name, aliasOf(owner));
+  const made = link.get(nl, { name: host.name });
   // The kernel tells the index of the other end where it is in another namespace.
   const peerIndex = made.attrs.link ?? link.get(container.nl, { name: peer.name }).index;
   return { host: { ...host, index: made.index }, container: { ...peer, index: peerIndex } };
@@ -85,14 +85,16 @@ export function removeByMac(nl: NetlinkSocket, { name, mac }: { readonly name: s
   if (found?.mac === mac) nl.attempt([link.remove({ index: found.index })]);
 }
 
-function execute(nl: NetlinkSocket, adding: Parameters<typeof link.made>[1], hostName: string): link.Link | undefined {
-  try {
-    return link.made(nl, adding);
-  } catch (error) {
-    const holder = hasCode(error, 'EEXIST') ? link.find(nl, { name: hostName }) : undefined;
-    if (holder === undefined) throw error;
-    throw duplicate(hostName, holder, error);
-  }
+/**
+ * NB: both messages in one datagram, which the kernel works through whatever becomes of us: killed at any point, we leave no link without its mark.
+ * The kernel does not take the mark in the message that makes a link (rtnl_create_link() passes over IFLA_IFALIAS).
+ */
+function create(nl: NetlinkSocket, adding: Request, name: string, alias: string): void {
+  const errors = nl.attempt([adding, link.set({ name }, { alias })]);
+  const [error] = errors.values();
+  if (error === undefined) return;
+  const holder = hasCode(error, 'EEXIST') ? link.find(nl, { name }) : undefined;
+  throw holder === undefined ? error : duplicate(name, holder, error);
 }
 
 function duplicate(name: string, holder: link.Link, cause?: unknown): NetloomError {

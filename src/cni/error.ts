@@ -64,6 +64,7 @@ export const CNI_CODES: Readonly<Record<string, number>> = {
   'check-failed': 110,
   'ifname-in-use': 111,
   'not-a-bridge': 111,
+  conflict: 111,
   EEXIST: 111,
   'no-link': 112,
   ENODEV: 112,

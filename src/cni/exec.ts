@@ -24,7 +24,7 @@ export function findPlugin(type: string, path: readonly string[]): string {
     );
   }
   for (const directory of path) {
-    const file = `${directory.replace(/\/+$/, '')}/${type}`;
+    const file = directory.endsWith('/') ? `${directory}${type}` : `${directory}/${type}`;
     const stat = tryStat(file);
     if (stat !== undefined && isRegular(stat)) return file;
   }

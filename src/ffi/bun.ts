@@ -1,5 +1,6 @@
 /** The adapter for Bun, which the product runs on. https://bun.sh/docs/api/ffi */
 import { dlopen, type FFITypeOrString, type Pointer, ptr, read } from 'bun:ffi';
+import { directCalls, type Syscall } from './syscalls.ts';
 import type { Adapter, CType, Functions, Signatures } from './types.ts';
 
 const LIBC = 'libc.so.6';
@@ -12,26 +13,32 @@ const BUN_TYPES: Record<CType | 'void', FFITypeOrString> = {
   void: 'void',
 };
 
-/** __errno_location() is fixed for a thread's life; a worker loads this module anew. */
-let errnoLocation: Pointer | undefined;
+/** NB: `ptr` takes a buffer, null, or a number, which is what each argument of syscall(2) may be. A small number goes through as it is, sign included. */
+const { syscall, __errno_location } = dlopen(LIBC, {
+  syscall: { args: ['i32', 'ptr', 'ptr', 'ptr', 'ptr', 'ptr', 'ptr'], returns: 'i32' },
+  __errno_location: { args: [], returns: 'ptr' },
+}).symbols;
+
+const direct = directCalls(syscall as Syscall, process.arch);
+
+/** Fixed for a thread's life; a worker loads this module anew. */
+const errnoLocation = __errno_location() as Pointer;
 
 export const adapter: Adapter = {
   load<const T extends Signatures>(signatures: T): Functions<T> {
+    const functions: Record<string, unknown> = {};
     const definitions: Record<string, { args: FFITypeOrString[]; returns: FFITypeOrString }> = {};
-    for (const [name, { args, returns }] of Object.entries(signatures)) {
-      definitions[name] = { args: args.map((type) => BUN_TYPES[type]), returns: BUN_TYPES[returns] };
+    for (const name in signatures) {
+      const { args, returns } = signatures[name] as T[typeof name];
+      if (direct[name] !== undefined) functions[name] = direct[name];
+      else definitions[name] = { args: args.map((type) => BUN_TYPES[type]), returns: BUN_TYPES[returns] };
     }
-    if (errnoLocation === undefined) {
-      definitions['__errno_location'] = { args: [], returns: 'ptr' };
-    }
-    const symbols = dlopen(LIBC, definitions).symbols as unknown as Functions<T> & {
-      __errno_location?: () => Pointer;
-    };
-    errnoLocation ??= symbols.__errno_location?.();
-    return symbols;
+    const hasOthers = Object.keys(definitions).length > 0;
+    if (hasOthers) Object.assign(functions, dlopen(LIBC, definitions).symbols);
+    return functions as Functions<T>;
   },
   errno(): number {
-    return errnoLocation === undefined ? 0 : read.i32(errnoLocation, 0);
+    return read.i32(errnoLocation, 0);
   },
   address(buffer: Uint8Array): bigint {
     return BigInt(ptr(buffer));

@@ -17,7 +17,7 @@ export function tryList(path: string): string[] | undefined {
   if (fd === undefined) return undefined;
   const names: string[] = [];
   const buffer = new Uint8Array(64 << 10);
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   for (;;) {
     const length = check(lib.getdents64(fd.number, buffer, buffer.length), `list "${path}"`);
     if (length === 0) return names;

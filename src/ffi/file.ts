@@ -26,6 +26,7 @@ const LOCK_UN = 8;
 const ENOENT = 2;
 const EEXIST = 17;
 const ENOTDIR = 20;
+const EFBIG = 27;
 
 /** A file descriptor that closes itself at the end of its scope. */
 export class Fd implements Disposable {
@@ -88,13 +89,16 @@ export function tryOpen(path: string, flags: number = O.RDONLY): Fd | undefined 
   throw systemError(errno(), `open "${path}"`);
 }
 
-/** Reads to the end. The limit, in bytes, guards against what is not a file of ours: an endless pipe, a device. */
+/**
+ * Reads to the end. The limit, in bytes, guards against what is not a file of ours: an endless pipe, a device.
+ * @throws NetloomError EFBIG where there is more than that
+ */
 export function readAll(fd: number, name: string, limit = 16 << 20): Uint8Array {
   let buffer = new Uint8Array(8192);
   let length = 0;
   for (;;) {
+    if (length > limit) throw systemError(EFBIG, `read ${name}, it has more than ${limit} bytes`);
     if (length === buffer.length) {
-      if (length >= limit) throw systemError(27, `read ${name}, it has more than ${limit} bytes`);
       const larger = new Uint8Array(buffer.length * 4);
       larger.set(buffer);
       buffer = larger;
@@ -120,7 +124,8 @@ export function writeAll(fd: number, bytes: Uint8Array, name: string): void {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** NB: a file's first character or a name's may be a byte order mark, and stays. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** The text of a file. @throws NetloomError ENOENT and others */
 export function readText(path: string): string {
@@ -190,17 +195,31 @@ export function tryReadlink(path: string): string | undefined {
   throw systemError(errno(), `read the link "${path}"`);
 }
 
-/** Makes a directory with those above it. Equivalent to: `mkdir -p` */
+/** Makes a directory with those above it. Equivalent to: `mkdir -p` @throws NetloomError EEXIST where a file has the name */
 export function makeDirectories(path: string, mode = 0o755): void {
-  if (libc.mkdir(cString(path), mode) >= 0) return;
-  const first = errno();
-  if (first === EEXIST) return;
-  const above = path.replace(/\/+[^/]+\/*$/, '');
-  if (first !== ENOENT || above === '' || above === path) throw systemError(first, `make the directory "${path}"`);
+  if (makeDirectory(path, mode)) return;
+  const above = directoryOf(path);
+  if (above === undefined) throw systemError(ENOENT, `make the directory "${path}"`);
   makeDirectories(above, mode);
-  if (libc.mkdir(cString(path), mode) < 0 && errno() !== EEXIST) {
-    throw systemError(errno(), `make the directory "${path}"`);
-  }
+  if (!makeDirectory(path, mode)) throw systemError(ENOENT, `make the directory "${path}"`);
+}
+
+/** @returns false where the one above it is missing */
+function makeDirectory(path: string, mode: number): boolean {
+  if (libc.mkdir(cString(path), mode) >= 0) return true;
+  const reason = errno();
+  if (reason === ENOENT) return false;
+  const stat = reason === EEXIST ? tryStat(path) : undefined;
+  if (stat === undefined || !isDirectory(stat)) throw systemError(reason, `make the directory "${path}"`);
+  return true;
+}
+
+/** The directory that a path is in: `/a` of `/a/b/`. Undefined where the path names none: `a`, `/`. */
+export function directoryOf(path: string): string | undefined {
+  const above = path.replace(/\/+$/, '').replace(/[^/]+$/, '');
+  const trimmed = above.replace(/\/+$/, '');
+  if (trimmed !== '') return trimmed;
+  return above === '' || /^\/+$/.test(path) ? undefined : '/';
 }
 
 /** What is at a path, links followed; undefined where nothing is. */

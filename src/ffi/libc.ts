@@ -23,6 +23,7 @@ export const libc = adapter.load({
   fsync: { args: ['i32'], returns: 'i32' },
   ioctl: { args: ['i32', 'size', 'size'], returns: 'i32' },
   socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+  bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
   setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
   sendto: { args: ['i32', 'ptr', 'size', 'i32', 'ptr', 'u32'], returns: 'i32' },
   recvfrom: { args: ['i32', 'ptr', 'size', 'i32', 'ptr', 'ptr'], returns: 'i32' },

@@ -1,6 +1,6 @@
 /** Prefixes and addresses with a prefix, in the notation of RFC 4632: `10.1.0.2/24`. */
 import { NetloomError } from '../error.ts';
-import { bitsOf, type Family, Ip } from './ip.ts';
+import { bitsOf, decimal, type Family, Ip } from './ip.ts';
 
 /** An address and the length of its prefix. The address may have host bits: an interface's address, or a subnet. Immutable. */
 export class Cidr {
@@ -34,9 +34,10 @@ export class Cidr {
     const address = text.slice(0, slash);
     const length = text.slice(slash + 1);
     const ip = Ip.tryParse(address);
-    if (ip === undefined || !/^(0|[1-9][0-9]{0,2})$/.test(length)) return undefined;
+    const bits = decimal(length);
+    if (ip === undefined || bits === undefined) return undefined;
     // An IPv4-mapped address is read as IPv4, so its prefix counts from bit 96.
-    const prefix = Number(length) - (ip.family === 4 && address.includes(':') ? 96 : 0);
+    const prefix = bits - (ip.family === 4 && address.includes(':') ? 96 : 0);
     return prefix < 0 || prefix > bitsOf(ip.family) ? undefined : new Cidr(ip, prefix);
   }
 

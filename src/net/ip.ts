@@ -104,12 +104,27 @@ function parse4(text: string): Uint8Array | undefined {
   const parts = text.split('.');
   if (parts.length !== 4) return undefined;
   const bytes = new Uint8Array(4);
-  for (const [i, part] of parts.entries()) {
-    // No leading zeros: some readers take 010 for 8.
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part) || Number(part) > 255) return undefined;
-    bytes[i] = Number(part);
+  for (let i = 0; i < 4; i++) {
+    const byte = decimal(parts[i] ?? '');
+    if (byte === undefined || byte > 255) return undefined;
+    bytes[i] = byte;
   }
   return bytes;
+}
+
+/**
+ * A number of one to three decimal digits, without leading zeros: some readers take 010 for 8.
+ * NB: not a regular expression. The first one of a process costs 0.05 ms.
+ */
+export function decimal(text: string): number | undefined {
+  if (text.length === 0 || text.length > 3 || (text.length > 1 && text.startsWith('0'))) return undefined;
+  let value = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 function parse6(text: string): Uint8Array | undefined {

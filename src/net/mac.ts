@@ -22,12 +22,19 @@ export function parseMac(text: string): Mac {
   return mac;
 }
 
+// NB: plain loops below. Each builtin that JavaScriptCore has in JavaScript (Array.from, map with an index) is compiled on its first use, 0.05 to 0.1 ms
+// of a call that takes six.
+
 export function macBytes(mac: Mac): Uint8Array {
-  return Uint8Array.from(mac.split(':'), (pair) => Number.parseInt(pair, 16));
+  const bytes = new Uint8Array(6);
+  for (let i = 0; i < 6; i++) bytes[i] = Number.parseInt(mac.slice(i * 3, i * 3 + 2), 16);
+  return bytes;
 }
 
 export function macOf(bytes: Uint8Array): Mac {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac;
+  let text = '';
+  for (const byte of bytes) text += `${text === '' ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`;
+  return text as Mac;
 }
 
 /** Whether the address names a group of stations; an interface cannot have it. */

@@ -71,33 +71,57 @@ export function readAttrs<T extends AttrTable>(table: T, view: DataView): Attrs<
   const names = namesOf(table);
   const attrs: Record<string, unknown> = {};
   const other: OtherAttr[] = [];
-  forEachAttr(view, (type, payload, offset) => {
-    const name = names.get(type);
-    const codec = name === undefined ? undefined : table[name]?.[1];
-    if (name === undefined || codec === undefined) {
-      other.push({ type, payload: bytesOf(payload).slice() });
-      return;
-    }
-    if (codec.size !== undefined && codec.size !== payload.byteLength) {
-      throw malformed(
-        `attribute "${name}" (${type}, ${codec.name}) has ${payload.byteLength} bytes at offset ${offset}, expected ${codec.size}`,
-      );
-    }
-    attrs[name] = codec.read(payload);
-  });
+  forEachAttr(
+    view,
+    (type, payload, offset) => {
+      const name = names.get(type);
+      const codec = name === undefined ? undefined : table[name]?.[1];
+      if (name === undefined || codec === undefined) {
+        other.push({ type, payload: bytesOf(payload).slice() });
+        return;
+      }
+      attrs[name] = readValue(name, type, codec, payload, offset);
+    },
+    names,
+  );
   if (other.length > 0) attrs['other'] = other;
   return attrs as Attrs<T>;
 }
 
-/** Calls back for each attribute. @throws NetloomError malformed where a length runs out of its message */
-export function forEachAttr(view: DataView, each: (type: number, payload: DataView, offset: number) => void): void {
+/** Reads one value. NB: the only way to a codec's read(), which relies on the length that is checked here. */
+function readValue<T>(name: string, type: number, codec: Codec<T>, payload: DataView, offset: number): T {
+  const length = payload.byteLength;
+  const fits = codec.size === undefined ? (codec.sizes?.includes(length) ?? true) : codec.size === length;
+  if (!fits) {
+    const expected = codec.size ?? codec.sizes?.join(' or ');
+    throw malformed(
+      `attribute "${name}" (${type}, ${codec.name}) has ${length} bytes at offset ${offset}, expected ${expected}`,
+    );
+  }
+  return codec.read(payload);
+}
+
+/**
+ * Calls back for each attribute. Offsets count from the first attribute of the same list. Up to three bytes after the last one are padding.
+ * @param names what a complaint calls the attributes
+ * @throws NetloomError malformed-message where a length runs out of its message
+ */
+export function forEachAttr(
+  view: DataView,
+  each: (type: number, payload: DataView, offset: number) => void,
+  names?: ReadonlyMap<number, string>,
+): void {
   let at = 0;
   while (at + HEADER <= view.byteLength) {
     const length = view.getUint16(at, true);
-    if (length < HEADER || at + length > view.byteLength) {
-      throw malformed(`attribute at offset ${at} says it has ${length} bytes, ${view.byteLength - at} are left`);
-    }
     const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
+    if (length < HEADER || at + length > view.byteLength) {
+      const name = names?.get(type);
+      const which = name === undefined ? type : `"${name}" (${type})`;
+      throw malformed(
+        `attribute ${which} at offset ${at} says that it has ${length} bytes with its header, ${view.byteLength - at} are left`,
+      );
+    }
     each(type, new DataView(view.buffer, view.byteOffset + at + HEADER, length - HEADER), at);
     at += (length + 3) & ~3;
   }
@@ -110,6 +134,7 @@ export function nest<T extends AttrTable>(table: T): Codec<Attrs<T>> {
     isNested: true,
     write: (out, value) => writeAttrs(out, table, value),
     read: (view) => readAttrs(table, view),
+    nameAt: (view, offset) => attrNameAt(table, view, offset),
   };
 }
 
@@ -123,20 +148,29 @@ export function list<T>(type: number, codec: Codec<T>): Codec<readonly T[]> {
     },
     read: (view) => {
       const values: T[] = [];
-      forEachAttr(view, (_, payload) => values.push(codec.read(payload)));
+      forEachAttr(view, (type, payload, offset) => {
+        values.push(readValue('list', type, codec, payload, offset));
+      });
       return values;
     },
   };
 }
 
-/** The name of the attribute that covers an offset of the payload, outermost first: `linkinfo`. For the kernel's NLMSGERR_ATTR_OFFS. */
+/** The name of the attribute at an offset, outermost first: `metrics.mtu`. For the kernel's NLMSGERR_ATTR_OFFS. */
 export function attrNameAt(table: AttrTable, view: DataView, offset: number): string | undefined {
   let found: string | undefined;
   forEachAttr(view, (type, payload, at) => {
-    if (offset >= at && offset < at + HEADER + payload.byteLength)
-      found = namesOf(table).get(type) ?? `attribute ${type}`;
+    if (offset < at || offset >= at + HEADER + payload.byteLength) return;
+    const name = namesOf(table).get(type);
+    const inner = name === undefined ? undefined : table[name]?.[1].nameAt?.(payload, offset - at - HEADER);
+    found = inner === undefined ? (name ?? `${type}`) : `${name}.${inner}`;
   });
   return found;
+}
+
+/** The name of an attribute by its number, for the kernel's NLMSGERR_ATTR_MISS_TYPE. */
+export function attrName(table: AttrTable, type: number): string {
+  return namesOf(table).get(type) ?? `${type}`;
 }
 
 /** A memo, not state: tables are constants, and a dump reads thousands of messages by the same one. */
@@ -151,6 +185,7 @@ function namesOf(table: AttrTable): ReadonlyMap<number, string> {
   return names;
 }
 
-function malformed(what: string): NetloomError {
+/** The one error for bytes that are not the message they should be. */
+export function malformed(what: string): NetloomError {
   return new NetloomError('malformed-message', `Cannot read a netlink message: ${what}`);
 }

@@ -2,6 +2,7 @@
  * Codecs of attribute payloads. Width and byte order live in the codec's name, never at the call.
  * The kernel's names for them are in include/net/netlink.h (NLA_U8 … NLA_BINARY).
  */
+import { systemError } from '../ffi/errno.ts';
 import { Ip } from '../net/ip.ts';
 import { type Mac, macBytes, macOf } from '../net/mac.ts';
 import type { Writer } from './writer.ts';
@@ -11,11 +12,15 @@ export interface Codec<T> {
   readonly name: string;
   /** The exact length of the payload in bytes, where there is one. */
   readonly size?: number;
+  /** The lengths that it may have, where there are several. */
+  readonly sizes?: readonly number[];
   /** The attribute carries NLA_F_NESTED. */
   readonly isNested?: boolean;
   write(out: Writer, value: T): void;
-  /** @param view exactly the payload */
+  /** @param view exactly the payload, of a length that `size` or `sizes` allow */
   read(view: DataView): T;
+  /** For a nest: the name of the attribute at an offset of its payload. */
+  nameAt?(view: DataView, offset: number): string | undefined;
 }
 
 export const u8: Codec<number> = {
@@ -91,12 +96,17 @@ export const flag: Codec<true> = {
 };
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** NB: a name may begin with the three bytes of a byte order mark, and keeps them. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** NLA_NUL_STRING: text with a closing NUL, which some senders leave away. */
+const EINVAL = 22;
+
+/** NLA_NUL_STRING: text with a closing NUL, which some senders leave away. Text with a NUL inside is refused: the kernel would see a shorter one. */
 export const str: Codec<string> = {
   name: 'str',
   write: (out, value) => {
+    if (value.includes('\0'))
+      throw systemError(EINVAL, `pass ${JSON.stringify(value)} to the kernel, it has a NUL byte`);
     out.raw(encoder.encode(value));
     out.u8(0);
   },
@@ -123,6 +133,7 @@ export const mac: Codec<Mac> = {
 /** An address of either family; its length says which. */
 export const ip: Codec<Ip> = {
   name: 'ip',
+  sizes: [4, 16],
   write: (out, value) => out.raw(value.bytes),
   read: (view) => Ip.of(bytesOf(view)),
 };

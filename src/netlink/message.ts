@@ -1,5 +1,5 @@
 /** Netlink messages: struct nlmsghdr of linux/netlink.h (u32 length, u16 type, u16 flags, u32 sequence, u32 port), a fixed header, attributes. */
-import { type Attrs, type AttrTable, readAttrs, writeAttrs } from './attribute.ts';
+import { type Attrs, type AttrTable, malformed, readAttrs, writeAttrs } from './attribute.ts';
 import type { Fields, Struct, StructOf } from './struct.ts';
 import type { Writer } from './writer.ts';
 
@@ -103,12 +103,19 @@ export interface RawMessage {
   readonly payload: DataView;
 }
 
-/** The messages of a datagram. What does not parse as one ends the list. */
+/**
+ * The messages of a datagram.
+ * @throws NetloomError malformed-message where a length runs out of the datagram: whoever waits for an answer must not wait for what was cut off
+ */
 export function* messagesOf(datagram: Uint8Array): Generator<RawMessage> {
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-  for (let at = 0; at + NLMSG_HEADER <= view.byteLength; ) {
+  for (let at = 0; at < view.byteLength; ) {
+    const left = view.byteLength - at;
+    if (left < NLMSG_HEADER) throw malformed(`${left} bytes are left at offset ${at}, a header has ${NLMSG_HEADER}`);
     const length = view.getUint32(at, true);
-    if (length < NLMSG_HEADER || at + length > view.byteLength) return;
+    if (length < NLMSG_HEADER || length > left) {
+      throw malformed(`the message at offset ${at} says that it has ${length} bytes, ${left} are left`);
+    }
     yield {
       type: view.getUint16(at + 4, true),
       flags: view.getUint16(at + 6, true),
@@ -119,17 +126,13 @@ export function* messagesOf(datagram: Uint8Array): Generator<RawMessage> {
   }
 }
 
-/** Reads a message by its kind. */
+/** Reads a message by its kind. @throws NetloomError malformed-message */
 export function readMessage<K extends MessageKind>(kind: K, raw: RawMessage): Message<K> {
-  const { payload } = raw;
-  const rest = new DataView(
-    payload.buffer,
-    payload.byteOffset + kind.header.size,
-    payload.byteLength - kind.header.size,
-  );
-  return {
-    type: raw.type,
-    header: kind.header.read(payload) as Message<K>['header'],
-    attrs: readAttrs<K['attrs']>(kind.attrs, rest),
-  };
+  const header = kind.header.read(raw.payload) as Message<K>['header'];
+  return { type: raw.type, header, attrs: readAttrs<K['attrs']>(kind.attrs, viewFrom(raw.payload, kind.header.size)) };
+}
+
+/** What follows the first bytes of a view, which it must have. */
+export function viewFrom(view: DataView, start: number): DataView {
+  return new DataView(view.buffer, view.byteOffset + start, view.byteLength - start);
 }

@@ -1,6 +1,7 @@
 /** A conversation with one netlink family of the kernel: requests with their answers, batches, dumps, notifications. */
 import { hasCode, NetloomError } from '../error.ts';
-import { type Ack, NetlinkError, readAck } from './error.ts';
+import { bytesOf } from './codec.ts';
+import { type Ack, NetlinkError, readAck, readDone } from './error.ts';
 import {
   type Message,
   type MessageKind,
@@ -21,6 +22,9 @@ const DUMP_TRIES = 16;
 /** How many requests go out at once. Their answers wait in the socket's buffer (208 KiB), which counts about 1 KiB for each. */
 const BATCH = 128;
 
+/** How many notifications wait for next() while answers are read. A listener that falls further behind is told that some were lost. */
+const HEARD_MAX = 4096;
+
 /** Sees every datagram both ways, as it is. */
 export type Tap = (direction: 'out' | 'in', datagram: Uint8Array, protocol: number) => void;
 
@@ -36,6 +40,11 @@ export class NetlinkSocket implements Disposable {
   readonly #tap: Tap | undefined;
   readonly #out = new Writer();
   #sequence = 0;
+  #isListening = false;
+  /** Notifications that came while an answer was awaited. */
+  #heard: RawMessage[] = [];
+  /** Whether the socket was too small for what the kernel had to say since the last request. */
+  #wasOverrun = false;
 
   /** Opens a socket in the calling thread's network namespace; it stays there when the thread leaves. */
   constructor(protocol: number, options: SocketOptions = {}) {
@@ -66,12 +75,16 @@ export class NetlinkSocket implements Disposable {
   }
 
   #exchange<K extends MessageKind>(request: Request<K>): { reply: Message<K> | undefined; ack: Ack } {
-    const sequence = this.#write(request, NLM_F.ACK);
+    this.#begin(1);
+    const sequence = this.#write(request, request.flags | NLM_F.ACK);
     this.#flush();
     let reply: Message<K> | undefined;
     for (;;) {
       for (const raw of this.#receive()) {
-        if (raw.sequence !== sequence) continue;
+        if (raw.sequence !== sequence) {
+          this.#hear(raw);
+          continue;
+        }
         if (raw.type === NLMSG.ERROR) return { reply, ack: readAck(raw) };
         reply ??= readMessage(request.kind, raw);
       }
@@ -87,13 +100,20 @@ export class NetlinkSocket implements Disposable {
     for (let start = 0; start < requests.length; start += BATCH) {
       const batch = requests.slice(start, start + BATCH);
       const bySequence = new Map<number, number>();
-      for (const [i, request] of batch.entries()) bySequence.set(this.#write(request, NLM_F.ACK), start + i);
+      this.#begin(batch.length);
+      for (const [i, request] of batch.entries()) {
+        // NB: without the echoes, which nobody reads here and which the socket could not hold.
+        bySequence.set(this.#write(request, (request.flags & ~NLM_F.ECHO) | NLM_F.ACK), start + i);
+      }
       this.#flush();
       while (bySequence.size > 0) {
         for (const raw of this.#receive()) {
           const index = bySequence.get(raw.sequence);
           const request = index === undefined ? undefined : requests[index];
-          if (raw.type !== NLMSG.ERROR || index === undefined || request === undefined) continue;
+          if (raw.type !== NLMSG.ERROR || index === undefined || request === undefined) {
+            if (index === undefined) this.#hear(raw);
+            continue;
+          }
           bySequence.delete(raw.sequence);
           const ack = readAck(raw);
           if (ack.errno !== 0) errors.set(index, new NetlinkError(request, ack));
@@ -123,19 +143,30 @@ export class NetlinkSocket implements Disposable {
 
   #dumpOnce<K extends MessageKind>(request: Request<K>): Message<K>[] | undefined {
     const messages: Message<K>[] = [];
-    const sequence = this.#write(request, NLM_F.DUMP);
+    this.#begin(1);
+    const sequence = this.#write(request, request.flags | NLM_F.DUMP);
     this.#flush();
     let isWhole = true;
+    let failure: { readonly error: unknown } | undefined;
     for (;;) {
       for (const raw of this.#receive()) {
-        if (raw.sequence !== sequence) continue;
+        if (raw.sequence !== sequence) {
+          this.#hear(raw);
+          continue;
+        }
         if ((raw.flags & NLM_F.DUMP_INTR) !== 0) isWhole = false;
         if (raw.type === NLMSG.ERROR || raw.type === NLMSG.DONE) {
-          const ack: Ack = raw.type === NLMSG.ERROR ? readAck(raw) : doneAck(raw);
+          const ack = raw.type === NLMSG.ERROR ? readAck(raw) : readDone(raw);
           if (ack.errno !== 0) throw new NetlinkError(request, ack);
+          if (failure !== undefined) throw failure.error;
           return isWhole ? messages : undefined;
         }
-        messages.push(readMessage(request.kind, raw));
+        try {
+          messages.push(readMessage(request.kind, raw));
+        } catch (error) {
+          // NB: read to the end all the same. Until then the kernel refuses another dump on this socket (EBUSY).
+          failure ??= { error };
+        }
       }
     }
   }
@@ -150,10 +181,11 @@ export class NetlinkSocket implements Disposable {
     flagsOf: (index: number) => number,
     wrap: { before(out: Writer, sequence: number): void; after(out: Writer, sequence: number): void },
   ): { readonly errors: ReadonlyMap<number, Ack>; readonly answers: readonly RawMessage[] } {
+    this.#begin(requests.length + 2);
     this.#sequence++;
     wrap.before(this.#out, this.#sequence);
     const first = this.#sequence + 1;
-    for (const [i, request] of requests.entries()) this.#write(request, flagsOf(i));
+    for (const [i, request] of requests.entries()) this.#write(request, request.flags | flagsOf(i));
     this.#sequence++;
     wrap.after(this.#out, this.#sequence);
     this.#flush();
@@ -177,15 +209,26 @@ export class NetlinkSocket implements Disposable {
   /** Hears a multicast group from now on; what it tells comes out of next(). */
   join(group: number): void {
     this.#transport.join(group);
+    this.#isListening = true;
   }
 
-  /** The notifications that arrive within so many milliseconds: those of the first datagram, or none. */
+  /**
+   * The notifications that have come since the last call, requests in between or not; where there are none, those of the first datagram
+   * that arrives within so many milliseconds.
+   * Where the kernel had more to tell than the socket holds, one message of type NLMSG.OVERRUN stands for what was lost: look at everything anew.
+   */
   next(milliseconds: number): RawMessage[] {
+    if (this.#heard.length > 0) return this.#heard.splice(0);
     if (!this.#transport.poll(milliseconds)) return [];
-    const datagram = this.#transport.receive(false);
-    if (datagram === undefined) return [];
-    this.#tap?.('in', datagram, this.#protocol);
-    return [...messagesOf(datagram.slice())];
+    try {
+      const datagram = this.#transport.receive(false);
+      if (datagram === undefined) return [];
+      this.#tap?.('in', datagram, this.#protocol);
+      return [...messagesOf(datagram.slice())];
+    } catch (error) {
+      if (!hasCode(error, 'ENOBUFS')) throw error;
+      return [overrun()];
+    }
   }
 
   close(): void {
@@ -206,12 +249,15 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
+  /** Makes sure that so many sequence numbers come one after another: they have 32 bits, and a daemon lives long. */
+  #begin(count: number): void {
+    if (this.#sequence + count > 0xffffffff) this.#sequence = 0;
+  }
+
   #write(request: Request, flags: number): number {
     this.#sequence++;
     try {
-      writeMessage(this.#out, request.type, request.flags | flags | NLM_F.REQUEST, this.#sequence, (out) =>
-        request.write(out),
-      );
+      writeMessage(this.#out, request.type, flags | NLM_F.REQUEST, this.#sequence, (out) => request.write(out));
     } catch (error) {
       // A value that cannot be written must not leave half a message for the next call to send.
       this.#out.clear();
@@ -223,20 +269,47 @@ export class NetlinkSocket implements Disposable {
   #flush(): void {
     const datagram = this.#out.bytes;
     this.#out.clear();
+    this.#wasOverrun = false;
     this.#tap?.('out', datagram, this.#protocol);
     this.#transport.send(datagram);
   }
 
   *#receive(): Generator<RawMessage> {
-    const datagram = this.#transport.receive(true);
-    if (datagram === undefined) return;
+    const datagram = this.#await();
     this.#tap?.('in', datagram, this.#protocol);
     yield* messagesOf(datagram);
   }
+
+  /**
+   * The next datagram while an answer is due. rtnetlink and nfnetlink answer before send returns, so once something was lost there is
+   * nothing to wait for: the answer is there, or was among the lost.
+   */
+  #await(): Uint8Array {
+    for (;;) {
+      try {
+        const datagram = this.#transport.receive(!this.#wasOverrun);
+        if (datagram !== undefined) return datagram;
+      } catch (error) {
+        if (!hasCode(error, 'ENOBUFS')) throw error;
+        this.#wasOverrun = true;
+        if (this.#isListening) this.#heard = [overrun()];
+        continue;
+      }
+      throw new NetloomError(
+        'ENOBUFS',
+        'Cannot read the answer of the kernel: ENOBUFS, it had more to say than the socket holds',
+      );
+    }
+  }
+
+  /** Keeps what the kernel told while something else was awaited, for next(). */
+  #hear(raw: RawMessage): void {
+    if (!this.#isListening) return;
+    if (this.#heard.length >= HEARD_MAX) this.#heard = [overrun()];
+    else this.#heard.push({ ...raw, payload: new DataView(bytesOf(raw.payload).slice().buffer) });
+  }
 }
 
-/** NLMSG_DONE carries an errno of its own since 4.20, and ext ack attributes since 6.x. */
-function doneAck(raw: RawMessage): Ack {
-  const errno = raw.payload.byteLength >= 4 ? -raw.payload.getInt32(0, true) : 0;
-  return { errno: Math.max(errno, 0), sentence: undefined, offset: undefined };
+function overrun(): RawMessage {
+  return { type: NLMSG.OVERRUN, flags: 0, sequence: 0, payload: new DataView(new ArrayBuffer(0)) };
 }

@@ -1,5 +1,5 @@
 /** Fixed structures, such as the header that every kind of message begins with: a list of `name: codec` in the order of the C struct. */
-import { NetloomError } from '../error.ts';
+import { malformed } from './attribute.ts';
 import type { Codec } from './codec.ts';
 import type { Writer } from './writer.ts';
 
@@ -18,7 +18,8 @@ export interface Struct<F extends Fields> {
 
 export function struct<const F extends Fields>(fields: F): Struct<F> {
   const entries = Object.entries(fields);
-  const bare = entries.reduce((sum, [, codec]) => sum + (codec.size ?? 0), 0);
+  let bare = 0;
+  for (const [, codec] of entries) bare += codec.size ?? 0;
   const size = (bare + 3) & ~3;
   return {
     fields,
@@ -29,7 +30,7 @@ export function struct<const F extends Fields>(fields: F): Struct<F> {
     },
     read(view) {
       if (view.byteLength < size) {
-        throw new NetloomError('malformed-message', `Cannot read a header of ${size} bytes from ${view.byteLength}`);
+        throw malformed(`its header has ${size} bytes, ${view.byteLength} are there`);
       }
       const value: Record<string, number> = {};
       let at = 0;

@@ -33,7 +33,16 @@ export interface Transport {
 
 /** Opens a socket in the calling thread's network namespace; it stays there when the thread leaves. */
 export function openTransport(protocol: number): Transport {
-  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
+  let fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
+  // struct sockaddr_nl with port 0: the kernel chooses. NB: a socket without a port, that is before its first send, hears no multicast
+  // group (do_one_broadcast() takes port 0 for the sender's own).
+  const self = new Uint8Array(12);
+  self[0] = AF_NETLINK;
+  if (libc.bind(fd, self, self.length) < 0) {
+    const reason = errno();
+    libc.close(fd);
+    throw systemError(reason, 'bind a netlink socket');
+  }
   const one = Uint8Array.of(1, 0, 0, 0);
   for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
     // Kernels before 4.3, 4.12 and 4.20 refuse these: answers are then less precise, not wrong.
@@ -71,7 +80,7 @@ export function openTransport(protocol: number): Transport {
         }
         if (length > buffer.length) {
           buffer = new Uint8Array(length);
-          throw systemError(90, `read from the kernel, a datagram of ${length} bytes was cut`);
+          throw systemError(EMSGSIZE, `read from the kernel, a datagram of ${length} bytes was cut`);
         }
         // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. Port 0 is the kernel; another process may not answer for it.
         const isKernel = sender[4] === 0 && sender[5] === 0 && sender[6] === 0 && sender[7] === 0;
@@ -89,13 +98,15 @@ export function openTransport(protocol: number): Transport {
       view.setInt16(4, POLLIN, true);
       return (
         check(
-          uninterrupted(() => libc.poll(new Uint8Array(view.buffer), 1, milliseconds)),
+          uninterrupted(() => libc.poll(new Uint8Array(view.buffer), 1, Math.ceil(milliseconds))),
           'wait for the kernel',
         ) > 0
       );
     },
     close() {
-      libc.close(fd);
+      // NB: once only, the number may be another file's by the second time.
+      if (fd >= 0) libc.close(fd);
+      fd = -1;
     },
   };
 }

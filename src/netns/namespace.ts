@@ -1,6 +1,6 @@
 /** Network namespaces as open files. man 7 network_namespaces; a namespace is one (device, inode) of nsfs. */
 import { NetloomError } from '../error.ts';
-import { type Fd, open, statFd, tryOpen } from '../ffi/file.ts';
+import { type Fd, O, open, statFd, tryOpen } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 
 /** The namespace of the calling thread. */
@@ -50,9 +50,10 @@ export function openNetns(path: string): Netns {
   return netns;
 }
 
-/** As openNetns(), but undefined where the path leads nowhere, or to an empty file: what a pin is after its namespace was unmounted. */
+/** As openNetns(), but undefined where the path leads nowhere. */
 export function tryOpenNetns(path: string): Netns | undefined {
-  const fd = tryOpen(path);
+  // NB: a path may be a named pipe, which otherwise blocks until somebody writes into it.
+  const fd = tryOpen(path, O.RDONLY | O.NONBLOCK);
   if (fd === undefined) return undefined;
   if (isNetns(fd)) return new Netns(path, fd);
   fd.close();

@@ -1,7 +1,7 @@
 /** Namespaces that live as long as a bind mount does, without a process. man 8 ip-netns. */
 import { adapter } from '#ffi';
 import { systemError } from '../ffi/errno.ts';
-import { makeDirectories, O, open, unlink } from '../ffi/file.ts';
+import { directoryOf, isRegular, makeDirectories, O, open, tryStat, unlink } from '../ffi/file.ts';
 import { check, cString, errno, libc } from '../ffi/libc.ts';
 import { OWN_NETNS, ownNetns } from './namespace.ts';
 
@@ -21,9 +21,11 @@ const EX_SOFTWARE = 70;
 /**
  * Makes a new network namespace and pins it at a path.
  * Equivalent to: `ip netns add NAME`, but at any path
+ * @throws NetloomError EEXIST where something is at the path, EPERM without CAP_SYS_ADMIN
  */
 export function pinNew(path: string): void {
-  makeDirectories(path.replace(/\/[^/]*$/, ''));
+  const directory = directoryOf(path);
+  if (directory !== undefined) makeDirectories(directory);
   open(path, O.RDONLY | O.CREAT | O.EXCL, 0o444).close();
   using home = ownNetns();
   try {
@@ -44,9 +46,16 @@ export function pinAt(from: string, to: string): void {
   check(lib.mount(cString(from), cString(to), null, MS_BIND, null), `pin the network namespace "${to}"`);
 }
 
-/** Removes a pin; the namespace goes when its last process and socket do. @returns false where nothing was pinned */
+/**
+ * Removes a pin; the namespace goes when its last process and socket do. An empty file is a pin whose mount is gone, as after a boot.
+ * @returns false where nothing was pinned: what is there otherwise stays
+ */
 export function unpin(path: string): boolean {
-  const wasMounted = lib.umount2(cString(path), MNT_DETACH) >= 0;
-  if (!wasMounted && errno() !== EINVAL && errno() !== ENOENT) throw systemError(errno(), `unpin "${path}"`);
+  if (lib.umount2(cString(path), MNT_DETACH) < 0) {
+    const reason = errno();
+    if (reason !== EINVAL && reason !== ENOENT) throw systemError(reason, `unpin "${path}"`);
+    const stat = tryStat(path, { follow: false });
+    if (stat === undefined || !isRegular(stat) || stat.size > 0) return false;
+  }
   return unlink(path);
 }

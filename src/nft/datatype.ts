@@ -80,10 +80,15 @@ export function concat<T extends readonly unknown[]>(
   ...types: { readonly [K in keyof T]: DataType<T[K]> }
 ): DataType<T> {
   const list: readonly DataType<unknown>[] = types;
-  const size = list.reduce((sum, type) => sum + padded(type.size), 0);
+  let size = 0;
+  let id = 0;
+  for (const type of list) {
+    size += padded(type.size);
+    id = (id << TYPE_BITS) | type.id;
+  }
   return {
     name: list.map((type) => type.name).join(' . '),
-    id: list.reduce((id, type) => (id << TYPE_BITS) | type.id, 0),
+    id,
     size,
     order: BYTE_ORDER.none,
     fields: list.map((type) => type.size),
@@ -151,7 +156,9 @@ function integer(name: string, id: number, size: 1 | 2 | 4, order: 'big' | 'host
       if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size)) {
         throw new NetloomError('invalid-value', `${value} is not an ${name} of ${size} bytes`);
       }
-      return Uint8Array.from({ length: size }, (_, i) => value >>> shift(i));
+      const bytes = new Uint8Array(size);
+      for (let i = 0; i < size; i++) bytes[i] = value >>> shift(i);
+      return bytes;
     },
     decode: (bytes) => bytes.reduce((sum, byte, i) => sum + byte * 2 ** shift(i), 0),
     text,

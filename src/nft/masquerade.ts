@@ -42,7 +42,10 @@ export interface Masquerade {
   readonly comment: string;
 }
 
-const MULTICAST = { 4: Cidr.parse('224.0.0.0/4'), 6: Cidr.parse('ff00::/8') } as const;
+/** Every multicast address of a family: 224.0.0.0/4, ff00::/8. */
+function multicastOf(family: Family): Cidr {
+  return family === 4 ? Cidr.parse('224.0.0.0/4') : Cidr.parse('ff00::/8');
+}
 
 const base: chain.Chain = {
   table: netloomTable,
@@ -140,7 +143,7 @@ function subnetRules(subnet: Cidr): readonly (readonly Statement[])[] {
   const daddr = daddrOf(subnet.family);
   return [
     [within(daddr, subnet), verdict('return')],
-    [within(daddr, MULTICAST[subnet.family]), verdict('return')],
+    [within(daddr, multicastOf(subnet.family)), verdict('return')],
     [masquerade()],
   ];
 }
@@ -179,7 +182,7 @@ function sweep(nft: NetlinkSocket, target: chain.Chain): void {
 }
 
 function rulesOfSubnet(): number {
-  return subnetRules(MULTICAST[4]).length;
+  return subnetRules(multicastOf(4)).length;
 }
 
 function ignoring(codes: readonly string[], action: () => void): void {

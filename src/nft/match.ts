@@ -105,7 +105,8 @@ function prefix(field: AddressField, subnet: Cidr, op: 'eq' | 'neq'): Statement 
     const expressions = [field.loadFirst(length / 8), compare(REGISTER, op, address.subarray(0, length / 8))];
     return { text: `${field.text} ${text}`, needs: field.needs, expressions };
   }
-  const mask = Uint8Array.from(address, (_, i) => 0xff00 >> Math.min(Math.max(length - 8 * i, 0), 8));
+  const mask = new Uint8Array(address.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = 0xff00 >> Math.min(Math.max(length - 8 * i, 0), 8);
   return match(field, text, [maskXor(REGISTER, mask), compare(REGISTER, op, address)]);
 }
 

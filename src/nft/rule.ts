@@ -2,25 +2,24 @@
 import { type AttrTable, list as listCodec } from '../netlink/attribute.ts';
 import { be64, str } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
-import type { NetlinkSocket } from '../netlink/socket.ts';
 import { type Chain, chainText } from './chain.ts';
-import { expressionTables } from './expressions/all.ts';
-import { type Expression, expressionCodec } from './expressions/expression.ts';
+import { expressionCodec } from './expressions/expression.ts';
 import { FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
 import { expressionsOf, type Statement } from './statement.ts';
 import { commentText, nftCommand } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
 
-const attrs = {
+/** NFTA_RULE_*. Expressions are written here; rule-list.ts, which knows all their tables, reads them. */
+export const ruleAttrs = {
   table: [1, str], // NFTA_RULE_TABLE
   chain: [2, str], // NFTA_RULE_CHAIN
   handle: [3, be64], // NFTA_RULE_HANDLE
-  expressions: [4, listCodec(1, expressionCodec(expressionTables))], // NFTA_RULE_EXPRESSIONS of NFTA_LIST_ELEM
+  expressions: [4, listCodec(1, expressionCodec({}))], // NFTA_RULE_EXPRESSIONS of NFTA_LIST_ELEM
   position: [6, be64], // NFTA_RULE_POSITION
   userdata: [7, userdata(commentData)], // NFTA_RULE_USERDATA
 } as const satisfies AttrTable;
 
-export const ruleKind = { name: 'rule', header: nfgenmsg, attrs } as const satisfies MessageKind;
+export const ruleKind = { name: 'rule', header: nfgenmsg, attrs: ruleAttrs } as const satisfies MessageKind;
 
 export interface RuleOptions {
   readonly comment?: string;
@@ -79,31 +78,4 @@ export function flush(chain: Chain): Request {
       command: () => nftCommand(`flush chain ${chainText(chain)}`),
     },
   );
-}
-
-export interface RuleState {
-  readonly handle: bigint;
-  readonly expressions: readonly Expression[];
-  readonly comment: string | undefined;
-}
-
-/** The rules of a chain, in order. Equivalent to: `nft -a 'list chain inet netloom web'` */
-export function list(nft: NetlinkSocket, chain: Chain): RuleState[] {
-  const header = { family: FAMILIES[chain.table.family] };
-  const wanted = request(
-    ruleKind,
-    NFT_MSG.GETRULE,
-    0,
-    header,
-    { table: chain.table.name, chain: chain.name },
-    {
-      action: () => `list the rules of "${chainText(chain)}"`,
-      command: () => nftCommand(`list chain ${chainText(chain)}`),
-    },
-  );
-  return nft.dump(wanted).map(({ attrs: { handle = 0n, expressions = [], userdata: data } }) => ({
-    handle,
-    expressions,
-    comment: data?.comment,
-  }));
 }

@@ -1,12 +1,22 @@
 /** The socket for nf_tables. */
 import { hasCode, NetloomError } from '../error.ts';
+import { printLine } from '../ffi/print.ts';
 import { NetlinkSocket, type SocketOptions } from '../netlink/socket.ts';
+import { isTraced, tracer } from '../netlink/trace.ts';
 import { NETLINK_NETFILTER } from './message.ts';
+import { nftNames } from './trace.ts';
 
-/** Opens a socket to the nf_tables of the calling thread's network namespace; it stays there when the thread leaves. */
+/**
+ * Opens a socket to the nf_tables of the calling thread's network namespace; it stays there when the thread leaves. With NETLOOM_TRACE=netlink every
+ * message is printed on stderr, unless the options have a tap of their own.
+ */
 export function openNft(options: SocketOptions = {}): NetlinkSocket {
+  const isPrinted = options.tap === undefined && isTraced(process.env['NETLOOM_TRACE']);
   try {
-    return new NetlinkSocket(NETLINK_NETFILTER, options);
+    return new NetlinkSocket(
+      NETLINK_NETFILTER,
+      isPrinted ? { ...options, tap: tracer([nftNames], printLine) } : options,
+    );
   } catch (error) {
     if (!hasCode(error, 'EPROTONOSUPPORT')) throw error;
     throw new NetloomError('unsupported', 'Cannot use nf_tables: the kernel lacks it (CONFIG_NF_TABLES)', {

@@ -1,8 +1,8 @@
 /** Addresses of links. man 8 ip-address; ifaddrmsg and IFA_* of linux/if_addr.h. */
 
 import { Cidr } from '../net/cidr.ts';
-import type { Family } from '../net/ip.ts';
-import type { AttrTable } from '../netlink/attribute.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import { type AttrTable, malformed } from '../netlink/attribute.ts';
 import { ip, s32, str, u8, u32 } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -39,6 +39,8 @@ export interface Address {
   readonly flags: number;
   /** RT_SCOPE_*: 0 the world, 253 the link, 254 this machine. */
   readonly scope: number;
+  /** IPv4 only, and only where one was set. */
+  readonly broadcast?: Ip;
 }
 
 export interface AddressOptions {
@@ -46,12 +48,13 @@ export interface AddressOptions {
   readonly nodad?: boolean;
   /** Do not add the route to the address's subnet. */
   readonly noPrefixRoute?: boolean;
+  /** IPv4 only: set the broadcast address, the last of the subnet. Default: true, where the subnet has one. */
   readonly broadcast?: boolean;
 }
 
 /**
  * Adds an address to a link.
- * Equivalent to: `ip addr add 10.1.0.2/24 dev LINK`
+ * Equivalent to: `ip addr add 10.1.0.2/24 brd + dev LINK`
  * @throws NetlinkError EEXIST when the link has it already
  */
 export function add(link: number, address: Cidr, options: AddressOptions = {}): Request {
@@ -71,9 +74,17 @@ export function add(link: number, address: Cidr, options: AddressOptions = {}): 
     },
     {
       action: () => `add address ${address} to link ${link}`,
-      command: () => `ip addr add ${address} dev if${link}${options.nodad === true ? ' nodad' : ''}`,
+      command: () => ['ip addr add', `${address}`, ...addWords(options, hasBroadcast), `dev if${link}`].join(' '),
     },
   );
+}
+
+function addWords({ nodad, noPrefixRoute }: AddressOptions, hasBroadcast: boolean): string[] {
+  return [
+    ...(hasBroadcast ? ['brd +'] : []),
+    ...(nodad === true ? ['nodad'] : []),
+    ...(noPrefixRoute === true ? ['noprefixroute'] : []),
+  ];
 }
 
 /**
@@ -118,12 +129,13 @@ export function list(nl: NetlinkSocket, only: { readonly link?: number; readonly
 
 function addressOf({ header, attrs }: Message<typeof addrKind>): Address {
   const ip = attrs.local ?? attrs.address;
-  if (ip === undefined) throw new Error(`the kernel told of an address of link ${header.index} without saying which`);
+  if (ip === undefined) throw malformed(`an address of link ${header.index} without the address`);
   return {
     link: header.index,
     address: new Cidr(ip, header.prefix),
     flags: attrs.flags ?? header.flags,
     scope: header.scope,
+    ...(attrs.broadcast !== undefined && { broadcast: attrs.broadcast }),
   };
 }
 

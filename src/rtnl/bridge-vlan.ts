@@ -1,5 +1,5 @@
 /** VLANs of bridge ports. man 8 bridge; bridge_vlan_info and IFLA_BRIDGE_* of linux/if_bridge.h. */
-import { type Attrs, type AttrTable, writeAttr } from '../netlink/attribute.ts';
+import { type Attrs, type AttrTable, forEachAttr, malformed, writeAttr } from '../netlink/attribute.ts';
 import { type Codec, u16 } from '../netlink/codec.ts';
 import { type MessageKind, type Request, request } from '../netlink/message.ts';
 import { AF, RTM } from './constants.ts';
@@ -42,8 +42,26 @@ const bridgeSpec: Codec<BridgeSpec> = {
       }
     }
   },
-  read() {
-    throw new Error('bridge VLANs are only written');
+  read(view) {
+    const spec = { self: false, vlans: [] as VlanRange[] };
+    let begin: number | undefined;
+    forEachAttr(view, (type, payload) => {
+      if (type === IFLA_BRIDGE_FLAGS && payload.byteLength === 2) spec.self = u16.read(payload) === BRIDGE_FLAGS_SELF;
+      if (type !== IFLA_BRIDGE_VLAN_INFO) return;
+      if (payload.byteLength !== vlanInfo.size) throw malformed(`a VLAN of ${payload.byteLength} bytes, expected 4`);
+      const { flags, vid } = vlanInfo.read(payload);
+      if ((flags & FLAG.RANGE_BEGIN) !== 0) {
+        begin = vid;
+        return;
+      }
+      spec.vlans.push({
+        first: (flags & FLAG.RANGE_END) !== 0 ? (begin ?? vid) : vid,
+        last: vid,
+        ...((flags & FLAG.PVID) !== 0 && { pvid: true }),
+        ...((flags & FLAG.UNTAGGED) !== 0 && { untagged: true }),
+      });
+    });
+    return spec;
   },
 };
 
@@ -57,7 +75,7 @@ const vlanInfo: Codec<{ readonly flags: number; readonly vid: number }> = {
   read: (view) => ({ flags: view.getUint16(0, true), vid: view.getUint16(2, true) }),
 };
 
-const bridgeVlanKind = {
+export const bridgeVlanKind = {
   name: 'bridge vlan',
   header: ifinfomsg,
   attrs: { afSpec: [26, bridgeSpec] } satisfies AttrTable,

@@ -1,11 +1,21 @@
 /** IFLA_LINKINFO: what a link is (kind and data) and what it is to its master (slave kind and data). linux/if_link.h. */
-import { type Attrs, type AttrTable, forEachAttr, readAttrs, writeAttr, writeAttrs } from '../netlink/attribute.ts';
-import { type Codec, str } from '../netlink/codec.ts';
+import {
+  type Attrs,
+  type AttrTable,
+  attrNameAt,
+  forEachAttr,
+  nest,
+  type OtherAttr,
+  readAttrs,
+  writeAttr,
+} from '../netlink/attribute.ts';
+import { bytes, bytesOf, type Codec, str } from '../netlink/codec.ts';
 import { bridge, bridgePort } from './kinds/bridge.ts';
 import { veth } from './kinds/veth.ts';
 import { vlan } from './kinds/vlan.ts';
 
 const INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+const KNOWN: ReadonlySet<number> = new Set(Object.values(INFO));
 
 /** One table a kind. A kind without one has its data in `other`. */
 export const kinds = { bridge, veth, vlan } as const satisfies Readonly<Record<string, AttrTable>>;
@@ -23,6 +33,7 @@ type OtherInfo = { readonly kind?: string & {}; readonly data?: Attrs<Record<nev
 export type LinkInfo = (KindInfo | OtherInfo) & {
   readonly slaveKind?: string;
   readonly slaveData?: Attrs<typeof bridgePort>;
+  readonly other?: readonly OtherAttr[];
 };
 
 export const linkInfo: Codec<LinkInfo> = {
@@ -30,14 +41,19 @@ export const linkInfo: Codec<LinkInfo> = {
   isNested: true,
   write(out, info) {
     if (info.kind !== undefined) writeAttr(out, INFO.KIND, str, info.kind);
-    if (info.data !== undefined) writeAttr(out, INFO.DATA, attrsCodec(tableOf(kinds, info.kind)), info.data);
+    if (info.data !== undefined) writeAttr(out, INFO.DATA, nest(tableOf(kinds, info.kind)), info.data);
     if (info.slaveKind !== undefined) writeAttr(out, INFO.SLAVE_KIND, str, info.slaveKind);
     if (info.slaveData !== undefined)
-      writeAttr(out, INFO.SLAVE_DATA, attrsCodec(tableOf(slaveKinds, info.slaveKind)), info.slaveData);
+      writeAttr(out, INFO.SLAVE_DATA, nest(tableOf(slaveKinds, info.slaveKind)), info.slaveData);
+    for (const { type, payload } of info.other ?? []) writeAttr(out, type, bytes, payload);
   },
   read(view) {
     const parts = new Map<number, DataView>();
-    forEachAttr(view, (type, payload) => parts.set(type, payload));
+    const other: OtherAttr[] = [];
+    forEachAttr(view, (type, payload) => {
+      if (KNOWN.has(type)) parts.set(type, payload);
+      else other.push({ type, payload: bytesOf(payload).slice() });
+    });
     const text = (type: number) => {
       const part = parts.get(type);
       return part && str.read(part);
@@ -51,19 +67,24 @@ export const linkInfo: Codec<LinkInfo> = {
       ...(data !== undefined && { data: readAttrs(tableOf(kinds, kind), data) }),
       ...(slaveKind !== undefined && { slaveKind }),
       ...(slaveData !== undefined && { slaveData: readAttrs(tableOf(slaveKinds, slaveKind), slaveData) }),
+      ...(other.length > 0 && { other }),
     } as LinkInfo;
+  },
+  nameAt(view, offset) {
+    const { kind, slaveKind } = linkInfo.read(view);
+    const table = {
+      kind: [INFO.KIND, str],
+      data: [INFO.DATA, nest(tableOf(kinds, kind))],
+      slaveKind: [INFO.SLAVE_KIND, str],
+      slaveData: [INFO.SLAVE_DATA, nest(tableOf(slaveKinds, slaveKind))],
+    } as const satisfies AttrTable;
+    return attrNameAt(table, view, offset);
   },
 };
 
 function tableOf(tables: Readonly<Record<string, AttrTable>>, kind: string | undefined): AttrTable {
-  return (kind !== undefined && Object.hasOwn(tables, kind) && tables[kind]) || {};
+  return (kind !== undefined && Object.hasOwn(tables, kind) && tables[kind]) || NO_TABLE;
 }
 
-function attrsCodec(table: AttrTable): Codec<Attrs<AttrTable>> {
-  return {
-    name: 'data',
-    isNested: true,
-    write: (out, value) => writeAttrs(out, table, value),
-    read: (view) => readAttrs(table, view),
-  };
-}
+/** NB: one object, since the names of a table are remembered by it (attribute.ts). */
+const NO_TABLE: AttrTable = {};

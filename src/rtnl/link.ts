@@ -1,9 +1,9 @@
 /** Links: the network devices of a namespace. man 8 ip-link. */
 
-import { hasCode } from '../error.ts';
+import { hasCode, NetloomError } from '../error.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Attrs, AttrTable } from '../netlink/attribute.ts';
-import { nest } from '../netlink/attribute.ts';
+import { malformed, nest } from '../netlink/attribute.ts';
 import { u16 } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -44,7 +44,7 @@ export interface Link {
 }
 
 /**
- * Makes a link. `up` sets it up in the same message.
+ * Makes a link. `up` sets it up in the same message. NB: the kernel passes over an `alias` here; set() it afterwards.
  * Equivalent to: `ip link add NAME … type KIND …`
  * @throws NetlinkError EEXIST when the name is taken, EOPNOTSUPP when this kernel lacks the kind
  */
@@ -77,8 +77,9 @@ export interface LinkFlags {
 }
 
 /**
- * Changes a link.
+ * Changes a link. To rename one, name it by its index.
  * Equivalent to: `ip link set LINK …`
+ * @throws NetlinkError ENODEV when there is none
  */
 export function set(link: LinkRef, attrs: LinkAttrs, flags: LinkFlags = {}): Request {
   const bits: [boolean | undefined, number][] = [
@@ -89,6 +90,10 @@ export function set(link: LinkRef, attrs: LinkAttrs, flags: LinkFlags = {}): Req
   ];
   const change = bits.reduce((sum, [value, bit]) => (value === undefined ? sum : sum | bit), 0);
   const on = bits.reduce((sum, [value, bit]) => (value === true ? sum | bit : sum), 0);
+  if ('name' in link && attrs.name !== undefined) {
+    // NB: a message has one IFLA_IFNAME. The new name in it would be taken for the link's, and another link be changed.
+    throw new NetloomError('invalid-value', `Cannot rename the link ${quote(link.name)}: a new name takes its index`);
+  }
   const byName = 'name' in link ? { name: link.name } : {};
   return request(
     linkKind,
@@ -98,7 +103,16 @@ export function set(link: LinkRef, attrs: LinkAttrs, flags: LinkFlags = {}): Req
     { ...byName, ...attrs },
     {
       action: () => `change the link ${refText(link)}`,
-      command: () => `ip link set ${refWord(link)} ${[words(attrs), flagWords(flags)].filter(Boolean).join(' ')}`,
+      command: () =>
+        [
+          'ip link set',
+          refWord(link),
+          ...(attrs.name === undefined ? [] : [`name ${attrs.name}`]),
+          words(attrs),
+          flagWords(flags),
+        ]
+          .filter(Boolean)
+          .join(' '),
     },
   );
 }
@@ -136,7 +150,7 @@ export function get(nl: NetlinkSocket, link: LinkRef): Link {
       command: () => `ip -d link show ${refWord(link)}`,
     }),
   );
-  if (message === undefined) throw new Error(`no answer for the link ${refText(link)}`);
+  if (message === undefined) throw malformed(`the answer for the link ${refText(link)} has no link`);
   return linkOf(message);
 }
 
@@ -190,7 +204,7 @@ function refWord(link: LinkRef): string {
 /** The attributes in the words of `ip link`: `mtu 1500 type bridge stp_state 0`. */
 function words(attrs: LinkAttrs): string {
   const { linkinfo, ...plain } = attrs;
-  const base = Object.entries(plain).filter(([name]) => name !== 'name' && name !== 'other');
+  const base = Object.entries(plain).filter(([name]) => !UNSPOKEN.has(name));
   const kind = linkinfo?.kind === undefined ? [] : [`type ${linkinfo.kind}`];
   const slave = linkinfo?.slaveKind === undefined ? [] : [`type ${linkinfo.slaveKind}_slave`];
   return [
@@ -198,22 +212,39 @@ function words(attrs: LinkAttrs): string {
     ...kind,
     ...Object.entries(linkinfo?.data ?? {}).map(word),
     ...slave,
-    ...Object.entries(linkinfo?.slaveData ?? {}).map(word),
+    ...Object.entries(linkinfo?.slaveData ?? {}).map(portWord),
   ].join(' ');
 }
 
+/** What `ip link` says otherwise or not at all. */
+const UNSPOKEN: ReadonlySet<string> = new Set(['name', 'other', 'afSpec', 'extMask']);
+
+/** Where the kernel's name of an attribute is not the word of `ip link`. */
+const WORDS: Readonly<Record<string, string>> = {
+  netnsPid: 'netns',
+  numTxQueues: 'numtxqueues',
+  numRxQueues: 'numrxqueues',
+};
+
 function word([name, value]: [string, unknown]): string {
   if (name === 'netnsFd') return `netns /proc/self/fd/${value}`;
+  if (name === 'master' && value === 0) return 'nomaster';
+  if (name === 'master' || name === 'link') return `${name} if${value}`;
   if (name === 'peer')
     return `peer ${words((value as { attrs: LinkAttrs }).attrs)} name ${(value as { attrs: LinkAttrs }).attrs.name}`;
   if (name === 'alias') return `alias ${quote(String(value))}`;
   if (typeof value === 'boolean') return `${name} ${value ? 1 : 0}`;
-  return `${name} ${value}`;
+  return `${WORDS[name] ?? name} ${value}`;
+}
+
+/** Options of a port are switched with words, those of a bridge with numbers. */
+function portWord([name, value]: [string, unknown]): string {
+  return typeof value === 'boolean' ? `${name} ${value ? 'on' : 'off'}` : word([name, value]);
 }
 
 function flagWords(flags: LinkFlags): string {
-  const onOff = (name: 'promisc' | 'allmulti' | 'arp') =>
-    flags[name] === undefined ? [] : [`${name} ${flags[name] ? 'on' : 'off'}`];
+  const onOff = (name: 'promisc' | 'allmulti' | 'arp', word: string = name) =>
+    flags[name] === undefined ? [] : [`${word} ${flags[name] ? 'on' : 'off'}`];
   const up = flags.up === undefined ? [] : [flags.up ? 'up' : 'down'];
-  return [...up, ...onOff('promisc'), ...onOff('allmulti'), ...onOff('arp')].join(' ');
+  return [...up, ...onOff('promisc'), ...onOff('allmulti', 'allmulticast'), ...onOff('arp')].join(' ');
 }

@@ -2,10 +2,9 @@
 
 import { Cidr } from '../net/cidr.ts';
 import { type Family, Ip } from '../net/ip.ts';
-import type { AttrTable } from '../netlink/attribute.ts';
-import { nest } from '../netlink/attribute.ts';
-import { bytes, ip, u8, u32 } from '../netlink/codec.ts';
-import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
+import { type Attrs, type AttrTable, malformed, nest, readAttrs, writeAttrs } from '../netlink/attribute.ts';
+import { type Codec, ip, s32, u8, u16, u32 } from '../netlink/codec.ts';
+import { type Message, type MessageKind, NLM_F, type Request, request, viewFrom } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
 import { familyNumber } from './addr.ts';
@@ -16,6 +15,43 @@ const metrics = {
   mtu: [2, u32],
   advmss: [8, u32],
 } as const satisfies AttrTable;
+
+/** One way of several. struct rtnexthop: u16 length with attributes, u8 flags, u8 weight less one, s32 link; then RTA_*. */
+const rtnexthop = struct({ length: u16, flags: u8, hops: u8, index: s32 });
+const nextHopAttrs = { gateway: [5, ip] } as const satisfies AttrTable;
+
+export interface NextHop {
+  readonly header: { readonly flags?: number; readonly hops?: number; readonly index?: number };
+  readonly attrs: Attrs<typeof nextHopAttrs>;
+}
+
+/** RTA_MULTIPATH. */
+const nextHops: Codec<readonly NextHop[]> = {
+  name: 'nexthops',
+  write(out, hops) {
+    for (const { header, attrs } of hops) {
+      const start = out.length;
+      rtnexthop.write(out, header);
+      writeAttrs(out, nextHopAttrs, attrs);
+      out.patch16(start, out.length - start);
+    }
+  },
+  read(view) {
+    const hops: NextHop[] = [];
+    for (let at = 0; at < view.byteLength; ) {
+      const { length, ...header } = rtnexthop.read(viewFrom(view, at));
+      if (length < rtnexthop.size || at + length > view.byteLength) {
+        throw malformed(
+          `the next hop at offset ${at} says that it has ${length} bytes, ${view.byteLength - at} are left`,
+        );
+      }
+      const attrs = new DataView(view.buffer, view.byteOffset + at + rtnexthop.size, length - rtnexthop.size);
+      hops.push({ header, attrs: readAttrs(nextHopAttrs, attrs) });
+      at += (length + 3) & ~3;
+    }
+    return hops;
+  },
+};
 
 export const routeKind = {
   name: 'route',
@@ -38,15 +74,16 @@ export const routeKind = {
     priority: [6, u32],
     prefsrc: [7, ip],
     metrics: [8, nest(metrics)],
-    multipath: [9, bytes],
+    multipath: [9, nextHops],
     table: [15, u32],
     pref: [20, u8],
   } satisfies AttrTable,
 } as const satisfies MessageKind;
 
 export const RT_TABLE = { MAIN: 254, LOCAL: 255 } as const;
-export const RT_SCOPE = { UNIVERSE: 0, LINK: 253, HOST: 254 } as const;
+export const RT_SCOPE = { UNIVERSE: 0, LINK: 253, HOST: 254, NOWHERE: 255 } as const;
 export const RTN = { UNICAST: 1, LOCAL: 2 } as const;
+const RTPROT_UNSPEC = 0;
 const RTPROT_BOOT = 3;
 /** The gateway is on the link, whatever the addresses say. */
 const RTNH_F_ONLINK = 4;
@@ -100,12 +137,16 @@ export function replace(route: RouteSpec): Request {
   return routeRequest(RTM.NEWROUTE, NLM_F.CREATE | NLM_F.REPLACE, 'replace', route);
 }
 
-/** Removes a route. Equivalent to: `ip route del …` @throws NetlinkError ESRCH when there is none */
+/**
+ * Removes a route. What is not given matches any: scope, protocol, gateway, priority. IPv4 and IPv6 alike remove the first that matches.
+ * Equivalent to: `ip route del …`
+ * @throws NetlinkError ESRCH when there is none
+ */
 export function remove(route: RouteSpec): Request {
   return routeRequest(RTM.DELROUTE, 0, 'del', route);
 }
 
-/** Unicast routes of a namespace, all tables. Equivalent to: `ip route show table all type unicast` */
+/** Unicast routes of a namespace, all tables; one of several next hops is several routes. Equivalent to: `ip route show table all type unicast` */
 export function list(nl: NetlinkSocket, family?: Family): Route[] {
   const header = { family: family === undefined ? AF.UNSPEC : familyNumber(family) };
   const all = request(
@@ -122,12 +163,13 @@ export function list(nl: NetlinkSocket, family?: Family): Route[] {
   return nl
     .dump(all)
     .filter(({ header }) => (header.family === AF.INET || header.family === AF.INET6) && header.type === RTN.UNICAST)
-    .map(routeOf);
+    .flatMap(routesOf);
 }
 
 function routeRequest(type: number, flags: number, verb: string, route: RouteSpec): Request {
   const { dst, gateway, oif, src, priority, table = RT_TABLE.MAIN, mtu, advmss } = route;
-  const defaultScope = dst.family === 4 && gateway === undefined ? RT_SCOPE.LINK : RT_SCOPE.UNIVERSE;
+  const isRemoval = type === RTM.DELROUTE;
+  const reach = dst.family === 4 && gateway === undefined ? RT_SCOPE.LINK : RT_SCOPE.UNIVERSE;
   return request(
     routeKind,
     type,
@@ -136,8 +178,8 @@ function routeRequest(type: number, flags: number, verb: string, route: RouteSpe
       family: familyNumber(dst.family),
       dstLength: dst.prefix,
       table: table < 256 ? table : 0,
-      protocol: route.protocol ?? RTPROT_BOOT,
-      scope: route.scope ?? defaultScope,
+      protocol: route.protocol ?? (isRemoval ? RTPROT_UNSPEC : RTPROT_BOOT),
+      scope: route.scope ?? (isRemoval ? RT_SCOPE.NOWHERE : reach),
       type: RTN.UNICAST,
       flags: route.onlink === true ? RTNH_F_ONLINK : 0,
     },
@@ -159,20 +201,35 @@ function routeRequest(type: number, flags: number, verb: string, route: RouteSpe
   );
 }
 
-function routeWords({ dst, gateway, oif, src, priority, table, mtu, advmss, onlink, scope }: RouteSpec): string {
+function routeWords(route: RouteSpec): string {
+  const { dst, gateway, oif, src, priority, table, mtu, advmss, onlink, scope, protocol } = route;
   const word = (name: string, value: unknown) => (value === undefined ? [] : [`${name} ${value}`]);
   return [
-    dst.prefix === 0 ? 'default' : `${dst}`,
+    dst.prefix === 0 ? 'default' : `${dst.network()}`,
     ...word('via', gateway),
     ...word('dev', oif === undefined ? undefined : `if${oif}`),
     ...word('src', src),
     ...word('metric', priority),
     ...word('table', table),
     ...word('scope', scope),
+    ...word('proto', protocol),
     ...word('mtu', mtu),
     ...word('advmss', advmss),
     ...(onlink === true ? ['onlink'] : []),
   ].join(' ');
+}
+
+/** NB: IPv6 routes to one destination with one priority are told of as one route of several next hops, also where each was added by itself. */
+function routesOf(message: Message<typeof routeKind>): Route[] {
+  const route = routeOf(message);
+  const { multipath } = message.attrs;
+  if (multipath === undefined) return [route];
+  return multipath.map(({ header: { flags = 0, index }, attrs: { gateway } }) => ({
+    ...route,
+    ...(index !== undefined && { oif: index }),
+    ...(gateway !== undefined && { gateway }),
+    ...((flags & RTNH_F_ONLINK) !== 0 && { onlink: true }),
+  }));
 }
 
 function routeOf({ header, attrs }: Message<typeof routeKind>): Route {

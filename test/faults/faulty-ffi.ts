@@ -42,6 +42,8 @@ const NEVER = new Set(['geteuid', 'getpid', 'getppid', '_exit', 'close', '__errn
 const INTERRUPTIBLE = new Set(['open', 'read', 'write', 'flock', 'sendto', 'recvfrom', 'poll']);
 
 const EINTR = 4;
+const EIO = 5;
+const ENOMEM = 12;
 
 /** `fail`: the call fails and does nothing. `lose`: it does its work, and fails all the same. `interrupt`: EINTR. `shorten`: a read or write of 1 byte. */
 export type Fault = 'fail' | 'lose' | 'interrupt' | 'shorten';
@@ -93,7 +95,7 @@ function around(name: string, call: Call, args: unknown[]): number {
   if (state.calls.length !== state.at) return really(name, call, args);
   if (state.fault === 'shorten') return call(args[0], args[1], 1);
   if (state.fault === 'lose') call(...args);
-  state.errno = state.fault === 'interrupt' ? EINTR : (ERRNO[name] ?? 5);
+  state.errno = errnoFor(name);
   return -1;
 }
 
@@ -112,4 +114,11 @@ function counts(name: string, args: readonly unknown[]): boolean {
   // Whatever else was done and then reported as failed, the caller sees as for `fail`.
   if (state.fault === 'lose') return name === 'recvfrom' || name === 'sendto' || name === 'write';
   return true;
+}
+
+function errnoFor(name: string): number {
+  if (state.fault === 'interrupt') return EINTR;
+  // NB: not ENOBUFS, which says that more was to come than the socket holds, and that what it holds is still to be read.
+  if (state.fault === 'lose' && name === 'recvfrom') return ENOMEM;
+  return ERRNO[name] ?? EIO;
 }

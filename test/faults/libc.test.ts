@@ -29,6 +29,8 @@ interface Case {
   readonly prepare?: () => void;
   /** Whether the bridge `cni0` has a container already, and with it the network its addresses and its nft objects. */
   readonly hasNeighbour: boolean;
+  /** Only the ADD: the rest is as for another case. */
+  readonly isShort?: true;
 }
 
 const cases: readonly Case[] = [
@@ -38,10 +40,13 @@ const cases: readonly Case[] = [
     title: 'a container of a bridge that is down and has another address',
     conf: { ...bridge, bridge: 'other0', forceAddress: true, promiscMode: true },
     hasNeighbour: false,
+    isShort: true,
     prepare: () => {
       removeLink('other0');
       execFileSync('ip', ['link', 'add', 'other0', 'address', '02:00:00:00:00:01', 'type', 'bridge']);
       execFileSync('ip', ['addr', 'add', '10.9.0.1/24', 'dev', 'other0']);
+      // Its first time up gives a link its queueing discipline, which nothing takes away.
+      for (const state of ['up', 'down']) execFileSync('ip', ['link', 'set', 'other0', state]);
     },
   },
   { title: 'a container of ptp', conf: { ...bridge, type: 'ptp' }, hasNeighbour: true },
@@ -84,6 +89,7 @@ for (const one of cases) {
       },
     );
 
+    if (one.isShort || one.conf['type'] === 'ptp') continue; // a DEL of ptp is one of bridge
     test.serial(`DEL of ${one.title}: whichever call ${WORDS[fault]}, another DEL finishes`, (t) => {
       const { lab, target } = labFor(t, one);
       let failures = 0;
@@ -96,7 +102,6 @@ for (const one of cases) {
         else failures++;
         t.is(call(lab, 'DEL', one.conf, target).status, 0, what);
         t.notRegex(lab.snapshot(), /victim/, what);
-        t.is(target.sandbox.ip('link').length, 1, what);
         return calls;
       });
       t.log(`${points} calls, ${failures} failed DELs`);
@@ -104,6 +109,7 @@ for (const one of cases) {
     });
   }
 
+  if (one.hasNeighbour || one.isShort) continue;
   for (const fault of ['interrupt', 'shorten'] as const) {
     test.serial(`ADD and DEL of ${one.title}: whichever call ${WORDS[fault]}, they succeed`, (t) => {
       const { lab, target } = labFor(t, one);
@@ -192,11 +198,11 @@ function stateOf(lab: Lab): string {
 function settings(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .sort()
-    .map((key) => `${directory}/${key}: ${valueOf(`${directory}/${key}`)}`);
+    .map((key) => `${directory}/${key}: ${settingAt(`${directory}/${key}`)}`);
 }
 
 /** Undefined for a directory, and for a secret that was never set. */
-function valueOf(path: string): string | undefined {
+function settingAt(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch {

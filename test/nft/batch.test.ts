@@ -20,6 +20,7 @@ import * as masquerade from '../../src/nft/masquerade.ts';
 import { eq } from '../../src/nft/match.ts';
 import { NFT_MSG } from '../../src/nft/message.ts';
 import * as rule from '../../src/nft/rule.ts';
+import { list as listRules } from '../../src/nft/rule-list.ts';
 import * as set from '../../src/nft/set.ts';
 import { openNft } from '../../src/nft/socket.ts';
 import { verdict } from '../../src/nft/statements/verdict.ts';
@@ -303,7 +304,7 @@ test.serial('what was written is read back', (t) => {
     element.list(socket, ports).map(({ key, data }) => `${key} ${data}`),
     ['80 10.0.0.1,8080'],
   );
-  const [found] = rule.list(socket, web);
+  const [found] = listRules(socket, web);
   t.is(found?.comment, 'r');
   t.deepEqual(
     found?.expressions.map(({ name }) => name),
@@ -314,7 +315,7 @@ test.serial('what was written is read back', (t) => {
     element.remove(nets, a, b),
     element.remove(doors, [a, 'eth0'], [b, 'eth0']),
   ]);
-  t.deepEqual(rule.list(socket, web), []);
+  t.deepEqual(listRules(socket, web), []);
   t.is(element.list(socket, nets).length, 1);
   t.is(element.list(socket, doors).length, 0);
 });

@@ -2,13 +2,15 @@
  * A private network namespace that plays the host for a whole test file. AVA gives each file a process of its own and runs it on the main thread, so moving
  * that thread moves the programs that the tests start, and nothing else.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from 'node:child_process';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { adapter } from '#ffi';
 import { pinNew, unpin } from '../../src/netns/pin.ts';
 
+/** What a program says on stderr goes into the error that is thrown, not past the tests' report. */
+const QUIETLY: ExecFileSyncOptionsWithStringEncoding = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] };
 const CLONE_NEWNET = 0x40000000;
 const CLONE_NEWNS = 0x00020000;
 const MS_REC_PRIVATE = 0x4000 | 0x40000;
@@ -75,17 +77,23 @@ export class Sandbox implements Disposable {
 
 /** `ip -j -d …` on the host, read. */
 export function ip<T = Record<string, unknown>>(...args: string[]): T[] {
-  return JSON.parse(execFileSync('ip', ['-j', '-d', ...args], { encoding: 'utf8' }) || '[]') as T[];
+  return JSON.parse(execFileSync('ip', ['-j', '-d', ...args], QUIETLY) || '[]') as T[];
 }
 
-/** All that an attachment could leave behind: links, addresses, routes, neighbours' tables aside, the nft ruleset, and the files below a directory. */
+/**
+ * All that an attachment could leave behind: links, addresses, routes, the nft ruleset, and the files below a directory. Without counters, timers, and what the
+ * kernel does by itself as carriers come and go: link states, link-local addresses, and their routes.
+ */
 export function snapshot(root: string): string {
-  const run = (program: string, ...args: string[]) => execFileSync(program, args, { encoding: 'utf8' });
+  const run = (program: string, ...args: string[]) => execFileSync(program, args, QUIETLY);
+  const ownDoing = /^.*\b(fe80::|ff00::\/8).*\n| linkdown|valid_lft \S+ preferred_lft \S+/gm;
   return [
-    run('ip', '-d', '-o', 'link').replace(/qlen \d+|promiscuity \d+|\w+_timer +[\d.]+/g, ''),
-    run('ip', '-o', 'addr').replace(/valid_lft \S+ preferred_lft \S+/g, ''),
-    run('ip', 'route', 'show', 'table', 'all'),
-    run('ip', '-6', 'route', 'show', 'table', 'all'),
+    run('ip', '-d', '-o', 'link').replace(
+      /qlen \d+|promiscuity \d+|\w+_timer +[\d.]+|topology_change\w* \d|[gt]s?r?o_\w+ \d+|NO-CARRIER,|,LOWER_UP|state [A-Z]+/g,
+      '',
+    ),
+    run('ip', '-o', 'addr').replace(ownDoing, ''),
+    run('ip', 'route', 'show', 'table', 'all').replace(ownDoing, ''), // of both families
     run('nft', 'list', 'ruleset'),
     ...files(root),
   ].join('\n');
@@ -98,7 +106,7 @@ export function files(root: string): string[] {
     const path = join(root, entry);
     if (
       /(^|\/)(netns\/|lock$|last_reserved_ip\.|stamp)/.test(entry) ||
-      !statSync(path, { throwIfNoEntry: false })?.isFile()
+      !lstatSync(path, { throwIfNoEntry: false })?.isFile()
     )
       continue;
     found.push(`${entry}: ${readFileSync(path, 'utf8')}`);

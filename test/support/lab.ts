@@ -55,6 +55,8 @@ export interface ExecOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A program, with arguments, to run the plugin with. */
   readonly wrap?: readonly string[];
+  /** It gets its configuration only when this is settled. */
+  readonly gate?: Promise<void>;
   /** In place of the configuration. */
   readonly stdin?: string | Uint8Array;
 }
@@ -110,7 +112,7 @@ export class Lab {
     child.stdout.on('data', (data) => (stdout += data));
     child.stderr.on('data', (data) => (stderr += data));
     child.stdin.on('error', () => {}); // it left without reading
-    child.stdin.end(JSON.stringify(conf));
+    void (options.gate ?? Promise.resolve()).then(() => child.stdin.end(JSON.stringify(conf)));
     return new Promise((resolve, reject) => {
       child.on('error', reject);
       child.on('close', (status, signal) => resolve(endOf(status, signal, stdout, stderr)));

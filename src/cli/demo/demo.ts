@@ -109,13 +109,16 @@ function call(command: 'ADD' | 'DEL', root: string, bin: string, host: Netns, na
   const { status, stdout, stderr } = withNetns(host, () => run(plugin, [plugin], environment, stdin));
   const text = new TextDecoder().decode(stdout);
   if (status !== 0)
-    throw new NetloomError('demo-failed', `${command} of "${name}" failed: ${text}${new TextDecoder().decode(stderr)}`);
+    throw new NetloomError(
+      'plugin-failed',
+      `${command} of "${name}" failed: ${text}${new TextDecoder().decode(stderr)}`,
+    );
   return text === '' ? undefined : JSON.parse(text);
 }
 
 function reach(name: string, netns: Netns, otherName: string, address: Ip): string {
   const took = withNetns(netns, () => ping(address));
-  if (took === undefined) throw new NetloomError('demo-failed', `"${name}" does not reach ${otherName} at ${address}`);
+  if (took === undefined) throw new NetloomError('timed-out', `"${name}" does not reach ${otherName} at ${address}`);
   return `${name.padEnd(6)} → ${otherName.padEnd(8)} ${address}  ${took.toFixed(2)} ms`;
 }
 

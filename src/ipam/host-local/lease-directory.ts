@@ -201,7 +201,7 @@ export class LeaseDirectory implements Disposable {
 
   setLastReserved(index: number, ip: Ip): void {
     // In place: it changes no directory entry, and what a crash leaves of it only costs the order.
-    // NB: cut afterwards. ext4 writes a file that was cut to nothing to the disk when it is closed (auto_da_alloc), which takes 0.4 ms here.
+    // NB: cut afterwards. ext4 writes a file that was cut to nothing to the disk when it is closed (auto_da_alloc), which takes 0.15 ms.
     const path = `${this.path}/${LAST_RESERVED}${index}`;
     const text = new TextEncoder().encode(ip.toString());
     using fd = open(path, O.WRONLY | O.CREAT, 0o644);
@@ -308,7 +308,8 @@ export class LeaseDirectory implements Disposable {
 /** The absolute path of a network's directory. */
 export function directoryOf({ dataDir, network }: Pick<LeasePlace, 'dataDir' | 'network'>): string {
   const absolute = dataDir.startsWith('/') ? dataDir : `${tryReadlink('/proc/self/cwd') ?? ''}/${dataDir}`;
-  return `${absolute}/${network}`.replace(/\/+/g, '/');
+  const path = `${absolute}/${network}`;
+  return path.includes('//') ? path.replace(/\/+/g, '/') : path;
 }
 
 function openLock(path: string, creates: boolean): Fd | undefined {

@@ -75,7 +75,7 @@ export class LeaseIndex {
 
 /** Where the index of a network's directory is. @param directory as an absolute path */
 export function indexPath(state: string, directory: string): string {
-  return `${state}/leases/${fileName(directory.replace(/[%/]/g, (char) => (char === '/' ? '%2F' : '%25')))}`;
+  return `${state}/leases/${fileName(directory.replaceAll('%', '%25').replaceAll('/', '%2F'))}`;
 }
 
 function linkName({ containerId, ifname }: Owner): string {

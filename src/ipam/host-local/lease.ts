@@ -54,17 +54,28 @@ export function readLease(path: string): LeaseContent | undefined {
     // O_NONBLOCK: opening a FIFO would wait for a writer.
     using fd = tryOpen(path, O.RDONLY | O.NONBLOCK);
     if (fd === undefined) return undefined;
-    const buffer = new Uint8Array(LIMIT + 1);
-    const length = check(
-      uninterrupted(() => libc.read(fd.number, buffer, buffer.length)),
-      `read "${path}"`,
-    );
-    return parseLease(new TextDecoder().decode(buffer.subarray(0, length)));
+    return parseLease(new TextDecoder().decode(readUpTo(fd.number, LIMIT + 1, path)));
   } catch (error) {
     if (hasCode(error, ...NOT_A_FILE)) return { state: 'damaged', why: `it is not a file, ${error.code}` };
     if (error instanceof NetloomError) return { state: 'unreadable', error };
     throw error;
   }
+}
+
+/** A read may give less than there is: over a network's file system, when a signal comes. */
+function readUpTo(fd: number, limit: number, path: string): Uint8Array {
+  const buffer = new Uint8Array(limit);
+  let length = 0;
+  while (length < limit) {
+    const room = buffer.subarray(length);
+    const count = check(
+      uninterrupted(() => libc.read(fd, room, room.length)),
+      `read "${path}"`,
+    );
+    if (count === 0) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
 }
 
 /** Whether two owners are the same, interface included. */

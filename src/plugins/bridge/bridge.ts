@@ -21,7 +21,11 @@ export function ensureBridge(
   const bridge = existing ?? createBridge(nl, conf, undo);
   ensureFlags(nl, conf, bridge, undo);
   if (filtersVlans(conf) && !isFiltering(bridge)) {
-    nl.execute(link.set({ index: bridge.index }, { linkinfo: { kind: 'bridge', data: { vlan_filtering: true } } }));
+    const filtering = link.set(
+      { index: bridge.index },
+      { linkinfo: { kind: 'bridge', data: { vlan_filtering: true } } },
+    );
+    needsFiltering(conf, () => nl.execute(filtering));
     undo.defer(() => {
       nl.attempt([
         link.set({ index: bridge.index }, { linkinfo: { kind: 'bridge', data: { vlan_filtering: false } } }),
@@ -69,6 +73,20 @@ function isFiltering(bridge: link.Link): boolean {
   );
 }
 
+/** @throws NetloomError unsupported, where the kernel cannot filter VLANs and the configuration needs it */
+function needsFiltering(conf: BridgeConf, act: () => void): void {
+  try {
+    act();
+  } catch (cause) {
+    if (!filtersVlans(conf) || !hasCode(cause, 'EOPNOTSUPP')) throw cause;
+    throw new NetloomError(
+      'unsupported',
+      `Cannot filter VLANs on the bridge "${conf.bridge}": this kernel is built without VLAN filtering of bridges`,
+      { hint: 'it needs CONFIG_BRIDGE_VLAN_FILTERING', cause },
+    );
+  }
+}
+
 function createBridge(nl: NetlinkSocket, conf: BridgeConf, undo: DisposableStack): link.Link {
   // A MAC of its own: without one the bridge takes the lowest of its ports', and changes it as they come and go.
   const own = { name: conf.bridge, mac: localMac(randomBytes(6)) };
@@ -78,17 +96,16 @@ function createBridge(nl: NetlinkSocket, conf: BridgeConf, undo: DisposableStack
     if (found?.mac === own.mac && !isUsed(nl, found)) nl.attempt([link.remove({ index: found.index })]);
   });
   try {
-    nl.execute(
-      link.add(
-        {
-          name: own.name,
-          address: own.mac,
-          ...(conf.mtu > 0 && { mtu: conf.mtu }),
-          linkinfo: { kind: 'bridge', ...(filtersVlans(conf) && { data: { vlan_filtering: true } }) },
-        },
-        { up: true },
-      ),
+    const adding = link.add(
+      {
+        name: own.name,
+        address: own.mac,
+        ...(conf.mtu > 0 && { mtu: conf.mtu }),
+        linkinfo: { kind: 'bridge', ...(filtersVlans(conf) && { data: { vlan_filtering: true } }) },
+      },
+      { up: true },
     );
+    needsFiltering(conf, () => nl.execute(adding));
   } catch (error) {
     // Another call made it between our look and our message.
     const made = hasCode(error, 'EEXIST') ? findBridge(nl, conf.bridge) : undefined;

@@ -80,11 +80,11 @@ export function ensureAddress(
     );
   }
   // NB: each undo before its message goes out. Where the answer is lost, the kernel may have done it all the same.
-  for (const conflict of conflicts) {
+  for (const { address: other, broadcast } of conflicts) {
     undo.defer(() => {
-      nl.attempt([addr.add(on.index, conflict.address, { nodad: true })]);
+      nl.attempt([addr.add(on.index, other, { nodad: true, broadcast: broadcast !== undefined })]);
     });
-    nl.execute(addr.remove(on.index, conflict.address));
+    nl.execute(addr.remove(on.index, other));
   }
   let isOurs = true;
   undo.defer(() => {

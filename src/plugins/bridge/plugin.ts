@@ -57,8 +57,8 @@ function add(call: CniCall<BridgeConf>): CniResult {
   if (!conf.disableContainerInterface) configure(call, container, wire, plan);
   const vlanInterface = makeGateway(nl, conf, bridge, wire, plan, undo);
   if (conf.ipMasq) masquerade(call, plan.ips, undo);
-  const hostEnd = settle(nl, container, conf, bridge, wire);
-  const result = describe(call, [link.get(nl, { index: bridge.index }), hostEnd, vlanInterface], wire, plan, ipam);
+  const [bridgeNow, hostEnd] = settle(nl, container, conf, bridge, wire);
+  const result = describe(call, [bridgeNow, hostEnd, vlanInterface], wire, plan, ipam);
   undo.move(); // All of it stands: nothing to undo.
   return result;
 }
@@ -96,21 +96,28 @@ function makeGateway(
   return vlanInterface;
 }
 
-/** Waits until frames pass, then tells the neighbours. @returns the host's end as it is then */
+/**
+ * Waits until frames pass, then tells the neighbours. A bridge gets its carrier from its first port, by another round of the link watch; until then its own
+ * answers go nowhere, and the container's first question to the gateway is lost.
+ * @returns the bridge and the host's end as they are then
+ */
 function settle(
   nl: NetlinkSocket,
   container: ContainerSide,
   conf: BridgeConf,
   bridge: link.Link,
   wire: Wire,
-): link.Link {
-  if (conf.disableContainerInterface) return link.get(nl, { index: wire.host.index });
+): [bridge: link.Link, hostEnd: link.Link] {
+  if (conf.disableContainerInterface) {
+    return [link.get(nl, { index: bridge.index }), link.get(nl, { index: wire.host.index })];
+  }
   const hostEnd = awaitCarrier(nl, wire.host.index);
   if (hostEnd.master !== bridge.index) {
     throw new NetloomError('try-again', `"${conf.bridge}" was removed while the container was being attached to it`);
   }
+  const bridgeNow = awaitCarrier(nl, bridge.index);
   announce(container, wire.container.index, wire.container.mac);
-  return hostEnd;
+  return [bridgeNow, hostEnd];
 }
 
 function describe(

@@ -116,9 +116,10 @@ function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Re
   ];
 }
 
-/** On the host: the container's address is at the end of this wire. */
+/** On the host: the container's address is at the end of this wire. The scope is the reference's. */
 function towardsContainer({ host }: Wire, address: Cidr): Request {
-  return route.add({ dst: alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM });
+  const scope = address.family === 4 ? { scope: route.RT_SCOPE.HOST } : {};
+  return route.add({ dst: alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });
 }
 
 /** An address by itself: /32 or /128. */

@@ -1,6 +1,7 @@
 /** A pair of links that are the two ends of one wire. linux/veth.h; drivers/net/veth.c. */
-import { type Attrs, type AttrTable, readAttrs, writeAttrs } from '../../netlink/attribute.ts';
+import { type Attrs, type AttrTable, attrNameAt, readAttrs, writeAttrs } from '../../netlink/attribute.ts';
 import type { Codec } from '../../netlink/codec.ts';
+import { viewFrom } from '../../netlink/message.ts';
 import type { StructOf } from '../../netlink/struct.ts';
 import { baseAttrs, ifinfomsg } from '../link-attributes.ts';
 
@@ -18,9 +19,10 @@ const peer: Codec<VethPeer> = {
     writeAttrs(out, baseAttrs, value.attrs);
   },
   read(view) {
-    const rest = new DataView(view.buffer, view.byteOffset + ifinfomsg.size, view.byteLength - ifinfomsg.size);
-    return { header: ifinfomsg.read(view), attrs: readAttrs(baseAttrs, rest) };
+    const header = ifinfomsg.read(view);
+    return { header, attrs: readAttrs(baseAttrs, viewFrom(view, ifinfomsg.size)) };
   },
+  nameAt: (view, offset) => attrNameAt(baseAttrs, viewFrom(view, ifinfomsg.size), offset - ifinfomsg.size),
 };
 
 export const veth = {

@@ -1,0 +1,2 @@
+/* The floor: what no program can go below. */
+int main(void) { return 0; }

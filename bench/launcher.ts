@@ -1,0 +1,60 @@
+/** Compiles launch.c, and executes plugins with it. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface Timing {
+  /** Whole process, in ms. */
+  readonly time: number;
+  /** Peak of its memory, in KB. */
+  readonly memory: number;
+  readonly stdout: string;
+}
+
+export class Launcher {
+  readonly #program: string;
+  readonly #stdin: string;
+  /** An empty static program. */
+  readonly empty: string;
+
+  /** @param dir where the programs are put */
+  constructor(dir: string) {
+    this.#program = compile('launch', dir);
+    this.empty = compile('empty', dir);
+    this.#stdin = join(dir, 'stdin');
+  }
+
+  /** @throws where the program fails */
+  execute(program: string, environment: NodeJS.ProcessEnv = {}, stdin = ''): Timing {
+    writeFileSync(this.#stdin, stdin);
+    const input = openSync(this.#stdin, 'r');
+    try {
+      const { output, error } = spawnSync(this.#program, [program], {
+        env: environment,
+        stdio: [input, 'pipe', 'pipe', 'pipe'],
+        encoding: 'utf8',
+      });
+      if (error) throw error;
+      const [, stdout = '', stderr = '', report = ''] = output.map((text) => text ?? '');
+      const [nanoseconds = Number.NaN, memory = Number.NaN, status] = report.split(' ').map(Number);
+      if (status !== 0) {
+        throw new Error(`${environment['CNI_COMMAND'] ?? ''} ${program} failed with ${status}: ${stdout}${stderr}`);
+      }
+      return { time: nanoseconds / 1e6, memory, stdout };
+    } finally {
+      closeSync(input);
+    }
+  }
+}
+
+function compile(name: string, dir: string): string {
+  const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
+  const program = join(dir, name);
+  try {
+    execFileSync('cc', ['-O2', '-static', '-o', program, source], { stdio: ['ignore', 'ignore', 'inherit'] });
+  } catch (cause) {
+    throw new Error(`Cannot compile ${source}: the Debian packages gcc and libc6-dev are needed`, { cause });
+  }
+  return program;
+}

@@ -1,0 +1,116 @@
+/** Measures one scenario: both sides in turn, so that whatever the machine does in between falls on both. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { Sandbox } from '../test/support/host.ts';
+import type { Launcher } from './launcher.ts';
+import { prefill } from './leases.ts';
+import { configuration, type Scenario } from './scenarios.ts';
+import { round, type Summary, summarize } from './statistics.ts';
+
+export const VERBS = ['ADD', 'CHECK', 'DEL'] as const;
+export type Verb = (typeof VERBS)[number];
+export const SIDES = ['reference', 'netloom'] as const;
+export type SideName = (typeof SIDES)[number];
+
+export interface Side {
+  readonly name: SideName;
+  /** Where its plugins are. */
+  readonly plugins: string;
+}
+
+export interface Outcome {
+  readonly scenario: string;
+  readonly verbs: Readonly<Record<Verb, Readonly<Record<SideName, Summary>> & { readonly ratio: number }>>;
+  /** The first ADD of all in ms: what the next ones may find prepared. */
+  readonly first: Readonly<Record<SideName, number>>;
+  /** Peak memory of an ADD in KB, the median. */
+  readonly memory: Readonly<Record<SideName, number>>;
+}
+
+/** Calls of each side before the ones that count. */
+const WARM_UP = 2;
+
+export function measure(
+  launcher: Launcher,
+  root: string,
+  sides: readonly Side[],
+  scenario: Scenario,
+  n: number,
+): Outcome {
+  const dataDir = (side: Side) => join(root, scenario.name, side.name);
+  for (const side of sides) prefill(dataDir(side), scenario.name, scenario.leases);
+  // What filling left to be written must not be written while the clock runs.
+  execFileSync('sync');
+
+  const times = bySide(() => ({ ADD: [] as number[], CHECK: [] as number[], DEL: [] as number[] }));
+  const memory = bySide(() => [] as number[]);
+  const first = bySide(() => Number.NaN);
+  // Removed all at the end: the kernel takes a namespace down in the background, holding the lock that an ADD needs.
+  const sandboxes: Sandbox[] = [];
+
+  for (let round = -WARM_UP; round < n; round++) {
+    // A B, B A: neither side is always the one after the other.
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+      const sandbox = new Sandbox(root, `${scenario.name}-${side.name}-${round + WARM_UP}`);
+      sandboxes.push(sandbox);
+      const run = cycle(launcher, root, side, configuration(scenario, dataDir(side)), sandbox);
+      if (round === -WARM_UP) first[side.name] = run.ADD.time;
+      if (round < 0) continue;
+      for (const verb of VERBS) times[side.name][verb].push(run[verb].time);
+      memory[side.name].push(run.ADD.memory);
+    }
+  }
+  spawnSync('ip', ['link', 'del', 'bench0']);
+  spawnSync('nft', ['flush', 'ruleset']);
+  removeSandboxes(sandboxes);
+
+  const verb = (name: Verb) => {
+    const reference = summarize(times.reference[name]);
+    const netloom = summarize(times.netloom[name]);
+    return { reference, netloom, ratio: round(netloom.median / reference.median) };
+  };
+  return {
+    scenario: scenario.name,
+    verbs: { ADD: verb('ADD'), CHECK: verb('CHECK'), DEL: verb('DEL') },
+    first: { reference: round(first.reference), netloom: round(first.netloom) },
+    memory: { reference: summarize(memory.reference).median, netloom: summarize(memory.netloom).median },
+  };
+}
+
+/** ADD, CHECK and DEL of one container, in a fresh namespace. */
+function cycle(launcher: Launcher, root: string, side: Side, conf: Record<string, unknown>, sandbox: Sandbox) {
+  const call = (command: Verb, prevResult?: unknown) =>
+    launcher.execute(
+      join(side.plugins, 'bridge'),
+      {
+        PATH: process.env['PATH'],
+        NETLOOM_ROOT: root,
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: sandbox.name,
+        CNI_NETNS: sandbox.path,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: side.plugins,
+      },
+      JSON.stringify(prevResult === undefined ? conf : { ...conf, prevResult }),
+    );
+  const ADD = call('ADD');
+  const prevResult: unknown = JSON.parse(ADD.stdout);
+  const CHECK = call('CHECK', prevResult);
+  const DEL = call('DEL', prevResult);
+  return { ADD, CHECK, DEL };
+}
+
+/** Returns when the kernel has taken the last one down: its end of a pair of links takes the other end along. */
+function removeSandboxes(sandboxes: readonly Sandbox[]): void {
+  const last = sandboxes.at(-1);
+  if (last === undefined) return;
+  execFileSync('ip', ['link', 'add', 'canary', 'type', 'veth', 'peer', 'name', 'canary', 'netns', last.path]);
+  for (const sandbox of sandboxes) sandbox[Symbol.dispose]();
+  while (spawnSync('ip', ['link', 'show', 'canary']).status === 0) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
+}
+
+function bySide<T>(make: () => T): Record<SideName, T> {
+  return { reference: make(), netloom: make() };
+}

@@ -1,0 +1,99 @@
+/**
+ * SIGKILL before each system call that a plugin makes, with the executable that runtimes run. What it leaves, DEL removes; where the runtime has forgotten the
+ * container, GC does. strace delivers the signal on entry to the N-th of the calls that our own code makes (Bun makes some of them too, before ours).
+ *
+ * The bridge of a network outlives its containers, so here it is there from the start, with another container that must not notice anything.
+ */
+import { readdirSync } from 'node:fs';
+import test from 'ava';
+import { becomeHost } from '../support/host.ts';
+import { bridgeConf, type Json, Lab, type Target } from '../support/lab.ts';
+
+becomeHost();
+
+/**
+ * The calls that change what others see, and those between. strace counts each by itself. Others (open, read, close) change nothing: killed at one of them, a process
+ * leaves what it leaves at the next of these.
+ */
+const CALLS = [
+  'sendto',
+  'recvfrom',
+  'setns',
+  'flock',
+  'rename',
+  'link',
+  'linkat',
+  'symlink',
+  'symlinkat',
+  'unlink',
+  'unlinkat',
+  'mkdir',
+  'mkdirat',
+  'utimensat',
+  'write',
+];
+
+const bridge = bridgeConf({
+  ipMasq: true,
+  ipam: { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] },
+});
+const ptp: Json = { ...bridge, name: 'routed', type: 'ptp' };
+
+const neighbour = { containerID: 'neighbour', ifname: 'eth0' };
+
+interface Case {
+  readonly title: string;
+  readonly conf: Json;
+  readonly command: 'ADD' | 'DEL';
+  /** What the runtime does after it was killed. */
+  readonly cleanup: 'DEL' | 'GC';
+}
+
+const cases: readonly Case[] = [
+  { title: 'an ADD of bridge', conf: bridge, command: 'ADD', cleanup: 'DEL' },
+  { title: 'an ADD of bridge', conf: bridge, command: 'ADD', cleanup: 'GC' },
+  { title: 'an ADD of ptp', conf: ptp, command: 'ADD', cleanup: 'DEL' },
+  { title: 'a DEL of bridge', conf: bridge, command: 'DEL', cleanup: 'DEL' },
+];
+
+for (const { title, conf, command, cleanup } of cases) {
+  test.serial(`${title} killed before whichever system call: ${cleanup} leaves nothing`, (t) => {
+    const lab = new Lab(t);
+    lab.add(conf, { sandbox: lab.sandbox('neighbour') });
+    const target = { sandbox: lab.sandbox('victim') };
+    const before = stateOf(lab);
+    const counts = CALLS.map((name) => {
+      for (let n = 1; ; n++) {
+        if (command === 'DEL') lab.add(conf, target);
+        const killed = isKilled(lab, command, conf, target, `${name}:signal=KILL:when=${n}`);
+        const what = `${command} killed before ${name}, the ${n}th`;
+        if (cleanup === 'DEL') lab.del(conf, target);
+        else lab.gc(conf, [neighbour]);
+        t.is(stateOf(lab), before, what);
+        t.is(target.sandbox.ip('link').length, 1, what);
+        if (!killed) return n - 1;
+      }
+    });
+    const points = counts.reduce((sum, count) => sum + count);
+    t.log(
+      `${points} calls: ${CALLS.map((name, i) => `${name} ${counts[i]}`)
+        .filter((text) => !text.endsWith(' 0'))
+        .join(', ')}`,
+    );
+    t.true(points > (command === 'ADD' ? 40 : 25), `${points} calls`);
+  });
+}
+
+/** Runs a plugin that is killed on entry to a call. @returns false where it did not come to that */
+function isKilled(lab: Lab, command: string, conf: Json, target: Target, injection: string): boolean {
+  const wrap = ['strace', '-f', '-qqq', '-o', '/dev/null', '-e', `inject=${injection}`];
+  const { status, signal, stderr } = lab.exec(command, conf, target, { wrap });
+  if (signal === 'SIGKILL') return true;
+  if (status !== 0) throw new Error(`${command} left with ${status ?? signal}: ${stderr}`);
+  return false;
+}
+
+/** As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. */
+function stateOf(lab: Lab): string {
+  return [lab.snapshot(), ...readdirSync(`${lab.root}/var`, { recursive: true, encoding: 'utf8' }).sort()].join('\n');
+}

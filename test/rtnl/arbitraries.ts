@@ -1,0 +1,61 @@
+/** Attributes of every kind of rtnetlink message, for fast-check. */
+import fc from 'fast-check';
+import { Ip } from '../../src/net/ip.ts';
+import type { MessageKind } from '../../src/netlink/message.ts';
+import { addrKind } from '../../src/rtnl/addr.ts';
+import { bridge, bridgePort } from '../../src/rtnl/kinds/bridge.ts';
+import { vlan } from '../../src/rtnl/kinds/vlan.ts';
+import { linkKind } from '../../src/rtnl/link.ts';
+import { baseAttrs } from '../../src/rtnl/link-attributes.ts';
+import { neighKind } from '../../src/rtnl/neigh.ts';
+import { routeKind } from '../../src/rtnl/route.ts';
+import { attrsOf } from '../netlink/arbitraries.ts';
+
+const u32 = fc.nat(0xffffffff);
+const ip6 = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((data) => Ip.of(data));
+
+const ifinfomsg = fc.record({
+  family: fc.nat(255),
+  pad: fc.nat(255),
+  type: fc.nat(0xffff),
+  index: fc.integer(),
+  flags: u32,
+  change: u32,
+});
+
+const slave = fc.record({ slaveKind: fc.constant('bridge'), slaveData: attrsOf(bridgePort) });
+const plain = fc.constantFrom({});
+const linkinfo = fc
+  .tuple(
+    fc.oneof(
+      fc.record({ kind: fc.constant('bridge'), data: attrsOf(bridge) }),
+      fc.record({ kind: fc.constant('vlan'), data: attrsOf(vlan) }),
+      fc.record({
+        kind: fc.constant('veth'),
+        data: fc.record({ peer: fc.record({ header: ifinfomsg, attrs: attrsOf(baseAttrs) }) }),
+      }),
+      fc.record({ kind: fc.constantFrom('dummy', 'ünï', 'constructor', '__proto__') }),
+    ),
+    fc.oneof(plain, slave),
+  )
+  .map(([kind, port]) => ({ ...kind, ...port }));
+
+const multipath = fc.array(
+  fc.record({
+    header: fc.record({ flags: fc.nat(255), hops: fc.nat(255), index: fc.integer() }),
+    attrs: fc.oneof(fc.constant({}), fc.record({ gateway: ip6 })),
+  }),
+);
+
+const metrics = fc.record({ mtu: u32, advmss: u32 }, { requiredKeys: [] }).map((each) => ({ ...each }));
+
+/** A kind with any attributes of it. */
+export const rtnetlink: readonly {
+  readonly kind: MessageKind;
+  readonly attrs: fc.Arbitrary<Record<string, unknown>>;
+}[] = [
+  { kind: linkKind, attrs: attrsOf(linkKind.attrs, { linkinfo, afSpec: fc.record({ bridgeFlags: fc.nat(0xffff) }) }) },
+  { kind: addrKind, attrs: attrsOf(addrKind.attrs) },
+  { kind: routeKind, attrs: attrsOf(routeKind.attrs, { metrics, multipath }) },
+  { kind: neighKind, attrs: attrsOf(neighKind.attrs) },
+];

@@ -1,0 +1,212 @@
+/**
+ * A private machine for a container runtime: network namespace, mounts and process ids of its own, with empty directories where runtimes and
+ * plugins keep things. Nothing of it is on disk or alive once the test file's process has ended, however it ended.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { becomeHost } from '../support/host.ts';
+
+/** Where the plugins come from: dist/bin, or another suite's directory to compare with. */
+export const PLUGINS = process.env['NETLOOM_TEST_PLUGINS'] ?? fileURLToPath(new URL('../../dist/bin', import.meta.url));
+/** Whether these are netloom's. */
+export const OURS = process.env['NETLOOM_TEST_PLUGINS'] === undefined;
+
+const CONFLISTS = fileURLToPath(new URL('../../cni-conf', import.meta.url));
+
+/** Generous: runtimes wait for locks. A hang must become a failure. */
+const TIMEOUT_MS = 60_000;
+
+/** What runtimes and plugins leave in directories that the machine may have, too. */
+const PRIVATE = ['/run', '/var/lib/cni', '/var/lib/netloom', '/etc/cni', '/opt/cni'];
+
+export class Machine {
+  /** A tmpfs. */
+  readonly root: string;
+  /** A root file system for containers: static busybox. */
+  readonly rootfs: string;
+  /** Process 1, as seen from here. */
+  readonly #init: number;
+  readonly #end: () => Promise<unknown>;
+
+  private constructor(root: string, rootfs: string, init: number, end: () => Promise<unknown>) {
+    this.root = root;
+    this.rootfs = rootfs;
+    this.#init = init;
+    this.#end = end;
+  }
+
+  static async start(): Promise<Machine> {
+    becomeHost();
+    // becomeHost() mounts a fresh /sys; runc needs the one below it, with the cgroups.
+    mount('umount', '/sys');
+    const root = mkdtempSync(join(tmpdir(), 'netloom-machine-'));
+    mount('mount', '-t', 'tmpfs', 'tmpfs', root);
+    for (const path of PRIVATE) makePrivate(path, join(root, 'stage'));
+    mkdirSync('/etc/cni/net.d');
+    mkdirSync('/opt/cni/bin');
+    for (const type of readdirSync(PLUGINS)) symlinkSync(join(PLUGINS, type), join('/opt/cni/bin', type));
+    // Debian's runtimes look there too, and would take the reference plugin in silence where ours is missing.
+    if (OURS) makePrivate('/usr/lib/cni', join(root, 'stage'));
+    const rootfs = makeRootfs(join(root, 'rootfs'));
+
+    // Process 1 reaps what runtimes orphan, and takes all others with it: it dies with unshare, which dies with this process.
+    const holder = spawn(
+      'setpriv',
+      ['--pdeathsig', 'KILL', 'unshare', '--pid', '--fork', '--kill-child', '--mount-proc'].concat(
+        ['sh', '-c', 'echo ready; sleep infinity & wait'], //
+      ),
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    await once(holder.stdout, 'data');
+    const init = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').trim();
+    return new Machine(root, rootfs, Number(init), () => {
+      holder.kill('SIGKILL');
+      return once(holder, 'exit');
+    });
+  }
+
+  /** Runs a program to its end. @returns what it printed */
+  run(program: string, ...args: string[]): string {
+    return execFileSync('nsenter', this.#enter(program, args), {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: TIMEOUT_MS,
+      env: this.#environment(),
+    });
+  }
+
+  /** Starts a program that goes on. @returns its end, with what it printed */
+  start(program: string, ...args: string[]): Promise<string> {
+    const child = spawn('nsenter', this.#enter(program, args), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: this.#environment(),
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (status, signal) => resolve(`${output}\nleft with ${status ?? signal}`));
+    });
+  }
+
+  /** Configures a network: a file of cni-conf/, alone in /etc/cni/net.d. @returns its name */
+  configure(conflist: string): string {
+    copyFileSync(join(CONFLISTS, conflist), join('/etc/cni/net.d', conflist));
+    const { name } = JSON.parse(readFileSync(join(CONFLISTS, conflist), 'utf8')) as { name: string };
+    return name;
+  }
+
+  /** What attachments can leave behind, locks and the memory of the last address aside. */
+  state(): State {
+    const json = (...args: string[]) => JSON.parse(this.run('ip', '-j', ...args) || '[]') as { ifname: string }[];
+    return {
+      links: json('link').map(({ ifname }) => ifname),
+      routes: ['-4', '-6'].flatMap((family) => this.#routes(family)),
+      rules: this.run('nft', 'list', 'ruleset').replace(/counter packets \d+ bytes \d+/g, 'counter'),
+      files: ['/var/lib/cni', '/var/lib/netloom', '/run/netns', '/run/netloom'].flatMap(listFiles),
+    };
+  }
+
+  async end(): Promise<void> {
+    await this.#end();
+    mount('umount', '--lazy', this.root);
+    rmdirSync(this.root);
+  }
+
+  /** Without what comes and goes by itself: a bridge has no carrier without ports, and then its link-local address is tentative. */
+  #routes(family: string): string[] {
+    const lines = this.run('ip', family, 'route', 'show', 'table', 'all').split('\n');
+    const lasting = lines
+      .filter((line) => !line.includes('fe80::'))
+      .map((line) => line.replace(' linkdown', '').trim());
+    return [...new Set(lasting)].sort();
+  }
+
+  #enter(program: string, args: string[]): string[] {
+    return [`--target=${this.#init}`, '--pid', '--mount', '--root', '--wd', program, ...args];
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    const { PATH } = process.env;
+    return { PATH, HOME: this.root, TMPDIR: this.root, CONTAINERS_CONF: join(this.root, 'containers.conf') };
+  }
+}
+
+export interface State {
+  readonly links: readonly string[];
+  readonly routes: readonly string[];
+  readonly rules: string;
+  readonly files: readonly string[];
+}
+
+function mount(...[program = 'mount', ...args]: string[]): void {
+  execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+/** Puts an empty directory over a path. Where the path is missing its parent is copied by binding, because nothing may be made on the machine's disk. */
+function makePrivate(path: string, stage: string): void {
+  if (isDirectory(path)) {
+    mount('mount', '-t', 'tmpfs', 'tmpfs', path);
+    return;
+  }
+  const parent = dirname(path);
+  if (!isDirectory(parent)) {
+    makePrivate(parent, stage);
+    mkdirSync(path);
+    return;
+  }
+  mkdirSync(stage, { recursive: true });
+  mount('mount', '-t', 'tmpfs', 'tmpfs', stage);
+  for (const entry of readdirSync(parent, { withFileTypes: true })) {
+    const [from, to] = [join(parent, entry.name), join(stage, entry.name)];
+    if (entry.isSymbolicLink()) symlinkSync(readlinkSync(from), to);
+    else if (entry.isDirectory()) mkdirSync(to);
+    else writeFileSync(to, '');
+    if (!entry.isSymbolicLink()) mount('mount', '--rbind', from, to);
+  }
+  mkdirSync(join(stage, basename(path)));
+  mount('mount', '--move', stage, parent);
+}
+
+function isDirectory(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** Files below a directory, those aside that only remember. */
+function listFiles(path: string): string[] {
+  if (!isDirectory(path)) return [];
+  const names = readdirSync(path, { recursive: true, withFileTypes: true });
+  return names
+    .filter((entry) => entry.isFile() && !/^(lock|last_reserved_ip\.\d+)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+function makeRootfs(path: string): string {
+  for (const name of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp', 'www'])
+    mkdirSync(join(path, name), { recursive: true });
+  const busybox = execFileSync('which', ['busybox'], { encoding: 'utf8' }).trim();
+  // ldd refuses what is static.
+  if (spawnSync('ldd', [busybox]).status === 0) throw new Error('busybox is not static: Debian package busybox-static');
+  cpSync(busybox, join(path, 'bin/busybox'));
+  for (const applet of ['httpd', 'ip', 'ping', 'sh', 'sleep', 'wget'])
+    symlinkSync('busybox', join(path, 'bin', applet));
+  writeFileSync(join(path, 'www/index.html'), 'hello from the other container');
+  return path;
+}

@@ -1,0 +1,24 @@
+/** podman with `dist/bin` in place of the reference plugins. */
+import test from 'ava';
+import { contract } from './contract.ts';
+import { Machine } from './machine.ts';
+import { podman } from './podman.ts';
+import type { Runtime } from './runtime.ts';
+
+let machine: Machine;
+let runtime: Runtime;
+
+test.before(async () => {
+  machine = await Machine.start();
+  runtime = podman(machine, machine.configure('20-bridge-dual-stack.conflist'));
+});
+
+test.after.always(async () => {
+  await runtime?.end();
+  await machine?.end();
+});
+
+contract(test, () => ({ machine, runtime }), 'netloom1', [
+  { prefix: '10.86.1.', gateway: '10.86.1.1' },
+  { prefix: 'fd86:1:', gateway: 'fd86:1::1' },
+]);

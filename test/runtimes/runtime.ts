@@ -1,0 +1,17 @@
+/** What the tests ask of a container runtime. */
+export interface Runtime {
+  readonly name: string;
+  /** Runs a container to its end. @returns what it printed */
+  run(...command: string[]): string;
+  /** Starts a container that stays. */
+  start(...command: string[]): Promise<Container>;
+  end(): Promise<void>;
+}
+
+export interface Container {
+  readonly id: string;
+  /** Runs a program inside. @returns what it printed */
+  exec(...command: string[]): string;
+  /** Stops it and takes its network away. */
+  remove(): Promise<void>;
+}

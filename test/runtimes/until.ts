@@ -1,0 +1,25 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LIMIT_MS = 30_000;
+
+/**
+ * Waits for a condition. A condition that throws does not hold yet.
+ * @param end what must not end before: its value tells why it did
+ */
+export async function until(what: string, holds: () => boolean, end: Promise<string>): Promise<void> {
+  const limit = performance.now() + LIMIT_MS;
+  let ended: string | undefined;
+  void end.then((output) => {
+    ended = output;
+  });
+  for (let last: unknown; ; ) {
+    try {
+      if (holds()) return;
+    } catch (error) {
+      last = error;
+    }
+    if (ended !== undefined) throw new Error(`It ended before this held: ${what}: ${ended}`, { cause: last });
+    if (performance.now() > limit) throw new Error(`This did not come to hold: ${what}`, { cause: last });
+    await delay(20);
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * What a kernel may lack. A test that needs something of this list is skipped where the kernel lacks it, with the reason in its title, and
+ * test/allowed-skips.txt names those that may be: an unexpected skip fails the run. FEATURES is the whole list, for a matrix.
+ */
+import { execFileSync } from 'node:child_process';
+import test, { type ExecutionContext } from 'ava';
+
+interface Feature {
+  /** The configuration that it comes with. */
+  readonly config: string;
+  /** Shell commands that succeed where it is there, in a namespace of the test's own. */
+  readonly probe: string;
+}
+
+const PAIR = 'ip link add probe0 type veth peer name probe1';
+
+export const FEATURES = {
+  vlan: { config: 'CONFIG_VLAN_8021Q', probe: `${PAIR} && ip link add link probe0 name probe2 type vlan id 5` },
+  'bridge vlan_filtering': {
+    config: 'CONFIG_BRIDGE_VLAN_FILTERING',
+    probe: 'ip link add probe0 type bridge vlan_filtering 1',
+  },
+  dummy: { config: 'CONFIG_DUMMY', probe: 'ip link add probe0 type dummy' },
+  ipvlan: { config: 'CONFIG_IPVLAN', probe: `${PAIR} && ip link add link probe0 name probe2 type ipvlan mode l2` },
+  macvlan: { config: 'CONFIG_MACVLAN', probe: `${PAIR} && ip link add link probe0 name probe2 type macvlan` },
+  vrf: { config: 'CONFIG_NET_VRF', probe: 'ip link add probe0 type vrf table 10' },
+} as const satisfies Readonly<Record<string, Feature>>;
+
+export type FeatureName = keyof typeof FEATURES;
+
+/** `test`, or where this kernel lacks the feature a `test` that skips. */
+export function needs(name: FeatureName): (title: string, run: (t: ExecutionContext) => void | Promise<void>) => void {
+  const { config } = FEATURES[name];
+  if (isThere(name)) return (title, run) => test(title, run);
+  return (title, run) => test.skip(`${title} [needs ${name}: ${config}]`, run);
+}
+
+/** Whether this kernel has a feature: it is tried in a network namespace that ends with the attempt. */
+export function isThere(name: FeatureName): boolean {
+  try {
+    execFileSync('unshare', ['--net', 'bash', '-c', FEATURES[name].probe], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
