@@ -70,22 +70,43 @@ function finish(out: Writer, start: number, name: string): void {
 export function readAttrs<T extends AttrTable>(table: T, view: DataView): Attrs<T> {
   const names = namesOf(table);
   const attrs: Record<string, unknown> = {};
-  const other: OtherAttr[] = [];
-  forEachAttr(
-    view,
-    (type, payload, offset) => {
-      const name = names.get(type);
-      const codec = name === undefined ? undefined : table[name]?.[1];
-      if (name === undefined || codec === undefined) {
-        other.push({ type, payload: bytesOf(payload).slice() });
-        return;
-      }
-      attrs[name] = readValue(name, type, codec, payload, offset);
-    },
-    names,
-  );
-  if (other.length > 0) attrs['other'] = other;
+  let hasOther = false;
+  for (let at = 0; at + HEADER <= view.byteLength; ) {
+    const length = view.getUint16(at, true);
+    const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
+    checkLength(view, at, length, type, names);
+    const name = names.get(type);
+    const codec = name === undefined ? undefined : table[name]?.[1];
+    if (name === undefined || codec === undefined) hasOther = true;
+    else attrs[name] = readValue(name, type, codec, payloadAt(view, at, length), at);
+    at += (length + 3) & ~3;
+  }
+  if (hasOther) lazily(attrs, 'other', () => othersOf(view, names));
   return attrs as Attrs<T>;
+}
+
+/**
+ * A property that is worked out when somebody looks at it. A link has sixty attributes, and most calls look at five: reading the rest would cost a
+ * process that has just begun half a millisecond. NB: what it reads from must not change meanwhile, so the socket hands out copies.
+ */
+export function lazily<T>(target: object, name: string, work: () => T): void {
+  let value: { readonly is: T } | undefined;
+  Object.defineProperty(target, name, {
+    enumerable: true,
+    configurable: true,
+    get() {
+      value ??= { is: work() };
+      return value.is;
+    },
+  });
+}
+
+function othersOf(view: DataView, names: ReadonlyMap<number, string>): OtherAttr[] {
+  const others: OtherAttr[] = [];
+  forEachAttr(view, (type, payload) => {
+    if (!names.has(type)) others.push({ type, payload: bytesOf(payload).slice() });
+  });
+  return others;
 }
 
 /** Reads one value. NB: the only way to a codec's read(), which relies on the length that is checked here. */
@@ -115,16 +136,29 @@ export function forEachAttr(
   while (at + HEADER <= view.byteLength) {
     const length = view.getUint16(at, true);
     const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
-    if (length < HEADER || at + length > view.byteLength) {
-      const name = names?.get(type);
-      const which = name === undefined ? type : `"${name}" (${type})`;
-      throw malformed(
-        `attribute ${which} at offset ${at} says that it has ${length} bytes with its header, ${view.byteLength - at} are left`,
-      );
-    }
-    each(type, new DataView(view.buffer, view.byteOffset + at + HEADER, length - HEADER), at);
+    checkLength(view, at, length, type, names);
+    each(type, payloadAt(view, at, length), at);
     at += (length + 3) & ~3;
   }
+}
+
+function checkLength(
+  view: DataView,
+  at: number,
+  length: number,
+  type: number,
+  names?: ReadonlyMap<number, string>,
+): void {
+  if (length >= HEADER && at + length <= view.byteLength) return;
+  const name = names?.get(type);
+  const which = name === undefined ? type : `"${name}" (${type})`;
+  throw malformed(
+    `attribute ${which} at offset ${at} says that it has ${length} bytes with its header, ${view.byteLength - at} are left`,
+  );
+}
+
+function payloadAt(view: DataView, at: number, length: number): DataView {
+  return new DataView(view.buffer, view.byteOffset + at + HEADER, length - HEADER);
 }
 
 /** A nest: attributes within an attribute. */

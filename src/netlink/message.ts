@@ -107,7 +107,8 @@ export interface RawMessage {
  * The messages of a datagram.
  * @throws NetloomError malformed-message where a length runs out of the datagram: whoever waits for an answer must not wait for what was cut off
  */
-export function* messagesOf(datagram: Uint8Array): Generator<RawMessage> {
+export function messagesOf(datagram: Uint8Array): RawMessage[] {
+  const messages: RawMessage[] = [];
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
   for (let at = 0; at < view.byteLength; ) {
     const left = view.byteLength - at;
@@ -116,14 +117,15 @@ export function* messagesOf(datagram: Uint8Array): Generator<RawMessage> {
     if (length < NLMSG_HEADER || length > left) {
       throw malformed(`the message at offset ${at} says that it has ${length} bytes, ${left} are left`);
     }
-    yield {
+    messages.push({
       type: view.getUint16(at + 4, true),
       flags: view.getUint16(at + 6, true),
       sequence: view.getUint32(at + 8, true),
       payload: new DataView(view.buffer, view.byteOffset + at + NLMSG_HEADER, length - NLMSG_HEADER),
-    };
+    });
     at += (length + 3) & ~3;
   }
+  return messages;
 }
 
 /** Reads a message by its kind. @throws NetloomError malformed-message */

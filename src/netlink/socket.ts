@@ -224,7 +224,7 @@ export class NetlinkSocket implements Disposable {
       const datagram = this.#transport.receive(false);
       if (datagram === undefined) return [];
       this.#tap?.('in', datagram, this.#protocol);
-      return [...messagesOf(datagram.slice())];
+      return messagesOf(datagram.slice());
     } catch (error) {
       if (!hasCode(error, 'ENOBUFS')) throw error;
       return [overrun()];
@@ -274,10 +274,11 @@ export class NetlinkSocket implements Disposable {
     this.#transport.send(datagram);
   }
 
-  *#receive(): Generator<RawMessage> {
+  #receive(): RawMessage[] {
     const datagram = this.#await();
     this.#tap?.('in', datagram, this.#protocol);
-    yield* messagesOf(datagram);
+    // A copy: what is read of a message may be looked at when the transport's buffer holds another.
+    return messagesOf(datagram.slice());
   }
 
   /**

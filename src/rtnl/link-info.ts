@@ -4,6 +4,7 @@ import {
   type AttrTable,
   attrNameAt,
   forEachAttr,
+  lazily,
   nest,
   type OtherAttr,
   readAttrs,
@@ -62,13 +63,14 @@ export const linkInfo: Codec<LinkInfo> = {
     const slaveKind = text(INFO.SLAVE_KIND);
     const data = parts.get(INFO.DATA);
     const slaveData = parts.get(INFO.SLAVE_DATA);
-    return {
+    const info = {
       ...(kind !== undefined && { kind }),
-      ...(data !== undefined && { data: readAttrs(tableOf(kinds, kind), data) }),
       ...(slaveKind !== undefined && { slaveKind }),
-      ...(slaveData !== undefined && { slaveData: readAttrs(tableOf(slaveKinds, slaveKind), slaveData) }),
       ...(other.length > 0 && { other }),
-    } as LinkInfo;
+    };
+    if (data !== undefined) lazily(info, 'data', () => readAttrs(tableOf(kinds, kind), data));
+    if (slaveData !== undefined) lazily(info, 'slaveData', () => readAttrs(tableOf(slaveKinds, slaveKind), slaveData));
+    return info as LinkInfo;
   },
   nameAt(view, offset) {
     const { kind, slaveKind } = linkInfo.read(view);

@@ -1,6 +1,6 @@
 /** Links: the network devices of a namespace. man 8 ip-link. */
 
-import { hasCode, NetloomError } from '../error.ts';
+import { NetloomError } from '../error.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Attrs, AttrTable } from '../netlink/attribute.ts';
 import { malformed, nest } from '../netlink/attribute.ts';
@@ -13,6 +13,10 @@ import { type LinkInfo, linkInfo } from './link-info.ts';
 
 /** IFLA_AF_SPEC of the bridge family. IFLA_BRIDGE_FLAGS of linux/if_bridge.h. */
 const afSpec = { bridgeFlags: [0, u16] } as const satisfies AttrTable;
+
+const ENODEV = 19;
+/** Counters take a quarter of a link's message, and nobody here reads them. */
+const RTEXT_FILTER_SKIP_STATS = 8;
 
 export const linkKind = {
   name: 'link',
@@ -133,25 +137,31 @@ export function remove(link: LinkRef | { readonly group: number }): Request {
 
 /** Looks a link up. Undefined where there is none. Equivalent to: `ip -d link show LINK` */
 export function find(nl: NetlinkSocket, link: LinkRef): Link | undefined {
-  try {
-    return get(nl, link);
-  } catch (error) {
-    if (hasCode(error, 'ENODEV')) return undefined;
-    throw error;
-  }
+  const message = nl.find(lookUp(link), ENODEV);
+  return message && linkOf(message);
 }
 
 /** As find(), where the link must be there. @throws NetlinkError ENODEV when there is none */
 export function get(nl: NetlinkSocket, link: LinkRef): Link {
-  const index = 'index' in link ? link.index : 0;
-  const message = nl.execute(
-    request(linkKind, RTM.GETLINK, 0, { index }, 'name' in link ? { name: link.name } : {}, {
-      action: () => `look up the link ${refText(link)}`,
-      command: () => `ip -d link show ${refWord(link)}`,
-    }),
-  );
+  const message = nl.execute(lookUp(link));
   if (message === undefined) throw malformed(`the answer for the link ${refText(link)} has no link`);
   return linkOf(message);
+}
+
+function lookUp(link: LinkRef): Request<typeof linkKind> {
+  const index = 'index' in link ? link.index : 0;
+  const name = 'name' in link ? { name: link.name } : {};
+  return request(
+    linkKind,
+    RTM.GETLINK,
+    0,
+    { index },
+    { ...name, extMask: RTEXT_FILTER_SKIP_STATS },
+    {
+      action: () => `look up the link ${refText(link)}`,
+      command: () => `ip -d link show ${refWord(link)}`,
+    },
+  );
 }
 
 /** All links of the socket's namespace. Equivalent to: `ip -d link show` */
