@@ -2,7 +2,7 @@
 import type { CniCall } from '../cni/call.ts';
 import type { Mac } from '../net/mac.ts';
 import * as macSpoofing from '../nft/mac-spoofing.ts';
-import { openNft } from '../nft/socket.ts';
+import { openNft, tryOpenNft } from '../nft/socket.ts';
 import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from './owner.ts';
 import type { Differences } from './verify.ts';
 
@@ -22,7 +22,8 @@ export function unguardPort(call: CniCall): void {
 /** Ends the guards of a network's attachments that are no longer valid. */
 export function removeStaleGuards(call: CniCall): void {
   const valid = new Set(validOwners(call).map(commentOf));
-  using nft = openNft();
+  using nft = tryOpenNft();
+  if (nft === undefined) return;
   macSpoofing.remove(nft, (comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment));
 }
 

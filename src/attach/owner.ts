@@ -6,10 +6,12 @@ import type { Attachment, CniCall } from '../cni/call.ts';
 import { fnv1a } from '../fnv.ts';
 
 const PREFIX = 'netloom:';
-/** Longest ifalias that the kernel takes, in bytes (IFALIASZ less the NUL). */
-const ALIAS_MAX = 255;
-/** Longest comment that nft shows, in bytes (NFTNL_UDATA_COMMENT_MAXLEN less the NUL). */
-const COMMENT_MAX = 127;
+/** Bytes that a name of an interface may have more than letters, which is what is counted below: five of three bytes each. */
+const SLACK = 10;
+/** Longest ifalias that the kernel takes (IFALIASZ less the NUL). */
+const ALIAS_MAX = 255 - SLACK;
+/** Longest comment that nft shows (NFTNL_UDATA_COMMENT_MAXLEN less the NUL). */
+const COMMENT_MAX = 127 - SLACK;
 
 /** `network/container/ifname`: names and ids have no slash, so this is unique. */
 export function ownerOf(call: CniCall): string {
@@ -42,12 +44,12 @@ export function isOurAlias(alias: string | undefined): boolean {
 
 /** Whether an alias is a mark of ours, of any owner in this network. */
 export function isAliasOfNetwork(alias: string | undefined, network: string): boolean {
-  return alias?.startsWith(aliasOf(`${network}/`)) ?? false;
+  return isOurAlias(alias) && isMarkOfNetwork(alias?.slice(PREFIX.length), network);
 }
 
 /** Whether a comment is a mark of ours, of any owner in this network. */
 export function isCommentOfNetwork(comment: string | undefined, network: string): boolean {
-  return comment?.startsWith(commentOf(`${network}/`)) ?? false;
+  return isMarkOfNetwork(comment, network);
 }
 
 /**
@@ -58,9 +60,13 @@ export function hostLinkName(prefix: string, owner: string): string {
   return `${prefix}${fnv1a(owner).slice(0, 11)}`;
 }
 
-/** An owner that is too long keeps its network, as much of it as there is room for, and has the rest as a hash. */
+/** An owner that is too long is two hashes: of its network, so that GC can tell, and of the whole. Names do not begin with `#`. */
 function shorten(owner: string, max: number): string {
   if (owner.length <= max) return owner;
-  const network = owner.slice(0, owner.indexOf('/') + 1);
-  return `${network.slice(0, max - 17)}#${fnv1a(owner)}`;
+  return `#${fnv1a(owner.slice(0, owner.indexOf('/')))}#${fnv1a(owner)}`;
+}
+
+function isMarkOfNetwork(mark: string | undefined, network: string): boolean {
+  if (mark === undefined) return false;
+  return mark.startsWith('#') ? mark.startsWith(`#${fnv1a(network)}#`) : mark.startsWith(`${network}/`);
 }

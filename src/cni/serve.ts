@@ -78,7 +78,10 @@ function checkCommand(command: Command, version: string): void {
   });
 }
 
-/** The namespace that the plugin is to see. A DEL whose namespace is gone gets none: everything else still has to be cleaned up. */
+/**
+ * The namespace that the plugin is to see. A DEL whose namespace is gone gets none: everything else still has to be cleaned up. It is gone, too, where
+ * the path is now the plugin's own: `/proc/PID/ns/net` of a number that another process has got.
+ */
 function checkedNetns(plugin: Pick<Plugin<NetConf>, 'netns'>, environment: CniEnvironment, io: ServeIo): string {
   const { command, netns } = environment;
   if (netns === '' || plugin.netns === 'any' || command === 'GC' || command === 'STATUS') return netns;
@@ -87,7 +90,7 @@ function checkedNetns(plugin: Pick<Plugin<NetConf>, 'netns'>, environment: CniEn
     return netns;
   } catch (error) {
     if (hasCode(error, 'own-namespace') && environment.mayBeOwnNetns) return netns;
-    if (hasCode(error, 'no-namespace', 'not-a-namespace') && command === 'DEL') return '';
+    if (hasCode(error, 'no-namespace', 'not-a-namespace', 'own-namespace') && command === 'DEL') return '';
     throw error;
   }
 }

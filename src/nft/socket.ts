@@ -3,6 +3,7 @@ import { hasCode, NetloomError } from '../error.ts';
 import { printLine } from '../ffi/print.ts';
 import { NetlinkSocket, type SocketOptions } from '../netlink/socket.ts';
 import { isTraced, tracer } from '../netlink/trace.ts';
+import * as generation from './generation.ts';
 import { NETLINK_NETFILTER } from './message.ts';
 import { nftNames } from './trace.ts';
 
@@ -23,5 +24,20 @@ export function openNft(options: SocketOptions = {}): NetlinkSocket {
       hint: 'load the module nf_tables or use a kernel built with CONFIG_NF_TABLES',
       cause: error,
     });
+  }
+}
+
+/** As openNft(), but undefined where the kernel has no nf_tables: then there is nothing in it to look for. */
+export function tryOpenNft(): NetlinkSocket | undefined {
+  using undo = new DisposableStack();
+  try {
+    const nft = undo.use(openNft());
+    generation.get(nft);
+    undo.move();
+    return nft;
+  } catch (error) {
+    // The last two: nfnetlink is there, nf_tables is not.
+    if (hasCode(error, 'unsupported', 'EOPNOTSUPP', 'EINVAL')) return undefined;
+    throw error;
   }
 }
