@@ -1,0 +1,62 @@
+/** The conflists of cni-conf/: each of them, as it is, in every version that it lists, makes what its README says and leaves nothing. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { becomeHost } from '../support/host.ts';
+import { type Json, Lab } from '../support/lab.ts';
+
+becomeHost();
+
+const directory = fileURLToPath(new URL('../../cni-conf', import.meta.url));
+
+interface Conflist {
+  readonly cniVersions: readonly string[];
+  readonly name: string;
+  readonly plugins: readonly Json[];
+}
+
+/** The addresses that a first container gets, and those on the host that it reaches. */
+const EXPECTED: Readonly<
+  Record<string, { readonly addresses: readonly string[]; readonly gateways: readonly string[] }>
+> = {
+  '10-bridge.conflist': { addresses: ['10.86.0.2/24'], gateways: ['10.86.0.1'] },
+  '20-bridge-dual-stack.conflist': {
+    addresses: ['10.86.1.2/24', 'fd86:1::2/64'],
+    gateways: ['10.86.1.1', 'fd86:1::1'],
+  },
+  '30-ptp.conflist': { addresses: ['10.86.2.2/24'], gateways: ['10.86.2.1'] },
+  '99-loopback.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
+};
+
+const files = readdirSync(directory).filter((file) => file.endsWith('.conflist'));
+
+test('each conflist has an expectation here', (t) => {
+  t.deepEqual(files.sort(), Object.keys(EXPECTED));
+});
+
+for (const file of files) {
+  const { cniVersions, name, plugins } = JSON.parse(readFileSync(join(directory, file), 'utf8')) as Conflist;
+  for (const cniVersion of cniVersions) {
+    test.serial(`${file} in version ${cniVersion}`, (t) => {
+      const lab = new Lab(t);
+      const sandbox = lab.sandbox('c1');
+      const [plugin = {}] = plugins;
+      t.is(plugins.length, 1);
+      const conf = { ...plugin, cniVersion, name };
+      const before = lab.snapshot();
+      const result = lab.add(conf, { sandbox });
+      t.deepEqual(
+        result.ips?.map(({ address }) => address),
+        [...(EXPECTED[file]?.addresses ?? [])],
+      );
+      for (const gateway of EXPECTED[file]?.gateways ?? []) t.true(sandbox.reaches(gateway), gateway);
+      lab.check(conf, { sandbox }, result);
+      lab.del({ ...conf, prevResult: result }, { sandbox });
+      const bridge = plugin['bridge'];
+      if (typeof bridge === 'string') execFileSync('ip', ['link', 'del', bridge]); // bridges stay, as the reference's do
+      t.is(lab.snapshot(), before);
+    });
+  }
+}
