@@ -82,8 +82,13 @@ export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTabl
   return false;
 }
 
-/** Base chains and empty sets serve nobody. A regular chain is a network's, and is looked for first: there are few. */
+/** Base chains, chains with a layout's mark and empty sets serve nobody. Any other regular chain is a network's, and is looked for first: there are few. */
 function isUsed(nft: NetlinkSocket, of: table.Table): boolean {
-  if (chain.list(nft, of).some((each) => !each.isBase)) return true;
+  if (chain.list(nft, of).some((each) => !each.isBase && !isFixed(each.comment))) return true;
   return set.list(nft, of).some((each) => hasAny(nft, of, each.name));
+}
+
+/** Whether a comment is the mark of a feature's fixed objects: `netloom FEATURE, layout N`. */
+function isFixed(comment: string | undefined): boolean {
+  return comment?.startsWith('netloom ') === true && comment.includes(', layout ');
 }

@@ -1,0 +1,33 @@
+/** What a chained plugin stands on: the result of the plugins before it. https://www.cni.dev/docs/spec/#section-4-plugin-delegation */
+import type { CniCall } from '../cni/call.ts';
+import { prevResultOf } from '../cni/config.ts';
+import type { CniInterface, CniIp, CniResult } from '../cni/result.ts';
+
+/** The container's end of what the plugins before have made. */
+export interface Attached {
+  /** The whole of it: what a plugin that adds nothing answers with. */
+  readonly result: CniResult;
+  /** The interface that the call is about; undefined where no plugin before made it, as with one that only gives addresses. */
+  readonly inContainer: CniInterface | undefined;
+  /** Interfaces on the host, such as the bridge and the other end. */
+  readonly onHost: readonly CniInterface[];
+  /** The addresses of that interface; those that name no interface count as its own. */
+  readonly ips: readonly CniIp[];
+}
+
+/** @throws NetloomError invalid-config where there is no result, as when the plugin comes first in a conflist */
+export function attachedOf({ conf, ifname }: Pick<CniCall, 'conf' | 'ifname'>): Attached {
+  const result = prevResultOf(conf);
+  const interfaces = result.interfaces ?? [];
+  const isInContainer = ({ sandbox }: CniInterface) => sandbox !== undefined && sandbox !== '';
+  const inContainer = interfaces.find((each) => isInContainer(each) && each.name === ifname);
+  return {
+    result,
+    inContainer,
+    onHost: interfaces.filter((each) => !isInContainer(each)),
+    ips: (result.ips ?? []).filter(({ interface: index }) => {
+      const its = index === undefined ? undefined : interfaces[index];
+      return its === undefined || its === inContainer || (inContainer === undefined && isInContainer(its));
+    }),
+  };
+}
