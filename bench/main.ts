@@ -1,34 +1,35 @@
 /**
- * `npm run bench`: whole-process ADD, CHECK and DEL of netloom's plugins against the reference plugins, in a private network
- * namespace.
+ * `npm run bench`: netloom's plugins against the reference plugins, both sides in turn, in a private network namespace.
  *
  *   --n N            measurements of each verb and side (40)
- *   --only NAME      one scenario, or several with commas
+ *   --only NAME      one experiment, or several with commas; they are experiments.ts
  *   --plugins DIR    in place of dist/bin
  *   --reference DIR  in place of /usr/lib/cni
  *   --json FILE      the figures as one JSON document
+ *   --readme FILE    puts the tables into that file, between `<!-- bench -->` and `<!-- /bench -->`
  *
  * Leases are kept below TMPDIR: what writing them costs depends on its file system, which is printed.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { becomeHost, makeRoot } from '../test/support/host.ts';
+import type { Report, Side } from './experiment.ts';
+import { EXPERIMENTS } from './experiments.ts';
 import { Launcher } from './launcher.ts';
-import { measure, type Outcome, type Side } from './measure.ts';
-import { printOutcomes } from './report.ts';
-import { SCENARIOS } from './scenarios.ts';
+import { asMarkdown, asText } from './report.ts';
 import { summarize } from './statistics.ts';
 import { surroundings } from './surroundings.ts';
 
 const { values } = parseArgs({
   options: {
     n: { type: 'string', default: '40' },
-    only: { type: 'string', default: SCENARIOS.map(({ name }) => name).join(',') },
+    only: { type: 'string', default: EXPERIMENTS.map(({ name }) => name).join(',') },
     plugins: { type: 'string', default: fileURLToPath(new URL('../dist/bin', import.meta.url)) },
     reference: { type: 'string', default: '/usr/lib/cni' },
     json: { type: 'string' },
+    readme: { type: 'string' },
   },
 });
 
@@ -36,7 +37,7 @@ const n = Number(values.n);
 if (!Number.isInteger(n) || n < 1) stop(`--n ${values.n}: expected a whole number above 0`);
 const chosen = values.only
   .split(',')
-  .map((name) => SCENARIOS.find((scenario) => scenario.name === name) ?? unknown(name));
+  .map((name) => EXPERIMENTS.find((experiment) => experiment.name === name) ?? unknown(name));
 const reference: Side = { name: 'reference', plugins: resolve(values.reference) };
 const netloom: Side = { name: 'netloom', plugins: resolve(values.plugins) };
 const hint = { reference: 'Debian package containernetworking-plugins', netloom: 'npm run build' };
@@ -53,24 +54,42 @@ try {
   mkdirSync(programs);
   const launcher = new Launcher(programs);
   const about = surroundings(reference.plugins, root.path);
-  console.log(`netloom ${about.netloom} against ${about.reference}, n = ${n}`);
-  console.log(`Linux ${about.kernel}, ${about.cpus} × ${about.cpu}, leases on ${about.fileSystem}\n`);
+  const head = [
+    `netloom ${about.netloom} against ${about.reference}, n = ${n}, ${about.date.slice(0, 10)}`,
+    `Linux ${about.kernel}, ${about.cpus} × ${about.cpu}, leases on ${about.fileSystem}`,
+  ];
+  console.log(`${head.join('\n')}\n`);
 
   const empty = summarize(Array.from({ length: Math.max(n, 40) }, () => launcher.execute(launcher.empty).time));
-  const outcomes: Outcome[] = [];
-  for (const scenario of chosen) {
-    process.stderr.write(`${scenario.name}: ${scenario.about}\n`);
-    outcomes.push(measure(launcher, root.path, [reference, netloom], scenario, n));
+  const reports = new Map<string, Report>();
+  for (const { name, about, run } of chosen) {
+    process.stderr.write(`${name}: ${about}\n`);
+    reports.set(name, await run({ launcher, root: root.path, n, reference, netloom, empty }));
   }
-  printOutcomes(outcomes, empty);
-  if (values.json !== undefined)
-    writeFileSync(values.json, `${JSON.stringify({ ...about, n, empty, outcomes }, null, 2)}\n`);
+  const floor = `Floor, an empty static C program: ${empty.median.toFixed(2)} ms`;
+  console.log(asText([...reports.values()]), `\n${floor}`);
+  if (values.json !== undefined) {
+    const figures = Object.fromEntries([...reports].map(([name, report]) => [name, report.figures]));
+    writeFileSync(values.json, `${JSON.stringify({ ...about, n, empty, experiments: figures }, null, 2)}\n`);
+  }
+  if (values.readme !== undefined) {
+    fill(values.readme, [`${head.join('. ')}.`, asMarkdown([...reports.values()]), `${floor}.`].join('\n\n'));
+  }
 } finally {
   root.remove();
 }
 
 function unknown(name: string): never {
-  return stop(`--only ${name}: expected one of ${SCENARIOS.map((scenario) => scenario.name).join(', ')}`);
+  return stop(`--only ${name}: expected one of ${EXPERIMENTS.map((experiment) => experiment.name).join(', ')}`);
+}
+
+/** Replaces what stands between the two marks. */
+function fill(file: string, text: string): void {
+  const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
+  const old = readFileSync(file, 'utf8');
+  const [from, to] = [old.indexOf(begin), old.indexOf(end)];
+  if (from < 0 || to < from) stop(`--readme ${file}: expected the marks ${begin} and ${end} in it`);
+  writeFileSync(file, `${old.slice(0, from + begin.length)}\n${text}\n${old.slice(to)}`);
 }
 
 function stop(message: string): never {

@@ -2,22 +2,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Sandbox } from '../test/support/host.ts';
+import { type Bench, SIDES, type Side, type SideName } from './experiment.ts';
 import type { Launcher } from './launcher.ts';
-import { prefill } from './leases.ts';
-import { configuration, type Scenario } from './scenarios.ts';
+import { prefill } from './prefill.ts';
+import { configuration, type Scenario } from './scenario.ts';
 import { round, type Summary, summarize } from './statistics.ts';
 
 export const VERBS = ['ADD', 'CHECK', 'DEL'] as const;
 export type Verb = (typeof VERBS)[number];
-export const SIDES = ['reference', 'netloom'] as const;
-export type SideName = (typeof SIDES)[number];
-
-export interface Side {
-  readonly name: SideName;
-  /** Where its plugins are. */
-  readonly plugins: string;
-}
-
 export interface Outcome {
   readonly scenario: string;
   readonly verbs: Readonly<Record<Verb, Readonly<Record<SideName, Summary>> & { readonly ratio: number }>>;
@@ -30,13 +22,9 @@ export interface Outcome {
 /** Calls of each side before the ones that count. */
 const WARM_UP = 2;
 
-export function measure(
-  launcher: Launcher,
-  root: string,
-  sides: readonly Side[],
-  scenario: Scenario,
-  n: number,
-): Outcome {
+export function measure(bench: Bench, scenario: Scenario): Outcome {
+  const { launcher, root, n } = bench;
+  const sides = SIDES.map((name) => bench[name]);
   const dataDir = (side: Side) => join(root, scenario.name, side.name);
   for (const side of sides) prefill(dataDir(side), scenario.name, scenario.leases);
   // What filling left to be written must not be written while the clock runs.

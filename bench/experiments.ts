@@ -1,0 +1,6 @@
+/** Every experiment, in the order in which `npm run bench` runs them. */
+import type { Experiment } from './experiment.ts';
+import { leases } from './experiments/leases.ts';
+import { lifecycles } from './experiments/lifecycle.ts';
+
+export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases];
