@@ -19,6 +19,8 @@ export async function observeRun({ events }) {
   const report = process.env.NETLOOM_TEST_REPORT;
   const failures = [];
   const skips = [];
+  /** Those that passed, with the milliseconds that they took. */
+  const tests = {};
   const crashed = new Set();
   let stats;
 
@@ -28,6 +30,7 @@ export async function observeRun({ events }) {
     const name = `${file} › ${event.title}`;
     if (event.type === 'stats') stats = event.stats;
     if (event.type === 'test-failed' || event.type === 'hook-failed') failures.push(name);
+    if (event.type === 'test-passed') tests[name] = event.duration;
     if (event.type === 'selected-test' && (event.skip || event.todo)) skips.push(name);
     if (CRASHES.has(event.type)) crashed.add(file);
     if (event.type === 'worker-finished' && !event.forcedExit && stats?.byFile.get(event.testFile)?.declaredTests === 0)
@@ -41,7 +44,7 @@ export async function observeRun({ events }) {
     if (event.type === 'end' || event.type === 'interrupt') {
       const passed = (stats?.passedTests ?? 0) + (stats?.passedKnownFailingTests ?? 0);
       const files = [...crashed].map((name) => `${name || 'AVA'} (the whole file: see above)`);
-      writeFileSync(report, JSON.stringify({ passed, failures: [...failures, ...files], skips }));
+      writeFileSync(report, JSON.stringify({ passed, failures: [...failures, ...files], skips, tests }));
     }
   }
 }

@@ -2,10 +2,11 @@
  * Runs the tests: checks for the programs that they execute, runs AVA on the Node of node_modules, and prints as its last line
  * `N passed, N failed`. Fails on a failure, a crash, a hang, and a skipped test that test/allowed-skips.txt does not name.
  * Arguments go to AVA: `npm test -- test/net`, `npm test -- --match='*lease*'`.
+ * NETLOOM_TEST_REPORT=FILE keeps the report as JSON; NETLOOM_TEST_SKIPS=any leaves it to its reader to judge skipped tests.
  * Runs on the Node of whoever tests (20 or later).
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -96,7 +97,7 @@ function runAva(args, report) {
 function readReport(report) {
   return existsSync(report)
     ? JSON.parse(readFileSync(report, 'utf8'))
-    : { passed: 0, failures: ['AVA (it did not run to its end: see above)'], skips: [] };
+    : { passed: 0, failures: ['AVA (it did not run to its end: see above)'], skips: [], tests: {} };
 }
 
 function printList(title, names) {
@@ -112,13 +113,15 @@ checkNode();
 
 const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
 const status = await runAva(process.argv.slice(2), join(dir, 'report.json'));
-const { passed, failures, skips } = readReport(join(dir, 'report.json'));
+const report = readReport(join(dir, 'report.json'));
+const { passed, failures, skips } = report;
 rmSync(dir, { recursive: true });
 
 const allowed = new Set(linesOf(join(root, 'test/allowed-skips.txt')));
-const unexpected = skips.filter((name) => !allowed.has(name));
+const unexpected = process.env.NETLOOM_TEST_SKIPS === 'any' ? [] : skips.filter((name) => !allowed.has(name));
 if (failures.length === 0 && status !== 0) failures.push(`AVA (exit status ${status})`);
 if (failures.length === 0 && passed === 0) failures.push('AVA (no test ran)');
+if (process.env.NETLOOM_TEST_REPORT) writeFileSync(process.env.NETLOOM_TEST_REPORT, JSON.stringify(report));
 
 printList('Skipped, and not named in test/allowed-skips.txt:', unexpected);
 printList('Failed:', failures);

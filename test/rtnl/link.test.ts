@@ -1,5 +1,6 @@
 /** Links of the live kernel, judged by `ip`. */
 import { execFileSync } from 'node:child_process';
+import { release } from 'node:os';
 import test from 'ava';
 import { NetloomError } from '../../src/error.ts';
 import { parseMac } from '../../src/net/mac.ts';
@@ -40,6 +41,10 @@ function shown(name: string): IpLink {
   return found;
 }
 
+/** Kernels before 6.2 do not tell of a link that they made; made() answers undefined there. */
+const [major = 0, minor = 0] = release().split('.').map(Number);
+const isTold = major > 6 || (major === 6 && minor >= 2);
+
 test('add makes a bridge with what it is asked for, and tells of it in the same answer', (t) => {
   using nl = openRoute();
   const made = link.made(
@@ -55,11 +60,8 @@ test('add makes a bridge with what it is asked for, and tells of it in the same 
     ),
   );
   const there = shown('br-add');
-  t.is(made?.index, there.ifindex);
-  t.is(made?.name, 'br-add');
-  t.is(made?.mac, MAC);
-  t.is(made?.kind, 'bridge');
-  t.is(made?.isUp, true);
+  if (isTold) t.like(made, { index: there.ifindex, name: 'br-add', mac: MAC, kind: 'bridge', isUp: true });
+  else t.is(made, undefined);
   t.is(there.address, MAC);
   t.is(there.mtu, 1400);
   t.true(there.flags.includes('UP'));
@@ -80,7 +82,7 @@ test('add makes a veth pair across two namespaces in one message', (t) => {
     link.add({ name: 'pair0', mtu: 1300, master, group: 9, linkinfo: { kind: 'veth', data: { peer } } }, { up: true }),
   );
   const here = shown('pair0');
-  t.is(made?.index, here.ifindex);
+  t.is(made?.index, isTold ? here.ifindex : undefined);
   t.is(here.master, 'br-pair');
   t.is(here.mtu, 1300);
   t.is(here.group, '9');

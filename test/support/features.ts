@@ -1,6 +1,6 @@
 /**
- * What a kernel may lack. A test that needs something of this list is skipped where the kernel lacks it, with the reason in its title, and
- * test/allowed-skips.txt names those that may be: an unexpected skip fails the run. FEATURES is the whole list, for a matrix.
+ * What a kernel may lack. A test that needs something of this list says so in its title, and is skipped where the kernel lacks it. test/allowed-skips.txt
+ * names those that may be: an unexpected skip fails the run. `npm run test:all` makes a matrix of the titles, and fails where a test ran on no kernel.
  */
 import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
@@ -28,11 +28,13 @@ export const FEATURES = {
 
 export type FeatureName = keyof typeof FEATURES;
 
-/** `test`, or where this kernel lacks the feature a `test` that skips. */
-export function needs(name: FeatureName): (title: string, run: (t: ExecutionContext) => void | Promise<void>) => void {
-  const { config } = FEATURES[name];
-  if (isThere(name)) return (title, run) => test(title, run);
-  return (title, run) => test.skip(`${title} [needs ${name}: ${config}]`, run);
+/** `test`, or where this kernel lacks one of the features a `test` that skips. */
+export function needs(
+  ...names: readonly FeatureName[]
+): (title: string, run: (t: ExecutionContext) => void | Promise<void>) => void {
+  const register = names.every(isThere) ? test : test.skip;
+  const list = names.map((name) => `${name}: ${FEATURES[name].config}`).join(', ');
+  return (title, run) => register(`${title} [needs ${list}]`, run);
 }
 
 /** Whether this kernel has a feature: it is tried in a network namespace that ends with the attempt. */

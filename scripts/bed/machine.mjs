@@ -1,0 +1,99 @@
+/**
+ * The virtual machine: Debian's kernel in qemu, with the host's files and the working tree as they are. Software emulation by default, which runs everywhere.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { initramfs } from './initramfs.mjs';
+import { kernel } from './kernel.mjs';
+
+export const TREE = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+
+/** A guest that has not ended by then hangs. */
+const LIMIT_MINUTES = Number(process.env.NETLOOM_VM_MINUTES ?? 20);
+/** KVM where it works is 50 times as fast: NETLOOM_VM_ACCEL=kvm. */
+const ACCEL = process.env.NETLOOM_VM_ACCEL ?? 'tcg,thread=multi';
+const MEMORY = process.env.NETLOOM_VM_MEMORY ?? '4096';
+
+/** What a boot does not need. Without mitigations a system call changes no page tables, which is dear to emulate. */
+const CMDLINE = 'console=ttyS0 panic=-1 mitigations=off nokaslr audit=0 apparmor=0 tsc=reliable nowatchdog';
+
+/**
+ * A directory that the guest shares: `job` goes in (a bash script), `log`, `status` and what the job puts there come out.
+ */
+export class Job {
+  constructor(script) {
+    this.dir = mkdtempSync(join(tmpdir(), 'netloom-vm-'));
+    writeFileSync(join(this.dir, 'job'), script);
+  }
+
+  /** A file of it, or undefined where the guest left none. */
+  read(name) {
+    try {
+      return readFileSync(join(this.dir, name), 'utf8');
+    } catch {
+      return undefined;
+    }
+  }
+
+  [Symbol.dispose]() {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Boots a kernel and waits for its end.
+ * @param options cpus; isInteractive: the console is the terminal's, and the job is a shell
+ * @returns {Promise<string | undefined>} why it did not come to its end
+ */
+export async function boot(series, job, { cpus = 2, isInteractive = false } = {}) {
+  const linux = kernel(series);
+  const settings = { TREE, VERSION: linux.version, SHELL_WANTED: isInteractive ? 'yes' : '' };
+  const quoted = Object.entries(settings).map(([key, value]) => `${key}='${value.replaceAll("'", "'\\''")}'\n`);
+  writeFileSync(join(job.dir, 'settings'), quoted.join(''));
+  const serial = isInteractive
+    ? ['-serial', 'mon:stdio']
+    : ['-serial', `file:${join(job.dir, 'console')}`, '-monitor', 'none'];
+  const args = [
+    ...['-accel', ACCEL, '-cpu', ACCEL === 'kvm' ? 'host' : 'max', '-m', MEMORY, '-smp', String(cpus)],
+    ...['-display', 'none', '-no-reboot', '-nodefaults', ...serial],
+    ...['-kernel', linux.image, '-initrd', initramfs(linux), '-append', isInteractive ? `${CMDLINE} quiet` : CMDLINE],
+    ...share('root', '/', true),
+    ...share('tree', TREE, true),
+    ...share('modules', linux.modules, true),
+    ...share('job', job.dir, false),
+  ];
+  return run(args, isInteractive);
+}
+
+function share(tag, path, isReadOnly) {
+  const options = `local,path=${path.replaceAll(',', ',,')},mount_tag=${tag},security_model=none,multidevs=remap`;
+  return ['-virtfs', isReadOnly ? `${options},readonly=on` : options];
+}
+
+function run(args, isInteractive) {
+  return new Promise((resolve) => {
+    const child = spawn('qemu-system-x86_64', args, {
+      stdio: [isInteractive ? 'inherit' : 'ignore', 'inherit', 'inherit'],
+    });
+    let reason;
+    const limit = setTimeout(() => {
+      reason = `it was still running after ${LIMIT_MINUTES} minutes (NETLOOM_VM_MINUTES)`;
+      child.kill('SIGKILL');
+    }, LIMIT_MINUTES * 60_000);
+    if (isInteractive) clearTimeout(limit);
+    const end = () => child.kill('SIGKILL');
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, end);
+    child.on('error', (error) => {
+      clearTimeout(limit);
+      resolve(`cannot execute qemu-system-x86_64: ${error.message} (scripts/setup-test installs it)`);
+    });
+    child.on('exit', (status, signal) => {
+      clearTimeout(limit);
+      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeListener(name, end);
+      resolve(reason ?? (status === 0 ? undefined : `qemu left with ${status ?? signal}`));
+    });
+  });
+}
