@@ -6,6 +6,10 @@ export interface Paths {
   readonly state: string;
   /** What may not: sockets, pinned namespaces. */
   readonly run: string;
+  /** What tuning found before it changed an interface, in the reference's layout. */
+  readonly tuning: string;
+  /** The sysctls that tuning may set; without the file, all of the network's. */
+  readonly sysctlAllowlist: string;
 }
 
 export function pathsOf(environment: Readonly<Record<string, string | undefined>>): Paths {
@@ -14,5 +18,7 @@ export function pathsOf(environment: Readonly<Record<string, string | undefined>
     leases: `${root}/var/lib/cni/networks`,
     state: `${root}/var/lib/netloom`,
     run: `${root}/run/netloom`,
+    tuning: `${root}/run/cni/tuning`,
+    sysctlAllowlist: `${root}/etc/cni/tuning/allowlist.conf`,
   };
 }

@@ -6,10 +6,11 @@ import { staticIpam } from '../ipam/static/plugin.ts';
 import { bridge } from './bridge/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
+import { tuning } from './tuning/plugin.ts';
 
 /** A plugin whatever its configuration: what serve() needs of it. */
 export type AnyPlugin = Plugin<NetConf>;
 
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(
-  [bridge, hostLocal, loopback, ptp, staticIpam].map((plugin) => [plugin.type, plugin as unknown as AnyPlugin]),
+  [bridge, hostLocal, loopback, ptp, staticIpam, tuning].map((plugin) => [plugin.type, plugin as unknown as AnyPlugin]),
 );

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { becomeHost } from '../support/host.ts';
-import { type Json, Lab } from '../support/lab.ts';
+import { type Json, Lab, type Output } from '../support/lab.ts';
 
 becomeHost();
 
@@ -27,6 +27,7 @@ const EXPECTED: Readonly<
     gateways: ['10.86.1.1', 'fd86:1::1'],
   },
   '30-ptp.conflist': { addresses: ['10.86.2.2/24'], gateways: ['10.86.2.1'] },
+  '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },
   '99-loopback.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
 };
 
@@ -42,19 +43,18 @@ for (const file of files) {
     test.serial(`${file} in version ${cniVersion}`, (t) => {
       const lab = new Lab(t);
       const sandbox = lab.sandbox('c1');
-      const [plugin = {}] = plugins;
-      t.is(plugins.length, 1);
-      const conf = { ...plugin, cniVersion, name };
+      const chain = plugins.map((plugin) => ({ ...plugin, cniVersion, name }));
       const before = lab.snapshot();
-      const result = lab.add(conf, { sandbox });
+      let result: Output | undefined;
+      for (const conf of chain) result = lab.add({ ...conf, ...(result && { prevResult: result }) }, { sandbox });
       t.deepEqual(
-        result.ips?.map(({ address }) => address),
+        result?.ips?.map(({ address }) => address),
         [...(EXPECTED[file]?.addresses ?? [])],
       );
       for (const gateway of EXPECTED[file]?.gateways ?? []) t.true(sandbox.reaches(gateway), gateway);
-      lab.check(conf, { sandbox }, result);
-      lab.del({ ...conf, prevResult: result }, { sandbox });
-      const bridge = plugin['bridge'];
+      for (const conf of chain) if (result !== undefined) lab.check(conf, { sandbox }, result);
+      for (const conf of chain.toReversed()) lab.del({ ...conf, prevResult: result }, { sandbox });
+      const bridge = plugins[0]?.['bridge'];
       if (typeof bridge === 'string') execFileSync('ip', ['link', 'del', bridge]); // bridges stay, as the reference's do
       t.is(lab.snapshot(), before);
     });

@@ -1,10 +1,10 @@
 /** The keys of the bridge plugin. Names and defaults are the reference's. https://www.cni.dev/plugins/current/main/bridge/ */
 import * as v from 'valibot';
-import { parseArgs } from '../../cni/args.ts';
+import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { boolean, type ConfOf, confSchema, ifname, integer, object, text } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
-import { isMulticastMac, type Mac, tryParseMac } from '../../net/mac.ts';
+import type { Mac } from '../../net/mac.ts';
 import type { VlanRange } from '../../rtnl/bridge-vlan.ts';
 
 const off = v.optional(boolean, false);
@@ -79,24 +79,8 @@ export function vlansOf(conf: BridgeConf): VlanRange[] {
   ]);
 }
 
-/** The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS. @throws NetloomError invalid-mac */
+/** The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS. @throws NetloomError invalid-mac, invalid-args */
 export function askedMac(call: CniCall<BridgeConf>): Mac | undefined {
   const { runtimeConfig, args } = call.conf;
-  const fromArgs = call.args === '' ? undefined : parseArgs(call.args, ['MAC']).get('MAC');
-  const [source, asked] = (
-    [
-      ['runtimeConfig.mac', runtimeConfig.mac],
-      ['args.cni.mac', args.cni.mac],
-      ['CNI_ARGS: MAC', fromArgs],
-    ] as const
-  ).find(([, value]) => value !== undefined && value !== '') ?? ['', undefined];
-  if (asked === undefined) return undefined;
-  const parsed = tryParseMac(asked);
-  if (parsed === undefined || isMulticastMac(parsed) || /^(00:)+00$/.test(parsed)) {
-    throw new NetloomError(
-      'invalid-mac',
-      `"${source}" is "${asked}", expected the MAC of one station, such as "02:42:0a:01:00:02"`,
-    );
-  }
-  return parsed;
+  return firstMac(['runtimeConfig.mac', runtimeConfig.mac], ['args.cni.mac', args.cni.mac], macInArgs(call));
 }

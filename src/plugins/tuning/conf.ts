@@ -1,0 +1,80 @@
+/** The keys of the tuning plugin. Names and precedence are the reference's. https://www.cni.dev/plugins/current/meta/tuning/ */
+import * as v from 'valibot';
+import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
+import type { CniCall } from '../../cni/call.ts';
+import { boolean, type ConfOf, confSchema, integer, object, text } from '../../cni/config.ts';
+import type { Mac } from '../../net/mac.ts';
+
+/** Longest frame of any link here: lo has 65536. */
+const MTU_MAX = 65536;
+
+export const schema = confSchema(() => {
+  const settings = {
+    // NB: valibot takes a list for a record.
+    sysctl: v.exactOptional(v.pipe(v.custom(isObject, 'an object'), v.record(v.string(), v.string('a string')))),
+    mac: v.exactOptional(text),
+    mtu: v.exactOptional(integer(0, MTU_MAX)),
+    promisc: v.exactOptional(boolean),
+    allmulti: v.exactOptional(boolean),
+    txQLen: v.exactOptional(integer(0, 2 ** 31 - 1)),
+  };
+  return {
+    ...settings,
+    dataDir: v.exactOptional(text),
+    runtimeConfig: v.optional(object({ mac: settings.mac }), {}),
+    args: v.optional(object({ cni: v.optional(object(settings), {}) }), {}),
+  };
+});
+
+export type TuningConf = ConfOf<typeof schema>;
+
+/** What an interface is to have. A missing key is left as it is. */
+export interface LinkSettings {
+  readonly mac?: Mac;
+  readonly mtu?: number;
+  readonly promisc?: boolean;
+  readonly allmulti?: boolean;
+  readonly txQLen?: number;
+}
+
+/** What is asked for, whoever asks. */
+export interface Tuning {
+  readonly link: LinkSettings;
+  /** By the key as it is written. */
+  readonly sysctls: readonly (readonly [key: string, value: string])[];
+}
+
+/**
+ * What the call asks for: args.cni over the configuration, key by key. A MAC: args.cni over runtimeConfig over CNI_ARGS over the configuration. As in the reference,
+ * `promisc` and `mtu` have an effect only where they are true and above 0.
+ * @throws NetloomError invalid-mac, invalid-args
+ */
+export function tuningOf(call: CniCall<TuningConf>): Tuning {
+  const own = call.conf;
+  const { cni } = own.args;
+  const mac = askedMac(call);
+  const mtu = cni.mtu ?? own.mtu ?? 0;
+  const promisc = cni.promisc ?? own.promisc ?? false;
+  const allmulti = cni.allmulti ?? own.allmulti;
+  const txQLen = cni.txQLen ?? own.txQLen;
+  return {
+    link: {
+      ...(mac !== undefined && { mac }),
+      ...(mtu > 0 && { mtu }),
+      ...(promisc && { promisc }),
+      ...(allmulti !== undefined && { allmulti }),
+      ...(txQLen !== undefined && { txQLen }),
+    },
+    sysctls: Object.entries({ ...own.sysctl, ...cni.sysctl }),
+  };
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function askedMac(call: CniCall<TuningConf>): Mac | undefined {
+  const { mac, runtimeConfig, args } = call.conf;
+  const fromArgs = macInArgs(call); // wrong ones are refused, whoever else asks
+  return firstMac(['args.cni.mac', args.cni.mac], ['runtimeConfig.mac', runtimeConfig.mac], fromArgs, ['mac', mac]);
+}

@@ -1,0 +1,219 @@
+/**
+ * tuning: sysctls of the container's namespace, and MAC, MTU, promiscuous and all-multicast mode and queue length of its interface, as a chained plugin.
+ * https://www.cni.dev/plugins/current/meta/tuning/
+ */
+import { attachedOf } from '../../attach/chained.ts';
+import { gather } from '../../attach/gather.ts';
+import { type ContainerSide, openContainer, tryOpenContainer } from '../../attach/namespace.ts';
+import { validOwners } from '../../attach/owner.ts';
+import { Differences } from '../../attach/verify.ts';
+import type { CniCall } from '../../cni/call.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniResult } from '../../cni/result.ts';
+import { messageOf, NetloomError } from '../../error.ts';
+import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
+import { withNetns } from '../../netns/within.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { type LinkSettings, schema, type Tuning, type TuningConf, tuningOf } from './conf.ts';
+import { changeLink, linkDifferences, settingsOf } from './interface.ts';
+import {
+  type Change,
+  type Changes,
+  readRecord,
+  recordPath,
+  removeRecord,
+  removeStaleRecords,
+  type TuningRecord,
+  type Value,
+  writeRecord,
+} from './record.ts';
+import {
+  isSame,
+  locate,
+  readAllowlist,
+  refuseForeignKeys,
+  refuseUnlisted,
+  type Sysctl,
+  setSysctl,
+  sysctlDifferences,
+} from './sysctls.ts';
+
+export const tuning: Plugin<TuningConf> = {
+  type: 'tuning',
+  about: 'sysctls of the container and properties of its interface, in a chain',
+  schema,
+  add,
+  del,
+  check,
+  gc: (call) => removeStaleRecords(call, validOwners(call)),
+  status,
+};
+
+function add(call: CniCall<TuningConf>): CniResult {
+  const asked = tuningOf(call);
+  const { result } = attachedOf(call);
+  checkSysctls(call, asked);
+  if (asked.sysctls.length === 0 && Object.keys(asked.link).length === 0) return result;
+  using container = openContainer(call);
+  using undo = new DisposableStack();
+  const found = requireInterface(container, call.ifname);
+  const sysctls = withNetns(container.netns, () => locate(asked.sysctls, call.ifname));
+  remember(call, container, found, asked.link, sysctls, undo);
+  applySysctls(container, sysctls, undo);
+  applyLink(container, found, asked.link, undo);
+  undo.move(); // All of it stands: nothing to undo.
+  return withSettings(result, call.ifname, asked.link);
+}
+
+function checkSysctls(call: CniCall<TuningConf>, { sysctls }: Tuning): void {
+  refuseForeignKeys(sysctls, call.ifname);
+  refuseUnlisted(sysctls, call.paths.sysctlAllowlist);
+}
+
+function requireInterface(container: ContainerSide, ifname: string): link.Link {
+  const found = link.find(container.nl, { name: ifname });
+  if (found !== undefined) return found;
+  throw new NetloomError('no-link', `Cannot tune "${ifname}": the container has no interface of that name`);
+}
+
+/** Writes down what is there before it changes. NB: before the first change, so that DEL finds it whenever we are killed. */
+function remember(
+  call: CniCall<TuningConf>,
+  container: ContainerSide,
+  found: link.Link,
+  settings: LinkSettings,
+  sysctls: readonly Sysctl[],
+  undo: DisposableStack,
+): void {
+  const path = recordPath(call);
+  const earlier = readRecord(path, call.warn);
+  const current = settingsOf(found);
+  const linkChanges = changesOf(Object.entries(settings), (key) => current[key as keyof LinkSettings], earlier?.link);
+  const sysctlChanges = withNetns(container.netns, () =>
+    changesOf(
+      sysctls.map(({ path, value }) => [path, value]),
+      (key) => readSysctl(key),
+      earlier?.sysctl,
+    ),
+  );
+  undo.defer(() => (earlier === undefined ? removeRecord(path) : writeRecord(path, call, earlier)));
+  writeRecord(path, call, { link: linkChanges, sysctl: sysctlChanges });
+}
+
+/**
+ * What changes, with what was there before. Where another tuning of this attachment came first and what it set still stands, what was there
+ * before that one.
+ */
+function changesOf(
+  wanted: readonly (readonly [key: string, set: Value])[],
+  currently: (key: string) => Value | undefined,
+  earlier: Changes = {},
+): Changes {
+  const changes: Record<string, Change> = {};
+  for (const [key, change] of Object.entries(earlier)) if (isOurs(change, currently(key))) changes[key] = change;
+  for (const [key, set] of wanted) {
+    const old = changes[key]?.old ?? currently(key);
+    if (old !== undefined) changes[key] = { old, set };
+  }
+  return changes;
+}
+
+/** Whether nobody has changed a value since. */
+function isOurs({ set }: Change, current: Value | undefined): boolean {
+  if (set === undefined) return true;
+  return typeof set === 'string' && typeof current === 'string' ? isSame(current, set) : set === current;
+}
+
+function applySysctls(container: ContainerSide, sysctls: readonly Sysctl[], undo: DisposableStack): void {
+  withNetns(container.netns, () => {
+    for (const sysctl of sysctls) {
+      const old = readSysctl(sysctl.path);
+      if (isSame(old, sysctl.value)) continue;
+      undo.defer(() => withNetns(container.netns, () => restoreSysctl(sysctl.path, old)));
+      setSysctl(sysctl);
+    }
+  });
+}
+
+function applyLink(container: ContainerSide, found: link.Link, settings: LinkSettings, undo: DisposableStack): void {
+  const current = settingsOf(found);
+  const isChanged = (key: string) => settings[key as keyof LinkSettings] !== current[key as keyof LinkSettings];
+  const keys = Object.keys(settings).filter(isChanged);
+  if (keys.length === 0) return;
+  const only = (all: LinkSettings): LinkSettings =>
+    Object.fromEntries(Object.entries(all).filter(([key]) => keys.includes(key)));
+  undo.defer(() => container.nl.attempt([changeLink(found.index, only(current))]));
+  container.nl.execute(changeLink(found.index, only(settings)));
+}
+
+/** The result of the plugins before, with what has changed in it. */
+function withSettings(result: CniResult, ifname: string, { mac, mtu }: LinkSettings): CniResult {
+  if (result.interfaces === undefined || (mac === undefined && mtu === undefined)) return result;
+  const interfaces = result.interfaces.map((each) =>
+    each.name === ifname && (each.sandbox ?? '') !== ''
+      ? { ...each, ...(mac !== undefined && { mac }), ...(mtu !== undefined && { mtu }) }
+      : each,
+  );
+  return { ...result, interfaces };
+}
+
+/** Takes back what is still ours. Without the namespace nothing is left to take back, since all of it goes with that. */
+function del(call: CniCall<TuningConf>): void {
+  const path = recordPath(call);
+  const record = readRecord(path, call.warn);
+  if (record === undefined) return;
+  using container = tryOpenContainer(call);
+  if (container !== undefined) restore(container, call.ifname, record);
+  removeRecord(path);
+}
+
+function restore(container: ContainerSide, ifname: string, { link: changes, sysctl }: TuningRecord): void {
+  gather(
+    () => {
+      const found = link.find(container.nl, { name: ifname });
+      if (found === undefined) return;
+      const current = settingsOf(found);
+      const ours = Object.entries(changes).filter(([key, change]) =>
+        isOurs(change, current[key as keyof LinkSettings]),
+      );
+      if (ours.length > 0)
+        container.nl.execute(changeLink(found.index, Object.fromEntries(ours.map(([key, { old }]) => [key, old]))));
+    },
+    () =>
+      withNetns(container.netns, () => {
+        for (const [path, change] of Object.entries(sysctl))
+          if (isOurs(change, readSysctl(path))) restoreSysctl(path, String(change.old));
+      }),
+  );
+}
+
+/** NB: settings of an interface go with it, and those of IPv6 with an MTU below 1280. */
+function restoreSysctl(path: string, old: string | undefined): void {
+  if (old !== undefined && readSysctl(path) !== undefined) writeSysctl(path, old);
+}
+
+/** @throws NetloomError check-failed, with every difference */
+function check(call: CniCall<TuningConf>): void {
+  const asked = tuningOf(call);
+  attachedOf(call);
+  checkSysctls(call, asked);
+  using container = openContainer(call);
+  const differences = new Differences();
+  const found = link.find(container.nl, { name: call.ifname });
+  if (found === undefined) differences.add(`the interface "${call.ifname}" in the container is missing`);
+  else for (const sentence of linkDifferences(found, asked.link)) differences.add(sentence);
+  for (const sentence of withNetns(container.netns, () => sysctlDifferences(asked.sysctls, call.ifname)))
+    differences.add(sentence);
+  differences.throwIfAny();
+}
+
+/** @throws NetloomError not-available where the list of allowed sysctls cannot be read */
+function status(call: CniCall<TuningConf>): void {
+  openRoute().close();
+  try {
+    readAllowlist(call.paths.sysctlAllowlist);
+  } catch (cause) {
+    throw new NetloomError('not-available', messageOf(cause), { cause });
+  }
+}
