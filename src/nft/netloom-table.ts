@@ -19,6 +19,7 @@
  */
 import { hasCode, NetloomError } from '../error.ts';
 import { NetlinkError } from '../netlink/error.ts';
+import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { commit } from './batch.ts';
 import * as chain from './chain.ts';
@@ -63,16 +64,15 @@ export function hasLayout(nft: NetlinkSocket, base: chain.Chain): boolean {
 }
 
 /**
- * Removes a table of ours where no endpoint is left in it. Safe at any time, whoever else works on it: it stays where in doubt.
- * @returns whether it is gone
+ * Sends what follows from what is read, if nothing has changed in between, and else reads again.
+ * @returns whether it came to that
  */
-export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTable): boolean {
+export function atGeneration(nft: NetlinkSocket, plan: () => readonly Request[]): boolean {
   for (let i = 0; i < TRIES; i++) {
     try {
       const seen = generation.get(nft);
-      if (table.get(nft, of) === undefined) return true;
-      if (isUsed(nft, of)) return false;
-      commit(nft, [table.remove(of)], { generation: seen });
+      const requests = plan();
+      if (requests.length > 0) commit(nft, requests, { generation: seen });
       return true;
     } catch (error) {
       // Another generation; something gone that was just there; changed while it was read.
@@ -80,6 +80,20 @@ export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTabl
     }
   }
   return false;
+}
+
+/**
+ * Removes a table of ours where no endpoint is left in it. Safe at any time, whoever else works on it: it stays where in doubt.
+ * @returns whether it is gone
+ */
+export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTable): boolean {
+  let isGone = false;
+  const isDone = atGeneration(nft, () => {
+    const isThere = table.get(nft, of) !== undefined;
+    isGone = !isThere || !isUsed(nft, of);
+    return isThere && isGone ? [table.remove(of)] : [];
+  });
+  return isDone && isGone;
 }
 
 /** Base chains, chains with a layout's mark and empty sets serve nobody. Any other regular chain is a network's, and is looked for first: there are few. */

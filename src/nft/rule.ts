@@ -30,24 +30,15 @@ export interface RuleOptions {
  * Equivalent to: `nft 'add rule inet netloom web ip saddr 10.1.0.2 accept'`
  */
 export function add(chain: Chain, statements: readonly Statement[], options: RuleOptions = {}): Request {
-  const { comment } = options;
-  const text = statements.map((statement) => statement.text).join(' ') + commentText(comment);
-  return request(
-    ruleKind,
-    NFT_MSG.NEWRULE,
-    NLM_F.CREATE | NLM_F.APPEND,
-    { family: FAMILIES[chain.table.family] },
-    {
-      table: chain.table.name,
-      chain: chain.name,
-      expressions: expressionsOf(chain.table.family, statements),
-      ...(comment !== undefined && { userdata: { comment } }),
-    },
-    {
-      action: () => `add the rule "${text}" to the chain "${chainText(chain)}"`,
-      command: () => nftCommand(`add rule ${chainText(chain)} ${text}`),
-    },
-  );
+  return newRule(chain, statements, options, 'add');
+}
+
+/**
+ * Adds a rule at the begin of a chain.
+ * Equivalent to: `nft 'insert rule inet netloom web ip saddr 10.1.0.2 accept'`
+ */
+export function insert(chain: Chain, statements: readonly Statement[], options: RuleOptions = {}): Request {
+  return newRule(chain, statements, options, 'insert');
 }
 
 /** Deletes one rule. Equivalent to: `nft 'delete rule inet netloom web handle 4'` */
@@ -76,6 +67,31 @@ export function flush(chain: Chain): Request {
     {
       action: () => `flush the chain "${chainText(chain)}"`,
       command: () => nftCommand(`flush chain ${chainText(chain)}`),
+    },
+  );
+}
+
+function newRule(
+  chain: Chain,
+  statements: readonly Statement[],
+  { comment }: RuleOptions,
+  verb: 'add' | 'insert',
+): Request {
+  const text = statements.map((statement) => statement.text).join(' ') + commentText(comment);
+  return request(
+    ruleKind,
+    NFT_MSG.NEWRULE,
+    verb === 'add' ? NLM_F.CREATE | NLM_F.APPEND : NLM_F.CREATE,
+    { family: FAMILIES[chain.table.family] },
+    {
+      table: chain.table.name,
+      chain: chain.name,
+      expressions: expressionsOf(chain.table.family, statements),
+      ...(comment !== undefined && { userdata: { comment } }),
+    },
+    {
+      action: () => `${verb} the rule "${text}" ${verb === 'add' ? 'to' : 'into'} the chain "${chainText(chain)}"`,
+      command: () => nftCommand(`${verb} rule ${chainText(chain)} ${text}`),
     },
   );
 }

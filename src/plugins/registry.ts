@@ -4,6 +4,7 @@ import type { Plugin } from '../cni/plugin.ts';
 import { hostLocal } from '../ipam/host-local/plugin.ts';
 import { staticIpam } from '../ipam/static/plugin.ts';
 import { bridge } from './bridge/plugin.ts';
+import { firewall } from './firewall/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
 import { tuning } from './tuning/plugin.ts';
@@ -12,5 +13,8 @@ import { tuning } from './tuning/plugin.ts';
 export type AnyPlugin = Plugin<NetConf>;
 
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(
-  [bridge, hostLocal, loopback, ptp, staticIpam, tuning].map((plugin) => [plugin.type, plugin as unknown as AnyPlugin]),
+  [bridge, firewall, hostLocal, loopback, ptp, staticIpam, tuning].map((plugin) => [
+    plugin.type,
+    plugin as unknown as AnyPlugin,
+  ]),
 );

@@ -4,7 +4,8 @@
  *
  * The bridge of a network outlives its containers, so here it is there from the start, with another container that must not notice anything.
  */
-import { readdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost } from '../support/host.ts';
 import { bridgeConf, type Json, Lab, type Target } from '../support/lab.ts';
@@ -39,6 +40,14 @@ const bridge = bridgeConf({
 });
 const ptp: Json = { ...bridge, name: 'routed', type: 'ptp' };
 
+const firewall = (address: string): Json => ({
+  cniVersion: '1.1.0',
+  name: 'net',
+  type: 'firewall',
+  ingressPolicy: 'same-bridge',
+  prevResult: { cniVersion: '1.1.0', interfaces: [{ name: 'lo' }], ips: [{ address }] },
+});
+
 const neighbour = { containerID: 'neighbour', ifname: 'eth0' };
 
 interface Case {
@@ -47,19 +56,32 @@ interface Case {
   readonly command: 'ADD' | 'DEL';
   /** What the runtime does after it was killed. */
   readonly cleanup: 'DEL' | 'GC';
+  /** The other container's, where that is another; without one there is no other. */
+  readonly neighbour?: Json | 'none';
 }
 
 const cases: readonly Case[] = [
   { title: 'an ADD of bridge', conf: bridge, command: 'ADD', cleanup: 'DEL' },
   { title: 'an ADD of bridge', conf: bridge, command: 'ADD', cleanup: 'GC' },
   { title: 'an ADD of ptp', conf: ptp, command: 'ADD', cleanup: 'DEL' },
+  { title: 'an ADD of firewall', conf: firewall('10.1.0.2/24'), command: 'ADD', cleanup: 'DEL', neighbour: 'none' },
+  {
+    title: 'an ADD of firewall beside another',
+    conf: firewall('10.1.0.2/24'),
+    command: 'ADD',
+    cleanup: 'GC',
+    neighbour: firewall('10.1.0.3/24'),
+  },
+  { title: 'a DEL of firewall', conf: firewall('10.1.0.2/24'), command: 'DEL', cleanup: 'DEL', neighbour: 'none' },
   { title: 'a DEL of bridge', conf: bridge, command: 'DEL', cleanup: 'DEL' },
 ];
 
-for (const { title, conf, command, cleanup } of cases) {
+for (const { title, conf, command, cleanup, neighbour: other = conf } of cases) {
   test.serial(`${title} killed before whichever system call: ${cleanup} leaves nothing`, (t) => {
     const lab = new Lab(t);
-    lab.add(conf, { sandbox: lab.sandbox('neighbour') });
+    if (conf['type'] === 'firewall') execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
+    if (other !== 'none') lab.add(other, { sandbox: lab.sandbox('neighbour') });
+    mkdirSync(`${lab.root}/var`, { recursive: true });
     const target = { sandbox: lab.sandbox('victim') };
     const before = stateOf(lab);
     const counts = CALLS.map((name) => {
@@ -80,7 +102,8 @@ for (const { title, conf, command, cleanup } of cases) {
         .filter((text) => !text.endsWith(' 0'))
         .join(', ')}`,
     );
-    t.true(points > (command === 'ADD' ? 40 : 25), `${points} calls`);
+    const least = conf['type'] === 'firewall' ? 15 : command === 'ADD' ? 40 : 25;
+    t.true(points > least, `${points} calls`);
   });
 }
 

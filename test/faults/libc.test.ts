@@ -7,7 +7,7 @@
  */
 import './faulty-ffi.ts';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { checkNetns } from '../../src/cni/netns.ts';
 import { serve } from '../../src/cni/serve.ts';
@@ -21,6 +21,19 @@ for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync
 
 const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] };
 const bridge = bridgeConf({ ipMasq: true, ipam });
+
+/** What the plugins before it have made is as good as there: it looks at the link and at the addresses. */
+const firewall: Json = {
+  cniVersion: '1.1.0',
+  name: 'net',
+  type: 'firewall',
+  internal: true,
+  prevResult: {
+    cniVersion: '1.1.0',
+    interfaces: [{ name: 'cni0' }],
+    ips: [{ address: '10.1.0.2/24' }, { address: 'fd00::2/64' }],
+  },
+};
 
 interface Case {
   readonly title: string;
@@ -47,6 +60,15 @@ const cases: readonly Case[] = [
       execFileSync('ip', ['addr', 'add', '10.9.0.1/24', 'dev', 'other0']);
       // Its first time up gives a link its queueing discipline, which nothing takes away.
       for (const state of ['up', 'down']) execFileSync('ip', ['link', 'set', 'other0', state]);
+    },
+  },
+  {
+    title: 'a container of the firewall, beside iptables',
+    conf: firewall,
+    hasNeighbour: false,
+    prepare: () => {
+      if (!existsSync('/sys/class/net/cni0')) execFileSync('ip', ['link', 'add', 'cni0', 'type', 'bridge']);
+      execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
     },
   },
   { title: 'a container of ptp', conf: { ...bridge, type: 'ptp' }, hasNeighbour: true },
@@ -114,6 +136,7 @@ for (const one of cases) {
     test.serial(`ADD and DEL of ${one.title}: whichever call ${WORDS[fault]}, they succeed`, (t) => {
       const { lab, target } = labFor(t, one);
       const points = eachCall((n) => {
+        one.prepare?.();
         const { calls, end } = faulty(fault, n, () => {
           const added = call(lab, 'ADD', one.conf, target);
           const deleted = call(lab, 'DEL', one.conf, target);

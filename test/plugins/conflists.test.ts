@@ -27,6 +27,7 @@ const EXPECTED: Readonly<
     gateways: ['10.86.1.1', 'fd86:1::1'],
   },
   '30-ptp.conflist': { addresses: ['10.86.2.2/24'], gateways: ['10.86.2.1'] },
+  '50-firewall.conflist': { addresses: ['10.86.11.2/24'], gateways: ['10.86.11.1'] },
   '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },
   '99-loopback.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
 };

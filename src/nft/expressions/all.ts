@@ -12,6 +12,7 @@ import { limit } from './limit.ts';
 import { log } from './log.ts';
 import { lookup } from './lookup.ts';
 import { masq } from './masq.ts';
+import { match } from './match.ts';
 import { meta } from './meta.ts';
 import { nat } from './nat.ts';
 import { notrack } from './notrack.ts';
@@ -34,6 +35,7 @@ export const expressionTables = {
   log,
   lookup,
   masq,
+  match,
   meta,
   nat,
   notrack,

@@ -1,0 +1,73 @@
+/** Where a container's packets meet the host: the interface that they are routed by, and its port of a bridge. */
+import type { Attached } from '../../attach/chained.ts';
+import type { Differences } from '../../attach/verify.ts';
+import { NetloomError } from '../../error.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import type { Fence } from '../../nft/firewall.ts';
+import * as link from '../../rtnl/link.ts';
+import { type FirewallConf, ingressOf } from './conf.ts';
+
+/** The links on the host that the plugins before have named, as far as they are there. */
+export function hostLinks(nl: NetlinkSocket, { onHost }: Pick<Attached, 'onHost'>): link.Link[] {
+  return onHost.flatMap(({ name }) => link.find(nl, { name }) ?? []);
+}
+
+/** What is to hold for the interface; undefined where nothing is. @throws NetloomError invalid-config where there is no interface to hold anything back at */
+export function fenceOf(conf: FirewallConf, links: readonly link.Link[]): Fence | undefined {
+  const ingress = ingressOf(conf);
+  if (ingress === 'open' && !conf.internal) return undefined;
+  const found = routedBy(links);
+  if (found !== undefined) return { ifname: found.name, ingress, internal: conf.internal };
+  throw new NetloomError(
+    'invalid-config',
+    `failed to load netconf: ${conf.internal ? '"internal" is true' : `"ingressPolicy" is "${ingress}"`}, but no plugin before has an interface on the host`,
+    { hint: 'chain "firewall" behind a plugin such as "bridge" or "ptp", through which the packets pass this host' },
+  );
+}
+
+/** As fenceOf(), from the names alone: for a DEL, when the links are gone. */
+export function formerFence(
+  conf: FirewallConf,
+  { onHost }: Pick<Attached, 'onHost'>,
+  links: readonly link.Link[],
+): Fence | undefined {
+  const ifname = routedBy(links)?.name ?? onHost[0]?.name;
+  return ifname === undefined ? undefined : { ifname, ingress: ingressOf(conf), internal: conf.internal };
+}
+
+/**
+ * Endpoints of one bridge do not see each other's frames where their ports are isolated: those never come to the forward hook. man 8 bridge, "isolated".
+ * Equivalent to: `bridge link set dev vethX isolated on`
+ */
+export function isolatePorts(nl: NetlinkSocket, links: readonly link.Link[], undo: DisposableStack): void {
+  for (const { index } of links.filter((each) => isPort(each) && !isIsolated(each))) {
+    undo.defer(() => {
+      nl.attempt([setIsolated(index, false)]);
+    });
+    nl.execute(setIsolated(index, true));
+  }
+}
+
+export function verifyIsolation(links: readonly link.Link[], differences: Differences): void {
+  for (const each of links.filter(isPort)) {
+    if (!isIsolated(each)) differences.add(`the port "${each.name}" is not isolated from the others of its bridge`);
+  }
+}
+
+/** The interface of a VLAN on a bridge, where there is one; else what is no port of a bridge: that itself, or the host's end of a wire. */
+function routedBy(links: readonly link.Link[]): link.Link | undefined {
+  return links.find(({ kind }) => kind === 'vlan') ?? links.find((each) => !isPort(each));
+}
+
+function isPort({ attrs }: link.Link): boolean {
+  return attrs.linkinfo?.slaveKind === 'bridge';
+}
+
+function isIsolated({ attrs }: link.Link): boolean {
+  const data = attrs.linkinfo?.slaveData as { readonly isolated?: boolean } | undefined;
+  return data?.isolated === true;
+}
+
+function setIsolated(index: number, isolated: boolean) {
+  return link.set({ index }, { linkinfo: { slaveKind: 'bridge', slaveData: { isolated } } });
+}

@@ -1,0 +1,113 @@
+/** firewall: lets the container's packets through this host, as far as the configuration says. Chained behind the plugin that makes the interface. */
+import { type Attached, attachedOf } from '../../attach/chained.ts';
+import { gather } from '../../attach/gather.ts';
+import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from '../../attach/owner.ts';
+import { Differences } from '../../attach/verify.ts';
+import type { CniCall } from '../../cni/call.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniResult } from '../../cni/result.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import * as forwarding from '../../nft/firewall.ts';
+import * as generation from '../../nft/generation.ts';
+import { openNft, tryOpenNft } from '../../nft/socket.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { adminChainOf, type FirewallConf, ingressOf, schema } from './conf.ts';
+import { fenceOf, formerFence, hostLinks, isolatePorts, verifyIsolation } from './fence.ts';
+
+export const firewall: Plugin<FirewallConf> = {
+  type: 'firewall',
+  about: 'forwarding for the container, or none',
+  schema,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(call: CniCall<FirewallConf>): CniResult {
+  const { conf } = call;
+  const attached = attachedOf(call);
+  const adminChain = adminChainOf(conf);
+  using nl = openRoute();
+  using undo = new DisposableStack();
+  const links = hostLinks(nl, attached);
+  const fence = fenceOf(conf, links);
+  if (ingressOf(conf) === 'isolated') isolatePorts(nl, links, undo);
+  const entries = entriesOf(call, attached, fence);
+  undo.defer(() => remove(entries));
+  using nft = openNft();
+  for (const entry of entries) forwarding.add(nft, entry, adminChain);
+  undo.move(); // All of it stands: nothing to undo.
+  return attached.result;
+}
+
+/** With prevResult it knows the addresses; without, it looks for the owner's comment among all elements. The port's isolation goes with the port. */
+function del(call: CniCall<FirewallConf>): void {
+  if (call.conf.prevResult === undefined) {
+    const owner = commentOf(ownerOf(call));
+    removeBy((comment) => comment === owner);
+    return;
+  }
+  const attached = attachedOf(call);
+  using nl = openRoute();
+  remove(entriesOf(call, attached, formerFence(call.conf, attached, hostLinks(nl, attached))));
+}
+
+function check(call: CniCall<FirewallConf>): void {
+  const { conf } = call;
+  const attached = attachedOf(call);
+  const adminChain = adminChainOf(conf);
+  const differences = new Differences();
+  using nl = openRoute();
+  using nft = openNft();
+  const links = hostLinks(nl, attached);
+  if (ingressOf(conf) === 'isolated') verifyIsolation(links, differences);
+  const found = entriesOf(call, attached, fenceOf(conf, links)).flatMap((entry) =>
+    forwarding.differences(nft, entry, adminChain),
+  );
+  for (const sentence of new Set(found)) differences.add(sentence);
+  differences.throwIfAny();
+}
+
+function gc(call: CniCall<FirewallConf>): void {
+  const valid = new Set(validOwners(call).map(commentOf));
+  removeBy((comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment));
+}
+
+/** @throws NetloomError not-available with the reason */
+function status({ conf }: CniCall<FirewallConf>): void {
+  ingressOf(conf);
+  adminChainOf(conf);
+  try {
+    using nft = openNft();
+    generation.get(nft);
+  } catch (error) {
+    if (!hasCode(error, 'unsupported', 'EOPNOTSUPP', 'EINVAL')) throw error;
+    throw new NetloomError('not-available', 'Cannot allow anything to be forwarded: the kernel has no nf_tables', {
+      cause: error,
+    });
+  }
+}
+
+function entriesOf(
+  call: CniCall<FirewallConf>,
+  { ips }: Pick<Attached, 'ips'>,
+  fence: forwarding.Fence | undefined,
+): forwarding.Forwarding[] {
+  const comment = commentOf(ownerOf(call));
+  return ips.map(({ address }) => ({ ip: address.ip, fence, comment }));
+}
+
+function remove(entries: readonly forwarding.Forwarding[]): void {
+  using nft = tryOpenNft();
+  if (nft === undefined) return;
+  gather(...entries.map((entry) => () => forwarding.remove(nft, entry)), () => forwarding.sweep(nft, false));
+}
+
+function removeBy(isWanted: (comment: string) => boolean): void {
+  using nft = tryOpenNft();
+  if (nft === undefined) return;
+  const entries = forwarding.list(nft).filter(({ comment }) => isWanted(comment));
+  gather(...entries.map((entry) => () => forwarding.remove(nft, entry)), () => forwarding.sweep(nft, true));
+}
