@@ -1,5 +1,9 @@
 /** Where netloom keeps things. NETLOOM_ROOT puts all of it below one directory: for tests and labs that share a machine. */
 export interface Paths {
+  /** Conflists. */
+  readonly conf: string;
+  /** What libcni keeps; attachments are below it in `results`. */
+  readonly cni: string;
   /** Leases of host-local, in the reference's layout. */
   readonly leases: string;
   /** What must outlive a boot. */
@@ -15,6 +19,8 @@ export interface Paths {
 export function pathsOf(environment: Readonly<Record<string, string | undefined>>): Paths {
   const root = environment['NETLOOM_ROOT'] ?? '';
   return {
+    conf: `${root}/etc/cni/net.d`,
+    cni: `${root}/var/lib/cni`,
     leases: `${root}/var/lib/cni/networks`,
     state: `${root}/var/lib/netloom`,
     run: `${root}/run/netloom`,

@@ -88,7 +88,8 @@ function errorOf(file: string, command: Command, result: RunResult, stdout: stri
   });
 }
 
-function tryReadError(stdout: string): { code: number; msg: string; details?: string } | undefined {
+/** The error object that a plugin printed; undefined where it printed something else. */
+export function tryReadError(stdout: string): { code: number; msg: string; details?: string } | undefined {
   const schema = object({
     code: integer(0, Number.MAX_SAFE_INTEGER),
     msg: v.optional(v.string(), ''),

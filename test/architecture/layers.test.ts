@@ -19,6 +19,7 @@ const LAYERS = [
   'ipam',
   'attach',
   'plugins',
+  'runtime',
   'cli',
   'main.ts',
 ];

@@ -1,0 +1,194 @@
+/**
+ * The duties of a runtime towards the plugins of a network: what each is called with, in which order, and what is remembered between calls.
+ * https://www.cni.dev/docs/spec/#section-3-execution-of-network-configurations
+ */
+import { gather } from '../attach/gather.ts';
+import type { Attachment, Command } from '../cni/call.ts';
+import { findPlugin } from '../cni/exec.ts';
+import { decodeResult, encodeResult, isAtLeast } from '../cni/versions.ts';
+import { hasCode, NetloomError } from '../error.ts';
+import { tryOpenNetns } from '../netns/namespace.ts';
+import { withNetns } from '../netns/within.ts';
+import * as link from '../rtnl/link.ts';
+import { openRoute } from '../rtnl/socket.ts';
+import { AttachmentCache, type CachedAttachment } from './cache.ts';
+import { type Conflist, type Json, type PluginEntry, parseConflist, parseJson } from './conflist.ts';
+import type { RuntimeContext } from './context.ts';
+import { type Endpoint, invoke, isOwn } from './invoke.ts';
+
+/**
+ * Attaches a container: ADD of each plugin, each with the result of the one before. A chain that fails is taken back, which libcni leaves to its callers.
+ * @returns the result of the last plugin
+ * @throws NetloomError duplicate-attachment, or what the plugin says
+ */
+export function addChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): Json {
+  const cache = new AttachmentCache(context.paths.cni);
+  const { containerId, ifname } = endpoint;
+  refuseUndeclared(list, endpoint);
+  if (tryGet(cache, list, endpoint) !== undefined) {
+    throw new NetloomError(
+      'duplicate-attachment',
+      `Cannot attach "${ifname}" of "${containerId}" to the network "${list.name}": it is attached already`,
+    );
+  }
+  refuseTakenName(endpoint);
+  refuseMissing(context, list);
+  let result: Json | undefined;
+  using undo = new DisposableStack();
+  for (const plugin of list.plugins) {
+    const before = result;
+    const takeBack = () => {
+      call(context, 'DEL', list, plugin, endpoint, { prevResult: result ?? before });
+    };
+    // Our own plugins take back by themselves what they fail in; of others nobody knows.
+    if (!isOwn(plugin.type)) undo.defer(takeBack);
+    const stdout = call(context, 'ADD', list, plugin, endpoint, { prevResult: before });
+    if (isOwn(plugin.type)) undo.defer(takeBack);
+    result = resultOf(stdout, list, plugin);
+  }
+  const final = result ?? {};
+  // An attachment that nobody remembers is one that nobody takes away.
+  cache.put({ ...endpoint, network: list.name, config: list.text, result: final });
+  undo.move();
+  return final;
+}
+
+/**
+ * Detaches a container: DEL of each plugin, last one first, with the result of the ADD. Each has its turn whatever becomes of the others; the attachment is
+ * forgotten only when all of them have succeeded, so that it can be tried again.
+ */
+export function delChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): void {
+  const cache = new AttachmentCache(context.paths.cni);
+  const cached = tryGet(cache, list, endpoint);
+  const prevResult = isAtLeast(list.cniVersion, '0.4.0') ? cached?.result : undefined;
+  gather(
+    ...list.plugins.toReversed().map((plugin) => () => {
+      call(context, 'DEL', list, plugin, endpoint, { prevResult });
+    }),
+  );
+  cache.remove(list.name, endpoint.containerId, endpoint.ifname);
+}
+
+/** Compares what is with the result of the ADD. @throws NetloomError check-failed and others; incompatible-version before 0.4.0 */
+export function checkChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): void {
+  requireVersion(list, 'CHECK', '0.4.0');
+  if (list.disableCheck) return;
+  const cached = new AttachmentCache(context.paths.cni).get(list.name, endpoint.containerId, endpoint.ifname);
+  if (cached?.result === undefined) {
+    throw new NetloomError(
+      'not-attached',
+      `Cannot check "${endpoint.ifname}" of "${endpoint.containerId}": it is not attached to the network "${list.name}"`,
+    );
+  }
+  for (const plugin of list.plugins) {
+    call(context, 'CHECK', list, plugin, endpoint, { prevResult: cached.result });
+  }
+}
+
+/**
+ * Takes away every attachment of a network that is not among the valid ones: first those that the cache knows, by DEL, then what else plugins find, by GC.
+ */
+export function gcChain(context: RuntimeContext, list: Conflist, valid: readonly Attachment[]): void {
+  if (list.disableGC) return;
+  const isValid = ({ containerId, ifname }: CachedAttachment) =>
+    valid.some((each) => each.containerID === containerId && each.ifname === ifname);
+  const cached = new AttachmentCache(context.paths.cni).list((message) => context.warn(message));
+  const stale = cached.filter((each) => each.network === list.name && !isValid(each));
+  const lists = { 'cni.dev/valid-attachments': valid, 'cni.dev/attachments': valid };
+  const callsGc = isAtLeast(list.cniVersion, '1.1.0');
+  gather(
+    ...stale.map((each) => () => delChain(context, cachedList(each), each)),
+    ...(callsGc ? list.plugins : []).map((plugin) => () => {
+      call(context, 'GC', list, plugin, undefined, lists);
+    }),
+  );
+}
+
+/** Whether the network can serve an ADD now. @throws NetloomError what the first plugin that cannot says; incompatible-version before 1.1.0 */
+export function statusChain(context: RuntimeContext, list: Conflist): void {
+  requireVersion(list, 'STATUS', '1.1.0');
+  for (const plugin of list.plugins) call(context, 'STATUS', list, plugin, undefined, {});
+}
+
+/** The network as it was when the attachment was made: its conflist may have changed since, or be gone. */
+export function cachedList({ config, network }: CachedAttachment): Conflist {
+  return parseConflist(config, `the attachment to "${network}"`);
+}
+
+/** One plugin, with its configuration completed as the specification has it. */
+function call(
+  context: RuntimeContext,
+  command: Command,
+  { name, cniVersion }: Conflist,
+  { type, capabilities, conf }: PluginEntry,
+  endpoint: Endpoint | undefined,
+  { prevResult, ...more }: { readonly prevResult?: Json | undefined } & Json,
+): string {
+  const asked = endpoint?.capabilityArgs ?? {};
+  const runtimeConfig = Object.fromEntries(Object.entries(asked).filter(([key]) => capabilities.includes(key)));
+  const whole = {
+    ...conf,
+    name,
+    cniVersion,
+    ...(prevResult !== undefined && { prevResult }),
+    ...(Object.keys(runtimeConfig).length > 0 && { runtimeConfig }),
+    ...more,
+  };
+  return invoke(context, command, type, whole, endpoint);
+}
+
+/** What is asked for and no plugin takes would be lost in silence. @throws NetloomError unsupported-capability */
+function refuseUndeclared(list: Conflist, { capabilityArgs }: Endpoint): void {
+  const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
+  const [missing] = Object.keys(capabilityArgs).filter((name) => !declared.includes(name));
+  if (missing === undefined) return;
+  throw new NetloomError(
+    'unsupported-capability',
+    `Cannot attach to the network "${list.name}" with "${missing}": none of its plugins has that capability`,
+    { hint: `its plugins are ${list.plugins.map(({ type }) => type).join(', ')}` },
+  );
+}
+
+/** The result of an ADD for the next plugin: as it came, in the version of the list. */
+function resultOf(stdout: string, { cniVersion }: Conflist, { type }: PluginEntry): Json {
+  const action = `Cannot read the result of "${type}"`;
+  const json = parseJson(stdout, action);
+  const result = decodeResult(json, cniVersion, { code: 'invalid-result', action });
+  return json['cniVersion'] === cniVersion ? json : encodeResult(result, cniVersion);
+}
+
+/**
+ * Refuses a name that an interface of the container has already. NB: before any plugin is called. The reference plugins fail on it too, but the DEL that is to
+ * take back what they left would take that other interface away.
+ */
+function refuseTakenName({ netns: path, ifname }: Endpoint): void {
+  using netns = ifname === 'lo' ? undefined : tryOpenNetns(path);
+  if (netns === undefined) return; // The plugins say what is wrong with it.
+  using nl = withNetns(netns, () => openRoute());
+  if (link.find(nl, { name: ifname }) === undefined) return;
+  throw new NetloomError('ifname-in-use', `Cannot add "${ifname}": the container has an interface of that name`);
+}
+
+/** @throws NetloomError plugin-not-found */
+function refuseMissing({ pluginPath }: RuntimeContext, { plugins }: Conflist): void {
+  for (const { type } of plugins) if (!isOwn(type)) findPlugin(type, pluginPath);
+}
+
+/** A damaged file is no reason to keep what it tells of. */
+function tryGet(cache: AttachmentCache, { name }: Conflist, endpoint: Endpoint): CachedAttachment | undefined {
+  try {
+    return cache.get(name, endpoint.containerId, endpoint.ifname);
+  } catch (error) {
+    if (hasCode(error, 'damaged-file')) return undefined;
+    throw error;
+  }
+}
+
+function requireVersion({ name, cniVersion }: Conflist, command: Command, since: string): void {
+  if (isAtLeast(cniVersion, since)) return;
+  throw new NetloomError(
+    'incompatible-version',
+    `configuration version ${JSON.stringify(cniVersion)} of the network "${name}" does not support ${command}`,
+    { details: `it needs ${since} or later` },
+  );
+}

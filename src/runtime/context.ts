@@ -1,0 +1,49 @@
+/** What running plugins takes from the world: where files are, where plugins are, and whom to tell. */
+import { makeDirectories, rename, tryReadlink, trySymlink, unlink } from '../ffi/file.ts';
+import { libc } from '../ffi/libc.ts';
+import { type Paths, pathsOf } from '../paths.ts';
+import { plugins } from '../plugins/registry.ts';
+
+export interface RuntimeContext {
+  readonly paths: Paths;
+  /** The directories of CNI_PATH, first one first. */
+  readonly pluginPath: readonly string[];
+  /** What an executed plugin gets besides the CNI_* variables. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** A line for the person: something is not as it should be, and the work goes on. */
+  warn(message: string): void;
+}
+
+/** Where the packages of distributions and of runtimes put plugins. */
+const PLUGIN_DIRECTORIES = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
+
+/**
+ * The context of a process.
+ * @param executable netloom's own: its names stand first in the path, so that what one plugin of ours delegates to another runs in this process, whether or not
+ * "netloom install" ever ran
+ */
+export function contextOf(
+  environment: Readonly<Record<string, string | undefined>>,
+  executable: string | undefined,
+  warn: (message: string) => void,
+): RuntimeContext {
+  const paths = pathsOf(environment);
+  const asked = (environment['CNI_PATH'] ?? '').split(':').filter((directory) => directory !== '');
+  const others = asked.length > 0 ? asked : PLUGIN_DIRECTORIES;
+  const own = executable === undefined ? [] : [ownNames(`${paths.run}/bin`, executable)];
+  return { paths, pluginPath: [...own, ...others], environment, warn };
+}
+
+/** A directory with a link to this executable for each plugin type that it is. */
+function ownNames(directory: string, executable: string): string {
+  makeDirectories(directory);
+  for (const type of plugins.keys()) {
+    const link = `${directory}/${type}`;
+    if (tryReadlink(link) === executable) continue;
+    const beside = `${link}.${libc.getpid()}.tmp`;
+    unlink(beside);
+    trySymlink(executable, beside);
+    rename(beside, link);
+  }
+  return directory;
+}
