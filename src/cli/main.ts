@@ -1,12 +1,15 @@
 /** The command line, for people. Each command has a file of its own beside this one. */
-import { buildApplication, buildRouteMap, type CommandContext, run } from '@stricli/core';
+import { buildApplication, buildRouteMap, run } from '@stricli/core';
 import { demoCommand } from './demo/demo.ts';
+import { EXIT, text } from './errors.ts';
 import { installCommand, uninstallCommand } from './install.ts';
+import { networkRoutes } from './network/routes.ts';
 import { pluginsCommand } from './plugins.ts';
 import { VERSION } from './version.ts';
 
 const commands = buildRouteMap({
   routes: {
+    network: networkRoutes,
     install: installCommand,
     uninstall: uninstallCommand,
     plugins: pluginsCommand,
@@ -22,10 +25,29 @@ const commands = buildRouteMap({
 const application = buildApplication(commands, {
   name: 'netloom',
   versionInfo: { currentVersion: VERSION },
-  scanner: { caseStyle: 'allow-kebab-for-camel' },
+  scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
+  documentation: {
+    caseStyle: 'convert-camel-to-kebab',
+    useAliasInUsageLine: false,
+    // https://no-color.org: set to anything but nothing. Stricli itself looks whether the stream is a terminal.
+    disableAnsiColor: (process.env['NO_COLOR'] ?? '') !== '',
+  },
+  localization: { text },
 });
 
 /** Runs one command. Sets the process's exit status. */
 export async function main(args: readonly string[]): Promise<void> {
-  await run(application, args, { process: process as CommandContext['process'] });
+  const { stdout, stderr, env } = process;
+  await run(application, args, {
+    process: {
+      stdout,
+      stderr,
+      env,
+      // Stricli has negative numbers for what it does not understand, which a shell would see as 251 and the like.
+      set exitCode(status: number) {
+        // A command that runs another one has set that one's.
+        if (status !== 0) process.exitCode = status < 0 ? EXIT.usage : status;
+      },
+    },
+  });
 }

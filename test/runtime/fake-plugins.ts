@@ -65,7 +65,7 @@ exit 0
     return {
       paths: pathsOf({ NETLOOM_ROOT: this.#root }),
       pluginPath: [this.bin],
-      environment: { PATH: process.env['PATH'], CNI_ARGS: 'Stale=1' },
+      environment: { PATH: process.env['PATH'], NETLOOM_ROOT: this.#root, CNI_ARGS: 'Stale=1' },
       warn: (message) => warnings.push(message),
     };
   }

@@ -1,0 +1,32 @@
+/** How the command line tells of failures, and the exit statuses that scripts act on (docs/cli.md). */
+import { ArgumentScannerError, formatMessageForArgumentScannerError, text_en } from '@stricli/core';
+import { errorsOf, messageOf, NetloomError } from '../error.ts';
+
+/** Done; failed; called with what it does not understand. What a command runs for somebody has its own. */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+
+/** The words of stricli, with our own for failures: one sentence, then what is known besides, without a stack. */
+export const text = {
+  ...text_en,
+  exceptionWhileParsingArguments: (error: unknown) =>
+    error instanceof ArgumentScannerError
+      ? `netloom: ${formatMessageForArgumentScannerError(error, {})}`
+      : sentencesOf(error),
+  exceptionWhileRunningCommand: (error: unknown) => sentencesOf(error),
+  noCommandRegisteredForInput: (args: Parameters<typeof text_en.noCommandRegisteredForInput>[0]) =>
+    `netloom: ${text_en.noCommandRegisteredForInput(args)}`,
+} satisfies typeof text_en;
+
+/** `netloom: MESSAGE`, then indented lines: details, hint, and what failed while the first failure was taken back. */
+export function sentencesOf(thrown: unknown): string {
+  const [error, ...later] = errorsOf(thrown);
+  const lines = [`netloom: ${messageOf(error)}`];
+  if (error instanceof NetloomError) {
+    if (error.details !== undefined) lines.push(`  ${error.details}`);
+    if (error.hint !== undefined) lines.push(`  ${error.hint}`);
+  } else if (error instanceof Error) {
+    lines.push('  This is a fault of netloom, please report it:', `  ${error.stack ?? ''}`);
+  }
+  for (const failure of later) lines.push(`  and it could not be taken back: ${messageOf(failure)}`);
+  return lines.join('\n');
+}

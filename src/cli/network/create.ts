@@ -1,0 +1,81 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { Cidr } from '../../net/cidr.ts';
+import { Ip } from '../../net/ip.ts';
+import { DRIVER_NAMES, DRIVERS, type DriverName } from '../../runtime/network/driver.ts';
+import { createNetwork } from '../../runtime/network/store.ts';
+import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson } from '../print.ts';
+import { describe } from './describe.ts';
+
+interface Flags {
+  readonly driver: DriverName;
+  readonly subnet?: readonly Cidr[];
+  readonly ipRange?: readonly Cidr[];
+  readonly gateway?: readonly Ip[];
+  readonly ipv6: boolean;
+  readonly internal: boolean;
+  readonly opt?: readonly string[];
+  readonly json: boolean;
+}
+
+const list = { kind: 'parsed', optional: true, variadic: true } as const;
+
+export const createCommand = buildCommand({
+  docs: {
+    brief: 'Make a network',
+    fullDescription: `Writes a conflist to /etc/cni/net.d, so that container runtimes have the network too. A subnet that is not given is chosen free of clashes with the host's routes and other networks.
+
+Drivers and their options (-o NAME=VALUE):
+${Object.entries(DRIVERS)
+  .map(([name, { about, options }]) => `  ${name.padEnd(8)} ${about}: ${optionsOf(options)}`)
+  .join('\n')}
+
+Examples:
+  netloom network create web
+  netloom network create --subnet 10.20.0.0/24 --ip-range 10.20.0.128/25 --ipv6 --internal db
+  netloom network create --driver macvlan --subnet 192.168.1.0/24 --gateway 192.168.1.1 -o parent=eth0 lan`,
+  },
+  parameters: {
+    flags: {
+      driver: { kind: 'enum', values: DRIVER_NAMES, default: 'bridge', brief: 'What the network is made of' },
+      subnet: { ...list, parse: Cidr.parse, placeholder: 'CIDR', brief: 'Subnet, one a family' },
+      ipRange: {
+        ...list,
+        parse: Cidr.parse,
+        placeholder: 'CIDR',
+        brief: 'Part of the subnet that containers get addresses from',
+      },
+      gateway: {
+        ...list,
+        parse: Ip.parse,
+        placeholder: 'IP',
+        brief: 'Gateway; the first address where it is not given',
+      },
+      ipv6: { kind: 'boolean', default: false, brief: 'An IPv6 subnet too' },
+      internal: { kind: 'boolean', default: false, brief: 'No way out of the network' },
+      opt: { ...list, parse: String, placeholder: 'NAME=VALUE', brief: 'Option of the driver' },
+      json: jsonFlag,
+    },
+    aliases: { d: 'driver', o: 'opt' },
+    positional: { kind: 'tuple', parameters: [{ parse: String, placeholder: 'NAME', brief: 'Name of the network' }] },
+  },
+  func(this: CommandContext, { subnet, ipRange, gateway, opt, json, ...rest }: Flags, name: string) {
+    const context = runtimeContext();
+    const network = createNetwork(context, name, {
+      ...rest,
+      subnets: subnet ?? [],
+      ipRanges: ipRange ?? [],
+      gateways: gateway ?? [],
+      options: opt ?? [],
+    });
+    const { driver, subnets } = describe(context, network);
+    if (json) printJson(this, describe(context, network));
+    else this.process.stdout.write(`network ${name}: ${driver} ${subnets.join(' ')}, in ${network.file}\n`);
+  },
+});
+
+function optionsOf(options: object): string {
+  return Object.keys(options)
+    .filter((option) => !option.includes('.'))
+    .join(', ');
+}

@@ -1,0 +1,31 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { findNetwork } from '../../runtime/conf-directory.ts';
+import { runtimeContext } from '../context.ts';
+import { printJson } from '../print.ts';
+import { describe } from './describe.ts';
+
+export const inspectCommand = buildCommand({
+  docs: {
+    brief: 'Show networks as JSON: conflist and attachments',
+    fullDescription:
+      'Prints a list with an object for each network: what "ls" says of it, what is attached, and the conflist as runtimes get it.\n\nExample: netloom network inspect web',
+  },
+  parameters: {
+    positional: {
+      kind: 'array',
+      minimum: 1,
+      parameter: { parse: String, placeholder: 'NAME', brief: 'Name of a network' },
+    },
+  },
+  func(this: CommandContext, _flags: object, ...names: string[]) {
+    const context = runtimeContext();
+    const networks = names.map((name) => findNetwork(context.paths.conf, name));
+    printJson(
+      this,
+      networks.map((network) => ({
+        ...describe(context, network),
+        conflist: JSON.parse(network.list.text) as unknown,
+      })),
+    );
+  },
+});

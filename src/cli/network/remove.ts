@@ -1,0 +1,25 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { removeNetwork } from '../../runtime/network/store.ts';
+import { runtimeContext } from '../context.ts';
+
+export const removeCommand = buildCommand({
+  docs: {
+    brief: 'Remove networks',
+    fullDescription:
+      'Removes the conflist and what the network has left on the host: its bridge, and what is remembered of its addresses. Refused while anything is attached.\n\nExample: netloom network rm web',
+  },
+  parameters: {
+    positional: {
+      kind: 'array',
+      minimum: 1,
+      parameter: { parse: String, placeholder: 'NAME', brief: 'Name of a network' },
+    },
+  },
+  func(this: CommandContext, _flags: object, ...names: string[]) {
+    const context = runtimeContext();
+    for (const name of names) {
+      removeNetwork(context, name);
+      this.process.stdout.write(`removed ${name}\n`);
+    }
+  },
+});

@@ -1,0 +1,20 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { statusChain } from '../../runtime/chain.ts';
+import { findNetwork } from '../../runtime/conf-directory.ts';
+import { runtimeContext } from '../context.ts';
+
+export const statusCommand = buildCommand({
+  docs: {
+    brief: 'Ask whether a network can take a container now',
+    fullDescription:
+      'Calls STATUS of each of its plugins. The exit status is 0 where all of them are ready.\n\nExample: netloom network status web',
+  },
+  parameters: {
+    positional: { kind: 'tuple', parameters: [{ parse: String, placeholder: 'NAME', brief: 'Name of the network' }] },
+  },
+  func(this: CommandContext, _flags: object, name: string) {
+    const context = runtimeContext();
+    statusChain(context, findNetwork(context.paths.conf, name).list);
+    this.process.stdout.write(`${name} is ready\n`);
+  },
+});

@@ -1,0 +1,168 @@
+/**
+ * What `--driver` may be: each is a plugin type, with the options that it takes by docker's and podman's names and the keys of a conflist that they become.
+ * Data, so that help, refusal and configuration cannot differ.
+ */
+import { NetloomError } from '../../error.ts';
+import { ifnameFault } from '../../net/ifname.ts';
+import type { Json } from '../conflist.ts';
+
+/** An option of `-o NAME=VALUE`. */
+interface Option {
+  readonly about: string;
+  /** The keys of the conflist for a value. @throws a sentence on what was expected */
+  readonly keys: (value: string) => Json;
+}
+
+export interface Driver {
+  readonly type: string;
+  readonly about: string;
+  /** Containers share the subnet of a link of the host's, `-o parent=LINK`. */
+  readonly hasParent: boolean;
+  /** The host is on the network, and is its gateway. */
+  readonly isRouted: boolean;
+  /** What a container may ask for when it is connected. */
+  readonly capabilities: readonly string[];
+  readonly options: Readonly<Record<string, Option>>;
+}
+
+const mtu: Option = { about: 'largest packet, in bytes', keys: (value) => ({ mtu: integer(value, 68, 65535) }) };
+const parent: Option = { about: 'link of the host that it goes by', keys: (value) => ({ master: linkName(value) }) };
+const masquerade: Option = {
+  about: 'hide the containers behind the addresses of the host (true)',
+  keys: (value) => ({ ipMasq: boolean(value) }),
+};
+const mode = (...modes: readonly string[]): Option => ({
+  about: modes.join(', '),
+  keys: (value) => ({ mode: oneOf(value, modes) }),
+});
+const macvlanMode = mode('bridge', 'private', 'vepa', 'passthru');
+const ipvlanMode = mode('l2', 'l3', 'l3s');
+const bridgeName: Option = { about: 'name of the bridge', keys: (value) => ({ bridge: linkName(value) }) };
+/** Docker's "inter container connectivity" off is a port isolated from the others. */
+const icc: Option = {
+  about: 'containers reach each other (true)',
+  keys: (value) => ({ portIsolation: !boolean(value) }),
+};
+
+export const DRIVER_NAMES = ['bridge', 'macvlan', 'ipvlan', 'vlan', 'ptp', 'overlay'] as const;
+export type DriverName = (typeof DRIVER_NAMES)[number];
+
+export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
+  bridge: {
+    type: 'bridge',
+    about: 'a bridge on the host that is the gateway',
+    hasParent: false,
+    isRouted: true,
+    capabilities: ['ips', 'mac'],
+    options: {
+      bridge: bridgeName,
+      mtu,
+      masquerade,
+      icc,
+      vlan: { about: 'VLAN of the ports', keys: (value) => ({ vlan: integer(value, 1, 4094) }) },
+      'com.docker.network.bridge.name': bridgeName,
+      'com.docker.network.driver.mtu': mtu,
+      'com.docker.network.bridge.enable_ip_masquerade': masquerade,
+      'com.docker.network.bridge.enable_icc': icc,
+    },
+  },
+  macvlan: {
+    type: 'macvlan',
+    about: "stations of their own on a host's LAN",
+    hasParent: true,
+    isRouted: false,
+    capabilities: ['ips', 'mac'],
+    options: { parent, mtu, macvlan_mode: macvlanMode, mode: macvlanMode },
+  },
+  ipvlan: {
+    type: 'ipvlan',
+    about: "addresses of their own on a host's LAN, with the MAC of the host",
+    hasParent: true,
+    isRouted: false,
+    capabilities: ['ips'],
+    options: { parent, mtu, ipvlan_mode: ipvlanMode, mode: ipvlanMode },
+  },
+  vlan: {
+    type: 'vlan',
+    about: 'an 802.1Q VLAN of a link of the host',
+    hasParent: true,
+    isRouted: false,
+    capabilities: ['ips'],
+    options: { parent, mtu, vlan: { about: 'its id', keys: (value) => ({ vlanId: integer(value, 1, 4094) }) } },
+  },
+  ptp: {
+    type: 'ptp',
+    about: 'a routed wire for each container',
+    hasParent: false,
+    isRouted: true,
+    capabilities: ['ips'],
+    options: { mtu, masquerade },
+  },
+  overlay: {
+    type: 'overlay',
+    about: 'one network on several hosts',
+    hasParent: false,
+    isRouted: true,
+    capabilities: ['ips', 'mac'],
+    options: { mtu },
+  },
+};
+
+/**
+ * The keys for options given as `NAME=VALUE`.
+ * @throws NetloomError invalid-option, with the options that there are
+ */
+export function keysOf(name: DriverName, driver: Driver, given: readonly string[]): Json {
+  const keys: Record<string, unknown> = {};
+  for (const pair of given) {
+    const equals = pair.indexOf('=');
+    const key = equals < 0 ? pair : pair.slice(0, equals);
+    const option = Object.hasOwn(driver.options, key) ? driver.options[key] : undefined;
+    if (option === undefined || equals < 0) {
+      const known = Object.entries(driver.options).filter(([option]) => !option.includes('.'));
+      throw new NetloomError(
+        'invalid-option',
+        option === undefined
+          ? `The driver "${name}" has no option "${key}"`
+          : `"-o ${pair}" has no value, expected "-o ${key}=VALUE"`,
+        { hint: `its options are: ${known.map(([option, { about }]) => `${option} (${about})`).join('; ')}` },
+      );
+    }
+    try {
+      Object.assign(keys, option.keys(pair.slice(equals + 1)));
+    } catch (expected) {
+      throw new NetloomError(
+        'invalid-option',
+        `"${key}" is ${JSON.stringify(pair.slice(equals + 1))}, expected ${String(expected)}`,
+      );
+    }
+  }
+  if (driver.hasParent && keys['master'] === undefined) {
+    throw new NetloomError('invalid-option', `A network of the driver "${name}" needs a link of the host`, {
+      hint: 'give it as -o parent=LINK',
+    });
+  }
+  return keys;
+}
+
+function integer(value: string, min: number, max: number): number {
+  const number = Number(value);
+  if (/^\d{1,9}$/.test(value) && number >= min && number <= max) return number;
+  throw `a whole number from ${min} to ${max}`;
+}
+
+function boolean(value: string): boolean {
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw 'true or false';
+}
+
+function oneOf(value: string, all: readonly string[]): string {
+  if (all.includes(value)) return value;
+  throw `one of ${all.join(', ')}`;
+}
+
+function linkName(value: string): string {
+  const fault = ifnameFault(value);
+  if (fault === undefined && !['all', 'default'].includes(value) && !value.includes('%')) return value;
+  throw `the name of a link${fault === undefined ? '' : `, ${fault}`}`;
+}

@@ -1,0 +1,160 @@
+/** From docker's words to a conflist. Everything is checked here; nothing is changed. */
+import { isName } from '../../cni/config.ts';
+import { NetloomError } from '../../error.ts';
+import { fnv1a } from '../../fnv.ts';
+import type { Cidr } from '../../net/cidr.ts';
+import type { Family, Ip } from '../../net/ip.ts';
+import type { Network } from '../conf-directory.ts';
+import type { Json } from '../conflist.ts';
+import { isOwn } from '../invoke.ts';
+import { DRIVERS, type Driver, type DriverName, keysOf } from './driver.ts';
+import { freeSubnet, refuseUsed, type Used, usedSubnets } from './subnets.ts';
+
+/** What a person asks for. */
+export interface NetworkOptions {
+  readonly driver: DriverName;
+  readonly subnets: readonly Cidr[];
+  readonly ipRanges: readonly Cidr[];
+  readonly gateways: readonly Ip[];
+  /** An IPv6 subnet too, chosen where none is given. */
+  readonly ipv6: boolean;
+  /** No way out, not even to the host. */
+  readonly internal: boolean;
+  /** `NAME=VALUE` */
+  readonly options: readonly string[];
+}
+
+/** Names that `--network` has a meaning for. */
+const RESERVED = ['host', 'none', 'container'];
+
+/** Chained after a plugin that routes by the host, where this executable is them. */
+const CHAINED: readonly Json[] = [{ type: 'portmap', capabilities: { portMappings: true } }, { type: 'firewall' }];
+
+/** The conflist of a new network. @throws NetloomError invalid-name, network-exists, unsupported-driver, invalid-option, invalid-address, subnet-in-use */
+export function planNetwork(name: string, asked: NetworkOptions, existing: readonly Network[]): Json {
+  checkName(name, existing);
+  const driver = driverOf(asked.driver);
+  const keys = keysOf(asked.driver, driver, asked.options);
+  const bridge = driver.type === 'bridge' ? { bridge: bridgeName(name), ...keys } : keys;
+  refuseBridgeOfOther(bridge, existing);
+  const parent = typeof keys['master'] === 'string' ? keys['master'] : undefined;
+  const subnets = subnetsFor(asked, usedSubnets(existing, parent));
+  const ranges = rangesOf(subnets, asked);
+  const isOpen = !asked.internal;
+  return {
+    cniVersion: '1.0.0',
+    cniVersions: ['1.0.0', '1.1.0'],
+    name,
+    plugins: [
+      {
+        type: driver.type,
+        ...(driver.isRouted && { ...(driver.type === 'bridge' && { isGateway: isOpen }), ipMasq: isOpen }),
+        // A container reaches its own published port.
+        ...(driver.type === 'bridge' && isOpen && { hairpinMode: true }),
+        ...bridge,
+        capabilities: Object.fromEntries(driver.capabilities.map((capability) => [capability, true])),
+        ipam: {
+          type: 'host-local',
+          ranges: ranges.map((range) => [range]),
+          ...(isOpen && { routes: subnets.map(({ family }) => ({ dst: family === 4 ? '0.0.0.0/0' : '::/0' })) }),
+        },
+      },
+      ...(driver.isRouted && isOpen ? CHAINED.filter(({ type }) => isOwn(String(type))) : []),
+    ],
+  };
+}
+
+function checkName(name: string, existing: readonly Network[]): void {
+  if (!isName(name)) {
+    throw new NetloomError(
+      'invalid-name',
+      `${JSON.stringify(name)} cannot be the name of a network, expected a letter or digit, then letters, digits, "_", "." and "-"`,
+    );
+  }
+  if (RESERVED.includes(name)) {
+    throw new NetloomError(
+      'invalid-name',
+      `"${name}" cannot be the name of a network: "--network ${name}" has a meaning of its own`,
+    );
+  }
+  const other = existing.find(({ list }) => list.name === name);
+  if (other !== undefined)
+    throw new NetloomError('network-exists', `There is a network "${name}" already, in "${other.file}"`);
+}
+
+function driverOf(name: DriverName): Driver {
+  const driver = DRIVERS[name];
+  if (isOwn(driver.type)) return driver;
+  throw new NetloomError(
+    'unsupported-driver',
+    `Cannot make a network of the driver "${name}": this netloom has no plugin "${driver.type}"`,
+    { hint: '"netloom plugins" lists what it has' },
+  );
+}
+
+/** `br-NAME`, so that `ip link` says whose it is; with a hash where that is too long for a link. */
+export function bridgeName(name: string): string {
+  const plain = `br-${name}`;
+  return plain.length <= 15 ? plain : `br-${fnv1a(name).slice(0, 12)}`;
+}
+
+/** Two networks on one bridge would be one. */
+function refuseBridgeOfOther({ bridge }: { readonly bridge?: unknown }, existing: readonly Network[]): void {
+  if (bridge === undefined) return;
+  const other = existing.find(({ list }) => list.plugins.some(({ conf }) => conf['bridge'] === bridge));
+  if (other === undefined) return;
+  throw new NetloomError(
+    'invalid-option',
+    `Cannot use the bridge "${bridge}": it is that of the network "${other.list.name}"`,
+  );
+}
+
+function subnetsFor({ subnets, ipv6, gateways, ipRanges }: NetworkOptions, used: readonly Used[]): Cidr[] {
+  const given = subnets.map((subnet) => subnet.network());
+  for (const [i, subnet] of given.entries()) {
+    if (subnets[i]?.hasHostBits() === true) {
+      throw new NetloomError('invalid-address', `"--subnet ${subnets[i]}" has host bits, expected ${subnet}`);
+    }
+    if (given.findIndex(({ family }) => family === subnet.family) !== i) {
+      throw new NetloomError(
+        'invalid-address',
+        `"--subnet ${subnet}" is the second of IPv${subnet.family}, expected one a family`,
+      );
+    }
+    refuseUsed(subnet, used);
+  }
+  const needs = (family: Family) => !given.some((subnet) => subnet.family === family);
+  const wantsIpv4 = !given.some((subnet) => subnet.family === 6) || ipv6;
+  const chosen = [
+    ...(needs(4) && wantsIpv4 ? [freeSubnet(4, used)] : []),
+    ...(needs(6) && ipv6 ? [freeSubnet(6, used)] : []),
+  ];
+  const all = [...given, ...chosen].sort((a, b) => a.family - b.family);
+  for (const [flag, ip] of [
+    ...gateways.map((ip) => ['--gateway', ip] as const),
+    ...ipRanges.flatMap((range) => [range.first(), range.last()].map((ip) => ['--ip-range', ip] as const)),
+  ]) {
+    if (all.some((subnet) => subnet.contains(ip))) continue;
+    throw new NetloomError('invalid-address', `"${flag}" has ${ip}, expected an address of ${all.join(' or ')}`);
+  }
+  return all;
+}
+
+function rangesOf(subnets: readonly Cidr[], { ipRanges, gateways }: NetworkOptions): Json[] {
+  return subnets.map((subnet) => {
+    const range = ipRanges.find(({ family }) => family === subnet.family);
+    const gateway = gateways.find(({ family }) => family === subnet.family);
+    return {
+      subnet: `${subnet}`,
+      ...(range !== undefined && boundsOf(subnet, range)),
+      ...(gateway !== undefined && { gateway: `${gateway}` }),
+    };
+  });
+}
+
+/** The addresses of a range that a container can have: not the network's own, nor the broadcast address. */
+function boundsOf(subnet: Cidr, range: Cidr): Json {
+  const start = range.first().equals(subnet.first()) ? range.first().plus(1n) : range.first();
+  const isLast = subnet.family === 4 && range.last().equals(subnet.last());
+  return { rangeStart: `${start}`, rangeEnd: `${isLast ? range.last().plus(-1n) : range.last()}` };
+}

@@ -1,0 +1,81 @@
+/** Making and removing networks: a conflist in the directory that every runtime reads. */
+import { gather } from '../../attach/gather.ts';
+import { NetloomError } from '../../error.ts';
+import { removeDirectory, tryList } from '../../ffi/directory.ts';
+import { makeDirectories, replaceText, unlink } from '../../ffi/file.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { AttachmentCache, type CachedAttachment } from '../cache.ts';
+import { gcChain } from '../chain.ts';
+import { findNetwork, loadConflist, type Network, readNetworks } from '../conf-directory.ts';
+import type { RuntimeContext } from '../context.ts';
+import { exclusively } from '../lock.ts';
+import { bridgeName, type NetworkOptions, planNetwork } from './plan.ts';
+
+/** What host-local keeps besides leases. */
+const REMEMBERED = /^(lock|last_reserved_ip\.\d+)$/;
+
+/** Makes a network. @throws NetloomError as planNetwork() */
+export function createNetwork(context: RuntimeContext, name: string, options: NetworkOptions): Network {
+  return exclusively(context, () => {
+    const { conf } = context.paths;
+    const conflist = planNetwork(name, options, readNetworks(conf).networks);
+    makeDirectories(conf);
+    const file = `${conf}/${name}.conflist`;
+    // Runtimes that are not root's own read it too.
+    replaceText(file, `${JSON.stringify(conflist, null, 2)}\n`, 0o644);
+    return { file, list: loadConflist(file) };
+  });
+}
+
+/**
+ * Removes a network with what it has left behind: stale attachments, its bridge where nothing is plugged in, the memory of its leases.
+ * @throws NetloomError network-in-use while anything is attached
+ */
+export function removeNetwork(context: RuntimeContext, name: string): void {
+  exclusively(context, () => {
+    const network = findNetwork(context.paths.conf, name);
+    const attached = attachmentsOf(context, name);
+    if (attached.length > 0) {
+      throw new NetloomError(
+        'network-in-use',
+        `Cannot remove the network "${name}": ${attached.length} ${attached.length === 1 ? 'interface is' : 'interfaces are'} attached to it`,
+        {
+          details: attached.map(({ containerId, ifname }) => `"${ifname}" of "${containerId}"`).join(', '),
+          hint: 'disconnect them first',
+        },
+      );
+    }
+    gather(
+      () => gcChain(context, network.list, []),
+      () => removeBridge(network),
+      () => forgetLeases(`${context.paths.leases}/${name}`),
+    );
+    unlink(network.file);
+  });
+}
+
+/** The attachments of a network that any runtime of this machine remembers. */
+export function attachmentsOf(context: RuntimeContext, name: string): CachedAttachment[] {
+  const all = new AttachmentCache(context.paths.cni).list((message) => context.warn(message));
+  return all.filter(({ network }) => network === name);
+}
+
+/** The bridge whose name follows from the network's, if nothing is plugged in. One that somebody named may be somebody else's, and stays. */
+function removeBridge({ list }: Network): void {
+  const name = bridgeName(list.name);
+  if (!list.plugins.some(({ conf }) => conf['bridge'] === name)) return;
+  using nl = openRoute();
+  const links = link.list(nl);
+  const bridge = links.find((each) => each.name === name && each.kind === 'bridge');
+  if (bridge === undefined || links.some(({ master }) => master === bridge.index)) return;
+  nl.attempt([link.remove({ index: bridge.index })]);
+}
+
+/** Only what remembers: a lease that is left belongs to somebody. */
+function forgetLeases(directory: string): void {
+  const names = tryList(directory) ?? [];
+  if (names.some((name) => !REMEMBERED.test(name))) return;
+  for (const name of names) unlink(`${directory}/${name}`);
+  removeDirectory(directory);
+}
