@@ -15,6 +15,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const node = join(root, 'node_modules/node/bin/node');
 const ava = join(root, 'node_modules/ava/entrypoints/cli.js');
 
+/** Options for the Node of AVA itself; those for the tests' are AVA's --node-arguments. */
+const NODE_ARGUMENTS = (process.env.NETLOOM_TEST_NODE_ARGUMENTS ?? '').split(' ').filter(Boolean);
+
 /** AVA ends a run in which nothing happens for 5 minutes (ava.config.js). This ends AVA itself. */
 const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 30);
 
@@ -67,12 +70,16 @@ function checkNode() {
 /** Runs AVA in a process group of its own, so that nothing it started survives it. */
 function runAva(args, report) {
   return new Promise((resolve) => {
-    const child = spawn(node, [ava, `--concurrency=${Math.min(availableParallelism(), 4)}`, ...args], {
-      cwd: root,
-      env: { ...process.env, PATH: PATH.join(delimiter), NETLOOM_TEST_REPORT: report },
-      stdio: ['ignore', 'inherit', 'inherit'],
-      detached: true,
-    });
+    const child = spawn(
+      node,
+      [...NODE_ARGUMENTS, ava, `--concurrency=${Math.min(availableParallelism(), 4)}`, ...args],
+      {
+        cwd: root,
+        env: { ...process.env, PATH: PATH.join(delimiter), NETLOOM_TEST_REPORT: report },
+        stdio: ['ignore', 'inherit', 'inherit'],
+        detached: true,
+      },
+    );
     const end = (signal) => {
       try {
         process.kill(-child.pid, signal);

@@ -23,6 +23,11 @@ export const FEATURES = {
   dummy: { config: 'CONFIG_DUMMY', probe: 'ip link add probe0 type dummy' },
   ipvlan: { config: 'CONFIG_IPVLAN', probe: `${PAIR} && ip link add link probe0 name probe2 type ipvlan mode l2` },
   macvlan: { config: 'CONFIG_MACVLAN', probe: `${PAIR} && ip link add link probe0 name probe2 type macvlan` },
+  /** A link that was made is told of. No command asks for it, so the version decides. */
+  'link echo': {
+    config: 'Linux 6.2',
+    probe: '[[ $(printf "%s\\n" 6.2 "$(uname -r)" | sort -V | head -n 1) == 6.2 ]]',
+  },
   vrf: { config: 'CONFIG_NET_VRF', probe: 'ip link add probe0 type vrf table 10' },
 } as const satisfies Readonly<Record<string, Feature>>;
 
