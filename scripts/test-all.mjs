@@ -1,6 +1,6 @@
 /**
  * All tests on all kernels: those of this machine, then those that ask something of their kernel in a virtual machine of each series. Prints the matrix of
- * kernel feature against test, and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure.
+ * kernel feature against test, and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure. Arguments go to AVA, here and there: `npm run test:all -- test/rtnl`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,11 +11,13 @@ import { TREE } from './bed/machine.mjs';
 import { matrix, ranNowhere } from './bed/matrix.mjs';
 import { testIn } from './bed/run.mjs';
 
+const patterns = process.argv.slice(2);
+
 /** @returns the report, with a failure more where the run failed by something that is no test's */
 function testHere() {
   const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
   const path = join(dir, 'report.json');
-  const { status } = spawnSync(process.execPath, ['scripts/test.mjs'], {
+  const { status } = spawnSync(process.execPath, ['scripts/test.mjs', ...patterns], {
     cwd: TREE,
     stdio: 'inherit',
     env: { ...process.env, NETLOOM_TEST_REPORT: path },
@@ -35,7 +37,7 @@ function testHere() {
 /** Quiet while all is well. */
 async function testThere(series) {
   const begin = performance.now();
-  const report = await testIn(series);
+  const report = await testIn(series, { patterns });
   if (report.failures.length > 0) console.log(report.log);
   const seconds = ((performance.now() - begin) / 1000).toFixed(0);
   console.log(`Linux ${series}: ${report.passed} passed, ${report.failures.length} failed, in ${seconds} s`);

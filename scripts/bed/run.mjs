@@ -13,7 +13,7 @@ const NODE_ARGUMENTS = '--no-opt --no-maglev --no-sparkplug';
 
 /**
  * Runs tests in a guest.
- * @param options patterns: for AVA, in place of every test that is not left to the host; onOutput gets what the run prints as it prints it
+ * @param options patterns: for AVA, in place of every test of its kernel; onOutput gets what the run prints as it prints it
  * @returns {Promise<{passed: number, failures: string[], skips: string[], tests: Record<string, number>, log: string}>}
  */
 export async function testIn(series, { patterns = [], onOutput } = {}) {
@@ -34,16 +34,16 @@ export async function testIn(series, { patterns = [], onOutput } = {}) {
   return { ...report, log: (job.read('log') ?? '') + console };
 }
 
-/** The files that ask something of their kernel: all but those of host-only. */
+/** The files that ask something of their kernel: those of kernel-tests, and those with a test that needs a feature. */
 function guestFiles() {
-  const lines = readFileSync(new URL('host-only', import.meta.url), 'utf8').split('\n');
-  const left = lines.filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(/\s/)[0]);
-  for (const path of left)
-    if (globSync(path, { cwd: TREE }).length === 0)
-      throw new Error(`scripts/bed/host-only names "${path}", which is not there`);
-  const isLeft = (file) => left.some((path) => file === path || file.startsWith(`${path}/`));
+  const lines = readFileSync(new URL('kernel-tests', import.meta.url), 'utf8').split('\n');
+  const paths = lines.map((line) => line.split(/\s/, 1)[0]).filter((path) => path !== '' && path !== '#');
+  const isIn = (file, path) => file === path || file.startsWith(`${path}/`);
+  const isListed = (file) =>
+    paths.some((path) => isIn(file, path)) && !paths.some((path) => path.startsWith('!') && isIn(file, path.slice(1)));
+  const needs = (file) => /\bneeds[(:]/.test(readFileSync(join(TREE, file), 'utf8')); // also `needs: 'vlan'` of a table of cases
   return globSync('test/**/*.test.ts', { cwd: TREE })
-    .filter((file) => !isLeft(file))
+    .filter((file) => isListed(file) || needs(file))
     .sort();
 }
 
