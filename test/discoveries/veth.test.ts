@@ -7,6 +7,7 @@ import { IFF } from '../../src/rtnl/constants.ts';
 import { PORT_FORWARDING } from '../../src/rtnl/kinds/bridge.ts';
 import * as link from '../../src/rtnl/link.ts';
 import { openRoute } from '../../src/rtnl/socket.ts';
+import { isThere } from '../support/features.ts';
 import { becomeHost, makeRoot, Sandbox } from '../support/host.ts';
 
 becomeHost();
@@ -38,10 +39,9 @@ test('the near end of a veth may be up in the message that makes it', (t) => {
 
 /** Since Linux 6.2 (rtnl_newlink_create() passes the request on to rtnl_configure_link()). No command shows it: `ip -echo link add` needs iproute2 6.2. */
 test('NLM_F_ECHO answers a new link with all of it, where the kernel is 6.2 or later', (t) => {
-  const [major = 0, minor = 0] = execFileSync('uname', ['-r'], { encoding: 'utf8' }).split(/[.-]/).map(Number);
   using nl = openRoute();
   const made = link.made(nl, link.add({ name: 'echo0', linkinfo: { kind: 'bridge' } }));
-  if (major > 6 || (major === 6 && minor >= 2))
+  if (isThere('link echo'))
     t.like(made, { name: 'echo0', kind: 'bridge', index: link.get(nl, { name: 'echo0' }).index });
   else t.is(made, undefined);
 });
@@ -68,31 +68,6 @@ test('a link that is made with a master is a port in the same message, with defa
   const port = link.get(nl, { name: 'port0' });
   t.is(port.master, master);
   t.is(port.attrs.linkinfo?.slaveData?.hairpin, false);
-});
-
-/** `time ip link del group 77`: each removal by itself waits for RCU, some 16 ms; a group waits once. */
-test('a group of links goes at once: in less than half the time of one after the other', (t) => {
-  using nl = openRoute();
-  const make = (prefix: string) => {
-    nl.executeAll(
-      Array.from({ length: 20 }, (_, i) => link.add({ name: `${prefix}${i}`, group: 77, linkinfo: { kind: 'veth' } })),
-    );
-  };
-  const time = (run: () => void) => {
-    const begin = performance.now();
-    run();
-    return performance.now() - begin;
-  };
-  make('one');
-  const single = time(() => {
-    for (let i = 0; i < 20; i++) nl.execute(link.remove({ name: `one${i}` }));
-  });
-  make('all');
-  const group = time(() => {
-    nl.execute(link.remove({ group: 77 }));
-  });
-  t.log(`20 veths one by one: ${single.toFixed(0)} ms, as a group: ${group.toFixed(0)} ms`);
-  t.true(group < single / 2);
 });
 
 /** `nsenter --net=X ip monitor link &` goes on to tell of X. */
