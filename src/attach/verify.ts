@@ -62,10 +62,11 @@ export function verifyAddresses(nl: NetlinkSocket, index: number, result: CniRes
   }
 }
 
+/** NB: where no table is asked for, any will do: plugins behind in the chain (sbr, vrf) move routes to one of their own. */
 function isSameRoute(have: route.Route, want: route.RouteSpec): boolean {
   return (
     have.dst.equals(want.dst) &&
-    have.table === (want.table ?? route.RT_TABLE.MAIN) &&
+    (want.table === undefined || have.table === want.table) &&
     have.oif === want.oif &&
     (want.gateway === undefined ? have.gateway === undefined : have.gateway?.equals(want.gateway) === true)
   );

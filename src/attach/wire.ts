@@ -65,7 +65,7 @@ export function addWire(
   );
   // NB: before the message goes out. Where its answer is lost, the link may be there all the same.
   undo.defer(() => removeByMac(nl, host));
-  create(nl, adding, host.name, aliasOf(owner));
+  addMarked(nl, adding, host.name, aliasOf(owner));
   const made = link.get(nl, { name: host.name });
   // The kernel tells the index of the other end where it is in another namespace.
   const peerIndex = made.attrs.link ?? link.get(container.nl, { name: peer.name }).index;
@@ -86,10 +86,11 @@ export function removeByMac(nl: NetlinkSocket, { name, mac }: { readonly name: s
 }
 
 /**
+ * Makes a link of the host with its mark.
  * NB: both messages in one datagram, which the kernel works through whatever becomes of us: killed at any point, we leave no link without its mark.
  * The kernel does not take the mark in the message that makes a link (rtnl_create_link() passes over IFLA_IFALIAS).
  */
-function create(nl: NetlinkSocket, adding: Request, name: string, alias: string): void {
+export function addMarked(nl: NetlinkSocket, adding: Request, name: string, alias: string): void {
   const errors = nl.attempt([adding, link.set({ name }, { alias })]);
   const [error] = errors.values();
   if (error === undefined) return;

@@ -16,6 +16,11 @@ export interface Struct<F extends Fields> {
   read(view: DataView): { readonly [K in keyof F]: number };
 }
 
+/** A struct as the payload of an attribute. Kernels append fields: more bytes than are known here are read past. */
+export function structCodec<F extends Fields>(name: string, { write, read }: Struct<F>): Codec<StructOf<F>> {
+  return { name, write, read };
+}
+
 export function struct<const F extends Fields>(fields: F): Struct<F> {
   const entries = Object.entries(fields);
   let bare = 0;

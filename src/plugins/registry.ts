@@ -3,17 +3,20 @@ import type { NetConf } from '../cni/call.ts';
 import type { Plugin } from '../cni/plugin.ts';
 import { hostLocal } from '../ipam/host-local/plugin.ts';
 import { staticIpam } from '../ipam/static/plugin.ts';
+import { bandwidth } from './bandwidth/plugin.ts';
 import { bridge } from './bridge/plugin.ts';
 import { firewall } from './firewall/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
+import { sbr } from './sbr/plugin.ts';
 import { tuning } from './tuning/plugin.ts';
+import { vrf } from './vrf/plugin.ts';
 
 /** A plugin whatever its configuration: what serve() needs of it. */
 export type AnyPlugin = Plugin<NetConf>;
 
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(
-  [bridge, firewall, hostLocal, loopback, ptp, staticIpam, tuning].map((plugin) => [
+  [bandwidth, bridge, firewall, hostLocal, loopback, ptp, sbr, staticIpam, tuning, vrf].map((plugin) => [
     plugin.type,
     plugin as unknown as AnyPlugin,
   ]),

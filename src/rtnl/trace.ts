@@ -7,6 +7,8 @@ import { AF, RTM } from './constants.ts';
 import { linkKind } from './link.ts';
 import { neighKind } from './neigh.ts';
 import { routeKind } from './route.ts';
+import { ruleKind } from './rule.ts';
+import { classKind, filterKind, qdiscKind } from './tc/message.ts';
 
 /** By the noun that ends a message's name: RTM_NEWADDR is an address. */
 const KINDS: Readonly<Record<string, MessageKind>> = {
@@ -14,6 +16,10 @@ const KINDS: Readonly<Record<string, MessageKind>> = {
   ADDR: addrKind,
   ROUTE: routeKind,
   NEIGH: neighKind,
+  RULE: ruleKind,
+  QDISC: qdiscKind,
+  TCLASS: classKind,
+  TFILTER: filterKind,
 };
 
 export const routeNames: TraceNames = {

@@ -8,31 +8,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost } from '../support/host.ts';
-import { bridgeConf, type Json, Lab, type Target } from '../support/lab.ts';
+import { bridgeConf, type Json, Lab } from '../support/lab.ts';
+import { CALLS, isKilled } from './killed.ts';
 
 becomeHost();
-
-/**
- * The calls that change what others see, and those between. strace counts each by itself. Others (open, read, close) change nothing: killed at one of them, a process
- * leaves what it leaves at the next of these.
- */
-const CALLS = [
-  'sendto',
-  'recvfrom',
-  'setns',
-  'flock',
-  'rename',
-  'link',
-  'linkat',
-  'symlink',
-  'symlinkat',
-  'unlink',
-  'unlinkat',
-  'mkdir',
-  'mkdirat',
-  'utimensat',
-  'write',
-];
 
 const bridge = bridgeConf({
   ipMasq: true,
@@ -105,15 +84,6 @@ for (const { title, conf, command, cleanup, neighbour: other = conf } of cases) 
     const least = conf['type'] === 'firewall' ? 15 : command === 'ADD' ? 40 : 25;
     t.true(points > least, `${points} calls`);
   });
-}
-
-/** Runs a plugin that is killed on entry to a call. @returns false where it did not come to that */
-function isKilled(lab: Lab, command: string, conf: Json, target: Target, injection: string): boolean {
-  const wrap = ['strace', '-f', '-qqq', '-o', '/dev/null', '-e', `inject=${injection}`];
-  const { status, signal, stderr } = lab.exec(command, conf, target, { wrap });
-  if (signal === 'SIGKILL') return true;
-  if (status !== 0) throw new Error(`${command} left with ${status ?? signal}: ${stderr}`);
-  return false;
 }
 
 /** As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. */

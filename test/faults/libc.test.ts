@@ -7,14 +7,11 @@
  */
 import './faulty-ffi.ts';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { checkNetns } from '../../src/cni/netns.ts';
-import { serve } from '../../src/cni/serve.ts';
-import { plugins } from '../../src/plugins/registry.ts';
 import { becomeHost } from '../support/host.ts';
-import { bridgeConf, type Json, Lab, type Output, type Target } from '../support/lab.ts';
-import { type Fault, withFault } from './faulty-ffi.ts';
+import { bridgeConf, type Json, Lab, type Output } from '../support/lab.ts';
+import { call, eachCall, faulty, settled, stateOf, WORDS } from './rounds.ts';
 
 becomeHost();
 for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${key}`, '1');
@@ -74,13 +71,6 @@ const cases: readonly Case[] = [
   { title: 'a container of ptp', conf: { ...bridge, type: 'ptp' }, hasNeighbour: true },
 ];
 
-const WORDS: Readonly<Record<Fault, string>> = {
-  fail: 'fails',
-  lose: 'fails after it has done its work',
-  interrupt: 'is interrupted',
-  shorten: 'is cut short',
-};
-
 for (const one of cases) {
   for (const fault of ['fail', 'lose'] as const) {
     test.serial(
@@ -97,12 +87,21 @@ for (const one of cases) {
             failures++;
             t.notThrows(() => (JSON.parse(end.stdout) as Output).msg, what);
             t.notRegex(end.stdout, /internal error/, what);
-            t.is(settled(lab, before), before, what);
+            t.is(
+              settled(() => stateOf(lab), before),
+              before,
+              what,
+            );
           }
           t.is(call(lab, 'DEL', one.conf, target).status, 0, what);
           t.notRegex(lab.snapshot(), /victim/, what);
           t.is(target.sandbox.ip('link').length, 1, what);
-          if (end.status !== 0) t.is(settled(lab, before), before, what);
+          if (end.status !== 0)
+            t.is(
+              settled(() => stateOf(lab), before),
+              before,
+              what,
+            );
           return calls;
         });
         t.log(`${points} calls, ${failures} failed ADDs`);
@@ -152,45 +151,6 @@ for (const one of cases) {
   }
 }
 
-interface CallEnd {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a plugin in this process. */
-function call(lab: Lab, command: string, conf: Json, target: Target): CallEnd {
-  const plugin = plugins.get(String(conf['type']));
-  if (plugin === undefined) throw new Error(`no plugin ${conf['type']}`);
-  let [stdout, stderr] = ['', ''];
-  const status = serve(plugin, {
-    environment: lab.environment(command, target, { path: `${lab.root}/bin` }),
-    readStdin: () => JSON.stringify(conf),
-    writeStdout: (text) => {
-      stdout += text;
-    },
-    writeStderr: (text) => {
-      stderr += text;
-    },
-    checkNetns,
-  });
-  return { status, stdout, stderr };
-}
-
-function faulty(fault: Fault, n: number, run: () => CallEnd): { calls: readonly string[]; end: CallEnd } {
-  let end: CallEnd | undefined;
-  const calls = withFault(fault, n, () => {
-    end = run();
-  });
-  if (end === undefined) throw new Error('withFault() did not run');
-  return { calls, end };
-}
-
-/** Goes on until there are no more calls to fail. @returns how many there were */
-function eachCall(round: (n: number) => readonly string[]): number {
-  for (let n = 1; ; n++) if (round(n).length < n) return n - 1;
-}
-
 function labFor(t: ExecutionContext, { hasNeighbour }: Case) {
   const lab = new Lab(t);
   mkdirSync(`${lab.root}/bin`);
@@ -202,33 +162,4 @@ function labFor(t: ExecutionContext, { hasNeighbour }: Case) {
 
 function removeLink(name: string): void {
   spawnSync('ip', ['link', 'del', name]);
-}
-
-/** The state as soon as it is what it should be, or after a while: some of a link's state follows by itself. */
-function settled(lab: Lab, wanted: string): string {
-  const deadline = Date.now() + 3_000;
-  for (;;) {
-    const state = stateOf(lab);
-    if (state === wanted || Date.now() > deadline) return state;
-  }
-}
-
-/** Links, addresses, routes, rules, files; and the settings of each link. */
-function stateOf(lab: Lab): string {
-  return [lab.snapshot(), ...settings('/proc/sys/net/ipv4/conf'), ...settings('/proc/sys/net/ipv6/conf')].join('\n');
-}
-
-function settings(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    .sort()
-    .map((key) => `${directory}/${key}: ${settingAt(`${directory}/${key}`)}`);
-}
-
-/** Undefined for a directory, and for a secret that was never set. */
-function settingAt(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
 }

@@ -28,7 +28,10 @@ const EXPECTED: Readonly<
   },
   '30-ptp.conflist': { addresses: ['10.86.2.2/24'], gateways: ['10.86.2.1'] },
   '50-firewall.conflist': { addresses: ['10.86.11.2/24'], gateways: ['10.86.11.1'] },
+  '70-bandwidth.conflist': { addresses: ['10.86.13.2/24'], gateways: ['10.86.13.1'] },
   '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },
+  // Alone it has no route but from its own address.
+  '72-sbr.conflist': { addresses: ['10.86.15.2/24'], gateways: [] },
   '99-loopback.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
 };
 

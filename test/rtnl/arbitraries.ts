@@ -5,10 +5,13 @@ import type { MessageKind } from '../../src/netlink/message.ts';
 import { addrKind } from '../../src/rtnl/addr.ts';
 import { bridge, bridgePort } from '../../src/rtnl/kinds/bridge.ts';
 import { vlan } from '../../src/rtnl/kinds/vlan.ts';
+import { vrf } from '../../src/rtnl/kinds/vrf.ts';
 import { linkKind } from '../../src/rtnl/link.ts';
 import { baseAttrs } from '../../src/rtnl/link-attributes.ts';
 import { neighKind } from '../../src/rtnl/neigh.ts';
 import { routeKind } from '../../src/rtnl/route.ts';
+import { ruleKind } from '../../src/rtnl/rule.ts';
+import { classKind, filterKind, qdiscKind } from '../../src/rtnl/tc/message.ts';
 import { attrsOf } from '../netlink/arbitraries.ts';
 
 const u32 = fc.nat(0xffffffff);
@@ -30,6 +33,7 @@ const linkinfo = fc
     fc.oneof(
       fc.record({ kind: fc.constant('bridge'), data: attrsOf(bridge) }),
       fc.record({ kind: fc.constant('vlan'), data: attrsOf(vlan) }),
+      fc.record({ kind: fc.constant('vrf'), data: attrsOf(vrf) }),
       fc.record({
         kind: fc.constant('veth'),
         data: fc.record({ peer: fc.record({ header: ifinfomsg, attrs: attrsOf(baseAttrs) }) }),
@@ -58,4 +62,6 @@ export const rtnetlink: readonly {
   { kind: addrKind, attrs: attrsOf(addrKind.attrs) },
   { kind: routeKind, attrs: attrsOf(routeKind.attrs, { metrics, multipath }) },
   { kind: neighKind, attrs: attrsOf(neighKind.attrs) },
+  { kind: ruleKind, attrs: attrsOf(ruleKind.attrs) },
+  ...[qdiscKind, classKind, filterKind].map((kind) => ({ kind, attrs: attrsOf(kind.attrs) })),
 ];

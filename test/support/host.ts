@@ -81,7 +81,7 @@ export function ip<T = Record<string, unknown>>(...args: string[]): T[] {
 }
 
 /**
- * All that an attachment could leave behind: links, addresses, routes, the nft ruleset, and the files below a directory. Without counters, timers, and what the
+ * All that an attachment could leave behind: links, addresses, routes, queueing disciplines, the nft ruleset, and the files below a directory. Without counters, timers, and what the
  * kernel does by itself as carriers come and go: link states, link-local addresses, and their routes.
  */
 export function snapshot(root: string): string {
@@ -94,6 +94,8 @@ export function snapshot(root: string): string {
     ),
     run('ip', '-o', 'addr').replace(ownDoing, ''),
     run('ip', 'route', 'show', 'table', 'all').replace(ownDoing, ''), // of both families
+    // Without what the kernel puts at each link by itself: that has the handle 0.
+    run('tc', 'qdisc', 'show').replace(/^qdisc \w+ 0: .*\n|refcnt \d+ /gm, ''),
     run('nft', 'list', 'ruleset'),
     ...files(root),
   ].join('\n');

@@ -162,9 +162,10 @@ function withSettings(result: CniResult, ifname: string, { mac, mtu }: LinkSetti
 function del(call: CniCall<TuningConf>): void {
   const path = recordPath(call);
   const record = readRecord(path, call.warn);
-  if (record === undefined) return;
-  using container = tryOpenContainer(call);
-  if (container !== undefined) restore(container, call.ifname, record);
+  if (record !== undefined) {
+    using container = tryOpenContainer(call);
+    if (container !== undefined) restore(container, call.ifname, record);
+  }
   removeRecord(path);
 }
 

@@ -7,7 +7,7 @@ import { ownerOf } from '../../attach/owner.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { looseObject } from '../../cni/config.ts';
 import { tryList } from '../../ffi/directory.ts';
-import { directoryOf, makeDirectories, rename, replaceText, tryReadText, unlink } from '../../ffi/file.ts';
+import { directoryOf, makeDirectories, O, rename, tryReadText, unlink, writeText } from '../../ffi/file.ts';
 import type { TuningConf } from './conf.ts';
 
 export type Value = string | number | boolean;
@@ -52,11 +52,24 @@ export function writeRecord(path: string, call: CniCall<TuningConf>, { link, sys
   if (directory !== undefined) makeDirectories(directory, 0o700);
   const olds = Object.fromEntries(Object.entries(link).map(([key, { old }]) => [key, old]));
   const sets = Object.fromEntries(Object.entries(link).map(([key, { set }]) => [key, set]));
-  replaceText(path, JSON.stringify({ ...olds, netloom: { owner: ownerOf(call), set: sets, sysctl } }));
+  // NB: a name of its own, without the process's number, so that DEL removes what a killed process leaves. Not synced: what it is about dies with the power.
+  const beside = besideOf(path);
+  writeText(
+    beside,
+    JSON.stringify({ ...olds, netloom: { owner: ownerOf(call), set: sets, sysctl } }),
+    O.WRONLY | O.CREAT | O.TRUNC,
+  );
+  rename(beside, path);
 }
 
+/** Removes it, and what was to become it. */
 export function removeRecord(path: string): void {
+  unlink(besideOf(path));
   unlink(path);
+}
+
+function besideOf(path: string): string {
+  return `${path}.tmp`;
 }
 
 /** Removes the records of a network's attachments that are no longer valid. Whose namespaces they were in is not known: those are gone, or stay as they are. */

@@ -1,0 +1,92 @@
+/** The keys of the bandwidth plugin. Names and bounds are the reference's. https://www.cni.dev/plugins/current/meta/bandwidth/ */
+import * as v from 'valibot';
+import { type ConfOf, cidr, confSchema, integer, object } from '../../cni/config.ts';
+import { NetloomError } from '../../error.ts';
+import type { Cidr } from '../../net/cidr.ts';
+
+/** Go's uint64, as far as a JSON number of ours tells it apart. */
+const size = v.exactOptional(integer(0, 2 ** 64));
+/** Bytes that a burst may have, which the kernel counts in 32 bits. */
+const BURST_MAX = 2 ** 32 - 1;
+const BITS = 8;
+
+export const schema = confSchema(() => {
+  const subnet = v.pipe(
+    cidr,
+    v.check((value) => !value.hasHostBits(), 'a subnet without host bits, such as "10.1.0.0/16"'),
+  );
+  const limits = {
+    ingressRate: size,
+    ingressBurst: size,
+    egressRate: size,
+    egressBurst: size,
+    shapedSubnets: v.exactOptional(v.array(subnet)),
+    unshapedSubnets: v.exactOptional(v.array(subnet)),
+  };
+  return { ...limits, runtimeConfig: v.optional(object({ bandwidth: v.exactOptional(object(limits)) }), {}) };
+});
+
+export type BandwidthConf = ConfOf<typeof schema>;
+
+type Limits = Omit<NonNullable<BandwidthConf['runtimeConfig']['bandwidth']>, never>;
+
+export interface Limit {
+  /** Bytes a second. */
+  readonly rate: bigint;
+  /** Bytes that may pass at once. */
+  readonly burst: number;
+}
+
+export interface Shaping {
+  /** Of what goes to the container. */
+  readonly ingress?: Limit;
+  /** Of what comes from it. */
+  readonly egress?: Limit;
+  /** Which peers the limits are for: those of these subnets only, or all but those. Missing: all. */
+  readonly peers?: { readonly areShaped: boolean; readonly subnets: readonly Cidr[] };
+}
+
+/**
+ * What is to be limited. The configuration's keys win over runtimeConfig, all of them together, as in the reference.
+ * @throws NetloomError invalid-config
+ */
+export function shapingOf(conf: BandwidthConf): Shaping {
+  const { ingressRate, ingressBurst, egressRate, egressBurst, shapedSubnets, unshapedSubnets, runtimeConfig } = conf;
+  const own = { ingressRate, ingressBurst, egressRate, egressBurst, shapedSubnets, unshapedSubnets };
+  const isOwn = Object.values(own).some((value) => value !== undefined);
+  const limits = isOwn ? conf : (runtimeConfig.bandwidth ?? {});
+  const at = isOwn ? '' : 'runtimeConfig.bandwidth.';
+  const ingress = limitOf(limits, 'ingress', at);
+  const egress = limitOf(limits, 'egress', at);
+  const peers = peersOf(limits, at);
+  return { ...(ingress && { ingress }), ...(egress && { egress }), ...(peers && { peers }) };
+}
+
+function limitOf(limits: Limits, direction: 'ingress' | 'egress', at: string): Limit | undefined {
+  const [rateKey, burstKey] = [`${direction}Rate`, `${direction}Burst`] as const;
+  const [rate, burst] = [limits[rateKey] ?? 0, limits[burstKey] ?? 0];
+  if (rate === 0 && burst === 0) return undefined;
+  if (burst === 0)
+    throw invalid(`"${at}${rateKey}" is ${rate} without a "${burstKey}": if rate is set, burst must also be set`);
+  if (rate === 0)
+    throw invalid(`"${at}${burstKey}" is ${burst} without a "${rateKey}": if burst is set, rate must also be set`);
+  if (rate < BITS) throw invalid(`"${at}${rateKey}" is ${rate}, expected at least ${BITS} bits a second`);
+  const bytes = Math.floor(burst / BITS);
+  if (bytes >= BURST_MAX)
+    throw invalid(`"${at}${burstKey}" is ${burst}, expected less than 4 GiB: burst cannot be more than 4GB`);
+  if (bytes === 0) throw invalid(`"${at}${burstKey}" is ${burst}, expected at least ${BITS} bits`);
+  return { rate: BigInt(Math.floor(rate / BITS)), burst: bytes };
+}
+
+function peersOf({ shapedSubnets = [], unshapedSubnets = [] }: Limits, at: string): Shaping['peers'] {
+  if (shapedSubnets.length > 0 && unshapedSubnets.length > 0)
+    throw invalid(
+      `"${at}shapedSubnets" and "${at}unshapedSubnets" cannot be both specified, one of them should be discarded`,
+    );
+  if (shapedSubnets.length > 0) return { areShaped: true, subnets: shapedSubnets };
+  return unshapedSubnets.length > 0 ? { areShaped: false, subnets: unshapedSubnets } : undefined;
+}
+
+function invalid(what: string): NetloomError {
+  return new NetloomError('invalid-config', `failed to load netconf: ${what}`);
+}

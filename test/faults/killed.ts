@@ -1,0 +1,33 @@
+/** Executing a plugin that is killed at a system call of our choice. man 1 strace, "Syscall tampering". */
+import type { Json, Lab, Target } from '../support/lab.ts';
+
+/**
+ * The calls that change what others see, and those between. strace counts each by itself. Others (open, read, close) change nothing: killed at one of them, a process
+ * leaves what it leaves at the next of these.
+ */
+export const CALLS = [
+  'sendto',
+  'recvfrom',
+  'setns',
+  'flock',
+  'rename',
+  'link',
+  'linkat',
+  'symlink',
+  'symlinkat',
+  'unlink',
+  'unlinkat',
+  'mkdir',
+  'mkdirat',
+  'utimensat',
+  'write',
+];
+
+/** Runs a plugin that is killed on entry to a call. @returns false where it did not come to that */
+export function isKilled(lab: Lab, command: string, conf: Json, target: Target, injection: string): boolean {
+  const wrap = ['strace', '-f', '-qqq', '-o', '/dev/null', '-e', `inject=${injection}`];
+  const { status, signal, stderr } = lab.exec(command, conf, target, { wrap });
+  if (signal === 'SIGKILL') return true;
+  if (status !== 0) throw new Error(`${command} left with ${status ?? signal}: ${stderr}`);
+  return false;
+}
