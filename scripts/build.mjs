@@ -1,5 +1,6 @@
 /**
- * Builds dist/netloom, one executable, and dist/bin/<type>, a link to it for every plugin type.
+ * Builds dist/netloom, one executable, dist/netloom-shim, the small program that runtimes execute, and dist/bin/<type>, a link to it for every plugin type.
+ * Where there is no C compiler there is no shim, and the links lead to netloom: everything works, but no call goes to an agent.
  * Does nothing where dist/ was built from the same sources: `npm test` and `npm run bench` begin with this script.
  * Runs on the Node of whoever builds (20 or later).
  */
@@ -24,6 +25,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
 const bin = join(dist, 'bin');
 const executable = join(dist, 'netloom');
+const shim = join(dist, 'netloom-shim');
 const stamp = join(dist, '.built-from');
 const bun = join(root, 'node_modules/.bin/bun');
 
@@ -43,6 +45,10 @@ const FLAGS = [
   '--no-compile-autoload-package-json',
 ];
 
+const cc = process.env.CC ?? 'cc';
+/** Static: a plugin that is executed thousands of times is not linked each time, and 0.5 ms is what that takes. */
+const CFLAGS = ['-std=c11', '-O2', '-static', '-Wall', '-Wextra', '-Werror'];
+
 /** What the build depends on: the sources, the versions of what they import, and how they are compiled. */
 function fingerprint() {
   const hash = createHash('sha256');
@@ -51,8 +57,8 @@ function fingerprint() {
     // `path` is the name of `parentPath` before Node 20.12.
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
-  const others = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs'].map((name) =>
-    join(root, name),
+  const others = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs', 'native/shim.c'].map(
+    (name) => join(root, name),
   );
   for (const file of [...sources, ...others]) {
     if (existsSync(file)) hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
@@ -87,20 +93,41 @@ function linkTarget(path) {
   }
 }
 
+/** Compiles the shim. @returns whether there is one now: without a C compiler there is not */
+function buildShim(id) {
+  if (spawnSync(cc, ['--version']).status !== 0) {
+    rmSync(shim, { force: true });
+    console.log(`build: no shim, for there is no C compiler (${cc}): plugins never call an agent`);
+    return false;
+  }
+  const beside = `${shim}.${process.pid}.tmp`;
+  try {
+    run(cc, [...CFLAGS, `-DNETLOOM_BUILD="${id}"`, '-o', beside, 'native/shim.c']);
+    renameSync(beside, shim);
+    return true;
+  } finally {
+    rmSync(beside, { force: true });
+  }
+}
+
 function build(print) {
   const beside = `${executable}.${process.pid}.tmp`;
+  // What shim and agent know each other by.
+  const id = print.slice(0, 16);
   try {
-    run(bun, ['build', ...FLAGS, 'src/main.ts', '--outfile', beside]);
+    const define = ['--define', `NETLOOM_BUILD="${id}"`];
+    run(bun, ['build', ...FLAGS, ...define, 'src/main.ts', 'src/agent/worker.ts', '--outfile', beside]);
     chmodSync(beside, 0o755);
     const types = run(beside, ['plugins']).split('\n').filter(Boolean);
     if (types.length === 0) stop('"netloom plugins" printed no plugin type');
 
     renameSync(beside, executable);
+    const target = buildShim(id) ? '../netloom-shim' : '../netloom';
     mkdirSync(bin, { recursive: true });
-    for (const type of types) link('../netloom', join(bin, type));
+    for (const type of types) link(target, join(bin, type));
     for (const name of readdirSync(bin)) if (!types.includes(name)) rmSync(join(bin, name), { recursive: true });
     // Last: what is not stamped is built again.
-    writeFileSync(stamp, `${print}\n${types.join('\n')}\n`);
+    writeFileSync(stamp, `${print}\n${target}\n${types.join('\n')}\n`);
     return types;
   } finally {
     rmSync(beside, { force: true });
@@ -110,8 +137,10 @@ function build(print) {
 /** Whether dist/ is whole, and built from these sources. */
 function upToDate(print) {
   if (!existsSync(executable) || !existsSync(stamp)) return false;
-  const [built, ...types] = readFileSync(stamp, 'utf8').trim().split('\n');
-  return built === print && types.every((type) => linkTarget(join(bin, type)) === '../netloom');
+  const [built, target, ...types] = readFileSync(stamp, 'utf8').trim().split('\n');
+  return (
+    built === print && types.every((type) => linkTarget(join(bin, type)) === target && existsSync(join(bin, type)))
+  );
 }
 
 if (!existsSync(join(root, 'src/main.ts'))) stop('src/main.ts is missing');

@@ -5,6 +5,7 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
 import type { ContainerSide } from './namespace.ts';
 import { aliasOf, isAliasOfNetwork, isOurAlias } from './owner.ts';
+import { removeIfThere, removeOnHost } from './removal.ts';
 
 /** A group number that nobody uses for anything else: removing a group removes all that is in it. */
 const DOOMED_GROUP = 0x6e6c0000;
@@ -13,7 +14,7 @@ const DOOMED_GROUP = 0x6e6c0000;
 export function removeHostLink(nl: NetlinkSocket, name: string, owner: string): boolean {
   const found = link.find(nl, { name });
   if (found?.alias !== aliasOf(owner)) return false;
-  return removeIfThere(nl, { index: found.index });
+  return removeOnHost(nl, found.index);
 }
 
 /**
@@ -44,14 +45,4 @@ export function removeStaleLinks(nl: NetlinkSocket, network: string, validOwners
   const errors = nl.attempt(stale.map(({ index }) => link.set({ index }, { group })));
   for (const error of errors.values()) if (!hasCode(error, 'ENODEV')) throw error;
   if (errors.size < stale.length) removeIfThere(nl, { group });
-}
-
-function removeIfThere(nl: NetlinkSocket, ref: Parameters<typeof link.remove>[0]): boolean {
-  try {
-    nl.execute(link.remove(ref));
-    return true;
-  } catch (error) {
-    if (hasCode(error, 'ENODEV')) return false;
-    throw error;
-  }
 }

@@ -18,6 +18,8 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { plugins } from '../plugins/registry.ts';
 
 const EXECUTABLE = 'netloom';
+/** What runtimes execute, where it could be built: beside the executable it came with. */
+const SHIM = 'netloom-shim';
 /** What install moves aside, and uninstall moves back. */
 const BEFORE = '.before-netloom';
 
@@ -42,20 +44,19 @@ export const installCommand = buildCommand({
   docs: {
     brief: 'Put the plugins where container runtimes look',
     fullDescription:
-      'Copies this executable to the plugin directory and links every plugin type to it. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
+      'Copies this executable and its shim to the plugin directory and links every plugin type to the shim. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
   },
   parameters,
   func(this: CommandContext, { bin, conf }: Flags) {
     mkdirSync(bin, { recursive: true });
-    const target = join(bin, EXECUTABLE);
-    place(target, (beside) => {
-      copyFileSync(process.execPath, beside);
-      chmodSync(beside, 0o755);
-    });
+    copyProgram(process.execPath, join(bin, EXECUTABLE));
+    const shim = join(dirname(process.execPath), SHIM);
+    const target = existsSync(shim) ? SHIM : EXECUTABLE;
+    if (target === SHIM) copyProgram(shim, join(bin, SHIM));
     for (const type of plugins.keys()) {
       const link = join(bin, type);
       if (exists(link) && !isOurs(link)) renameSync(link, link + BEFORE);
-      place(link, (beside) => symlinkSync(EXECUTABLE, beside));
+      place(link, (beside) => symlinkSync(target, beside));
     }
     this.process.stdout.write(`installed ${plugins.size} plugins in ${bin}\n`);
     if (conf === undefined) return;
@@ -85,7 +86,7 @@ export const uninstallCommand = buildCommand({
       if (exists(link) && isOurs(link)) rmSync(link);
       if (existsSync(link + BEFORE) && !exists(link)) renameSync(link + BEFORE, link);
     }
-    rmSync(join(bin, EXECUTABLE), { force: true });
+    for (const program of [EXECUTABLE, SHIM]) rmSync(join(bin, program), { force: true });
     this.process.stdout.write(`removed the plugins from ${bin}\n`);
     for (const file of conf === undefined ? [] : conflists()) {
       const installed = join(conf ?? '', file.slice(file.lastIndexOf('/') + 1));
@@ -93,6 +94,13 @@ export const uninstallCommand = buildCommand({
     }
   },
 });
+
+function copyProgram(from: string, to: string): void {
+  place(to, (beside) => {
+    copyFileSync(from, beside);
+    chmodSync(beside, 0o755);
+  });
+}
 
 /** Makes a file beside its place and renames it, so that a runtime that executes it meanwhile sees the old one or the new. */
 function place(path: string, make: (beside: string) => void): void {
@@ -112,7 +120,7 @@ function exists(path: string): boolean {
 }
 
 function isOurs(path: string): boolean {
-  return lstatSync(path).isSymbolicLink() && readlinkSync(path) === EXECUTABLE;
+  return lstatSync(path).isSymbolicLink() && [EXECUTABLE, SHIM].includes(readlinkSync(path));
 }
 
 function digest(path: string): string {

@@ -1,5 +1,6 @@
 /** The command line, for people. Each command has a file of its own beside this one. */
 import { buildApplication, buildRouteMap, run } from '@stricli/core';
+import { agentCommand } from './agent.ts';
 import { demoCommand } from './demo/demo.ts';
 import { EXIT, text } from './errors.ts';
 import { installCommand, uninstallCommand } from './install.ts';
@@ -13,6 +14,7 @@ const commands = buildRouteMap({
     install: installCommand,
     uninstall: uninstallCommand,
     plugins: pluginsCommand,
+    agent: agentCommand,
     demo: demoCommand,
   },
   docs: {

@@ -1,7 +1,7 @@
 /** Running another plugin, such as a third party's IPAM. https://www.cni.dev/docs/spec/#section-4-plugin-delegation */
 import * as v from 'valibot';
 import { messageOf, NetloomError } from '../error.ts';
-import { isRegular, tryStat } from '../ffi/file.ts';
+import { isRegular, type Stat, tryReadlink, tryStat } from '../ffi/file.ts';
 import { type RunResult, run } from '../ffi/spawn.ts';
 import type { CniCall, Command } from './call.ts';
 import { foreignError } from './error.ts';
@@ -34,11 +34,17 @@ export function findPlugin(type: string, path: readonly string[]): string {
   );
 }
 
-/** Whether a file is the very executable that runs here, by whatever name. */
+/** Whether a file is the very executable that runs here, by whatever name, or the shim beside it, which would execute it. */
 export function isSelf(file: string): boolean {
-  const self = tryStat('/proc/self/exe');
   const other = tryStat(file);
-  return self !== undefined && other !== undefined && self.ino === other.ino && self.dev === other.dev;
+  if (other === undefined) return false;
+  if (isSame(other, tryStat('/proc/self/exe'))) return true;
+  const self = tryReadlink('/proc/self/exe');
+  return self !== undefined && isSame(other, tryStat(`${self.slice(0, self.lastIndexOf('/'))}/netloom-shim`));
+}
+
+function isSame(a: Stat, b: Stat | undefined): boolean {
+  return a.ino === b?.ino && a.dev === b.dev;
 }
 
 /**

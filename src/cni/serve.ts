@@ -14,7 +14,8 @@ import { CURRENT_VERSION, encodeResult, isAtLeast, SUPPORTED_VERSIONS } from './
 export interface ServeIo {
   readonly environment: Environment;
   readStdin(): string;
-  writeStdout(text: string): void;
+  /** @param status the exit status that belongs to the text */
+  writeStdout(text: string, status: number): void;
   writeStderr(text: string): void;
   /** @throws NetloomError no-namespace, not-a-namespace, own-namespace (netns.ts) */
   checkNetns(path: string): void;
@@ -169,15 +170,15 @@ function fail(thrown: unknown, version: string, type: string, io: ServeIo): numb
   }
   const object = toCniError(error, version);
   try {
-    print(io, object);
+    print(io, object, 1);
   } catch {
     io.writeStderr(`${type}: ${object.msg}\n`);
   }
   return 1;
 }
 
-function print(io: ServeIo, value: unknown): void {
-  io.writeStdout(`${JSON.stringify(value, null, 4)}\n`);
+function print(io: ServeIo, value: unknown, status = 0): void {
+  io.writeStdout(`${JSON.stringify(value, null, 4)}\n`, status);
 }
 
 /** Logging never fails a call: where the file cannot be written, stderr has the line and the reason. */

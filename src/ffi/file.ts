@@ -147,7 +147,8 @@ export function writeText(path: string, text: string, flags: number = O.WRONLY):
 
 /** Writes a file beside its place, syncs and renames it, so that a reader sees the old content or the new, whatever dies when. */
 export function replaceText(path: string, text: string, mode = 0o600): void {
-  const beside = `${path}.${libc.getpid()}.tmp`;
+  // NB: the agent's threads are one process.
+  const beside = `${path}.${libc.gettid()}.tmp`;
   try {
     {
       using fd = open(beside, O.WRONLY | O.CREAT | O.TRUNC, mode);

@@ -31,6 +31,7 @@ export const libc = adapter.load({
   setns: { args: ['i32', 'i32'], returns: 'i32' },
   geteuid: { args: [], returns: 'i32' },
   getpid: { args: [], returns: 'i32' },
+  gettid: { args: [], returns: 'i32' },
   getrandom: { args: ['ptr', 'size', 'u32'], returns: 'i32' },
   _exit: { args: ['i32'], returns: 'void' },
 });

@@ -1,6 +1,8 @@
 /** A netlink socket as the kernel knows it: datagrams out and in. Tests put a plain object in its place. */
+import { hasCode } from '../error.ts';
 import { systemError } from '../ffi/errno.ts';
 import { check, errno, libc, uninterrupted } from '../ffi/libc.ts';
+import { isVisiting } from '../netns/within.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -31,8 +33,61 @@ export interface Transport {
   close(): void;
 }
 
+/** A transport to the kernel itself. */
+export type Socket = Transport & { readonly fd: number };
+
+/** Sockets of the thread's own namespace that wait for their next use, by protocol; undefined where none are kept. NB: of the thread. */
+let kept: Map<number, Socket[]> | undefined;
+
+/**
+ * From here on this thread keeps the sockets that it opens in its own namespace, and uses them again. For a thread that lives long: closing a socket of
+ * nf_tables waits for the kernel (nft_rcv_nl_event(), 12 ms) where something was removed shortly before, by whomever.
+ */
+export function keepTransports(): void {
+  kept ??= new Map();
+}
+
 /** Opens a socket in the calling thread's network namespace; it stays there when the thread leaves. */
-export function openTransport(protocol: number): Transport {
+export function openTransport(protocol: number): Socket {
+  if (kept === undefined || isVisiting()) return open(protocol);
+  const sockets = kept.get(protocol) ?? [];
+  kept.set(protocol, sockets);
+  const socket = sockets.pop() ?? open(protocol);
+  // What the last conversation has left unread.
+  while (isUnread(socket));
+  return keptOpen(socket, sockets);
+}
+
+function isUnread(socket: Socket): boolean {
+  try {
+    return socket.receive(false) !== undefined;
+  } catch (error) {
+    if (hasCode(error, 'ENOBUFS')) return true;
+    throw error;
+  }
+}
+
+/** Closing gives it back, unless it hears of what others do. */
+function keptOpen(socket: Socket, sockets: Socket[]): Socket {
+  let isKept = true;
+  let isOpen = true;
+  return {
+    ...socket,
+    fd: socket.fd,
+    join(group) {
+      isKept = false;
+      socket.join(group);
+    },
+    close() {
+      if (!isOpen) return;
+      isOpen = false;
+      if (isKept) sockets.push(socket);
+      else socket.close();
+    },
+  };
+}
+
+function open(protocol: number): Socket {
   let fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
   // struct sockaddr_nl with port 0: the kernel chooses. NB: a socket without a port, that is before its first send, hears no multicast
   // group (do_one_broadcast() takes port 0 for the sender's own).
@@ -54,6 +109,9 @@ export function openTransport(protocol: number): Transport {
   const senderLength = new Uint8Array(4);
 
   return {
+    get fd() {
+      return fd;
+    },
     send(datagram) {
       const send = () => uninterrupted(() => libc.sendto(fd, datagram, datagram.length, 0, null, 0));
       let sent = send();

@@ -7,6 +7,14 @@ const CLONE_NEWNET = 0x40000000;
 /** sysexits.h: an internal software error. */
 const EX_SOFTWARE = 70;
 
+/** How many visits the thread is in the middle of. */
+let visits = 0;
+
+/** Whether the calling thread is in a namespace that is not its own. */
+export function isVisiting(): boolean {
+  return visits > 0;
+}
+
 /**
  * Runs a function inside a namespace and comes back. Synchronous on purpose: whatever ran on this thread meanwhile would run in there too.
  * Open sockets inside and take them out: they stay in their namespace, so nothing but sysctls needs a second visit.
@@ -17,9 +25,11 @@ export function withNetns<T>(netns: Netns, inside: () => T extends PromiseLike<u
   if (libc.setns(netns.fd, CLONE_NEWNET) < 0) {
     check(-1, `enter the network namespace "${netns.path}"`);
   }
+  visits++;
   try {
     return inside();
   } finally {
+    visits--;
     if (libc.setns(home.fd, CLONE_NEWNET) < 0) abandon(netns.path);
   }
 }

@@ -20,6 +20,7 @@ const LAYERS = [
   'attach',
   'plugins',
   'runtime',
+  'agent',
   'cli',
   'main.ts',
 ];

@@ -36,7 +36,7 @@ const ERRNO: Readonly<Record<string, number>> = {
  * Functions that never fail here, and why: the three ids cannot, `_exit` does not return, and `close` gives the descriptor up whatever it says
  * (man 2 close), so there is nothing that a caller could do.
  */
-const NEVER = new Set(['geteuid', 'getpid', 'getppid', '_exit', 'close', '__errno_location']);
+const NEVER = new Set(['geteuid', 'getpid', 'gettid', 'getppid', '_exit', 'close', '__errno_location']);
 
 /** Those that src/ calls again after EINTR. The others here do not wait, so no signal interrupts them. */
 const INTERRUPTIBLE = new Set(['open', 'read', 'write', 'flock', 'sendto', 'recvfrom', 'poll']);

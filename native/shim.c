@@ -1,0 +1,307 @@
+/*
+ * The shim: what a container runtime executes as a plugin. It hands the call to the resident agent and prints what comes back. Where there is no agent,
+ * or the agent declines before it has begun, it executes netloom, which lies beside it, with the same input. docs/agent.md has the protocol.
+ *
+ * NB: a call that the agent has accepted is never run a second time. If the agent fails after that, the answer is CNI error 11, try again later.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef NETLOOM_BUILD
+#define NETLOOM_BUILD "unknown" /* what the shim and the agent were built from: they serve each other only where it is the same */
+#endif
+#ifndef ACCEPT_LIMIT_MS
+#define ACCEPT_LIMIT_MS 3000 /* until the agent says that it begins; then netloom is executed */
+#endif
+#ifndef ANSWER_LIMIT_MS
+#define ANSWER_LIMIT_MS 150000 /* from then to the end. Above the agent's own limit of 120 s, so that this is for an agent that hangs */
+#endif
+
+#define MAGIC 0x316d6c6eu     /* "nlm1" */
+#define REQUEST_MAX (128 << 10) /* what is longer (a large GC) is not worth the agent's while */
+#define FRAME_MAX (64 << 10)
+#define STDIN_MAX ((16 << 20) + 1) /* one byte more than netloom reads, so that netloom says what is wrong with it */
+#define STDOUT_MAX (16 << 20)
+
+extern char **environ;
+
+/* Bytes that grow. */
+struct bytes {
+  char *data;
+  size_t length, room;
+};
+
+/* Without memory there is nothing to do but to give up; the kernel rather kills a process than refuse it some. */
+static void append(struct bytes *to, const void *data, size_t length) {
+  if (to->length + length > to->room) {
+    size_t room = (to->length + length) * 2 + 4096;
+    char *larger = realloc(to->data, room);
+    if (larger == NULL) {
+      static const char text[] = "netloom-shim: out of memory\n";
+      if (write(2, text, sizeof text - 1) < 0) {
+        /* nobody listens */
+      }
+      _exit(1);
+    }
+    to->data = larger;
+    to->room = room;
+  }
+  if (length > 0) memcpy(to->data + to->length, data, length);
+  to->length += length;
+}
+
+static void append_string(struct bytes *to, const char *text) { append(to, text, strlen(text) + 1); }
+
+/* @returns 0, or the errno that ended it */
+static int write_all(int fd, const char *data, size_t length) {
+  while (length > 0) {
+    ssize_t count = write(fd, data, length);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) { /* the runtime gave us a pipe that does not block */
+      struct pollfd ready = {.fd = fd, .events = POLLOUT};
+      poll(&ready, 1, -1);
+      continue;
+    }
+    if (count < 0) return errno;
+    data += count;
+    length -= (size_t)count;
+  }
+  return 0;
+}
+
+static long long now_ms(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
+}
+
+/* The name that the runtime executed: the plugin type. */
+static const char *type_of(const char *argv0) {
+  const char *slash = strrchr(argv0, '/');
+  return slash == NULL ? argv0 : slash + 1;
+}
+
+/* Executes netloom, which lies beside this file, under the plugin's name. What was read of stdin already is put there again. */
+static _Noreturn void execute(char **argv, const struct bytes *input) {
+  char path[4096];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "netloom");
+  if (length > 0) {
+    path[length] = '\0';
+    char *slash = strrchr(path, '/');
+    strcpy(slash == NULL ? path : slash + 1, "netloom");
+    if (input != NULL) {
+      int fd = memfd_create("stdin", 0);
+      if (fd < 0 || write_all(fd, input->data, input->length) != 0 || lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0) {
+        perror("netloom-shim: cannot keep stdin");
+        _exit(1);
+      }
+      if (fd != 0) close(fd);
+    }
+    execv(path, argv);
+  }
+  dprintf(2, "netloom-shim: cannot execute \"%s\", which should be beside this file: %s\n", length > 0 ? path : "/proc/self/exe", strerror(errno));
+  dprintf(1, "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 108,\n    \"msg\": \"netloom is missing beside its shim: install it again\"\n}\n");
+  _exit(1);
+}
+
+/* The version that the configuration speaks, in digits and dots: errors are told in it. A scan, not a parser: what is no version is passed over. */
+static void version_of(const struct bytes *input, char *version, size_t size) {
+  static const char key[] = "\"cniVersion\"";
+  const char *end = input->data + input->length;
+  const char *at = input->length == 0 ? NULL : memmem(input->data, input->length, key, sizeof key - 1);
+  size_t length = 0;
+  snprintf(version, size, "1.1.0");
+  if (at == NULL) return;
+  at += sizeof key - 1;
+  while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r' || *at == ':')) at++;
+  if (at == end || *at++ != '"') return;
+  while (at + length < end && length + 1 < size && ((at[length] >= '0' && at[length] <= '9') || at[length] == '.')) length++;
+  if (length == 0 || at + length == end || at[length] != '"') return;
+  memcpy(version, at, length);
+  version[length] = '\0';
+}
+
+/* CNI error 11: the runtime calls again. */
+static _Noreturn void try_again(const struct bytes *input, const char *why) {
+  char version[16];
+  version_of(input, version, sizeof version);
+  dprintf(1, "{\n    \"cniVersion\": \"%s\",\n    \"code\": 11,\n    \"msg\": \"Cannot finish the call: %s\"\n}\n", version, why);
+  _exit(1);
+}
+
+/* @returns a connected socket, or -1 where no agent listens. Never waits: an agent with a full queue counts as none. */
+static int connect_agent(void) {
+  const char *root = getenv("NETLOOM_ROOT");
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/run/netloom/agent.sock", root == NULL ? "" : root);
+  if (length < 0 || (size_t)length >= sizeof address.sun_path) return -1;
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+    /* Whoever is not root must not get to see a call, let alone answer it. */
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0) return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+static void read_stdin(struct bytes *input) {
+  char part[16384];
+  while (input->length < STDIN_MAX) {
+    size_t room = STDIN_MAX - input->length;
+    ssize_t count = read(0, part, room < sizeof part ? room : sizeof part);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return; /* netloom, or the agent, will find that it is no configuration */
+    append(input, part, (size_t)count);
+  }
+}
+
+/* Magic, umask, and strings that end with NUL: build, type, the environment, an empty one; then stdin as it is. */
+static void write_request(struct bytes *request, const char *type, const struct bytes *input) {
+  uint32_t head[2] = {MAGIC, umask(0)};
+  umask(head[1]);
+  append(request, head, sizeof head);
+  append_string(request, NETLOOM_BUILD);
+  append_string(request, type);
+  for (char **variable = environ; *variable != NULL && request->length <= REQUEST_MAX; variable++)
+    if (**variable != '\0') append_string(request, *variable);
+  append_string(request, "");
+  append(request, input->data, input->length);
+}
+
+/* Sends the request with our network namespace and our directory. @returns whether all of it is out */
+static int send_request(int agent, const struct bytes *request) {
+  int fds[2] = {open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof fds)];
+  } control = {.space = {0}};
+  struct iovec part = {.iov_base = request->data, .iov_len = request->length};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  int is_sent = 0;
+  if (fds[0] >= 0 && fds[1] >= 0) {
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(&control.header), fds, sizeof fds);
+    is_sent = sendmsg(agent, &message, MSG_NOSIGNAL) == (ssize_t)request->length;
+  }
+  for (int i = 0; i < 2; i++)
+    if (fds[i] >= 0) close(fds[i]);
+  return is_sent;
+}
+
+/* The next frame. @returns its length, 0 at the end of the connection or where it is too long, -1 where none came in time */
+static ssize_t receive(int agent, char *frame, long long deadline) {
+  for (;;) {
+    struct iovec part = {.iov_base = frame, .iov_len = FRAME_MAX};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1}; /* no room for descriptors: those that come are closed */
+    ssize_t count = recvmsg(agent, &message, MSG_DONTWAIT);
+    if (count >= 0) return (message.msg_flags & MSG_TRUNC) != 0 ? 0 : count;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return 0;
+    long long left = deadline - now_ms();
+    if (left <= 0) return -1;
+    struct pollfd ready = {.fd = agent, .events = POLLIN};
+    poll(&ready, 1, (int)left);
+  }
+}
+
+/*
+ * Waits for the agent to begin.
+ * @returns 1 where it has accepted, 0 where it certainly has not and never will, -1 where it has but can no longer answer
+ */
+static int await_acceptance(int agent, char *frame) {
+  ssize_t count = receive(agent, frame, now_ms() + ACCEPT_LIMIT_MS);
+  if (count > 0) return frame[0] == 'A';
+  /* NB: from here on the kernel refuses what the agent sends, so it cannot accept any more. What it has sent before is still here to be read. */
+  shutdown(agent, SHUT_RD);
+  while (count != 0) {
+    count = receive(agent, frame, 0);
+    if (count > 0 && frame[0] == 'A') return -1;
+    if (count < 0) break;
+  }
+  return 0;
+}
+
+/* Prints what is to go to stdout and tells the agent whether it could: an ADD whose result nobody gets is undone. */
+static int print(int agent, const struct bytes *output) {
+  struct {
+    char kind[4];
+    int32_t error;
+  } reply = {.kind = "k"};
+  reply.error = write_all(1, output->data, output->length);
+  send(agent, &reply, sizeof reply, MSG_NOSIGNAL);
+  return reply.error == 0;
+}
+
+/* Does what the agent says until the call's end. */
+static _Noreturn void obey(int agent, char *frame, const struct bytes *input) {
+  struct bytes output = {0};
+  long long deadline = now_ms() + ANSWER_LIMIT_MS;
+  int printed = -1; /* the status that belongs to what was printed */
+  for (;;) {
+    ssize_t count = receive(agent, frame, deadline);
+    if (count > 1 && frame[0] == 'e') {
+      write_all(2, frame + 1, (size_t)count - 1);
+    } else if (count > 1 && frame[0] == 'o' && printed < 0 && output.length + (size_t)count <= STDOUT_MAX) {
+      append(&output, frame + 1, (size_t)count - 1);
+    } else if (count == 2 && frame[0] == 'p' && printed < 0) {
+      if (print(agent, &output)) printed = (unsigned char)frame[1];
+      output.length = 0;
+    } else if (count == 2 && frame[0] == 'x') {
+      _exit((unsigned char)frame[1]);
+    } else {
+      /* What is printed is whole, and cannot be taken back. */
+      if (printed >= 0) _exit(printed);
+      if (count < 0) try_again(input, "the agent of netloom did not answer in time");
+      if (count == 0) try_again(input, "the agent of netloom ended it, or died");
+      try_again(input, "the agent of netloom answered with what is no answer");
+    }
+  }
+}
+
+/* Only what reads a configuration goes to the agent. Not a call that is traced, nor one that a plugin of somebody else makes within a call of the agent's. */
+static int is_for_agent(void) {
+  static const char *const commands[] = {"ADD", "DEL", "CHECK", "GC", "STATUS"};
+  const char *command = getenv("CNI_COMMAND");
+  if (command == NULL || getenv("NETLOOM_TRACE") != NULL || getenv("NETLOOM_WITHIN") != NULL) return 0;
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+    if (strcmp(command, commands[i]) == 0) return 1;
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  static char frame[FRAME_MAX];
+  struct bytes input = {0}, request = {0};
+  if (argc < 1 || !is_for_agent()) execute(argv, NULL);
+  int agent = connect_agent();
+  if (agent < 0) execute(argv, NULL);
+  read_stdin(&input);
+  write_request(&request, type_of(argv[0]), &input);
+  int acceptance = 0;
+  if (request.length <= REQUEST_MAX && send_request(agent, &request)) acceptance = await_acceptance(agent, frame);
+  if (acceptance == 0) {
+    close(agent);
+    execute(argv, &input);
+  }
+  /* As netloom itself: a runtime that is gone is an error to be told, not a death. */
+  signal(SIGPIPE, SIG_IGN);
+  if (acceptance < 0) try_again(&input, "the agent of netloom did not answer in time");
+  obey(agent, frame, &input);
+}

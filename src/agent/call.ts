@@ -1,0 +1,125 @@
+/** One call on the agent's side: what the shim has sent is served as if the plugin had been executed in the caller's place. */
+import { checkNetns } from '../cni/netns.ts';
+import { type ServeIo, serve } from '../cni/serve.ts';
+import { NetloomError } from '../error.ts';
+import { systemError } from '../ffi/errno.ts';
+import type { Fd } from '../ffi/file.ts';
+import { enterDirectory, setUmask } from '../ffi/thread.ts';
+import type { Connection } from '../ffi/unix-socket.ts';
+import { type AnyPlugin, plugins } from '../plugins/registry.ts';
+import { BUILD } from './build.ts';
+import {
+  FRAME,
+  type FrameKind,
+  frame,
+  PART_MAX,
+  PRINTED_LENGTH,
+  type Request,
+  readPrinted,
+  readRequest,
+} from './protocol.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** How long the shim has for what is its turn, in seconds: to send its request, to print. */
+const TURN_LIMIT = 10;
+
+/** What a call needs of the thread that carries it out. */
+export interface Thread {
+  readonly surroundings: Surroundings;
+  /** For requests: of the thread, because 128 KiB for each call would be most of its garbage. */
+  readonly buffer: Uint8Array;
+  /** Where the thread is between calls. */
+  readonly home: Fd;
+  /** Waits until it is the call's turn among those of its container. @returns false where it was given up meanwhile */
+  awaitOrder(containerId: string): boolean;
+}
+
+const encoder = new TextEncoder();
+const NOTHING = new Uint8Array(0);
+
+/** @throws NetloomError where the caller is gone, or does not keep to the protocol */
+export function handle(connection: Connection, thread: Thread): void {
+  connection.limit(TURN_LIMIT);
+  using received = connection.receive(thread.buffer, 2);
+  const [netns, directory] = received?.files ?? [];
+  if (received === undefined || netns === undefined || directory === undefined) return;
+  const request = readRequest(received.bytes);
+  if (request === undefined) return;
+  const plugin = plugins.get(request.type);
+  const fault =
+    plugin === undefined ? 'there is no such plugin here' : faultOf(request, connection, netns, thread.surroundings);
+  if (plugin === undefined || fault !== undefined) {
+    connection.send(frame(FRAME.DECLINED, encoder.encode(fault)));
+    return;
+  }
+  // NB: where this cannot be sent, the shim has not been told, and nothing has begun.
+  connection.send(frame(FRAME.ACCEPTED, NOTHING));
+  if (!thread.awaitOrder(request.environment['CNI_CONTAINERID'] ?? '')) return;
+  const status = inPlaceOf(directory, request.umask, thread.home, () => run(plugin, request, connection));
+  connection.send(frame(FRAME.EXIT, Uint8Array.of(status)));
+}
+
+/** Why a call is declined. */
+function faultOf(
+  { build, environment }: Request,
+  connection: Connection,
+  netns: Fd,
+  surroundings: Surroundings,
+): string | undefined {
+  if (build !== BUILD) return `the agent is of the build ${BUILD}, the shim of ${build}`;
+  const path = environment['CNI_NETNS'] ?? '';
+  // These lead elsewhere for whoever looks.
+  if (path.startsWith('/proc/self/') || path.startsWith('/proc/thread-self/') || path.startsWith('/dev/fd/')) {
+    return `CNI_NETNS "${path}" is the caller's own`;
+  }
+  return surroundings.faultOf(connection.peer, netns);
+}
+
+function inPlaceOf<T>(directory: Fd, umask: number, home: Fd, act: () => T): T {
+  enterDirectory(directory.number);
+  const before = setUmask(umask);
+  try {
+    return act();
+  } finally {
+    setUmask(before);
+    enterDirectory(home.number);
+  }
+}
+
+function run(plugin: AnyPlugin, request: Request, connection: Connection): number {
+  return serve(plugin, ioOf(request, connection));
+}
+
+function ioOf({ environment, stdin }: Request, connection: Connection): ServeIo {
+  return {
+    // NB: a plugin of somebody else that we execute, and that executes us, would wait for the call that it is a part of.
+    environment: { ...environment, NETLOOM_WITHIN: 'agent' },
+    readStdin: () => stdin,
+    writeStdout(text, status) {
+      sendParts(connection, FRAME.STDOUT, text);
+      connection.send(frame(FRAME.PRINT, Uint8Array.of(status)));
+      awaitPrinted(connection);
+    },
+    writeStderr(text) {
+      try {
+        sendParts(connection, FRAME.STDERR, text);
+      } catch {
+        // Nobody listens: no reason to fail a call, and nowhere to say so.
+      }
+    },
+    checkNetns,
+  };
+}
+
+function sendParts(connection: Connection, kind: FrameKind, text: string): void {
+  const bytes = encoder.encode(text);
+  for (let at = 0; at < bytes.length; at += PART_MAX) connection.send(frame(kind, bytes.subarray(at, at + PART_MAX)));
+}
+
+/** @throws NetloomError where the caller could not print, or is gone */
+function awaitPrinted(connection: Connection): void {
+  using reply = connection.receive(new Uint8Array(new ArrayBuffer(PRINTED_LENGTH)));
+  const errno = reply && readPrinted(reply.bytes);
+  if (errno === undefined) throw new NetloomError('io-failure', 'Cannot write stdout: the caller is gone');
+  if (errno !== 0) throw systemError(errno, 'write stdout');
+}

@@ -1,0 +1,117 @@
+/**
+ * Removing a link without waiting for the kernel to be through with it.
+ *
+ * RTM_DELLINK returns after 14 to 20 ms, but the link is gone after 0.7: closed, out of every list, its addresses and routes flushed, its name and index free.
+ * The kernel says so then (RTM_DELLINK to the multicast group) and gives its big lock back; the rest of the time netdev_run_todo() waits until nobody can hold
+ * a pointer to its memory. That wait is left to another thread. See docs/decisions.md, where it is compared with removing links in groups.
+ */
+import { removeIfThere, removeOnHostBy } from '../attach/removal.ts';
+import { hasCode } from '../error.ts';
+import { BackgroundWrite } from '../ffi/background-write.ts';
+import { check, libc, uninterrupted } from '../ffi/libc.ts';
+import { type Ack, NetlinkError, readAck } from '../netlink/error.ts';
+import { messagesOf, NLM_F, NLMSG, type RawMessage, type Request, writeMessage } from '../netlink/message.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import { openTransport, type Socket } from '../netlink/transport.ts';
+import { Writer } from '../netlink/writer.ts';
+import { RTM, RTNLGRP } from '../rtnl/constants.ts';
+import * as link from '../rtnl/link.ts';
+
+const NETLINK_ROUTE = 0;
+const POLLIN = 1;
+const AF_UNSPEC = 0;
+const ENODEV = 19;
+
+/** Removals that other threads still wait for. Their memory and sockets must stay until then. */
+class Pending {
+  readonly #entries: { readonly write: BackgroundWrite; readonly socket: Socket }[] = [];
+
+  add(write: BackgroundWrite, socket: Socket): void {
+    this.#entries.push({ write, socket });
+  }
+
+  sweep(): void {
+    for (let i = this.#entries.length - 1; i >= 0; i--) {
+      const entry = this.#entries[i];
+      if (entry?.write.isDone !== true) continue;
+      entry.socket.close();
+      this.#entries.splice(i, 1);
+    }
+  }
+}
+
+/** From here on this thread removes links of the host so. */
+export function removeInBackground(): void {
+  const pending = new Pending();
+  removeOnHostBy((nl, index) => remove(nl, index, pending));
+}
+
+function remove(nl: NetlinkSocket, index: number, pending: Pending): boolean {
+  pending.sweep();
+  const request = link.remove({ index });
+  const events = openTransport(NETLINK_ROUTE);
+  const socket = openTransport(NETLINK_ROUTE);
+  let write: BackgroundWrite | undefined;
+  try {
+    // NB: before the message goes out.
+    events.join(RTNLGRP.LINK);
+    write = BackgroundWrite.tryStart(socket.fd, encode(request));
+    if (write === undefined) return removeIfThere(nl, { index });
+    const ack = awaitEnd(events, socket, index);
+    if (ack !== undefined && ack.errno !== 0 && ack.errno !== ENODEV) throw new NetlinkError(request, ack);
+    return ack?.errno !== ENODEV;
+  } finally {
+    events.close();
+    if (write === undefined || write.isDone) socket.close();
+    else pending.add(write, socket);
+  }
+}
+
+function encode(request: Request): Uint8Array {
+  const out = new Writer();
+  writeMessage(out, request.type, request.flags | NLM_F.REQUEST | NLM_F.ACK, 1, (body) => request.write(body));
+  return out.bytes;
+}
+
+/** Returns when the link is gone, without the answer, or with the answer where that comes first: it was gone already, or must not go. */
+function awaitEnd(events: Socket, socket: Socket, index: number): Ack | undefined {
+  for (;;) {
+    const [isTold, isAnswered] = readable(events.fd, socket.fd);
+    if (isTold && drain(events).some((message) => isRemovalOf(message, index))) return undefined;
+    if (!isAnswered) continue;
+    const answer = drain(socket).find(({ type }) => type === NLMSG.ERROR);
+    if (answer !== undefined) return readAck(answer);
+  }
+}
+
+/** NB: a bridge tells of its ports with the same message in its own family, earlier. */
+function isRemovalOf({ type, payload }: RawMessage, index: number): boolean {
+  return type === RTM.DELLINK && payload.getUint8(0) === AF_UNSPEC && payload.getInt32(4, true) === index;
+}
+
+/** What has come in one datagram. Where more was told than the socket holds, the answer is what is left to wait for. */
+function drain(socket: Socket): RawMessage[] {
+  try {
+    const datagram = socket.receive(false);
+    return datagram === undefined ? [] : messagesOf(datagram.slice());
+  } catch (error) {
+    if (!hasCode(error, 'ENOBUFS')) throw error;
+    return [];
+  }
+}
+
+/** Waits until one of two descriptors can be read. */
+function readable(...fds: readonly [number, number]): [boolean, boolean] {
+  // struct pollfd: s32 fd, s16 events, s16 revents
+  const entries = new Uint8Array(16);
+  const view = new DataView(entries.buffer);
+  for (const [i, fd] of fds.entries()) {
+    view.setInt32(i * 8, fd, true);
+    view.setInt16(i * 8 + 4, POLLIN, true);
+  }
+  check(
+    uninterrupted(() => libc.poll(entries, fds.length, -1)),
+    'wait for the kernel',
+  );
+  return [view.getInt16(6, true) !== 0, view.getInt16(14, true) !== 0];
+}

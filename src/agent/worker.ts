@@ -1,0 +1,90 @@
+/**
+ * A thread of the agent: takes calls from the listening socket, one after another. It never comes back to the engine's event loop, so that everything may
+ * block here: the kernel's waits, another plugin, a lock. See board.ts for how threads take turns.
+ */
+import { messageOf } from '../error.ts';
+import { O, open } from '../ffi/file.ts';
+import { libc } from '../ffi/libc.ts';
+import { ownDirectory } from '../ffi/thread.ts';
+import { accept, type Connection } from '../ffi/unix-socket.ts';
+import { fnv1a } from '../fnv.ts';
+import { keepTransports } from '../netlink/transport.ts';
+import { Board } from './board.ts';
+import { handle, type Thread } from './call.ts';
+import { REQUEST_MAX } from './protocol.ts';
+import { removeInBackground } from './removal.ts';
+import { Surroundings } from './surroundings.ts';
+
+/** What a thread is told when it begins. */
+export interface Assignment {
+  readonly id: number;
+  readonly size: number;
+  readonly active: number;
+  readonly memory: SharedArrayBuffer;
+  readonly listening: number;
+}
+
+/** What it tells: that nobody waits for the next call now that its own has begun; that a call failed by itself; that it has ended. */
+export type Report = { readonly kind: 'short' | 'ended' } | { readonly kind: 'failed'; readonly message: string };
+
+interface Scope {
+  onmessage: ((event: { data: Assignment }) => void) | null;
+  postMessage(report: Report): void;
+}
+
+const scope = globalThis as unknown as Scope;
+
+scope.onmessage = ({ data }) => {
+  scope.onmessage = null;
+  work(data);
+  scope.postMessage({ kind: 'ended' });
+};
+
+function work({ id, size, active, memory, listening }: Assignment): void {
+  const board = new Board(size, active, memory);
+  ownDirectory();
+  keepTransports();
+  removeInBackground();
+  using home = open('/', O.RDONLY);
+  const thread: Thread = {
+    surroundings: new Surroundings(),
+    buffer: new Uint8Array(new ArrayBuffer(REQUEST_MAX)),
+    home,
+    awaitOrder: (containerId) => containerId === '' || board.awaitOrder(id, keyOf(containerId)),
+  };
+  board.rest(id);
+  while (board.awaitTurn(id)) {
+    const connection = next(listening);
+    if (connection === undefined) {
+      board.leave(id);
+      return;
+    }
+    if (!board.begin(id, connection.fd)) scope.postMessage({ kind: 'short' });
+    try {
+      handle(connection, thread);
+    } catch (error) {
+      scope.postMessage({ kind: 'failed', message: messageOf(error) });
+    }
+    board.end(id);
+    connection[Symbol.dispose]();
+    board.rest(id);
+  }
+}
+
+/** @returns undefined where nobody can call any more */
+function next(listening: number): Connection | undefined {
+  for (;;) {
+    try {
+      return accept(listening);
+    } catch (error) {
+      // Out of descriptors or memory: calls that end give some back.
+      scope.postMessage({ kind: 'failed', message: messageOf(error) });
+      libc.poll(null, 0, 100);
+    }
+  }
+}
+
+/** Never 0, which stands for none. */
+function keyOf(containerId: string): number {
+  return Number.parseInt(fnv1a(containerId).slice(0, 8), 16) | 1;
+}

@@ -1,0 +1,61 @@
+/**
+ * A write that another thread waits for: glibc keeps threads for this. man 7 aio. It falls back on write(2) where a descriptor has no position, so it serves
+ * sockets too.
+ */
+import { adapter } from '#ffi';
+import { errnoName } from './errno.ts';
+
+/** struct aiocb of glibc on machines of 64 bits. */
+const AIOCB = 168;
+const AT = { fd: 0, buffer: 16, length: 24, notify: 44 } as const;
+const SIGEV_NONE = 1;
+const EINPROGRESS = 115;
+
+/** Undefined with a glibc before 2.34, which has these elsewhere. */
+const lib = (() => {
+  try {
+    return adapter.load({
+      aio_write: { args: ['ptr'], returns: 'i32' },
+      aio_error: { args: ['ptr'], returns: 'i32' },
+      aio_return: { args: ['ptr'], returns: 'i32' },
+    });
+  } catch {
+    return undefined;
+  }
+})();
+
+export class BackgroundWrite {
+  readonly #control: Uint8Array;
+  /** NB: held here, because the other thread reads it by its address. */
+  readonly #bytes: Uint8Array;
+
+  private constructor(control: Uint8Array, bytes: Uint8Array) {
+    this.#control = control;
+    this.#bytes = bytes;
+  }
+
+  /** @returns undefined where no other thread can do it */
+  static tryStart(fd: number, bytes: Uint8Array): BackgroundWrite | undefined {
+    if (lib === undefined) return undefined;
+    const copy = new Uint8Array(new ArrayBuffer(bytes.length));
+    copy.set(bytes);
+    const control = new Uint8Array(new ArrayBuffer(AIOCB));
+    const view = new DataView(control.buffer);
+    view.setInt32(AT.fd, fd, true);
+    view.setBigUint64(AT.buffer, adapter.address(copy), true);
+    view.setBigUint64(AT.length, BigInt(copy.length), true);
+    view.setInt32(AT.notify, SIGEV_NONE, true);
+    return lib.aio_write(control) < 0 ? undefined : new BackgroundWrite(control, copy);
+  }
+
+  /** Whether the other thread is through with it. NB: until then this object must not be let go, nor the descriptor closed. */
+  get isDone(): boolean {
+    return lib?.aio_error(this.#control) !== EINPROGRESS;
+  }
+
+  /** The errno of a write that failed, by its name. */
+  get failure(): string | undefined {
+    const errno = lib?.aio_error(this.#control) ?? 0;
+    return errno === 0 || errno === EINPROGRESS || this.#bytes.length === 0 ? undefined : errnoName(errno);
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Unix sockets that keep the bounds of messages (SOCK_SEQPACKET) and can carry open files along. man 7 unix. Everything here blocks, so it is for threads that
+ * have nothing else to do.
+ */
+import { adapter } from '#ffi';
+import { systemError } from './errno.ts';
+import { Fd } from './file.ts';
+import { check, cString, errno, libc, uninterrupted } from './libc.ts';
+
+const lib = adapter.load({
+  listen: { args: ['i32', 'i32'], returns: 'i32' },
+  accept4: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
+  recvmsg: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
+  getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
+  shutdown: { args: ['i32', 'i32'], returns: 'i32' },
+  chmod: { args: ['ptr', 'u32'], returns: 'i32' },
+});
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const SO_RCVTIMEO = 20;
+const SO_SNDTIMEO = 21;
+const SCM_RIGHTS = 1;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CTRUNC = 0x08;
+const MSG_TRUNC = 0x20;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+const SHUT_RD = 0;
+const SHUT_RDWR = 2;
+/** sizeof(sun_path), with the NUL. */
+const PATH_MAX = 108;
+const ENAMETOOLONG = 36;
+const EINVAL = 22;
+const ECONNABORTED = 103;
+/** struct msghdr: name, its length, iov, their number, control, its length, flags; words of 64 bits. */
+const MSGHDR = 56;
+/** struct cmsghdr: length (64 bits), level, type. */
+const CMSGHDR = 16;
+
+/** Who is at the other end, as the kernel has it. struct ucred */
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+}
+
+/** Makes a socket that listens at a path, for its owner alone. @throws NetloomError EADDRINUSE where something is at the path */
+export function listenAt(path: string, backlog: number): Fd {
+  const name = cString(path);
+  if (name.length > PATH_MAX) throw systemError(ENAMETOOLONG, `listen at "${path}", it has ${name.length - 1} bytes`);
+  const fd = new Fd(check(libc.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), 'open a unix socket'));
+  try {
+    const address = new Uint8Array(2 + name.length);
+    address[0] = AF_UNIX;
+    address.set(name, 2);
+    check(libc.bind(fd.number, address, address.length), `listen at "${path}"`);
+    check(lib.chmod(name, 0o600), `protect "${path}"`);
+    check(lib.listen(fd.number, backlog), `listen at "${path}"`);
+    return fd;
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+}
+
+/** Lets nobody connect any more. Who waits already is still accepted, then accept() says that there is nobody. */
+export function stopListening(fd: number): void {
+  lib.shutdown(fd, SHUT_RD);
+}
+
+/** Ends a conversation for both sides, whichever thread is in the middle of it. The descriptor stays open. */
+export function hangUp(fd: number): void {
+  lib.shutdown(fd, SHUT_RDWR);
+}
+
+/** Waits for somebody to connect. @returns undefined where the socket listens no more */
+export function accept(listening: number): Connection | undefined {
+  for (;;) {
+    const fd = uninterrupted(() => lib.accept4(listening, null, null, SOCK_CLOEXEC));
+    if (fd >= 0) return new Connection(fd);
+    const reason = errno();
+    if (reason === EINVAL) return undefined;
+    if (reason !== ECONNABORTED) throw systemError(reason, 'accept a connection');
+  }
+}
+
+/** A message and the files that came with it. */
+export interface Received extends Disposable {
+  readonly bytes: Uint8Array;
+  readonly files: readonly Fd[];
+}
+
+export class Connection implements Disposable {
+  readonly #fd: Fd;
+
+  constructor(fd: number) {
+    this.#fd = new Fd(fd);
+  }
+
+  get fd(): number {
+    return this.#fd.number;
+  }
+
+  get peer(): Peer {
+    const credentials = new Int32Array(3);
+    const size = Int32Array.of(12);
+    check(
+      lib.getsockopt(this.fd, SOL_SOCKET, SO_PEERCRED, bytesOf(credentials), bytesOf(size)),
+      'tell who has connected',
+    );
+    const [pid = 0, uid = -1] = credentials;
+    return { pid, uid };
+  }
+
+  /** How long send() and receive() wait at the most, in seconds. They throw EAGAIN then. */
+  limit(seconds: number): void {
+    const time = new Uint8Array(BigInt64Array.of(BigInt(seconds), 0n).buffer);
+    for (const option of [SO_RCVTIMEO, SO_SNDTIMEO]) libc.setsockopt(this.fd, SOL_SOCKET, option, time, time.length);
+  }
+
+  /** @throws NetloomError EPIPE where nobody listens any more, EAGAIN */
+  send(message: Uint8Array): void {
+    check(
+      uninterrupted(() => libc.sendto(this.fd, message, message.length, MSG_NOSIGNAL, null, 0)),
+      'answer',
+    );
+  }
+
+  /**
+   * The next message. Files beyond `files` are closed by the kernel.
+   * @param buffer where the message is put. NB: over an ArrayBuffer of its own, for structures below hold its address
+   * @returns undefined at the end of the conversation, or where a message is longer than the buffer or has more files
+   * @throws NetloomError EAGAIN
+   */
+  receive(buffer: Uint8Array, files = 0): Received | undefined {
+    const control = new Uint8Array(new ArrayBuffer(Math.max(CMSGHDR, CMSGHDR + 8 * Math.ceil(files / 2))));
+    const part = new Uint8Array(BigUint64Array.of(adapter.address(buffer), BigInt(buffer.length)).buffer);
+    const header = new Uint8Array(new ArrayBuffer(MSGHDR));
+    const view = new DataView(header.buffer);
+    view.setBigUint64(16, adapter.address(part), true);
+    view.setBigUint64(24, 1n, true);
+    if (files > 0) {
+      view.setBigUint64(32, adapter.address(control), true);
+      view.setBigUint64(40, BigInt(control.length), true);
+    }
+    const count = check(
+      uninterrupted(() => lib.recvmsg(this.fd, header, MSG_CMSG_CLOEXEC)),
+      'read what was sent',
+    );
+    const received = filesOf(control, files === 0 ? 0 : Number(view.getBigUint64(40, true)));
+    const isWhole = (view.getInt32(48, true) & (MSG_TRUNC | MSG_CTRUNC)) === 0;
+    if (count > 0 && isWhole) {
+      return { bytes: buffer.subarray(0, count), files: received, [Symbol.dispose]: () => closeAll(received) };
+    }
+    closeAll(received);
+    return undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.#fd.close();
+  }
+}
+
+function filesOf(control: Uint8Array, used: number): Fd[] {
+  if (used < CMSGHDR) return [];
+  const view = new DataView(control.buffer);
+  const length = Math.min(Number(view.getBigUint64(0, true)), used);
+  if (view.getInt32(8, true) !== SOL_SOCKET || view.getInt32(12, true) !== SCM_RIGHTS) return [];
+  const found: Fd[] = [];
+  for (let at = CMSGHDR; at + 4 <= length; at += 4) found.push(new Fd(view.getInt32(at, true)));
+  return found;
+}
+
+function closeAll(files: readonly Fd[]): void {
+  for (const file of files) file.close();
+}
+
+function bytesOf(array: Int32Array): Uint8Array {
+  return new Uint8Array(array.buffer);
+}

@@ -1,0 +1,96 @@
+/** A `netloom agent` for a test, and plugins that only an agent can serve. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ExecutionContext } from 'ava';
+import { until } from '../runtimes/until.ts';
+import { BIN, type Lab } from '../support/lab.ts';
+
+const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
+
+export class AgentProcess {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | string>;
+  stderr = '';
+
+  private constructor(lab: Lab, args: readonly string[]) {
+    this.#child = spawn(join(DIST, 'netloom'), ['agent', ...args], {
+      env: { PATH: process.env['PATH'], NETLOOM_ROOT: lab.root },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#child.stderr?.on('data', (data) => (this.stderr += data));
+    this.#ended = new Promise((resolve) =>
+      this.#child.on('close', (status, signal) => resolve(status ?? signal ?? -1)),
+    );
+  }
+
+  /** Starts one for a lab's root, and waits until it serves. It ends with the test. */
+  static async start(
+    t: Pick<ExecutionContext, 'teardown'>,
+    lab: Lab,
+    ...args: readonly string[]
+  ): Promise<AgentProcess> {
+    const agent = new AgentProcess(lab, args);
+    t.teardown(() => agent.kill());
+    await until(
+      'the agent serves',
+      () => agent.stderr.includes('serving calls'),
+      agent.#ended.then((end) => `${end}: ${agent.stderr}`),
+    );
+    return agent;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Its descriptors. */
+  get openFiles(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** @returns its exit status, or the signal that ended it */
+  ended(): Promise<number | string> {
+    return this.#ended;
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+}
+
+/** Where the socket of a lab's agent is. */
+export function socketOf(lab: Lab): string {
+  return join(lab.root, 'run/netloom/agent.sock');
+}
+
+export function modeOf(path: string): number {
+  return statSync(path).mode & 0o7777;
+}
+
+/** A directory of plugins whose shim has no netloom beside it: what the agent does not serve fails with code 108. */
+export function agentOnly(lab: Lab): string {
+  return directoryOf(lab, 'agent-only', (path) => {
+    copyFileSync(join(DIST, 'netloom-shim'), join(path, 'netloom-shim'));
+    return 'netloom-shim';
+  });
+}
+
+/** A directory of plugins that lead to netloom without a shim. */
+export function standaloneOnly(lab: Lab): string {
+  return directoryOf(lab, 'standalone-only', () => join(DIST, 'netloom'));
+}
+
+function directoryOf(lab: Lab, name: string, prepare: (path: string) => string): string {
+  const path = join(lab.root, name);
+  mkdirSync(path, { recursive: true });
+  const target = prepare(path);
+  for (const type of readdirSync(BIN)) symlinkSync(target, join(path, type));
+  return path;
+}

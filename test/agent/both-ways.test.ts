@@ -1,0 +1,112 @@
+/** The agent and the standalone executable do the same: results, errors and what they leave on the host, byte for byte. MACs are random, and numbered instead. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { becomeHost, ip, snapshot } from '../support/host.ts';
+import { BIN, bridgeConf, type ExecOptions, type Json, Lab, type Target } from '../support/lab.ts';
+import { AgentProcess, agentOnly, standaloneOnly } from './agent-process.ts';
+
+becomeHost();
+
+const IPAM = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd01::/64' }]] };
+const FIRST = { interfaces: [], ips: [{ address: '10.1.0.2/24' }] };
+
+/** What is called, with what. A chained plugin gets a prevResult. */
+const CASES: readonly [title: string, conf: Json][] = [
+  ['bridge', bridgeConf()],
+  ['bridge with ipMasq, both families and guarded ports', bridgeConf({ ipMasq: true, macspoofchk: true, ipam: IPAM })],
+  ['bridge of layer 2', bridgeConf({ isDefaultGateway: false, ipam: {} })],
+  ['bridge with static', bridgeConf({ ipam: { type: 'static', addresses: [{ address: '10.1.0.7/24' }] } })],
+  ['bridge in an old version', bridgeConf({ cniVersion: '0.2.0' })],
+  ['bridge that is refused', bridgeConf({ mtu: 'much' })],
+  ['bridge without its IPAM', bridgeConf({ ipam: { type: 'absent' } })],
+  ['ptp', { cniVersion: '1.1.0', name: 'net', type: 'ptp', ipMasq: true, ipam: IPAM }],
+  ['host-local', { cniVersion: '1.1.0', name: 'net', type: 'host-local', ipam: IPAM }],
+  [
+    'static',
+    {
+      cniVersion: '1.1.0',
+      name: 'net',
+      type: 'static',
+      ipam: { type: 'static', addresses: [{ address: '10.1.0.7/24' }] },
+    },
+  ],
+  ['loopback', { cniVersion: '1.1.0', name: 'net', type: 'loopback' }],
+  ['loopback, chained', { cniVersion: '1.1.0', name: 'net', type: 'loopback', prevResult: FIRST }],
+  ['a wrong version', bridgeConf({ cniVersion: '9.0.0' })],
+];
+
+for (const [title, conf] of CASES) {
+  test.serial(`${title}: the same both ways`, async (t) => {
+    const lab = new Lab(t);
+    const target = { sandbox: lab.sandbox('c1') };
+    const alone = story(lab, conf, target, { bin: standaloneOnly(lab), path: BIN });
+    reset(lab);
+    await AgentProcess.start(t, lab);
+    const resident = story(lab, conf, target, { bin: agentOnly(lab), path: BIN });
+    t.true(alone.length > 500);
+    t.is(resident, alone);
+  });
+}
+
+/** Everything that can be seen of an attachment's life. */
+function story(lab: Lab, conf: Json, target: Required<Pick<Target, 'sandbox'>>, options: ExecOptions): string {
+  const told: string[] = [];
+  const call = (command: string, of: Json, who: Target, more: ExecOptions = {}) => {
+    const end = lab.exec(command, of, who, { ...options, ...more });
+    told.push(`${command}: ${end.status} ${end.stdout}${end.stderr}`);
+    return end;
+  };
+  const look = () => {
+    told.push(snapshot(stateOf(lab)));
+    told.push(target.sandbox.run('ip', '-o', 'addr'), target.sandbox.run('ip', 'route', 'show', 'table', 'all'));
+  };
+  const { output } = call('ADD', conf, target);
+  look();
+  call('ADD', conf, target);
+  call('CHECK', { ...conf, prevResult: output }, target);
+  call('STATUS', conf, {});
+  call('ADD', conf, target, { stdin: '{' });
+  call('ADD', conf, { ...target, ifname: 'all' });
+  call('ADD', conf, { ...target, netns: '/nowhere' });
+  call('ADD', conf, { ...target, netns: '/proc/1/ns/../ns/mnt' });
+  call('DEL', { ...conf, prevResult: output }, target);
+  look();
+  call('DEL', conf, target);
+  call('GC', { ...conf, 'cni.dev/valid-attachments': [] }, {});
+  call('GC', conf, {});
+  look();
+  return numbered(told.join('\n'));
+}
+
+/** Each random name by the order in which it comes: MACs, and link-local addresses, indexes and times that follow. */
+function numbered(text: string): string {
+  const seen = new Map<string, string>();
+  return text
+    .replaceAll(/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, (mac) => {
+      const known = seen.get(mac) ?? `MAC-${seen.size}`;
+      seen.set(mac, known);
+      return known;
+    })
+    .replaceAll(/\bfe80::[0-9a-f:]+/g, 'fe80::LINK-LOCAL')
+    .replaceAll(
+      /^\d+: |@if\d+|\bif\d+\b|bridge_id \S+|designated_\w+ \S+|link-netnsid \d+|(gc|hello|tcn|topology_change)_timer +\S+/gm,
+      '',
+    )
+    .replaceAll(/\/proc\/self\/fd\/\d+/g, '/proc/self/fd/N')
+    .replaceAll(/[0-9a-f.]+MAC-\d+/g, 'ID')
+    .replaceAll(/^.*\b(fe80::|ff00::\/8).*\n/gm, '')
+    .replaceAll(/ linkdown| tentative| dadfailed| nodad/g, '');
+}
+
+function reset(lab: Lab): void {
+  for (const { ifname } of ip<{ ifname: string }>('link')) if (ifname !== 'lo') ip('link', 'delete', ifname);
+  rmSync(stateOf(lab), { recursive: true });
+}
+
+/** Where the plugins keep what they keep. */
+function stateOf(lab: Lab): string {
+  const path = join(lab.root, 'var');
+  mkdirSync(path, { recursive: true });
+  return path;
+}

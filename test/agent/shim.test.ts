@@ -1,0 +1,320 @@
+/** The shim, built with sanitizers, against an agent of the test's own that says what it should not. */
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { readRequest } from '../../src/agent/protocol.ts';
+import { statFd, tryStat } from '../../src/ffi/file.ts';
+import { libc } from '../../src/ffi/libc.ts';
+import { accept, type Connection, listenAt, stopListening } from '../../src/ffi/unix-socket.ts';
+import { makeRoot } from '../support/host.ts';
+
+const SOURCE = fileURLToPath(new URL('../../native/shim.c', import.meta.url));
+const CONFIGURATION = '{"cniVersion": "0.4.0", "name": "net"}';
+/** What stands in for netloom: says so, with its name and stdin. */
+const STANDALONE = '#!/bin/sh\necho "standalone as $(basename "$NAME0") with $(cat)"\n';
+const BUILD = 'the-build';
+
+const root = makeRoot();
+const shim = join(root.path, 'netloom-shim');
+const socketPath = join(root.path, 'run/netloom/agent.sock');
+
+test.before(() => {
+  mkdirSync(join(root.path, 'run/netloom'), { recursive: true });
+  execFileSync('cc', [
+    ...[
+      '-std=c11',
+      '-g',
+      '-O1',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-fsanitize=address,undefined',
+      '-fno-sanitize-recover=all',
+    ],
+    ...[`-DNETLOOM_BUILD="${BUILD}"`, '-DACCEPT_LIMIT_MS=1000', '-DANSWER_LIMIT_MS=1000'],
+    ...['-o', shim, SOURCE],
+  ]);
+  symlinkSync('netloom-shim', join(root.path, 'bridge'));
+  writeFileSync(join(root.path, 'netloom'), STANDALONE);
+  chmodSync(join(root.path, 'netloom'), 0o755);
+});
+
+test.after.always(() => root.remove());
+
+interface End {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Options {
+  readonly stdin?: string;
+  readonly environment?: Record<string, string>;
+  readonly closesStdout?: boolean;
+}
+
+/** Executes the shim and lets `act` be the agent for its call. */
+async function call(act: ((connection: Connection) => void) | undefined, options: Options = {}): Promise<End> {
+  const { stdin = CONFIGURATION, environment = {}, closesStdout = false } = options;
+  execFileSync('rm', ['-f', socketPath]);
+  using listening = act === undefined ? undefined : listenAt(socketPath, 1);
+  const child = spawn(join(root.path, 'bridge'), [], {
+    env: {
+      PATH: process.env['PATH'],
+      NETLOOM_ROOT: root.path,
+      NAME0: 'bridge',
+      CNI_COMMAND: 'ADD',
+      ASAN_OPTIONS: 'detect_leaks=0:exitcode=99',
+      UBSAN_OPTIONS: 'halt_on_error=1:exitcode=99',
+      ...environment,
+    },
+    cwd: root.path,
+    stdio: 'pipe',
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data) => (stdout += data));
+  child.stderr.on('data', (data) => (stderr += data));
+  if (closesStdout) child.stdout.destroy();
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  child.stdin.on('error', () => {});
+  // NB: written before this thread waits for the shim to connect.
+  await new Promise<void>((resolve) => child.stdin.end(stdin, () => resolve()));
+  if (act !== undefined && listening !== undefined) {
+    using connection = accept(listening.number);
+    if (connection === undefined) throw new Error('the shim did not connect');
+    connection.limit(20);
+    act(connection);
+    connection[Symbol.dispose]();
+    stopListening(listening.number);
+  }
+  return { status: await ended, stdout, stderr };
+}
+
+function ran(t: ExecutionContext, end: End, stdin = CONFIGURATION): void {
+  t.deepEqual(end, { status: 0, stdout: `standalone as bridge with ${stdin}\n`, stderr: '' });
+}
+
+function failed(t: ExecutionContext, { status, stdout, stderr }: End, version = '0.4.0'): void {
+  t.is(stderr, '');
+  t.is(status, 1);
+  const { cniVersion, code, msg } = JSON.parse(stdout) as { cniVersion: string; code: number; msg: string };
+  t.deepEqual([cniVersion, code], [version, 11]);
+  t.true(msg.startsWith('Cannot finish the call: '));
+}
+
+const buffer = () => new Uint8Array(new ArrayBuffer(256 << 10));
+const bytes = (text: string) => new TextEncoder().encode(text);
+const say = (connection: Connection, ...frames: (string | Uint8Array)[]) => {
+  for (const each of frames) connection.send(typeof each === 'string' ? bytes(each) : each);
+};
+/** The shim's request, to be read before it is answered. */
+const hear = (connection: Connection) => {
+  using request = connection.receive(buffer(), 2);
+  return request?.bytes;
+};
+
+/** Hears the request and says this. */
+const answering =
+  (...frames: (string | Uint8Array)[]) =>
+  (connection: Connection) => {
+    hear(connection);
+    say(connection, ...frames);
+  };
+
+test.serial(
+  'without an agent netloom is executed, under the name of the plugin and with stdin untouched',
+  async (t) => {
+    ran(t, await call(undefined));
+  },
+);
+
+test.serial(
+  'the request has the build, the type, the environment, stdin, and the namespace and the directory as files',
+  async (t) => {
+    const end = await call(
+      (connection) => {
+        using received = connection.receive(buffer(), 2);
+        const request = received && readRequest(received.bytes);
+        t.is(request?.build, BUILD);
+        t.is(request?.type, 'bridge');
+        t.is(request?.stdin, CONFIGURATION);
+        t.is(request?.umask, process.umask());
+        t.is(request?.environment['CNI_COMMAND'], 'ADD');
+        t.is(request?.environment['WITH_EQUALS'], 'a=b');
+        const [netns, directory] = (received?.files ?? []).map(({ number }) => statFd(number).ino);
+        t.is(netns, tryStat('/proc/self/ns/net')?.ino);
+        t.is(directory, tryStat(root.path)?.ino);
+        t.is(connection.peer.uid, 0);
+        say(connection, 'A', Uint8Array.of(0x78, 0));
+      },
+      { environment: { WITH_EQUALS: 'a=b' } },
+    );
+    t.deepEqual(end, { status: 0, stdout: '', stderr: '' });
+  },
+);
+
+/** Before it has accepted, whatever an agent does leads to netloom. */
+const NOT_ACCEPTED: readonly [title: string, act: (connection: Connection) => void][] = [
+  ['closes at once', () => {}],
+  ['closes when it has the request', (connection) => void hear(connection)],
+  ['declines', answering('Danother build')],
+  ['answers with garbage', answering('\0\0\0\0')],
+  ['answers as if it had accepted', answering('o{}', 'p\0', 'x\0')],
+  ['answers with too long a message', answering(new Uint8Array(100_000).fill(65))],
+];
+for (const [title, act] of NOT_ACCEPTED) {
+  test.serial(`an agent that ${title} has not accepted: netloom is executed`, async (t) => {
+    ran(t, await call(act));
+  });
+}
+
+test.serial('an agent that never accepts is not waited for, and cannot accept later', async (t) => {
+  const end = await call((connection) => {
+    hear(connection);
+    // The shim gives up after its limit of a second: then the kernel refuses to take anything for it.
+    for (let i = 0; i < 200; i++) {
+      try {
+        libc.poll(null, 0, 50);
+        if (i >= 30) connection.send(bytes('A'));
+      } catch (error) {
+        t.regex(String(error), /EPIPE|ECONNRESET/);
+        return;
+      }
+    }
+    t.fail('the acceptance was taken');
+  });
+  ran(t, end);
+});
+
+/** After it has accepted, nothing leads to netloom. */
+const ACCEPTED: readonly [title: string, frames: readonly (string | Uint8Array)[]][] = [
+  ['dies', []],
+  ['dies in the middle of its answer', ['o{"a":']],
+  ['sends an unknown frame', ['?']],
+  ['sends an empty part', ['o']],
+  ['accepts twice', ['A']],
+  ['declines afterwards', ['Dtoo late']],
+  ['asks to print without a status', ['p']],
+  ['asks to print with too long a status', ['p\0\0']],
+  ['ends without a status', ['x']],
+  ['sends a message that is too long', [new Uint8Array(100_000).fill(0x6f)]],
+  ['sends more than anybody prints', Array.from({ length: 300 }, () => new Uint8Array(60_000).fill(0x6f))],
+];
+for (const [title, frames] of ACCEPTED) {
+  test.serial(`an agent that has accepted and ${title} gives error 11 and no second run`, async (t) => {
+    const end = await call((connection) => {
+      hear(connection);
+      say(connection, 'A');
+      try {
+        say(connection, ...frames);
+      } catch {
+        // The shim has had enough.
+      }
+    });
+    failed(t, end);
+  });
+}
+
+test.serial('an agent that has accepted and never answers gives error 11', async (t) => {
+  const end = await call((connection) => {
+    hear(connection);
+    say(connection, 'A');
+    t.is(hear(connection), undefined, 'the shim is gone');
+  });
+  failed(t, end);
+});
+
+test.serial('the error is told in the version of the configuration where it has one', async (t) => {
+  const dying = answering('A');
+  for (const [stdin, version] of [
+    ['{"cniVersion":"0.3.1"}', '0.3.1'],
+    ['{"name":"x"}', '1.1.0'],
+    ['{"cniVersion":"1.0', '1.1.0'],
+    ['{"cniVersion":"1.0.0\\"', '1.1.0'],
+    ['{"cniVersion"', '1.1.0'],
+    ['{"cniVersion":"11111111111111111111111111"}', '1.1.0'],
+    ['', '1.1.0'],
+  ] as const) {
+    failed(t, await call(dying, { stdin }), version);
+  }
+});
+
+test.serial('parts are printed together, stderr at once, and the agent hears that they were', async (t) => {
+  const end = await call((connection) => {
+    hear(connection);
+    say(connection, 'A', 'ewarning\n', 'o{"a":', 'o1}\n', Uint8Array.of(0x70, 1));
+    t.deepEqual(hear(connection), Uint8Array.of(0x6b, 0, 0, 0, 0, 0, 0, 0));
+    say(connection, Uint8Array.of(0x78, 1));
+  });
+  t.deepEqual(end, { status: 1, stdout: '{"a":1}\n', stderr: 'warning\n' });
+});
+
+test.serial('what is printed whole stands, though the agent dies after it', async (t) => {
+  const end = await call((connection) => {
+    hear(connection);
+    say(connection, 'A', 'o{}\n', Uint8Array.of(0x70, 0));
+    hear(connection);
+  });
+  t.deepEqual(end, { status: 0, stdout: '{}\n', stderr: '' });
+});
+
+test.serial('the agent hears that stdout is closed', async (t) => {
+  const end = await call(
+    (connection) => {
+      hear(connection);
+      say(connection, 'A', 'o{}\n', Uint8Array.of(0x70, 0));
+      t.is(hear(connection)?.[4], 32, 'EPIPE');
+      say(connection, Uint8Array.of(0x78, 1));
+    },
+    { closesStdout: true },
+  );
+  t.is(end.status, 1);
+});
+
+test.serial('calls that are not for the agent do not reach it', async (t) => {
+  for (const environment of [
+    { CNI_COMMAND: 'VERSION' },
+    { CNI_COMMAND: '' },
+    { CNI_COMMAND: 'ADDD' },
+    { NETLOOM_TRACE: 'netlink' },
+    { NETLOOM_WITHIN: 'agent' },
+  ]) {
+    ran(t, await call(undefined, { environment }));
+  }
+});
+
+test.serial('a configuration that is too long for the agent goes to netloom whole', async (t) => {
+  const stdin = JSON.stringify({ cniVersion: '1.0.0', long: 'x'.repeat(300_000) });
+  ran(t, await call((connection) => void hear(connection), { stdin }), stdin);
+});
+
+test.serial('whatever an agent says, the shim ends by itself, and never runs an accepted call again', async (t) => {
+  const letter = fc.constantFrom(...'AAopexDk?\0');
+  const frame = fc
+    .tuple(letter, fc.uint8Array({ maxLength: 3 }))
+    .map(([kind, rest]) => Uint8Array.of(kind.charCodeAt(0), ...rest));
+  const long = fc.integer({ min: 65_000, max: 66_000 }).map((length) => new Uint8Array(length).fill(0x6f));
+  const frames = fc.array(fc.oneof({ weight: 9, arbitrary: frame }, { weight: 1, arbitrary: long }), { maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(frames, async (said) => {
+      const end = await call((connection) => {
+        hear(connection);
+        try {
+          say(connection, ...said);
+        } catch {
+          // The shim has had enough.
+        }
+      });
+      t.not(end.status, 99, end.stderr);
+      t.not(end.status, null);
+      t.false(/Sanitizer|runtime error/.test(end.stderr), end.stderr);
+      const isAccepted = said[0]?.[0] === 0x41 && said[0].length < 65_000;
+      t.is(end.stdout.includes('standalone'), !isAccepted);
+    }),
+    { numRuns: 60 },
+  );
+});
