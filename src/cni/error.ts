@@ -69,6 +69,7 @@ export const CNI_CODES: Readonly<Record<string, number>> = {
   'no-link': 112,
   ENODEV: 112,
   'timed-out': 113,
+  'port-in-use': 114,
   'invalid-value': INTERNAL,
   lost: INTERNAL,
   internal: INTERNAL,

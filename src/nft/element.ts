@@ -38,6 +38,11 @@ const attrs = {
 
 export const elementKind = { name: 'element', header: nfgenmsg, attrs } as const satisfies MessageKind;
 
+interface Bounds<K> {
+  readonly key: K;
+  readonly last?: K;
+}
+
 /** An element; in a map with its data. With `last` its key is a range, of a concatenation a range in each field. */
 export type Element<K, D> = {
   readonly key: K;
@@ -71,21 +76,25 @@ export function addAll<K, D = never>(set: NftSet<K, D>, elements: readonly Eleme
   return chunks(set, elements).map((chunk) => newElements(set, chunk, 'add', NLM_F.CREATE));
 }
 
+/** As create(), for many elements in as few messages as hold them. */
+export function createAll<K, D = never>(set: NftSet<K, D>, elements: readonly Element<K, D>[]): Request[] {
+  return chunks(set, elements).map((chunk) => newElements(set, chunk, 'create', NLM_F.CREATE | NLM_F.EXCL));
+}
+
 /**
  * Deletes an element. The kernel answers ENOENT where there is none.
  * Equivalent to: `nft 'delete element inet netloom web { 10.1.0.2 }'`
  */
 export function remove<K, D = never>(set: NftSet<K, D>, key: K, last?: K): Request {
-  const bounds = last === undefined ? { key } : { key, last };
-  const elements = keyAttrs(set, bounds);
-  return request(
-    elementKind,
-    NFT_MSG.DELSETELEM,
-    0,
-    { family: FAMILIES[set.table.family] },
-    { table: set.table.name, set: set.name, elements },
-    texts('delete', set, keyText(set.key, bounds)),
-  );
+  return oldElements(set, [last === undefined ? { key } : { key, last }]);
+}
+
+/** As remove(), for many elements in as few messages as hold them. */
+export function removeAll<K, D = never>(set: NftSet<K, D>, keys: readonly K[]): Request[] {
+  return chunks(
+    set,
+    keys.map((key) => ({ key })),
+  ).map((chunk) => oldElements(set, chunk));
 }
 
 /** The element with a key, or undefined where there is none. Equivalent to: `nft 'get element inet netloom web { 10.1.0.2 }'` */
@@ -160,12 +169,22 @@ function newElements<K, D>(
   );
 }
 
+function oldElements<K, D>(set: NftSet<K, D>, elements: readonly Bounds<K>[]): Request {
+  return request(
+    elementKind,
+    NFT_MSG.DELSETELEM,
+    0,
+    { family: FAMILIES[set.table.family] },
+    { table: set.table.name, set: set.name, elements: elements.flatMap((each) => keyAttrs(set, each)) },
+    {
+      action: () => texts('delete', set, elements.map((each) => keyText(set.key, each)).join(', ')).action(),
+      command: () => texts('delete', set, elements.map((each) => keyText(set.key, each)).join(', ')).command(),
+    },
+  );
+}
+
 /** The kernel's form of a key: a range of a concatenation has two keys in one element, any other range is two elements. */
-function keyAttrs<K, D>(
-  set: NftSet<K, D>,
-  { key, last }: { readonly key: K; readonly last?: K },
-  extras: ElementAttrs = {},
-): ElementAttrs[] {
+function keyAttrs<K, D>(set: NftSet<K, D>, { key, last }: Bounds<K>, extras: ElementAttrs = {}): ElementAttrs[] {
   const first = set.key.encode(key);
   if (set.interval !== true) return [{ key: { value: first }, ...extras }];
   const end = last === undefined ? first : set.key.encode(last);
@@ -253,8 +272,11 @@ function compareBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): num
   return 0;
 }
 
-function chunks<K, D>(set: NftSet<K, D>, elements: readonly Element<K, D>[]): Element<K, D>[][] {
-  const result: Element<K, D>[][] = [];
+function chunks<K, D, E extends Bounds<K> & { readonly comment?: string }>(
+  set: NftSet<K, D>,
+  elements: readonly E[],
+): E[][] {
+  const result: E[][] = [];
   let room = 0;
   for (const element of elements) {
     const bytes = 2 * set.key.size + 3 * (element.comment?.length ?? 0) + 3 * OVERHEAD + 128;
@@ -268,7 +290,7 @@ function chunks<K, D>(set: NftSet<K, D>, elements: readonly Element<K, D>[]): El
   return result;
 }
 
-function keyText<K>(type: DataType<K>, { key, last }: { readonly key: K; readonly last?: K }): string {
+function keyText<K>(type: DataType<K>, { key, last }: Bounds<K>): string {
   return last === undefined ? type.text(key) : type.rangeText(key, last);
 }
 

@@ -41,7 +41,7 @@ export function withRetries(what: string, change: () => void): void {
       change();
       return;
     } catch (error) {
-      if (!(error instanceof NetlinkError) || !hasCode(error, 'ENOENT', 'EEXIST', 'EBUSY')) throw error;
+      if (!(error instanceof NetlinkError) || !hasCode(error, 'ENOENT', 'EEXIST', 'EBUSY', 'ERESTART')) throw error;
       cause = error;
     }
   }

@@ -7,6 +7,7 @@ import { bandwidth } from './bandwidth/plugin.ts';
 import { bridge } from './bridge/plugin.ts';
 import { firewall } from './firewall/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
+import { portmapPlugin } from './portmap/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
 import { sbr } from './sbr/plugin.ts';
 import { tuning } from './tuning/plugin.ts';
@@ -16,7 +17,7 @@ import { vrf } from './vrf/plugin.ts';
 export type AnyPlugin = Plugin<NetConf>;
 
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(
-  [bandwidth, bridge, firewall, hostLocal, loopback, ptp, sbr, staticIpam, tuning, vrf].map((plugin) => [
+  [bandwidth, bridge, firewall, hostLocal, loopback, portmapPlugin, ptp, sbr, staticIpam, tuning, vrf].map((plugin) => [
     plugin.type,
     plugin as unknown as AnyPlugin,
   ]),

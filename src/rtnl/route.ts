@@ -1,7 +1,7 @@
 /** Routes. man 8 ip-route; rtmsg and RTA_* of linux/rtnetlink.h. */
 
 import { Cidr } from '../net/cidr.ts';
-import { type Family, Ip } from '../net/ip.ts';
+import { bitsOf, type Family, Ip } from '../net/ip.ts';
 import { type Attrs, type AttrTable, malformed, nest, readAttrs, writeAttrs } from '../netlink/attribute.ts';
 import { type Codec, ip, s32, u8, u16, u32 } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request, viewFrom } from '../netlink/message.ts';
@@ -83,6 +83,8 @@ export const routeKind = {
 export const RT_TABLE = { MAIN: 254, LOCAL: 255 } as const;
 export const RT_SCOPE = { UNIVERSE: 0, LINK: 253, HOST: 254, NOWHERE: 255 } as const;
 export const RTN = { UNICAST: 1, LOCAL: 2 } as const;
+/** What a lookup answers where no route leads there. asm-generic/errno.h */
+const ENETUNREACH = 101;
 const RTPROT_UNSPEC = 0;
 const RTPROT_BOOT = 3;
 /** The gateway is on the link, whatever the addresses say. */
@@ -164,6 +166,23 @@ export function list(nl: NetlinkSocket, family?: Family): Route[] {
     .dump(all)
     .filter(({ header }) => (header.family === AF.INET || header.family === AF.INET6) && header.type === RTN.UNICAST)
     .flatMap(routesOf);
+}
+
+/**
+ * The way that the kernel would send to an address now, or undefined where there is none.
+ * Equivalent to: `ip route get 10.1.0.2`
+ */
+export function lookup(nl: NetlinkSocket, to: Ip): Route | undefined {
+  const wanted = request(
+    routeKind,
+    RTM.GETROUTE,
+    0,
+    { family: familyNumber(to.family), dstLength: bitsOf(to.family) },
+    { dst: to },
+    { action: () => `look up the route to ${to}`, command: () => `ip route get ${to}` },
+  );
+  const answer = nl.find(wanted, ENETUNREACH);
+  return answer && routeOf(answer);
 }
 
 function routeRequest(type: number, flags: number, verb: string, route: RouteSpec): Request {

@@ -14,6 +14,7 @@ const LAYERS = [
   'netns',
   'netlink',
   'rtnl',
+  'diag',
   'nft',
   'cni',
   'ipam',

@@ -27,6 +27,7 @@ const EXPECTED: Readonly<
     gateways: ['10.86.1.1', 'fd86:1::1'],
   },
   '30-ptp.conflist': { addresses: ['10.86.2.2/24'], gateways: ['10.86.2.1'] },
+  '49-portmap.conflist': { addresses: ['10.86.10.2/24'], gateways: ['10.86.10.1'] },
   '50-firewall.conflist': { addresses: ['10.86.11.2/24'], gateways: ['10.86.11.1'] },
   '70-bandwidth.conflist': { addresses: ['10.86.13.2/24'], gateways: ['10.86.13.1'] },
   '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },

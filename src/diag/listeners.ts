@@ -1,0 +1,119 @@
+/**
+ * Who listens on this host: the sockets that wait for packets to a port. SOCK_DIAG_BY_FAMILY of linux/sock_diag.h with linux/inet_diag.h.
+ *
+ * Not /proc/net/tcp: the kernel writes each connection there as a line of text, established ones included, before we see the first listener;
+ * here it walks the listeners alone and answers with those of the port that is asked for.
+ */
+import { hasCode } from '../error.ts';
+import { Ip } from '../net/ip.ts';
+import type { AttrTable } from '../netlink/attribute.ts';
+import { be16, be32, u8, u32 } from '../netlink/codec.ts';
+import { type Message, type MessageKind, type Request, request } from '../netlink/message.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { struct } from '../netlink/struct.ts';
+
+const NETLINK_SOCK_DIAG = 4;
+const SOCK_DIAG_BY_FAMILY = 20;
+const AF = { 4: 2, 6: 10 } as const;
+
+/** Bits of TCP_LISTEN and TCP_CLOSE: UDP's unconnected sockets, and the end points of SCTP, are "closed" and "listening". */
+const LISTEN = 1 << 10;
+const CLOSE = 1 << 7;
+
+const PROTOCOLS = {
+  tcp: { number: 6, states: LISTEN },
+  udp: { number: 17, states: CLOSE },
+  sctp: { number: 132, states: LISTEN | CLOSE },
+} as const;
+
+/** struct inet_diag_sockid */
+const socketId = {
+  sport: be16,
+  dport: be16,
+  src0: be32,
+  src1: be32,
+  src2: be32,
+  src3: be32,
+  dst0: be32,
+  dst1: be32,
+  dst2: be32,
+  dst3: be32,
+  interface: u32,
+  cookie0: u32,
+  cookie1: u32,
+} as const;
+
+/** struct inet_diag_req_v2 */
+const asked = struct({ family: u8, protocol: u8, extensions: u8, pad: u8, states: u32, ...socketId });
+/** struct inet_diag_msg */
+const answer = struct({
+  family: u8,
+  state: u8,
+  timer: u8,
+  retransmissions: u8,
+  ...socketId,
+  expires: u32,
+  receiveQueue: u32,
+  writeQueue: u32,
+  uid: u32,
+  inode: u32,
+});
+
+const listenerKind = {
+  name: 'listener',
+  // The header of a question is another than that of its answer.
+  header: { ...answer, write: asked.write } as typeof answer & typeof asked,
+  attrs: { isV6Only: [11, u8] }, // INET_DIAG_SKV6ONLY
+} as const satisfies MessageKind & { readonly attrs: AttrTable };
+
+export interface Listener {
+  /** Any address of its family where it is unspecified. */
+  readonly address: Ip;
+  readonly port: number;
+  /** An IPv6 socket that takes IPv4 as well. */
+  readonly isDual: boolean;
+}
+
+/** A socket that asks about the sockets of the calling thread's network namespace. */
+export function openDiag(): NetlinkSocket {
+  return new NetlinkSocket(NETLINK_SOCK_DIAG);
+}
+
+/**
+ * The sockets that wait on a port, of both families. None where the kernel cannot tell (no tcp_diag, udp_diag or sctp_diag).
+ * Equivalent to: `ss -ltn 'sport = :80'`, `ss -lun …`
+ */
+export function listeners(diag: NetlinkSocket, protocol: keyof typeof PROTOCOLS, port: number): Listener[] {
+  try {
+    return ([4, 6] as const)
+      .flatMap((family) => diag.dump(question(protocol, family, port)).map(listenerOf))
+      .filter((each) => each.port === port);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT')) return [];
+    throw error;
+  }
+}
+
+function question(protocol: keyof typeof PROTOCOLS, family: 4 | 6, port: number): Request<typeof listenerKind> {
+  const { number, states } = PROTOCOLS[protocol];
+  return request(
+    listenerKind,
+    SOCK_DIAG_BY_FAMILY,
+    0,
+    { family: AF[family], protocol: number, states, sport: port },
+    {},
+    {
+      action: () => `list who listens on the ${protocol} port ${port}`,
+      command: () => `ss -l -n --${protocol} 'sport = :${port}'`,
+    },
+  );
+}
+
+function listenerOf({ header, attrs }: Message<typeof listenerKind>): Listener {
+  const isV4 = header.family === AF[4];
+  const words = [header.src0, header.src1, header.src2, header.src3];
+  const bytes = new Uint8Array(isV4 ? 4 : 16);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < bytes.length; i += 4) view.setUint32(i, words[i / 4] ?? 0);
+  return { address: Ip.of(bytes), port: header.sport, isDual: !isV4 && attrs.isV6Only === 0 };
+}

@@ -1,0 +1,90 @@
+/** The keys of the portmap plugin. Names and defaults are the reference's. https://www.cni.dev/plugins/current/meta/portmap/ */
+import * as v from 'valibot';
+import { boolean, type ConfOf, confSchema, integer, ip, object, parseConf, text } from '../../cni/config.ts';
+import { NetloomError } from '../../error.ts';
+import type { Ip } from '../../net/ip.ts';
+import { isAny } from '../../nft/portmap/layout.ts';
+
+export const schema = confSchema(() => ({
+  snat: v.optional(boolean, true),
+  masqAll: v.optional(boolean, false),
+  // Both say how packets are marked on the way to an iptables rule that masquerades. Ours needs no mark: it looks at the connection.
+  markMasqBit: v.exactOptional(integer(0, 31)),
+  externalSetMarkChain: v.exactOptional(text),
+  conditionsV4: v.optional(v.array(text), []),
+  conditionsV6: v.optional(v.array(text), []),
+  // Every back end is served by our nftables table.
+  backend: v.exactOptional(text),
+  // Kept as it came, and read by ADD and CHECK: a DEL after an ADD that was refused for it must not be refused as well.
+  runtimeConfig: v.optional(object({ portMappings: v.exactOptional(v.unknown()) }), {}),
+}));
+
+export type PortmapConf = ConfOf<typeof schema>;
+
+/** One entry of runtimeConfig.portMappings. */
+export interface PortMapping {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly hostIP?: Ip;
+}
+
+const KEY = 'runtimeConfig.portMappings';
+
+/** What the keys forbid each other. @throws NetloomError invalid-config */
+export function checkConf(conf: PortmapConf): void {
+  if (conf.markMasqBit !== undefined && conf.externalSetMarkChain !== undefined) {
+    throw refusal('Cannot specify externalSetMarkChain and markMasqBit');
+  }
+}
+
+/** @throws NetloomError invalid-config, with the key and the value */
+export function mappingsOf(conf: PortmapConf): PortMapping[] {
+  const { portMappings } = conf.runtimeConfig;
+  if (portMappings === undefined) return [];
+  const mappings = parseConf(mappingSchema(), portMappings, KEY);
+  for (let i = 0; i < mappings.length; i++) {
+    for (let j = 0; j < i; j++) {
+      const [one, other] = [mappings[i], mappings[j]];
+      if (one !== undefined && other !== undefined && isSamePort(one, other)) throw twice(i, j, one);
+    }
+  }
+  return mappings;
+}
+
+/** The key of a mapping, for a complaint about it. */
+export function keyOf(mappings: readonly PortMapping[], mapping: PortMapping, key: keyof PortMapping): string {
+  return `${KEY}[${mappings.indexOf(mapping)}].${key}`;
+}
+
+export function refusal(what: string, hint?: string): NetloomError {
+  return new NetloomError('invalid-config', `failed to load netconf: ${what}`, hint === undefined ? {} : { hint });
+}
+
+function mappingSchema() {
+  const port = integer(1, 65535);
+  const expected = '"tcp", "udp" or "sctp"';
+  const protocol = v.pipe(
+    v.string(expected),
+    v.transform((value) => (value === '' ? 'tcp' : value.toLowerCase())),
+    v.picklist(['tcp', 'udp', 'sctp'], expected),
+  );
+  return v.array(
+    object({ hostPort: port, containerPort: port, protocol: v.optional(protocol, 'tcp'), hostIP: v.exactOptional(ip) }),
+  );
+}
+
+/** Whether two mappings want the same port of the same address. None and the unspecified address are every address. */
+function isSamePort(one: PortMapping, other: PortMapping): boolean {
+  if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
+  const [a, b] = [one.hostIP, other.hostIP];
+  if (a === undefined || b === undefined) return true;
+  return a.family === b.family && (isAny(a) || isAny(b) || a.equals(b));
+}
+
+function twice(i: number, j: number, { protocol, hostPort, hostIP }: PortMapping): NetloomError {
+  const where = hostIP === undefined ? '' : ` of ${hostIP}`;
+  return refusal(
+    `"${KEY}[${i}].hostPort" is ${hostPort}, and so is that of [${j}]: the ${protocol} port${where} can lead to one place only`,
+  );
+}

@@ -1,0 +1,77 @@
+/** Speaking from one namespace to another by TCP and UDP, with programs that live for one test. */
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { ExecutionContext } from 'ava';
+import type { Sandbox } from './host.ts';
+
+type Program = ChildProcessByStdio<null, Readable, null>;
+
+/** Answers on a port with its name and the address that it sees (answerer.ts). @param sandbox where; undefined is the host */
+export async function answer(
+  t: ExecutionContext,
+  sandbox: Sandbox | undefined,
+  name: string,
+  port: number,
+  address?: string,
+): Promise<Program> {
+  const program = start(t, sandbox, 'answerer', [name, String(port), ...(address === undefined ? [] : [address])]);
+  await linesOf(program).next();
+  return program;
+}
+
+/** What a TCP port answers, or undefined where it does not. @param from where; undefined is the host */
+export function ask(from: Sandbox | undefined, address: string, port: number): string | undefined {
+  try {
+    return execFileSync(
+      ...within(from, 'timeout', ['5', 'bash', '-c', `exec 3<>/dev/tcp/${address}/${port} && cat <&3`]),
+      { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/** Sends datagrams from one source port for as long as the test runs, and tells the answers one by one (sender.ts). */
+export function send(
+  t: ExecutionContext,
+  from: Sandbox | undefined,
+  address: string,
+  port: number,
+  source: number,
+): AsyncGenerator<string> {
+  return linesOf(start(t, from, 'sender', [address, String(port), String(source)]));
+}
+
+/** Reads answers until one is as wanted. It waits for as long as AVA lets the test run. */
+export async function until(answers: AsyncGenerator<string>, wanted: string): Promise<string> {
+  for (;;) {
+    const { value, done } = await answers.next();
+    if (done === true) throw new Error(`the sender ended before it heard "${wanted}"`);
+    if (value === wanted) return value;
+  }
+}
+
+function start(t: ExecutionContext, sandbox: Sandbox | undefined, name: string, args: readonly string[]): Program {
+  const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
+  const program = spawn(...within(sandbox, process.execPath, [file, ...args]), {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => {
+    program.kill('SIGKILL');
+  });
+  return program;
+}
+
+function within(sandbox: Sandbox | undefined, program: string, args: readonly string[]): [string, string[]] {
+  return sandbox === undefined ? [program, [...args]] : ['nsenter', [`--net=${sandbox.path}`, program, ...args]];
+}
+
+async function* linesOf(program: Program): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of program.stdout) {
+    const lines = `${rest}${chunk}`.split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * A program that sends a datagram every 20 ms from one and the same source port, and prints each answer as a line. It lives until it is killed.
+ *
+ *   node sender.ts ADDRESS PORT SOURCE-PORT
+ */
+import { createSocket } from 'node:dgram';
+import { argv, stdout } from 'node:process';
+
+const [address = '', port = '', source = ''] = argv.slice(2);
+
+const socket = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', ipv6Only: true });
+socket.on('message', (data) => stdout.write(`${data}\n`));
+socket.on('error', () => {}); // nobody listens, for now
+socket.bind(Number(source), () => setInterval(() => socket.send('hello', Number(port), address), 20));
