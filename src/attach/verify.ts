@@ -22,11 +22,15 @@ export class Differences {
   }
 }
 
-/** Compares a link with what the result says of it. @returns the link where it is there */
+/**
+ * Compares a link with what the result says of it.
+ * @param kind undefined where any will do
+ * @returns the link where it is there
+ */
 export function verifyInterface(
   nl: NetlinkSocket,
   expected: CniInterface,
-  kind: string,
+  kind: string | undefined,
   differences: Differences,
 ): link.Link | undefined {
   const where = expected.sandbox === undefined ? 'on the host' : 'in the container';
@@ -35,7 +39,7 @@ export function verifyInterface(
     differences.add(`the interface "${expected.name}" ${where} is missing`);
     return undefined;
   }
-  if (found.kind !== kind)
+  if (kind !== undefined && found.kind !== kind)
     differences.add(`"${expected.name}" ${where} is of the kind ${found.kind ?? 'device'}, expected ${kind}`);
   if (expected.mac !== undefined && found.mac !== expected.mac.toLowerCase()) {
     differences.add(`"${expected.name}" ${where} has the MAC ${found.mac}, expected ${expected.mac}`);

@@ -87,6 +87,21 @@ export const flag8: Codec<boolean> = {
   read: (view) => view.getUint8(0) !== 0,
 };
 
+/** A number that has words for its values, such as a mode. One without a word is read as its digits. */
+export function named(codec: Codec<number>, values: Readonly<Record<string, number>>): Codec<string> {
+  const { name, size = 0 } = codec;
+  return {
+    name: `named ${name}`,
+    size,
+    write: (out, word) => codec.write(out, values[word] ?? Number(word)),
+    read: (view) => {
+      const value = codec.read(view);
+      for (const word in values) if (values[word] === value) return word;
+      return `${value}`;
+    },
+  };
+}
+
 /** NLA_FLAG: an empty attribute that is there or not. Only `true` can be written. */
 export const flag: Codec<true> = {
   name: 'flag',

@@ -5,20 +5,37 @@ import { hostLocal } from '../ipam/host-local/plugin.ts';
 import { staticIpam } from '../ipam/static/plugin.ts';
 import { bandwidth } from './bandwidth/plugin.ts';
 import { bridge } from './bridge/plugin.ts';
+import { dummy } from './dummy/plugin.ts';
 import { firewall } from './firewall/plugin.ts';
+import { ipvlan } from './ipvlan/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
+import { macvlan } from './macvlan/plugin.ts';
 import { portmapPlugin } from './portmap/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
 import { sbr } from './sbr/plugin.ts';
 import { tuning } from './tuning/plugin.ts';
+import { vlan } from './vlan/plugin.ts';
 import { vrf } from './vrf/plugin.ts';
 
 /** A plugin whatever its configuration: what serve() needs of it. */
 export type AnyPlugin = Plugin<NetConf>;
 
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(
-  [bandwidth, bridge, firewall, hostLocal, loopback, portmapPlugin, ptp, sbr, staticIpam, tuning, vrf].map((plugin) => [
-    plugin.type,
-    plugin as unknown as AnyPlugin,
-  ]),
+  [
+    bandwidth,
+    bridge,
+    dummy,
+    firewall,
+    hostLocal,
+    ipvlan,
+    loopback,
+    macvlan,
+    portmapPlugin,
+    ptp,
+    sbr,
+    staticIpam,
+    tuning,
+    vlan,
+    vrf,
+  ].map((plugin) => [plugin.type, plugin as unknown as AnyPlugin]),
 );

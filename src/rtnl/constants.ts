@@ -41,6 +41,9 @@ export const IFF = {
   LOWER_UP: 0x10000,
 } as const;
 
+/** ARPHRD_*: what kind of hardware address a link has. linux/if_arp.h. */
+export const ARPHRD = { ETHER: 1, LOOPBACK: 772 } as const;
+
 /** IF_OPER_*: the state of a link by RFC 2863. */
 export const OPER = { UNKNOWN: 0, DOWN: 2, LOWERLAYERDOWN: 3, UP: 6 } as const;
 

@@ -37,6 +37,8 @@ export interface Link {
   readonly flags: number;
   readonly mac: Mac | undefined;
   readonly mtu: number;
+  /** ARPHRD_* of linux/if_arp.h: 1 is Ethernet. */
+  readonly hardware: number;
   /** bridge, veth, …; undefined for hardware and lo. */
   readonly kind: string | undefined;
   readonly master: number | undefined;
@@ -189,6 +191,7 @@ export function linkOf(message: Message<typeof linkKind>): Link {
     flags: header.flags,
     mac: attrs.address,
     mtu: attrs.mtu ?? 0,
+    hardware: header.type,
     kind: attrs.linkinfo?.kind,
     master: attrs.master,
     alias: attrs.alias,

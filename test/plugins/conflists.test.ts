@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
+import { type FeatureName, needs } from '../support/features.ts';
 import { becomeHost } from '../support/host.ts';
 import { type Json, Lab, type Output } from '../support/lab.ts';
 
@@ -17,16 +18,39 @@ interface Conflist {
   readonly plugins: readonly Json[];
 }
 
-/** The addresses that a first container gets, and those on the host that it reaches. */
-const EXPECTED: Readonly<
-  Record<string, { readonly addresses: readonly string[]; readonly gateways: readonly string[] }>
-> = {
+interface Expectation {
+  /** What a first container gets. */
+  readonly addresses: readonly string[];
+  /** What it reaches. */
+  readonly gateways: readonly string[];
+  /** What the kernel may lack. */
+  readonly needs?: FeatureName;
+  /** What the host has: its LAN, where the default route leads. A station on it has the gateway's address. */
+  readonly lan?: string;
+}
+
+const EXPECTED: Readonly<Record<string, Expectation>> = {
   '10-bridge.conflist': { addresses: ['10.86.0.2/24'], gateways: ['10.86.0.1'] },
   '20-bridge-dual-stack.conflist': {
     addresses: ['10.86.1.2/24', 'fd86:1::2/64'],
     gateways: ['10.86.1.1', 'fd86:1::1'],
   },
   '30-ptp.conflist': { addresses: ['10.86.2.2/24'], gateways: ['10.86.2.1'] },
+  '40-macvlan.conflist': {
+    addresses: ['10.86.3.2/24'],
+    gateways: ['10.86.3.1'],
+    needs: 'macvlan',
+    lan: '10.86.3.1/24',
+  },
+  '41-ipvlan.conflist': {
+    addresses: ['10.86.4.2/24'],
+    gateways: ['10.86.4.1'],
+    needs: 'ipvlan',
+    lan: '10.86.4.1/24',
+  },
+  // The station is not in the VLAN: vlan.test.ts has one that is.
+  '42-vlan.conflist': { addresses: ['10.86.5.2/24'], gateways: [], needs: 'vlan', lan: '10.86.5.1/24' },
+  '44-dummy.conflist': { addresses: ['10.86.7.2/24'], gateways: [], needs: 'dummy' },
   '49-portmap.conflist': { addresses: ['10.86.10.2/24'], gateways: ['10.86.10.1'] },
   '50-firewall.conflist': { addresses: ['10.86.11.2/24'], gateways: ['10.86.11.1'] },
   '70-bandwidth.conflist': { addresses: ['10.86.13.2/24'], gateways: ['10.86.13.1'] },
@@ -45,8 +69,11 @@ test('each conflist has an expectation here', (t) => {
 for (const file of files) {
   const { cniVersions, name, plugins } = JSON.parse(readFileSync(join(directory, file), 'utf8')) as Conflist;
   for (const cniVersion of cniVersions) {
-    test.serial(`${file} in version ${cniVersion}`, (t) => {
+    const { addresses = [], gateways = [], needs: feature, lan } = EXPECTED[file] ?? {};
+    const register = feature === undefined ? test.serial : needs(feature);
+    register(`${file} in version ${cniVersion}`, (t: ExecutionContext) => {
       const lab = new Lab(t);
+      if (lan !== undefined) makeLan(lab, lan);
       const sandbox = lab.sandbox('c1');
       const chain = plugins.map((plugin) => ({ ...plugin, cniVersion, name }));
       const before = lab.snapshot();
@@ -54,9 +81,9 @@ for (const file of files) {
       for (const conf of chain) result = lab.add({ ...conf, ...(result && { prevResult: result }) }, { sandbox });
       t.deepEqual(
         result?.ips?.map(({ address }) => address),
-        [...(EXPECTED[file]?.addresses ?? [])],
+        [...addresses],
       );
-      for (const gateway of EXPECTED[file]?.gateways ?? []) t.true(sandbox.reaches(gateway), gateway);
+      for (const gateway of gateways) t.true(sandbox.reaches(gateway), gateway);
       for (const conf of chain) if (result !== undefined) lab.check(conf, { sandbox }, result);
       for (const conf of chain.toReversed()) lab.del({ ...conf, prevResult: result }, { sandbox });
       const bridge = plugins[0]?.['bridge'];
@@ -64,4 +91,15 @@ for (const file of files) {
       t.is(lab.snapshot(), before);
     });
   }
+}
+
+/** The host's interface to its LAN, with the default route, and a station there. */
+function makeLan(lab: Lab, address: string): void {
+  const station = lab.sandbox('station');
+  const run = (...args: string[]) => execFileSync('ip', args);
+  run('link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', station.path);
+  run('link', 'set', 'lan0', 'up');
+  run('route', 'add', 'default', 'dev', 'lan0');
+  station.run('ip', 'addr', 'add', address, 'dev', 'eth0');
+  station.run('ip', 'link', 'set', 'eth0', 'up');
 }

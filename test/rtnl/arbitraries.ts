@@ -4,6 +4,8 @@ import { Ip } from '../../src/net/ip.ts';
 import type { MessageKind } from '../../src/netlink/message.ts';
 import { addrKind } from '../../src/rtnl/addr.ts';
 import { bridge, bridgePort } from '../../src/rtnl/kinds/bridge.ts';
+import { IPVLAN_MODES, ipvlan } from '../../src/rtnl/kinds/ipvlan.ts';
+import { MACVLAN_MODES, macvlan } from '../../src/rtnl/kinds/macvlan.ts';
 import { vlan } from '../../src/rtnl/kinds/vlan.ts';
 import { vrf } from '../../src/rtnl/kinds/vrf.ts';
 import { linkKind } from '../../src/rtnl/link.ts';
@@ -26,6 +28,9 @@ const ifinfomsg = fc.record({
   change: u32,
 });
 
+/** A mode that has a word, or one of a later kernel. */
+const wordOf = (modes: Readonly<Record<string, number>>) => fc.constantFrom(...Object.keys(modes), '77');
+
 const slave = fc.record({ slaveKind: fc.constant('bridge'), slaveData: attrsOf(bridgePort) });
 const plain = fc.constantFrom({});
 const linkinfo = fc
@@ -34,6 +39,8 @@ const linkinfo = fc
       fc.record({ kind: fc.constant('bridge'), data: attrsOf(bridge) }),
       fc.record({ kind: fc.constant('vlan'), data: attrsOf(vlan) }),
       fc.record({ kind: fc.constant('vrf'), data: attrsOf(vrf) }),
+      fc.record({ kind: fc.constant('macvlan'), data: attrsOf(macvlan, { mode: wordOf(MACVLAN_MODES) }) }),
+      fc.record({ kind: fc.constant('ipvlan'), data: attrsOf(ipvlan, { mode: wordOf(IPVLAN_MODES) }) }),
       fc.record({
         kind: fc.constant('veth'),
         data: fc.record({ peer: fc.record({ header: ifinfomsg, attrs: attrsOf(baseAttrs) }) }),

@@ -67,6 +67,15 @@ const REQUESTS: Readonly<Record<string, readonly Request[]>> = {
       { up: true },
     ),
   ],
+  'a macvlan link': [
+    link.add({
+      name: 'n0',
+      link: 2,
+      mtu: 1300,
+      address: MAC,
+      linkinfo: { kind: 'macvlan', data: { mode: 'private', bcqueuelen: 77 } },
+    }),
+  ],
   'changes of a link': [
     link.set(
       { name: 'p0' },

@@ -128,6 +128,69 @@ const GOLDEN: readonly Golden[] = [
     `,
   },
   {
+    title: 'a macvlan link with its MAC, in another namespace',
+    request: link.add({
+      name: 'eth0',
+      link: 3,
+      address: MAC,
+      linkinfo: { kind: 'macvlan', data: { mode: 'bridge', bcqueuelen: 5000 } },
+      netnsFd: 9,
+    }),
+    type: 16,
+    flags: CREATE | EXCL | ECHO,
+    bytes: `
+      00  00  00 00  00 00 00 00  00 00 00 00  00 00 00 00  # ifinfomsg
+      09 00  03 00  65 74 68 30 00  00 00 00     # IFLA_IFNAME "eth0"
+      08 00  05 00  03 00 00 00                  # IFLA_LINK 3
+      0a 00  01 00  02 42 0a 01 00 02  00 00     # IFLA_ADDRESS
+      24 00  12 80                               # IFLA_LINKINFO
+        0c 00  01 00  6d 61 63 76 6c 61 6e 00    #   IFLA_INFO_KIND "macvlan"
+        14 00  02 80                             #   IFLA_INFO_DATA
+          08 00  01 00  04 00 00 00              #     IFLA_MACVLAN_MODE MACVLAN_MODE_BRIDGE
+          08 00  07 00  88 13 00 00              #     IFLA_MACVLAN_BC_QUEUE_LEN 5000
+      08 00  1c 00  09 00 00 00                  # IFLA_NET_NS_FD 9
+    `,
+  },
+  {
+    title: 'an ipvlan link with an MTU',
+    request: link.add({ name: 'i0', link: 3, mtu: 1400, linkinfo: { kind: 'ipvlan', data: { mode: 'l3s' } } }),
+    type: 16,
+    flags: CREATE | EXCL | ECHO,
+    bytes: `
+      00  00  00 00  00 00 00 00  00 00 00 00  00 00 00 00  # ifinfomsg
+      07 00  03 00  69 30 00  00                 # IFLA_IFNAME "i0"
+      08 00  05 00  03 00 00 00                  # IFLA_LINK 3
+      08 00  04 00  78 05 00 00                  # IFLA_MTU 1400
+      1c 00  12 80                               # IFLA_LINKINFO
+        0b 00  01 00  69 70 76 6c 61 6e 00  00   #   IFLA_INFO_KIND "ipvlan"
+        0c 00  02 80                             #   IFLA_INFO_DATA
+          06 00  01 00  02 00  00 00             #     IFLA_IPVLAN_MODE IPVLAN_MODE_L3S
+    `,
+  },
+  {
+    title: 'a dummy link, which has no data',
+    request: link.add({ name: 'd0', linkinfo: { kind: 'dummy' } }),
+    type: 16,
+    flags: CREATE | EXCL | ECHO,
+    bytes: `
+      00  00  00 00  00 00 00 00  00 00 00 00  00 00 00 00  # ifinfomsg
+      07 00  03 00  64 30 00  00                 # IFLA_IFNAME "d0"
+      10 00  12 80                               # IFLA_LINKINFO
+        0a 00  01 00  64 75 6d 6d 79 00  00 00   #   IFLA_INFO_KIND "dummy"
+    `,
+  },
+  {
+    title: 'the name and the mark of a link',
+    request: link.set({ index: 7 }, { name: 'eth0', alias: 'netloom:n/c' }),
+    type: 16,
+    flags: 0,
+    bytes: `
+      00  00  00 00  07 00 00 00  00 00 00 00  00 00 00 00  # ifinfomsg of link 7
+      09 00  03 00  65 74 68 30 00  00 00 00     # IFLA_IFNAME "eth0": its new one
+      10 00  14 00  6e 65 74 6c 6f 6f 6d 3a 6e 2f 63 00  # IFLA_IFALIAS "netloom:n/c"
+    `,
+  },
+  {
     title: 'the flags of a link that is named by its name',
     request: link.set({ name: 'eth0' }, { mtu: 1400 }, { up: false, promisc: true, arp: false }),
     type: 16,
@@ -364,6 +427,7 @@ test('a link is read with kind, port and namespace of its other end', (t) => {
     flags: 0x11043,
     mac: MAC,
     mtu: 1400,
+    hardware: 1,
     kind: 'veth',
     master: 5,
     alias: undefined,

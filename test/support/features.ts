@@ -33,11 +33,11 @@ export const FEATURES = {
 
 export type FeatureName = keyof typeof FEATURES;
 
-/** `test`, or where this kernel lacks one of the features a `test` that skips. */
+/** `test.serial`, or where this kernel lacks one of the features one that skips. */
 export function needs(
   ...names: readonly FeatureName[]
 ): (title: string, run: (t: ExecutionContext) => void | Promise<void>) => void {
-  const register = names.every(isThere) ? test : test.skip;
+  const register = names.every(isThere) ? test.serial : test.serial.skip;
   const list = names.map((name) => `${name}: ${FEATURES[name].config}`).join(', ');
   return (title, run) => register(`${title} [needs ${list}]`, run);
 }

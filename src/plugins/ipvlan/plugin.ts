@@ -1,0 +1,104 @@
+/** ipvlan: a link that shares the MAC of an interface of the host and has addresses of its own. https://www.cni.dev/plugins/current/main/ipvlan/ */
+import * as v from 'valibot';
+import { allocate } from '../../attach/allocate.ts';
+import type { LinkPlan } from '../../attach/container-link.ts';
+import { containerLinkPlugin } from '../../attach/container-link-plugin.ts';
+import { masterFor, masterKeys, requireMaster } from '../../attach/master.ts';
+import type { ContainerSide } from '../../attach/namespace.ts';
+import type { CniCall } from '../../cni/call.ts';
+import { type ConfOf, confSchema, text } from '../../cni/config.ts';
+import type { CniIp, CniResult, CniRoute } from '../../cni/result.ts';
+import { NetloomError } from '../../error.ts';
+import { Cidr } from '../../net/cidr.ts';
+import { type Family, Ip } from '../../net/ip.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import * as route from '../../rtnl/route.ts';
+
+const MODES: readonly string[] = ['l2', 'l3', 'l3s'];
+const NEEDS = { takesFrames: true, masterUp: false };
+
+const schema = confSchema(() => ({ ...masterKeys(), mode: v.optional(text, 'l2') }));
+
+type IpvlanConf = ConfOf<typeof schema>;
+
+export const ipvlan = containerLinkPlugin<IpvlanConf>({
+  type: 'ipvlan',
+  about: 'a link that shares the MAC of an interface of the host and has addresses of its own',
+  schema,
+  announces: false,
+  checkConf(conf) {
+    if (!MODES.includes(conf.mode)) {
+      throw new NetloomError(
+        'invalid-config',
+        `unknown ipvlan mode: "${conf.mode}", expected one of ${MODES.join(', ')}`,
+      );
+    }
+    if (conf.ipam === undefined && given(conf) === undefined) {
+      throw new NetloomError(
+        'invalid-config',
+        'failed to load netconf: "ipam" is missing, and so is a "prevResult" with addresses: ipvlan tells its links apart by them',
+      );
+    }
+  },
+  plan,
+  addresses(call, container, undo) {
+    const result = given(call.conf) ?? allocate(call, undo);
+    return isRouted(call.conf) ? routed(result, container.nl) : result;
+  },
+  made: ({ mode }) => ({ mode }),
+  status: (conf, host) => requireMaster(conf, host, NEEDS),
+});
+
+function plan({ conf }: CniCall<IpvlanConf>, host: NetlinkSocket, container: ContainerSide): LinkPlan {
+  const { master, from, attrs } = masterFor(withMaster(conf), host, container, NEEDS);
+  return {
+    from,
+    attrs: { ...attrs, linkinfo: { kind: 'ipvlan', data: { mode: conf.mode } } },
+    feature: 'CONFIG_IPVLAN',
+    refusals: {
+      EBUSY: `"${master.name}" is taken by links of another kind, such as those of macvlan, or by a bridge or bond`,
+      // ENOTSUPP of the kernel's own errnos, which ipvlan_l3s_register() answers with where it is left out.
+      E524: 'this kernel has no mode l3s, it needs CONFIG_IPVLAN_L3S',
+    },
+  };
+}
+
+/** With no `master`, the only interface that the plugins before have made. */
+function withMaster(conf: IpvlanConf): IpvlanConf {
+  if (conf.master !== undefined || conf.prevResult === undefined) return conf;
+  const [only, ...others] = conf.prevResult.interfaces ?? [];
+  if (only === undefined || only.name === '' || others.length > 0) {
+    throw new NetloomError('invalid-config', 'chained master failure. PrevResult lacks a single named interface', {
+      hint: 'set "master"',
+    });
+  }
+  return { ...conf, master: only.name };
+}
+
+/** Without an IPAM plugin of its own it takes the addresses of the plugins before. */
+function given({ ipam, prevResult }: IpvlanConf): CniResult | undefined {
+  return ipam === undefined && (prevResult?.ips ?? []).length > 0 ? prevResult : undefined;
+}
+
+/** In these modes the host routes: there are no neighbours, and so no gateway that one could ask for. */
+function isRouted({ mode }: IpvlanConf): boolean {
+  return mode !== 'l2';
+}
+
+/**
+ * Whatever leaves by the link reaches the host's routes, so a default route needs no gateway, only the link. Each family of the addresses gets one, unless
+ * IPAM names one or the container has one already by another network.
+ */
+function routed({ ips = [], routes = [], ...rest }: CniResult, nl: NetlinkSocket): CniResult {
+  const isDefault = ({ dst }: Pick<CniRoute, 'dst'>, family: Family) => dst.family === family && dst.prefix === 0;
+  const present = route.list(nl).filter(({ table }) => table === route.RT_TABLE.MAIN);
+  const families = new Set(ips.map(({ address }) => address.family));
+  const added = [...families]
+    .filter((family) => ![...routes, ...present].some((each) => isDefault(each, family)))
+    .map((family) => ({ dst: new Cidr(Ip.fromBigInt(family, 0n), 0) }));
+  return { ...rest, ips: ips.map(withoutGateway), routes: [...routes, ...added] };
+}
+
+function withoutGateway({ gateway: _, ...ip }: CniIp): CniIp {
+  return ip;
+}

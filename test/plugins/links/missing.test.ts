@@ -1,0 +1,30 @@
+/** Kinds that a kernel lacks: one sentence that names what it is to be built with, and nothing left behind. */
+import test from 'ava';
+import { FEATURES, type FeatureName, isThere } from '../../support/features.ts';
+import { becomeHost } from '../../support/host.ts';
+import { ipam, labWithMaster } from './contract.ts';
+
+becomeHost();
+
+const KINDS: readonly FeatureName[] = ['macvlan', 'ipvlan', 'vlan', 'dummy'];
+
+for (const type of KINDS) {
+  test.serial(`${type}: without it in the kernel, ADD says what is missing; with it, ADD succeeds`, (t) => {
+    const { lab } = labWithMaster(t);
+    const sandbox = lab.sandbox('c1');
+    const before = lab.snapshot();
+    const conf = { cniVersion: '1.1.0', name: 'net', type, master: 'm0', ipam };
+    const { status, output } = lab.exec('ADD', conf, { sandbox });
+    if (isThere(type)) {
+      t.is(status, 0);
+      return;
+    }
+    t.is(output.code, 105);
+    t.is(
+      output.msg,
+      `Cannot create the ${type} link "eth0": this kernel has no ${type}, it needs ${FEATURES[type].config}`,
+    );
+    t.is(lab.snapshot(), before);
+    lab.del(conf, { sandbox });
+  });
+}
