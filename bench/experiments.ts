@@ -2,5 +2,6 @@
 import type { Experiment } from './experiment.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
+import { modes } from './experiments/modes.ts';
 
-export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases];
+export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases, modes];

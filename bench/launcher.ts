@@ -48,11 +48,14 @@ export class Launcher {
   }
 }
 
-function compile(name: string, dir: string): string {
+/** Compiles NAME.c of this folder. @returns the program */
+export function compile(name: string, dir: string): string {
   const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
   const program = join(dir, name);
   try {
-    execFileSync('cc', ['-O2', '-static', '-o', program, source], { stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('cc', ['-O2', '-static', '-pthread', '-o', program, source], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
   } catch (cause) {
     throw new Error(`Cannot compile ${source}: the Debian packages gcc and libc6-dev are needed`, { cause });
   }

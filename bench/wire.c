@@ -1,0 +1,119 @@
+/*
+ * Measures a path between two sandboxes over one TCP connection.
+ *   wire serve PORT             answers what it gets in kind, until its input ends; prints a line when it listens
+ *   wire rtt ADDRESS PORT N     round trips of one byte: the median in nanoseconds
+ *   wire stream ADDRESS PORT MS sends for that long: bytes a second that arrived
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static char buffer[256 * 1024];
+
+static uint64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void fail(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+static int opened(int fd) {
+  int one = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  return fd;
+}
+
+/* The first byte says what the client wants: 'r' has each byte sent back, 's' counts until the client has no more to send. */
+static void *answer(void *arg) {
+  int fd = opened((int)(intptr_t)arg);
+  char kind, *sink = malloc(sizeof buffer);
+  ssize_t got;
+  uint64_t total = 0;
+  if (read(fd, &kind, 1) == 1) {
+    if (kind == 'r')
+      while ((got = read(fd, sink, 1)) == 1 && write(fd, sink, 1) == 1) continue;
+    else {
+      while ((got = read(fd, sink, sizeof buffer)) > 0) total += (uint64_t)got;
+      if (write(fd, &total, sizeof total) < 0) perror("write");
+    }
+  }
+  free(sink);
+  close(fd);
+  return NULL;
+}
+
+static int serve(uint16_t port) {
+  int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || listen(fd, 8) < 0) fail("listen");
+  puts("listening");
+  fflush(stdout);
+  for (;;) {
+    struct pollfd events[] = {{.fd = 0, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    if (poll(events, 2, -1) < 0) fail("poll");
+    if (events[0].revents) return 0;
+    int client = accept(fd, NULL, NULL);
+    pthread_t thread;
+    if (client >= 0 && pthread_create(&thread, NULL, answer, (void *)(intptr_t)client) == 0) pthread_detach(thread);
+  }
+}
+
+static int dial(const char *address, uint16_t port) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (inet_pton(AF_INET, address, &to.sin_addr) != 1) fail("address");
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) fail("connect");
+  return opened(fd);
+}
+
+static int ascending(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+static int rtt(int fd, size_t n) {
+  uint64_t *times = calloc(n, sizeof *times);
+  char byte = 'r';
+  if (times == NULL || write(fd, &byte, 1) != 1) fail("write");
+  for (size_t i = 0; i < n; i++) {
+    uint64_t begin = now();
+    if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1) fail("round trip");
+    times[i] = now() - begin;
+  }
+  qsort(times, n, sizeof *times, ascending);
+  printf("%llu\n", (unsigned long long)times[n / 2]);
+  return 0;
+}
+
+static int stream(int fd, uint64_t ms) {
+  uint64_t total = 0, begin = now();
+  if (write(fd, "s", 1) != 1) fail("write");
+  while (now() - begin < ms * 1000000u)
+    if (write(fd, buffer, sizeof buffer) < 0) fail("write");
+  shutdown(fd, SHUT_WR);
+  if (read(fd, &total, sizeof total) != sizeof total) fail("read");
+  printf("%.0f\n", (double)total * 1e9 / (double)(now() - begin));
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  if (argc == 3 && strcmp(argv[1], "serve") == 0) return serve((uint16_t)atoi(argv[2]));
+  if (argc == 5 && strcmp(argv[1], "rtt") == 0) return rtt(dial(argv[2], (uint16_t)atoi(argv[3])), (size_t)atoi(argv[4]));
+  if (argc == 5 && strcmp(argv[1], "stream") == 0) return stream(dial(argv[2], (uint16_t)atoi(argv[3])), (uint64_t)atoi(argv[4]));
+  fputs("wire serve PORT | rtt ADDRESS PORT N | stream ADDRESS PORT MS\n", stderr);
+  return 2;
+}
