@@ -45,8 +45,9 @@ export const cidr = parsed('an address with a prefix such as "10.1.0.0/24"', Cid
 export const mac = parsed('a MAC address such as "02:42:0a:01:00:02"', tryParseMac);
 
 /** The name of an interface. Optional entries may be the empty string. */
-export const ifname = parsed('the name of an interface: 1 to 15 bytes without "/", ":" and white space', (name) =>
-  ifnameFault(name) === undefined ? name : undefined,
+export const ifname = parsed(
+  'the name of an interface: 1 to 15 bytes without "/", ":", "%" and white space, not "all" or "default"',
+  (name) => (ifnameFault(name) === undefined ? name : undefined),
 );
 
 /** A whole number between two bounds, both included. */

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { NetloomError } from '../error.ts';
 import type { CniDns, CniInterface, CniIp, CniResult, CniRoute } from './result.ts';
-import { cidr, int, ip, object, parse, type Source, text } from './schema.ts';
+import { cidr, int, integer, ip, object, parse, type Source, text, uint32 } from './schema.ts';
 
 /** Oldest first. */
 export const SUPPORTED_VERSIONS: readonly string[] = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];
@@ -140,11 +140,11 @@ export function routeSchema() {
   return object({
     dst: cidr,
     gw: v.exactOptional(ip),
-    mtu: v.exactOptional(int),
-    advmss: v.exactOptional(int),
-    priority: v.exactOptional(int),
-    table: v.exactOptional(int),
-    scope: v.exactOptional(int),
+    mtu: v.exactOptional(uint32),
+    advmss: v.exactOptional(uint32),
+    priority: v.exactOptional(uint32),
+    table: v.exactOptional(uint32),
+    scope: v.exactOptional(integer(0, 255)),
   });
 }
 

@@ -1,6 +1,6 @@
 /** Network namespaces as open files. man 7 network_namespaces; a namespace is one (device, inode) of nsfs. */
 import { NetloomError } from '../error.ts';
-import { type Fd, O, open, statFd, tryOpen } from '../ffi/file.ts';
+import { type Fd, O, open, type Stat, statFd, tryOpen, tryStat } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 
 /** The namespace of the calling thread. */
@@ -26,8 +26,7 @@ export class Netns implements Disposable {
 
   /** Device and inode: equal for two paths of one namespace, and for nothing else while either is open. */
   get id(): string {
-    const { dev, ino } = statFd(this.fd);
-    return `${dev}/${ino}`;
+    return idOf(statFd(this.fd));
   }
 
   isSameAs(other: Netns): boolean {
@@ -65,6 +64,21 @@ export function tryOpenNetns(path: string): Netns | undefined {
 /** The namespace of the calling thread. */
 export function ownNetns(): Netns {
   return new Netns(OWN_NETNS, open(OWN_NETNS));
+}
+
+/** What Netns.id would be for the path, without opening it; undefined where it leads nowhere. Of a file that is no namespace it is no namespace's. */
+export function netnsIdAt(path: string): string | undefined {
+  const stat = tryStat(path);
+  return stat && idOf(stat);
+}
+
+function idOf({ dev, ino }: Stat): string {
+  return `${dev}/${ino}`;
+}
+
+/** What the kernel calls a namespace in links and mounts: `net:[4026531840]`. */
+export function nsfsName(netns: Netns): string {
+  return `net:[${statFd(netns.fd).ino}]`;
 }
 
 function isNetns(fd: Fd): boolean {

@@ -3,7 +3,8 @@ import { adapter } from '#ffi';
 import { systemError } from '../ffi/errno.ts';
 import { directoryOf, isRegular, makeDirectories, O, open, tryStat, unlink } from '../ffi/file.ts';
 import { check, cString, errno, libc } from '../ffi/libc.ts';
-import { OWN_NETNS, ownNetns } from './namespace.ts';
+import { pinAtPath } from './mounts.ts';
+import { type Netns, netnsIdAt, OWN_NETNS, ownNetns } from './namespace.ts';
 
 const lib = adapter.load({
   unshare: { args: ['i32'], returns: 'i32' },
@@ -44,6 +45,24 @@ export function pinNew(path: string): void {
 /** Pins the namespace of one path at another, where a file must be. Equivalent to: `mount --bind FROM TO` */
 export function pinAt(from: string, to: string): void {
   check(lib.mount(cString(from), cString(to), null, MS_BIND, null), `pin the network namespace "${to}"`);
+}
+
+/**
+ * Pins a namespace over another one's pin. The path leads to a namespace at every moment, and unpinOver() brings the one beneath back.
+ * Equivalent to: `mount --bind /proc/self/fd/N PATH`
+ */
+export function pinOver(netns: Netns, path: string): void {
+  pinAt(`/proc/thread-self/fd/${netns.fd}`, path);
+}
+
+/**
+ * Takes back pinOver(), where that namespace is at the path and lies over another pin. Otherwise nothing is done: whoever made the path has taken it away.
+ * @param id Netns.id of the namespace
+ */
+export function unpinOver(path: string, id: string): boolean {
+  if (netnsIdAt(path) !== id || pinAtPath(path)?.covers !== true) return false;
+  check(lib.umount2(cString(path), MNT_DETACH), `unpin "${path}"`);
+  return true;
 }
 
 /**

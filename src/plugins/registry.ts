@@ -1,15 +1,19 @@
 /** Every plugin type that this executable is. One line a type; the build makes one link in dist/bin for each. */
+import { recorded } from '../attach/recorded.ts';
 import type { NetConf } from '../cni/call.ts';
 import type { Plugin } from '../cni/plugin.ts';
 import { hostLocal } from '../ipam/host-local/plugin.ts';
 import { staticIpam } from '../ipam/static/plugin.ts';
 import { bandwidth } from './bandwidth/plugin.ts';
 import { bridge } from './bridge/plugin.ts';
+import { container } from './container/plugin.ts';
 import { dummy } from './dummy/plugin.ts';
 import { firewall } from './firewall/plugin.ts';
+import { host } from './host/plugin.ts';
 import { ipvlan } from './ipvlan/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
 import { macvlan } from './macvlan/plugin.ts';
+import { none } from './none/plugin.ts';
 import { portmapPlugin } from './portmap/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
 import { sbr } from './sbr/plugin.ts';
@@ -20,22 +24,16 @@ import { vrf } from './vrf/plugin.ts';
 /** A plugin whatever its configuration: what serve() needs of it. */
 export type AnyPlugin = Plugin<NetConf>;
 
+/** Those that attach a container: each is refused where it does not go with another, and leaves a record. */
+const attaching = [bridge, container, dummy, host, ipvlan, loopback, macvlan, none, ptp, vlan].map((plugin) =>
+  recorded(plugin as unknown as AnyPlugin),
+);
+
+/** Those that are chained after them, or called by them. */
+const others = [bandwidth, firewall, hostLocal, portmapPlugin, sbr, staticIpam, tuning, vrf].map(
+  (plugin) => plugin as unknown as AnyPlugin,
+);
+
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(
-  [
-    bandwidth,
-    bridge,
-    dummy,
-    firewall,
-    hostLocal,
-    ipvlan,
-    loopback,
-    macvlan,
-    portmapPlugin,
-    ptp,
-    sbr,
-    staticIpam,
-    tuning,
-    vlan,
-    vrf,
-  ].map((plugin) => [plugin.type, plugin as unknown as AnyPlugin]),
+  [...attaching, ...others].map((plugin) => [plugin.type, plugin]),
 );

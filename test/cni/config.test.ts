@@ -156,7 +156,7 @@ const REFUSED: Record<string, [conf: Record<string, unknown>, complaint: string]
   ],
   'a bad interface': [
     { master: 'a/b' },
-    '"master" is "a/b", expected the name of an interface: 1 to 15 bytes without "/", ":" and white space',
+    '"master" is "a/b", expected the name of an interface: 1 to 15 bytes without "/", ":", "%" and white space, not "all" or "default"',
   ],
   'an ipam that is no object': [{ ipam: 'host-local' }, '"ipam" is "host-local", expected an object'],
   'an ipam type that is no string': [{ ipam: { type: 1 } }, '"ipam.type" is 1, expected a string'],

@@ -64,6 +64,9 @@ const calls: readonly BadCall[] = [
   ].map((key) => wrong({ [key]: 'true' }, new RegExp(`"${key}" is "true", expected true or false`))),
   wrong({ bridge: 5 }, /"bridge" is 5, expected the name of an interface/),
   wrong({ bridge: 'a/b' }, /"bridge" is "a\/b", expected the name of an interface/),
+  ...['eth%d', 'all', 'default', '..'].map((bridge) =>
+    wrong({ bridge }, new RegExp(`"bridge" is "${bridge}", expected`)),
+  ),
   wrong({ bridge: 'a-name-of-16-byt' }, /"bridge" is "a-name-of-16-byt"/),
   wrong({ ipMasqBackend: 1 }, /"ipMasqBackend" is 1, expected a string/),
   wrong({ ipam: 'host-local' }, /"ipam" is "host-local", expected an object/),
@@ -110,6 +113,16 @@ const calls: readonly BadCall[] = [
     { ipam: { type: 'static', addresses: [{ address: '10.1.0.5/24', gateway: '10.2.0.1' }] } },
     /gateway 10.2.0.1: it is outside/,
   ),
+  ...[-1, 1.5, 2 ** 32].flatMap((value) => [
+    wrong(
+      hostLocal({ subnet: '10.1.0.0/24', routes: [{ dst: '0.0.0.0/0', table: value }] }),
+      /routes\[0\].table" is .*, expected a whole number from 0 to 4294967295/,
+    ),
+    wrong(
+      hostLocal({ subnet: '10.1.0.0/24', routes: [{ dst: '0.0.0.0/0', priority: value }] }),
+      /routes\[0\].priority" is .*, expected/,
+    ),
+  ]),
   {
     title: 'the subnet is full',
     code: 101,
@@ -150,8 +163,8 @@ const calls: readonly BadCall[] = [
   ...['a/b', '../x', '-x', 'a b', 'ä'].map((id) =>
     variable('CNI_CONTAINERID', id, /invalid characters in CNI_CONTAINERID/),
   ),
-  ...['a-name-of-16-byt', 'a/b', 'a:b', 'a b', 'a\tb', '.', '..', 'äääääääää'].map((name) =>
-    variable('CNI_IFNAME', name, /CNI_IFNAME .* cannot be an interface's name/),
+  ...['a-name-of-16-byt', 'a/b', 'a:b', 'a b', 'a\tb', '.', '..', 'äääääääää', 'eth%d', '%s', 'all', 'default'].map(
+    (name) => variable('CNI_IFNAME', name, /CNI_IFNAME .* cannot be an interface's name/),
   ),
   ...['K', 'K=V=W', 'NOPE=1', 'IgnoreUnknown=perhaps'].map((args) => variable('CNI_ARGS', args, /ARGS/)),
   // the namespace

@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import test from 'ava';
-import { becomeHost } from '../support/host.ts';
+import { becomeHost, mounts } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
 import { CALLS, isKilled } from './killed.ts';
 
@@ -28,6 +28,8 @@ const firewall = (address: string): Json => ({
   prevResult: { cniVersion: '1.1.0', interfaces: [{ name: 'lo' }], ips: [{ address }] },
 });
 
+const sharing: Json = { cniVersion: '1.1.0', name: 'shared', type: 'container', container: 'neighbour' };
+
 const neighbour = { containerID: 'neighbour', ifname: 'eth0' };
 
 interface Case {
@@ -38,6 +40,8 @@ interface Case {
   readonly cleanup: 'DEL' | 'GC';
   /** The other container's, where that is another; without one there is no other. */
   readonly neighbour?: Json | 'none';
+  /** How many calls it makes at the least. */
+  readonly least?: number;
 }
 
 const cases: readonly Case[] = [
@@ -55,9 +59,12 @@ const cases: readonly Case[] = [
   },
   { title: 'a DEL of firewall', conf: firewall('10.1.0.2/24'), command: 'DEL', cleanup: 'DEL', neighbour: 'none' },
   { title: 'a DEL of bridge', conf: bridge, command: 'DEL', cleanup: 'DEL' },
+  { title: 'an ADD of container', conf: sharing, command: 'ADD', cleanup: 'DEL', neighbour: bridge, least: 15 },
+  { title: 'an ADD of container', conf: sharing, command: 'ADD', cleanup: 'GC', neighbour: bridge, least: 15 },
+  { title: 'a DEL of container', conf: sharing, command: 'DEL', cleanup: 'DEL', neighbour: bridge, least: 2 },
 ];
 
-for (const { title, conf, command, cleanup, neighbour: other = conf } of cases) {
+for (const { title, conf, command, cleanup, neighbour: other = conf, least: given } of cases) {
   test.serial(`${title} killed before whichever system call: ${cleanup} leaves nothing`, (t) => {
     const lab = new Lab(t);
     if (conf === macvlan) makeMaster();
@@ -84,7 +91,7 @@ for (const { title, conf, command, cleanup, neighbour: other = conf } of cases) 
         .filter((text) => !text.endsWith(' 0'))
         .join(', ')}`,
     );
-    const least = conf['type'] === 'firewall' ? 15 : command === 'ADD' ? 30 : 25;
+    const least = given ?? (conf['type'] === 'firewall' ? 15 : command === 'ADD' ? 30 : 25);
     t.true(points > least, `${points} calls`);
   });
 }
@@ -94,7 +101,8 @@ function makeMaster(): void {
   for (const name of ['m0', 'm1']) execFileSync('ip', ['link', 'set', name, 'up']);
 }
 
-/** As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. */
+/** As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. And the mounts. */
 function stateOf(lab: Lab): string {
-  return [lab.snapshot(), ...readdirSync(`${lab.root}/var`, { recursive: true, encoding: 'utf8' }).sort()].join('\n');
+  const files = readdirSync(`${lab.root}/var`, { recursive: true, encoding: 'utf8' }).sort();
+  return [lab.snapshot(), mounts(), ...files].join('\n');
 }

@@ -11,6 +11,7 @@ export const CALLS = [
   'setns',
   'flock',
   'rename',
+  'renameat2',
   'link',
   'linkat',
   'symlink',
@@ -19,8 +20,11 @@ export const CALLS = [
   'unlinkat',
   'mkdir',
   'mkdirat',
+  'rmdir',
   'utimensat',
   'write',
+  'mount',
+  'umount2',
 ];
 
 /** Runs a plugin that is killed on entry to a call. @returns false where it did not come to that */

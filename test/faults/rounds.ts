@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { checkNetns } from '../../src/cni/netns.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { plugins } from '../../src/plugins/registry.ts';
+import { mounts } from '../support/host.ts';
 import type { Json, Lab, Target } from '../support/lab.ts';
 import { type Fault, withFault } from './faulty-ffi.ts';
 
@@ -62,9 +63,14 @@ export function settled(look: () => string, wanted: string): string {
   }
 }
 
-/** Links, addresses, routes, rules, files; and the settings of each link. */
+/** Links, addresses, routes, rules, files; mounts; and the settings of each link. */
 export function stateOf(lab: Lab): string {
-  return [lab.snapshot(), ...settings('/proc/sys/net/ipv4/conf'), ...settings('/proc/sys/net/ipv6/conf')].join('\n');
+  return [
+    lab.snapshot(),
+    mounts(),
+    ...settings('/proc/sys/net/ipv4/conf'),
+    ...settings('/proc/sys/net/ipv6/conf'),
+  ].join('\n');
 }
 
 function settings(directory: string): string[] {

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { ifnameFault } from '../../src/net/ifname.ts';
 
-for (const name of ['eth0', 'a', 'veth0123456789a', 'eth0.100', '...', 'ä', 'wlan-1_2@x']) {
+for (const name of ['eth0', 'a', 'veth0123456789a', 'eth0.100', '...', 'ä', 'wlan-1_2@x', 'all0', 'default0']) {
   test(`${JSON.stringify(name)} can be the name of an interface`, (t) => {
     t.is(ifnameFault(name), undefined);
   });
@@ -17,6 +17,10 @@ for (const [name, fault] of [
   ['eth0:1', 'it has a slash, a colon or white space'],
   ['eth 0', 'it has a slash, a colon or white space'],
   ['eth0\n', 'it has a slash, a colon or white space'],
+  ['eth%d', 'it has a "%", for which the kernel puts a number'],
+  ['%', 'it has a "%", for which the kernel puts a number'],
+  ['all', 'it stands for the settings of every interface'],
+  ['default', 'it stands for the settings of every interface'],
   ['eth\0', 'it has a slash, a colon or white space'],
 ] as const) {
   test(`${JSON.stringify(name)} cannot be the name of an interface: ${fault}`, (t) => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { type FeatureName, needs } from '../support/features.ts';
 import { becomeHost } from '../support/host.ts';
-import { type Json, Lab, type Output } from '../support/lab.ts';
+import { type Json, Lab, type Output, type Target } from '../support/lab.ts';
 
 becomeHost();
 
@@ -27,6 +27,10 @@ interface Expectation {
   readonly needs?: FeatureName;
   /** What the host has: its LAN, where the default route leads. A station on it has the gateway's address. */
   readonly lan?: string;
+  /** The conflist that another container, `main`, was attached by. */
+  readonly main?: string;
+  /** In place of a namespace of its own. */
+  readonly netns?: string;
 }
 
 const EXPECTED: Readonly<Record<string, Expectation>> = {
@@ -57,6 +61,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },
   // Alone it has no route but from its own address.
   '72-sbr.conflist': { addresses: ['10.86.15.2/24'], gateways: [] },
+  '90-container.conflist': { addresses: ['10.86.0.2/24'], gateways: ['10.86.0.1'], main: '10-bridge.conflist' },
+  '91-host.conflist': { addresses: [], gateways: [], netns: '/proc/self/ns/net' },
+  '92-none.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
   '99-loopback.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
 };
 
@@ -67,30 +74,47 @@ test('each conflist has an expectation here', (t) => {
 });
 
 for (const file of files) {
-  const { cniVersions, name, plugins } = JSON.parse(readFileSync(join(directory, file), 'utf8')) as Conflist;
-  for (const cniVersion of cniVersions) {
-    const { addresses = [], gateways = [], needs: feature, lan } = EXPECTED[file] ?? {};
+  for (const cniVersion of read(file).cniVersions) {
+    const { addresses = [], gateways = [], needs: feature, lan, main, netns } = EXPECTED[file] ?? {};
     const register = feature === undefined ? test.serial : needs(feature);
     register(`${file} in version ${cniVersion}`, (t: ExecutionContext) => {
       const lab = new Lab(t);
       if (lan !== undefined) makeLan(lab, lan);
+      if (main !== undefined) addAll(lab, chainOf(main, cniVersion), { sandbox: lab.sandbox('main') });
       const sandbox = lab.sandbox('c1');
-      const chain = plugins.map((plugin) => ({ ...plugin, cniVersion, name }));
+      const target = { sandbox, ...(netns !== undefined && { netns }) };
+      const chain = chainOf(file, cniVersion);
       const before = lab.snapshot();
-      let result: Output | undefined;
-      for (const conf of chain) result = lab.add({ ...conf, ...(result && { prevResult: result }) }, { sandbox });
+      const result = addAll(lab, chain, target);
       t.deepEqual(
-        result?.ips?.map(({ address }) => address),
+        (result?.ips ?? []).map(({ address }) => address),
         [...addresses],
       );
       for (const gateway of gateways) t.true(sandbox.reaches(gateway), gateway);
-      for (const conf of chain) if (result !== undefined) lab.check(conf, { sandbox }, result);
-      for (const conf of chain.toReversed()) lab.del({ ...conf, prevResult: result }, { sandbox });
-      const bridge = plugins[0]?.['bridge'];
+      for (const conf of chain) if (result !== undefined) lab.check(conf, target, result);
+      for (const conf of chain.toReversed()) lab.del({ ...conf, prevResult: result }, target);
+      const bridge = chain[0]?.['bridge'];
       if (typeof bridge === 'string') execFileSync('ip', ['link', 'del', bridge]); // bridges stay, as the reference's do
       t.is(lab.snapshot(), before);
     });
   }
+}
+
+/** Carries out the ADDs of a chain, each with the result of the one before. */
+function addAll(lab: Lab, chain: readonly Json[], target: Target): Output | undefined {
+  let result: Output | undefined;
+  for (const conf of chain) result = lab.add({ ...conf, ...(result && { prevResult: result }) }, target);
+  return result;
+}
+
+/** The configuration of each plugin, as a runtime makes it of a conflist. */
+function chainOf(file: string, cniVersion: string): Json[] {
+  const { name, plugins } = read(file);
+  return plugins.map((plugin) => ({ ...plugin, cniVersion, name }));
+}
+
+function read(file: string): Conflist {
+  return JSON.parse(readFileSync(join(directory, file), 'utf8')) as Conflist;
 }
 
 /** The host's interface to its LAN, with the default route, and a station there. */

@@ -4,13 +4,13 @@ import { containerd } from './containerd.ts';
 import { contract } from './contract.ts';
 import { Machine } from './machine.ts';
 import type { Runtime } from './runtime.ts';
+import { sharing } from './sharing.ts';
 
 let machine: Machine;
 let runtime: Runtime;
 
 test.before(async () => {
   machine = await Machine.start();
-  machine.configure('10-bridge.conflist');
   runtime = await containerd(machine);
 });
 
@@ -20,3 +20,5 @@ test.after.always(async () => {
 });
 
 contract(test, () => ({ machine, runtime }), 'netloom0', [{ prefix: '10.86.0.', gateway: '10.86.0.1' }]);
+
+sharing(test, () => ({ machine, runtime }));

@@ -17,15 +17,50 @@ export async function containerd(machine: Machine): Promise<Runtime> {
     ...['--root', join(dir, 'root'), '--state', '/run/netloom-containerd'],
   );
   const ctr = (...args: string[]) => machine.run('ctr', '--address', socket, ...args);
-  // --rootfs takes no value: the directory stands where an image's name does.
-  const options = ['--rm', '--cni', '--env=PATH=/bin', '--rootfs', machine.rootfs];
   await until('containerd answers', () => ctr('version') !== '', daemon);
+  return client(machine, ctr, socket, { conflist: '10-bridge.conflist' });
+}
 
-  let count = 0;
+interface Network {
+  readonly conflist: string;
+  /** For its plugin. */
+  readonly keys?: Record<string, unknown>;
+  /** What ctr needs to be told besides. */
+  readonly options?: readonly string[];
+}
+
+let count = 0;
+
+function client(
+  machine: Machine,
+  ctr: (...args: string[]) => string,
+  socket: string,
+  { conflist, keys = {}, options: more = [] }: Network,
+): Runtime {
+  // --rootfs takes no value: the directory stands where an image's name does.
+  const options = ['--rm', '--cni', '--env=PATH=/bin', ...more, '--rootfs', machine.rootfs];
+  const use = () => machine.configureOnly(conflist, keys);
   return {
     name: 'containerd',
-    run: (...args) => ctr('run', ...options, `run${++count}`, ...args),
+    on: (other) => client(machine, ctr, socket, { conflist: other }),
+    // ctr calls the plugins when the process is there already, so that has to be in the other's namespace from the start.
+    beside({ id }) {
+      const line = ctr('task', 'ls')
+        .split('\n')
+        .find((each) => each.startsWith(`${id} `));
+      const pid = line?.split(/\s+/)[1];
+      return client(machine, ctr, socket, {
+        conflist: '90-container.conflist',
+        keys: { container: `default-${id}` },
+        options: [`--with-ns=network:/proc/${pid}/ns/net`],
+      });
+    },
+    run(...args) {
+      use();
+      return ctr('run', ...options, `run${++count}`, ...args);
+    },
     async start(...args): Promise<Container> {
+      use();
       const id = `stay${++count}`;
       // Not --detach: then ctr never takes the network away.
       const ended = machine.start('ctr', '--address', socket, 'run', ...options, id, ...args);

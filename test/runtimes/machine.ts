@@ -5,7 +5,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  copyFileSync,
   cpSync,
   lstatSync,
   mkdirSync,
@@ -14,6 +13,7 @@ import {
   readFileSync,
   readlinkSync,
   rmdirSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -105,11 +105,18 @@ export class Machine {
     });
   }
 
-  /** Configures a network: a file of cni-conf/, alone in /etc/cni/net.d. @returns its name */
-  configure(conflist: string): string {
-    copyFileSync(join(CONFLISTS, conflist), join('/etc/cni/net.d', conflist));
-    const { name } = JSON.parse(readFileSync(join(CONFLISTS, conflist), 'utf8')) as { name: string };
-    return name;
+  /** Configures a network: a file of cni-conf/, with other keys for its first plugin. @returns its name */
+  configure(conflist: string, keys: Record<string, unknown> = {}): string {
+    const json = JSON.parse(readFileSync(join(CONFLISTS, conflist), 'utf8')) as { name: string; plugins: object[] };
+    Object.assign(json.plugins[0] ?? {}, keys);
+    writeFileSync(join('/etc/cni/net.d', conflist), JSON.stringify(json));
+    return json.name;
+  }
+
+  /** As configure(), and no other network than that: for runtimes that take the first one. */
+  configureOnly(conflist: string, keys: Record<string, unknown> = {}): void {
+    for (const file of readdirSync('/etc/cni/net.d')) rmSync(join('/etc/cni/net.d', file));
+    this.configure(conflist, keys);
   }
 
   /** What attachments can leave behind, locks and the memory of the last address aside. */

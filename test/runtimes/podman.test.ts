@@ -4,6 +4,7 @@ import { contract } from './contract.ts';
 import { Machine } from './machine.ts';
 import { podman } from './podman.ts';
 import type { Runtime } from './runtime.ts';
+import { sharing } from './sharing.ts';
 
 let machine: Machine;
 let runtime: Runtime;
@@ -22,3 +23,5 @@ contract(test, () => ({ machine, runtime }), 'netloom1', [
   { prefix: '10.86.1.', gateway: '10.86.1.1' },
   { prefix: 'fd86:1:', gateway: 'fd86:1::1' },
 ]);
+
+sharing(test, () => ({ machine, runtime }));

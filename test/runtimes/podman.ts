@@ -6,7 +6,7 @@ import type { Container, Runtime } from './runtime.ts';
 
 export function podman(machine: Machine, network: string): Runtime {
   const { root } = machine;
-  mkdirSync(join(root, 'podman'));
+  mkdirSync(join(root, 'podman'), { recursive: true });
   // The limits: podman's own defaults are above what an unprivileged machine may set. runc: crun wants a cgroup layout that not every machine has.
   writeFileSync(
     join(root, 'containers.conf'),
@@ -29,6 +29,9 @@ network_config_dir = "/etc/cni/net.d"
 
   return {
     name: 'podman',
+    on: (conflist) => podman(machine, machine.configure(conflist)),
+    // Not --network=container:ID, with which podman calls no plugin.
+    beside: ({ id }) => podman(machine, machine.configure('90-container.conflist', { container: id })),
     run: (...args) => create('--rm', args),
     async start(...args): Promise<Container> {
       const id = create('--detach', args).trim();

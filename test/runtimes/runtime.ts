@@ -1,6 +1,10 @@
 /** What the tests ask of a container runtime. */
 export interface Runtime {
   readonly name: string;
+  /** The same runtime with another conflist of cni-conf/. */
+  on(conflist: string): Runtime;
+  /** The same runtime, starting containers in the network of another one. */
+  beside(other: Container): Runtime;
   /** Runs a container to its end. @returns what it printed */
   run(...command: string[]): string;
   /** Starts a container that stays. */

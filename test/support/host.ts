@@ -3,10 +3,11 @@
  * that thread moves the programs that the tests start, and nothing else.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from 'node:child_process';
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { adapter } from '#ffi';
+import { pinAtPath } from '../../src/netns/mounts.ts';
 import { pinNew, unpin } from '../../src/netns/pin.ts';
 
 /** What a program says on stderr goes into the error that is thrown, not past the tests' report. */
@@ -71,6 +72,8 @@ export class Sandbox implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    // Where the container shares another's network there is a second pin over its own.
+    if (existsSync(this.path) && pinAtPath(this.path)?.covers) execFileSync('umount', [this.path]);
     unpin(this.path);
   }
 }
@@ -99,6 +102,11 @@ export function snapshot(root: string): string {
     run('nft', 'list', 'ruleset'),
     ...files(root),
   ].join('\n');
+}
+
+/** The mounts of this process. */
+export function mounts(): string {
+  return readFileSync('/proc/self/mountinfo', 'utf8');
 }
 
 /** The files below a directory with their content, those aside that only remember (locks, the last address given, the index of leases). */

@@ -14,7 +14,7 @@
 
 import { tryList } from '../../ffi/directory.ts';
 import { makeDirectories, type Stat, tryReadlink, trySymlink, unlink } from '../../ffi/file.ts';
-import { fileName } from './file-name.ts';
+import { fileName } from '../../file-name.ts';
 import type { Owner } from './lease.ts';
 
 /** NB: no attachment's link begins with a dot (fileName). */

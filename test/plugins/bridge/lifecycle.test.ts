@@ -234,6 +234,8 @@ test.serial('DEL of an attachment that the reference plugin made, and the revers
   t.is(sandbox.ip('link').length, 1);
   const ours = lab.add(old, { sandbox });
   lab.del({ ...old, prevResult: ours }, { sandbox }, reference);
+  // The reference knows nothing of the record of an attachment.
+  lab.gc(shared, [{ containerID: 'neighbour', ifname: 'eth0' }]);
   t.is(lab.snapshot(), before);
   t.is(sandbox.ip('link').length, 1);
 });

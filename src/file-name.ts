@@ -1,5 +1,5 @@
 /** Names of files for what may be longer than a name can be. */
-import { fnv1a } from '../../fnv.ts';
+import { fnv1a } from './fnv.ts';
 
 /** NAME_MAX of linux/limits.h, in bytes. */
 const NAME_MAX = 255;
@@ -7,8 +7,8 @@ const NAME_MAX = 255;
 const SECOND_BASIS = 0x6c62272e07bb0142n;
 
 /** A text as the name of a file: itself where it can be one, its hash behind a `#` otherwise. */
-export function fileName(text: string): string {
+export function fileName(text: string, max: number = NAME_MAX): string {
   const bytes = new TextEncoder().encode(text);
-  const isName = bytes.length <= NAME_MAX && !text.startsWith('#') && !text.startsWith('.') && !text.includes('/');
+  const isName = bytes.length <= max && !text.startsWith('#') && !text.startsWith('.') && !text.includes('/');
   return isName ? text : `#${fnv1a(text)}${fnv1a(text, SECOND_BASIS)}`;
 }

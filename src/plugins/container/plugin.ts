@@ -1,0 +1,96 @@
+/**
+ * container: the network of another container. Where the runtime has made the container in that namespace already, the plugin says what is there. Where the runtime has
+ * pinned a namespace that nobody is in yet, the other one is pinned there instead, so that the container is started in it. The interfaces are the other's: nothing
+ * here touches them.
+ */
+import { describeNamespace } from '../../attach/describe.ts';
+import { gather } from '../../attach/gather.ts';
+import { ContainerSide } from '../../attach/namespace.ts';
+import { type AttachmentRecord, findRecord, keyOf, staleRecords } from '../../attach/record.ts';
+import { Differences } from '../../attach/verify.ts';
+import { refuseIpam } from '../../attach/without-ipam.ts';
+import type { CniCall } from '../../cni/call.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniResult } from '../../cni/result.ts';
+import { hasCode, messageOf, NetloomError } from '../../error.ts';
+import { openNetns } from '../../netns/namespace.ts';
+import { unpinOver } from '../../netns/pin.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { type ContainerConf, schema, wantedOf } from './conf.ts';
+import { share } from './share.ts';
+import { openTarget } from './target.ts';
+
+const TYPE = 'container';
+
+export const container: Plugin<ContainerConf> = {
+  type: TYPE,
+  about: 'the network of another container, shared',
+  schema,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(call: CniCall<ContainerConf>): CniResult {
+  const { conf, netns } = call;
+  refuseIpam(conf);
+  using target = openTarget(call);
+  using undo = new DisposableStack();
+  if (!isThere(netns, target.id)) share(call, TYPE, target, undo);
+  using there = new ContainerSide(openNetns(netns));
+  const result = describeNamespace(there.nl, netns);
+  undo.move(); // All of it stands: nothing to undo.
+  return { ...result, ...(conf.dns !== undefined && { dns: conf.dns }) };
+}
+
+function isThere(path: string, id: string): boolean {
+  using netns = openNetns(path);
+  return netns.id === id;
+}
+
+/** By the record, which stands before the mount does: neither the namespace nor the target is needed. */
+function del(call: CniCall<ContainerConf>): void {
+  const record = findRecord(call, keyOf(call, TYPE));
+  if (record !== undefined) withdraw(record);
+}
+
+/** The path leads to its own namespace again, if it still leads to the other one. Where the runtime had made it so, nothing lies beneath, and it stays. */
+function withdraw({ netns, id }: AttachmentRecord): void {
+  unpinOver(netns, id);
+}
+
+/** @throws NetloomError check-failed where the two are no longer one */
+function check(call: CniCall<ContainerConf>): void {
+  const differences = new Differences();
+  try {
+    using target = openTarget(call);
+    if (!isThere(call.netns, target.id)) {
+      differences.add(`CNI_NETNS "${call.netns}" is not the namespace of the container that it shares the network of`);
+    }
+  } catch (error) {
+    if (!hasCode(error, 'no-target')) throw error;
+    differences.add(messageOf(error));
+  }
+  differences.throwIfAny();
+}
+
+function gc(call: CniCall<ContainerConf>): void {
+  gather(...staleRecords(call, TYPE).map((record) => () => withdraw(record)));
+}
+
+/** @throws NetloomError not-available where the configuration names a container, and there is none of that name to share with */
+function status(call: CniCall<ContainerConf>): void {
+  const { conf } = call;
+  refuseIpam(conf);
+  openRoute().close();
+  if (conf.container === undefined && conf.netns === undefined) return;
+  wantedOf(call);
+  try {
+    openTarget(call)[Symbol.dispose]();
+  } catch (cause) {
+    if (!hasCode(cause, 'no-target', 'not-a-namespace')) throw cause;
+    throw new NetloomError('not-available', messageOf(cause), { cause });
+  }
+}
