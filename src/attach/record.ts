@@ -66,8 +66,9 @@ export function makeRecordDirectory(paths: Paths, container: string): boolean {
 
 /** Writes a record beside its place and renames it. Not synced: it lies in memory, and means nothing after a power loss. */
 export function putRecord(paths: Paths, record: AttachmentRecord): void {
-  const place = fileOf(paths, record);
-  const beside = `${directoryOf(paths, record.container)}/${UNFINISHED}${libc.getpid()}`;
+  const directory = directoryOf(paths, record.container);
+  const place = `${directory}/${nameOf(record)}`;
+  const beside = `${directory}/${UNFINISHED}${libc.getpid()}`;
   for (let attempt = 1; ; attempt++) {
     try {
       writeText(beside, JSON.stringify(record), O.WRONLY | O.CREAT | O.TRUNC);
@@ -145,8 +146,12 @@ function directoryOf(paths: Paths, container: string): string {
   return `${parentOf(paths)}/${fileName(container)}`;
 }
 
-function fileOf(paths: Paths, { container, mode, network, ifname }: RecordKey): string {
-  return `${directoryOf(paths, container)}/${fileName(`${mode}:${network}:${ifname}`, NAME_LIMIT)}`;
+function fileOf(paths: Paths, key: RecordKey): string {
+  return `${directoryOf(paths, key.container)}/${nameOf(key)}`;
+}
+
+function nameOf({ mode, network, ifname }: RecordKey): string {
+  return fileName(`${mode}:${network}:${ifname}`, NAME_LIMIT);
 }
 
 /** @returns whether it is gone */

@@ -224,7 +224,7 @@ const result = fc.record(
     ips: some(fc.record({ address: cidr, gateway: ip, interface: fc.nat() }, { requiredKeys: ['address'] })),
     routes: some(
       fc.record(
-        { dst: cidr, gw: ip, mtu: positive, advmss: positive, priority: positive, table: fc.nat(), scope: fc.nat() },
+        { dst: cidr, gw: ip, mtu: positive, advmss: positive, priority: positive, table: fc.nat(), scope: fc.nat(255) },
         { requiredKeys: ['dst'] },
       ),
     ),

@@ -320,7 +320,7 @@ function paths(lab: Lab): string {
   return readdirSync(lab.root, { recursive: true, encoding: 'utf8' })
     .filter(
       (path) =>
-        !/(^|\/)(lock|last_reserved_ip\.\d+|\.stamp)$|^var$|\/(lib|cni|netloom|networks|leases)$|networks(%2F|\/)[^/]*$/.test(
+        !/(^|\/)(lock|last_reserved_ip\.\d+|\.stamp)$|^(var|run)$|\/(lib|cni|netloom|networks|leases|attachments)$|networks(%2F|\/)[^/]*$/.test(
           path,
         ),
     )

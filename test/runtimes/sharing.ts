@@ -2,8 +2,7 @@
 import type { TestFn } from 'ava';
 import type { Setting } from './contract.ts';
 import { OURS } from './machine.ts';
-import type { Container } from './runtime.ts';
-import { until } from './until.ts';
+import { holds } from './until.ts';
 
 /** A server that only containers in its network reach: it listens on the loopback interface. */
 const SERVER = ['/bin/httpd', '-f', '-p', '127.0.0.1:8080', '-h', '/www'];
@@ -50,18 +49,4 @@ export function sharing(test: TestFn, setting: () => Setting): void {
       t.deepEqual(machine.state(), before);
     },
   );
-}
-
-/** Runs a program in a container until it prints what it should: under load ctr loses output. @returns what it printed */
-async function holds(container: Container, command: string[], wanted: (output: string) => boolean): Promise<string> {
-  let output = '';
-  await until(
-    `${command.join(' ')} prints what it should`,
-    () => {
-      output = container.exec(...command);
-      return wanted(output);
-    },
-    new Promise(() => {}),
-  );
-  return output;
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Container } from './runtime.ts';
 
 const LIMIT_MS = 30_000;
 
@@ -22,4 +23,22 @@ export async function until(what: string, holds: () => boolean, end: Promise<str
     if (performance.now() > limit) throw new Error(`This did not come to hold: ${what}`, { cause: last });
     await delay(20);
   }
+}
+
+/** Runs a program in a container until it prints what it should: under load ctr loses output. @returns what it printed */
+export async function holds(
+  container: Container,
+  command: string[],
+  wanted: (output: string) => boolean,
+): Promise<string> {
+  let output = '';
+  await until(
+    `${command.join(' ')} prints what it should`,
+    () => {
+      output = container.exec(...command);
+      return wanted(output);
+    },
+    new Promise(() => {}),
+  );
+  return output;
 }

@@ -1,0 +1,138 @@
+/** README's own words, tried: the session gives what is shown there, and the commands of "Install" and "Try it" are there and work. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { becomeHost, makeRoot } from '../support/host.ts';
+
+becomeHost();
+// `ip netns` keeps its names in /run/netns.
+execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+interface Step {
+  /** With the lines of its here-document. */
+  readonly command: string;
+  readonly output: string;
+}
+
+test.serial('a session: each command prints what README shows, names and MACs aside', (t) => {
+  const { path, remove } = makeRoot();
+  t.teardown(remove);
+  symlinkSync(join(root, 'dist'), join(path, 'dist'));
+  const steps = stepsOf(block('A session', 'console'));
+  t.true(steps.length >= 8);
+  const outputs = run(steps, path);
+  for (const [i, { command, output }] of steps.entries()) {
+    const actual = outputs[i] ?? '';
+    if (output.startsWith('{'))
+      t.like(normalized(JSON.parse(actual)), normalized(JSON.parse(output)) as object, command);
+    else if (output === '') t.is(actual, '', command);
+    else t.deepEqual(missing(linesOf(output), linesOf(actual)), [], `${command}\n${actual}`);
+  }
+});
+
+test.serial('install and uninstall, with the directories of README replaced', (t) => {
+  const { path, remove } = makeRoot();
+  t.teardown(remove);
+  const [build = '', install = ''] = block('Install', 'sh').split('\n');
+  for (const [, script = ''] of build.matchAll(/npm run (\S+)/g)) t.true(script in scripts(), script);
+  const [bin, conf] = [join(path, 'bin'), join(path, 'net.d')];
+  const within = install.replace('sudo ', '').replace('/opt/cni/bin', bin).replace('/etc/cni/net.d', conf);
+  t.true(within.includes(bin) && within.includes(conf), install);
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'bridge'), 'the one before');
+  const shell = (command: string) => execFileSync('bash', ['--norc', '-ec', command], { cwd: root, encoding: 'utf8' });
+
+  shell(within);
+  const types = readdirSync(join(root, 'dist/bin'));
+  for (const type of types) t.is(readlinkSync(join(bin, type)), 'netloom');
+  t.regex(shell(`CNI_COMMAND=VERSION ${bin}/bridge`), /"supportedVersions"/);
+  const offered = readdirSync(join(root, 'cni-conf')).filter((file) => file.endsWith('.conflist'));
+  const installed = readdirSync(conf);
+  t.true(installed.length > 0);
+  for (const file of installed) t.true(offered.includes(file), file);
+
+  shell(within.replace(' install ', ' uninstall '));
+  t.deepEqual(readdirSync(bin), ['bridge']);
+  t.is(readFileSync(join(bin, 'bridge'), 'utf8'), 'the one before');
+});
+
+test('every npm script that README speaks of is there', (t) => {
+  const named = [...readme.matchAll(/npm run (\w+)/g)].map(([, name = '']) => name);
+  t.true(named.length > 3);
+  for (const name of named) t.true(name in scripts(), name);
+});
+
+test('every file that README links to is there', (t) => {
+  const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path = '']) => path);
+  t.true(links.length > 3);
+  for (const path of links) t.notThrows(() => readdirOrFile(join(root, path)), path);
+});
+
+/** The first code block of a language in a section. */
+function block(section: string, language: string): string {
+  const from = readme.indexOf(`\n## ${section}\n`);
+  const start = readme.indexOf(`\n\`\`\`${language}\n`, from) + language.length + 5;
+  if (from < 0 || start < from) throw new Error(`README has no ${language} block in "${section}"`);
+  return readme.slice(start, readme.indexOf('\n```', start));
+}
+
+/** A line that begins with `# ` is a command; after `<<EOF` it goes on to the line that says so. */
+function stepsOf(text: string): Step[] {
+  const steps: { command: string; output: string }[] = [];
+  let inDocument = false;
+  for (const line of text.split('\n')) {
+    const last = steps.at(-1);
+    if (inDocument && last !== undefined) last.command += `\n${line}`;
+    else if (line.startsWith('# ')) steps.push({ command: line.slice(2), output: '' });
+    else if (last !== undefined) last.output += `${last.output === '' ? '' : '\n'}${line}`;
+    if (line.includes('<<EOF')) inDocument = true;
+    if (line === 'EOF') inDocument = false;
+  }
+  return steps;
+}
+
+/** Runs the commands in one shell, which stops at the first that fails. @returns what each of them printed */
+function run(steps: readonly Step[], cwd: string): string[] {
+  const mark = '--- the next command ---';
+  const script = steps.map(({ command }) => `${command}\necho '${mark}'`).join('\n');
+  const env = { PATH: process.env['PATH'], NETLOOM_ROOT: cwd };
+  const printed = execFileSync('bash', ['--norc', '-ec', script], { cwd, env, encoding: 'utf8' });
+  return printed.split(`${mark}\n`).map((text) => text.trimEnd());
+}
+
+/** With one word for every MAC. */
+function normalized(json: unknown): unknown {
+  return JSON.parse(JSON.stringify(json).replace(/([0-9a-f]{2}:){5}[0-9a-f]{2}/g, 'MAC'));
+}
+
+/** Without indentation, and without the `…` that says that lines were left out. */
+function linesOf(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && line !== '…');
+}
+
+/** The lines that are not among the others, in this order. */
+function missing(wanted: readonly string[], lines: readonly string[]): string[] {
+  let at = 0;
+  return wanted.filter((line) => {
+    const found = lines.indexOf(line, at);
+    if (found >= 0) at = found + 1;
+    return found < 0;
+  });
+}
+
+function scripts(): object {
+  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object }).scripts;
+}
+
+function readdirOrFile(path: string): void {
+  if (path.endsWith('/')) readdirSync(path);
+  else readFileSync(path);
+}
