@@ -36,7 +36,7 @@ export type Reader = Pick<CniCall, 'paths' | 'warn'>;
 /** NAME_MAX less the longest thing that is put before a name. */
 const NAME_LIMIT = 240;
 const DAMAGED = 'damaged:';
-/** Of a file that is being written: what a killed process leaves. Names of records begin with the mode, or with `#`. */
+/** Of a file that is being written, `.PID.NAME`: what a killed process leaves. Names of records begin with the mode, or with `#`. */
 const UNFINISHED = '.';
 /** How often a directory may vanish beneath a write: another call of the same container removed it as empty. */
 const ATTEMPTS = 4;
@@ -68,7 +68,7 @@ export function makeRecordDirectory(paths: Paths, container: string): boolean {
 export function putRecord(paths: Paths, record: AttachmentRecord): void {
   const directory = directoryOf(paths, record.container);
   const place = `${directory}/${nameOf(record)}`;
-  const beside = `${directory}/${UNFINISHED}${libc.getpid()}`;
+  const beside = `${directory}/${UNFINISHED}${libc.getpid()}.${nameOf(record)}`;
   for (let attempt = 1; ; attempt++) {
     try {
       writeText(beside, JSON.stringify(record), O.WRONLY | O.CREAT | O.TRUNC);
@@ -131,7 +131,7 @@ export function removeUnfinished(paths: Paths): void {
     const directory = `${parent}/${name}`;
     const left = (tryList(directory) ?? []).filter((each) => each.startsWith(UNFINISHED));
     for (const each of left) {
-      const isBeingWritten = tryStat(`/proc/${each.slice(UNFINISHED.length)}`) !== undefined;
+      const isBeingWritten = tryStat(`/proc/${each.split('.')[1]}`) !== undefined;
       if (!isBeingWritten) unlink(`${directory}/${each}`);
     }
     removeIfEmpty(directory);

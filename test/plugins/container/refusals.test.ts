@@ -183,9 +183,9 @@ test.serial('what a killed process leaves half written is not read, and goes wit
   const before = lab.snapshot();
   const directory = `${lab.root}/run/netloom/attachments/main`;
   mkdirSync(directory, { recursive: true });
-  writeFileSync(`${directory}/.4711`, '{"contai');
+  writeFileSync(`${directory}/.4711.bridge:net:eth0`, '{"contai');
   lab.add(bridgeConf(), { sandbox });
-  t.true(readdirSync(directory).includes('.4711'));
+  t.true(readdirSync(directory).includes('.4711.bridge:net:eth0'));
   lab.del(bridgeConf(), { sandbox });
   execFileSync('ip', ['link', 'del', 'cni0']);
   t.is(lab.snapshot(), before);
