@@ -10,6 +10,7 @@ import { container } from './container/plugin.ts';
 import { dummy } from './dummy/plugin.ts';
 import { firewall } from './firewall/plugin.ts';
 import { host } from './host/plugin.ts';
+import { hostDevice } from './host-device/plugin.ts';
 import { ipvlan } from './ipvlan/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
 import { macvlan } from './macvlan/plugin.ts';
@@ -17,6 +18,7 @@ import { none } from './none/plugin.ts';
 import { portmapPlugin } from './portmap/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
 import { sbr } from './sbr/plugin.ts';
+import { tap } from './tap/plugin.ts';
 import { tuning } from './tuning/plugin.ts';
 import { vlan } from './vlan/plugin.ts';
 import { vrf } from './vrf/plugin.ts';
@@ -25,8 +27,8 @@ import { vrf } from './vrf/plugin.ts';
 export type AnyPlugin = Plugin<NetConf>;
 
 /** Those that attach a container: each is refused where it does not go with another, and leaves a record. */
-const attaching = [bridge, container, dummy, host, ipvlan, loopback, macvlan, none, ptp, vlan].map((plugin) =>
-  recorded(plugin as unknown as AnyPlugin),
+const attaching = [bridge, container, dummy, host, hostDevice, ipvlan, loopback, macvlan, none, ptp, tap, vlan].map(
+  (plugin) => recorded(plugin as unknown as AnyPlugin),
 );
 
 /** Those that are chained after them, or called by them. */

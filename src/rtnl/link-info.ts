@@ -14,6 +14,7 @@ import { bytes, bytesOf, type Codec, str } from '../netlink/codec.ts';
 import { bridge, bridgePort } from './kinds/bridge.ts';
 import { ipvlan } from './kinds/ipvlan.ts';
 import { macvlan } from './kinds/macvlan.ts';
+import { tun } from './kinds/tun.ts';
 import { veth } from './kinds/veth.ts';
 import { vlan } from './kinds/vlan.ts';
 import { vrf } from './kinds/vrf.ts';
@@ -22,7 +23,7 @@ const INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const KNOWN: ReadonlySet<number> = new Set(Object.values(INFO));
 
 /** One table a kind. A kind without one has its data in `other`. */
-export const kinds = { bridge, ipvlan, macvlan, veth, vlan, vrf } as const satisfies Readonly<
+export const kinds = { bridge, ipvlan, macvlan, tun, veth, vlan, vrf } as const satisfies Readonly<
   Record<string, AttrTable>
 >;
 

@@ -25,7 +25,7 @@ interface Expectation {
   readonly gateways: readonly string[];
   /** What the kernel may lack. */
   readonly needs?: FeatureName;
-  /** What the host has: its LAN, where the default route leads. A station on it has the gateway's address. */
+  /** What the host has: its LAN, where the default route and the device eth1 lead. Stations on it have the gateway's address. */
   readonly lan?: string;
   /** The conflist that another container, `main`, was attached by. */
   readonly main?: string;
@@ -54,7 +54,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   // The station is not in the VLAN: vlan.test.ts has one that is.
   '42-vlan.conflist': { addresses: ['10.86.5.2/24'], gateways: [], needs: 'vlan', lan: '10.86.5.1/24' },
+  '43-host-device.conflist': { addresses: ['10.86.6.2/24'], gateways: ['10.86.6.1'], lan: '10.86.6.1/24' },
   '44-dummy.conflist': { addresses: ['10.86.7.2/24'], gateways: [], needs: 'dummy' },
+  '45-tap.conflist': { addresses: ['10.86.8.2/24'], gateways: [] },
   '49-portmap.conflist': { addresses: ['10.86.10.2/24'], gateways: ['10.86.10.1'] },
   '50-firewall.conflist': { addresses: ['10.86.11.2/24'], gateways: ['10.86.11.1'] },
   '70-bandwidth.conflist': { addresses: ['10.86.13.2/24'], gateways: ['10.86.13.1'] },
@@ -117,13 +119,16 @@ function read(file: string): Conflist {
   return JSON.parse(readFileSync(join(directory, file), 'utf8')) as Conflist;
 }
 
-/** The host's interface to its LAN, with the default route, and a station there. */
+/** The host's interface to its LAN, with the default route, and another one. At the end of each is a station. */
 function makeLan(lab: Lab, address: string): void {
-  const station = lab.sandbox('station');
   const run = (...args: string[]) => execFileSync('ip', args);
-  run('link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', station.path);
-  run('link', 'set', 'lan0', 'up');
+  for (const name of ['lan0', 'eth1']) {
+    const station = lab.sandbox(`station-${name}`);
+    run('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', station.path);
+    // NB: eth1 never up, for a link that has moved is as if it never was.
+    if (name === 'lan0') run('link', 'set', name, 'up');
+    station.run('ip', 'addr', 'add', address, 'dev', 'eth0');
+    station.run('ip', 'link', 'set', 'eth0', 'up');
+  }
   run('route', 'add', 'default', 'dev', 'lan0');
-  station.run('ip', 'addr', 'add', address, 'dev', 'eth0');
-  station.run('ip', 'link', 'set', 'eth0', 'up');
 }

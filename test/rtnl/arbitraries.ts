@@ -6,6 +6,7 @@ import { addrKind } from '../../src/rtnl/addr.ts';
 import { bridge, bridgePort } from '../../src/rtnl/kinds/bridge.ts';
 import { IPVLAN_MODES, ipvlan } from '../../src/rtnl/kinds/ipvlan.ts';
 import { MACVLAN_MODES, macvlan } from '../../src/rtnl/kinds/macvlan.ts';
+import { TUN_TYPES, tun } from '../../src/rtnl/kinds/tun.ts';
 import { vlan } from '../../src/rtnl/kinds/vlan.ts';
 import { vrf } from '../../src/rtnl/kinds/vrf.ts';
 import { linkKind } from '../../src/rtnl/link.ts';
@@ -40,6 +41,7 @@ const linkinfo = fc
       fc.record({ kind: fc.constant('vlan'), data: attrsOf(vlan) }),
       fc.record({ kind: fc.constant('vrf'), data: attrsOf(vrf) }),
       fc.record({ kind: fc.constant('macvlan'), data: attrsOf(macvlan, { mode: wordOf(MACVLAN_MODES) }) }),
+      fc.record({ kind: fc.constant('tun'), data: attrsOf(tun, { mode: wordOf(TUN_TYPES) }) }),
       fc.record({ kind: fc.constant('ipvlan'), data: attrsOf(ipvlan, { mode: wordOf(IPVLAN_MODES) }) }),
       fc.record({
         kind: fc.constant('veth'),

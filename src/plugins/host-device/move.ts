@@ -1,0 +1,93 @@
+/**
+ * Moving a device in and out. Its alias says meanwhile whose it is, what it was called and what alias it had, so that whoever finds it can put
+ * it back: DEL in the container; DEL or GC on the host, where the kernel takes hardware when its namespace dies, under whatever name is free there.
+ * Virtual links (a veth, a macvlan) die with their namespace: nothing can bring them back.
+ *
+ * The mark goes on before the device moves, in the same datagram: no moment shows a device in a container that nobody would bring home.
+ */
+import { commentOf, isCommentOfNetwork } from '../../attach/owner.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import { ifnameFault } from '../../net/ifname.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import type { Netns } from '../../netns/namespace.ts';
+import * as link from '../../rtnl/link.ts';
+
+/** NB: not the prefix of other marks of ours: what carries those is ours to remove, and a device never is. */
+const PREFIX = 'netloom-device:';
+/** Longest ifalias that the kernel takes, in bytes (IFALIASZ less the NUL). */
+const ALIAS_MAX = 255;
+
+/** What a moved device was. */
+export interface Mark {
+  /** As in the comment of an nft element. */
+  readonly owner: string;
+  readonly name: string;
+  /** Empty where it had none. */
+  readonly alias: string;
+}
+
+/** `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in is lost. */
+export function textOf({ owner, name, alias }: Mark): string {
+  const short = `${PREFIX}${owner} ${name}`;
+  const whole = alias === '' ? short : `${short} ${alias}`;
+  return new TextEncoder().encode(whole).length > ALIAS_MAX ? short : whole;
+}
+
+/** Reads a mark. A container may write what it likes there: a name that is none is no mark. */
+export function markOf(alias: string | undefined): Mark | undefined {
+  if (alias === undefined || !alias.startsWith(PREFIX)) return undefined;
+  const [owner = '', name = '', ...rest] = alias.slice(PREFIX.length).split(' ');
+  return owner === '' || ifnameFault(name) !== undefined ? undefined : { owner, name, alias: rest.join(' ') };
+}
+
+/** Moves a device into a namespace, named and marked. Down: the kernel closes what it moves. */
+export function moveIn(nl: NetlinkSocket, device: link.Link, owner: string, to: Netns, ifname: string): void {
+  const mark = { owner: commentOf(owner), name: device.name, alias: device.alias ?? '' };
+  const ref = { index: device.index };
+  nl.executeAll([link.set(ref, { alias: textOf(mark) }), link.set(ref, { name: ifname, netnsFd: to.fd })]);
+}
+
+/** Moves what has the owner's mark back to the host, or only renames it where it is there already. */
+export function moveOut(nl: NetlinkSocket, isMeant: (mark: Mark) => boolean, home?: Netns): void {
+  for (const device of link.list(nl)) {
+    const mark = markOf(device.alias);
+    if (mark !== undefined && isMeant(mark)) giveBack(nl, device, mark, home);
+  }
+}
+
+/** @throws NetloomError conflict where the host has another interface of the old name by now; the device stays where it is */
+export function giveBack(
+  nl: NetlinkSocket,
+  device: link.Link,
+  { name, alias }: Pick<Mark, 'name' | 'alias'>,
+  home?: Netns,
+): void {
+  const isNamed = home === undefined && device.name === name;
+  try {
+    nl.execute(
+      link.set(
+        { index: device.index },
+        { ...(!isNamed && { name }), alias, ...(home !== undefined && { netnsFd: home.fd }) },
+      ),
+    );
+  } catch (error) {
+    if (hasCode(error, 'ENODEV')) return;
+    if (!hasCode(error, 'EEXIST')) throw error;
+    throw new NetloomError(
+      'conflict',
+      `Cannot give "${device.name}" its old name "${name}" back: the host has another interface of that name`,
+      { hint: `rename that one, then call DEL again`, cause: error },
+    );
+  }
+}
+
+export function isOwner(owner: string): (mark: Mark) => boolean {
+  const comment = commentOf(owner);
+  return (mark) => mark.owner === comment;
+}
+
+/** Whether a device belongs to an attachment of the network that the runtime no longer knows. */
+export function isStale(network: string, validOwners: readonly string[]): (mark: Mark) => boolean {
+  const valid = new Set(validOwners.map(commentOf));
+  return ({ owner }) => isCommentOfNetwork(owner, network) && !valid.has(owner);
+}

@@ -1,0 +1,118 @@
+/** host-device: an interface of the host, moved into the container and back. https://www.cni.dev/plugins/current/main/host-device/ */
+import { allocate } from '../../attach/allocate.ts';
+import { attach, collectLeases, verifyAttachment } from '../../attach/container-link-plugin.ts';
+import { gather } from '../../attach/gather.ts';
+import { type ContainerSide, openContainer, refuseTakenIfname, tryOpenContainer } from '../../attach/namespace.ts';
+import { ownerOf, validOwners } from '../../attach/owner.ts';
+import type { CniCall } from '../../cni/call.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniResult } from '../../cni/result.ts';
+import { ipamDel, ipamStatus } from '../../ipam/delegate.ts';
+import { ifnameFault } from '../../net/ifname.ts';
+import { ownNetns } from '../../netns/namespace.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { busIdOf, checkConf, type HostDeviceConf, schema } from './conf.ts';
+import { findDevice } from './device.ts';
+import { giveBack, isOwner, isStale, markOf, moveIn, moveOut } from './move.ts';
+
+export const hostDevice: Plugin<HostDeviceConf> = {
+  type: 'host-device',
+  about: 'an interface of the host, moved into the container and back',
+  schema,
+  add,
+  del,
+  check(call) {
+    checkConf(call.conf);
+    verifyAttachment(call, undefined, () => {});
+  },
+  gc,
+  // NB: not whether the device is there. The container that has it is why it is not, and no reason to call the network out of order.
+  status({ conf, ...call }) {
+    checkConf(conf);
+    openRoute().close();
+    if (conf.ipam !== undefined) ipamStatus({ conf, ...call });
+  },
+};
+
+function add(call: CniCall<HostDeviceConf>): CniResult {
+  const { conf, ifname } = call;
+  checkConf(conf);
+  using container = openContainer(call);
+  using nl = openRoute();
+  using home = ownNetns();
+  using undo = new DisposableStack();
+  refuseTakenIfname(container, ifname);
+  const device = findDevice(nl, conf);
+  const owner = ownerOf(call);
+  const ipam = allocate(call, undo);
+  // NB: before the message goes out. Where its answer is lost, the device may be on either side.
+  undo.defer(() => moveOut(nl, isOwner(owner)));
+  undo.defer(() => moveOut(container.nl, isOwner(owner), home));
+  moveIn(nl, device, owner, container.netns, ifname);
+  const { interfaces: [inContainer] = [], ...rest } = attach(container, call, moved(container, ifname), ipam);
+  announce(container, ifname, device);
+  const pciID = busIdOf(conf);
+  const dns = conf.dns ?? ipam.dns;
+  undo.move(); // All of it stands: nothing to undo.
+  return {
+    interfaces: inContainer === undefined ? [] : [{ ...inContainer, ...(pciID !== '' && { pciID }) }],
+    ...rest,
+    ...(dns !== undefined && { dns }),
+  };
+}
+
+/** NB: its index may be another one in the container, where the old one was taken there. */
+function moved(container: ContainerSide, ifname: string): link.Link {
+  return link.get(container.nl, { name: ifname });
+}
+
+/** As attach/announce.ts does, where the driver can: much hardware takes no MAC while it is up, and has told its neighbours when it was set up. */
+function announce(container: ContainerSide, name: string, { mac }: link.Link): void {
+  if (mac !== undefined) container.nl.attempt([link.set({ name }, { address: mac })]);
+}
+
+function del(call: CniCall<HostDeviceConf>): void {
+  const owner = ownerOf(call);
+  gather(
+    () => {
+      using container = tryOpenContainer(call);
+      if (container === undefined) return;
+      using home = ownNetns();
+      gather(
+        () => moveOut(container.nl, isOwner(owner), home),
+        () => {
+          const theirs = movedByReference(call, container);
+          if (theirs !== undefined) giveBack(container.nl, theirs, { name: theirs.alias ?? '', alias: '' }, home);
+        },
+      );
+    },
+    () => {
+      // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved.
+      using nl = openRoute();
+      moveOut(nl, isOwner(owner));
+    },
+    () => {
+      if (call.conf.ipam !== undefined) ipamDel(call);
+    },
+  );
+}
+
+/** A device of the reference plugin has the bare old name for an alias. That it is meant, prevResult says with its MAC. */
+function movedByReference({ conf, ifname }: CniCall, { nl }: ContainerSide): link.Link | undefined {
+  const expected = conf.prevResult?.interfaces?.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
+  if (expected?.mac === undefined) return undefined;
+  const found = link.find(nl, { name: ifname });
+  if (found?.alias === undefined || found.mac !== expected.mac.toLowerCase()) return undefined;
+  return markOf(found.alias) === undefined && ifnameFault(found.alias) === undefined ? found : undefined;
+}
+
+function gc(call: CniCall): void {
+  gather(
+    () => {
+      using nl = openRoute();
+      moveOut(nl, isStale(call.conf.name, validOwners(call)));
+    },
+    () => collectLeases(call),
+  );
+}
