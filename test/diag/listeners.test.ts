@@ -15,7 +15,8 @@ async function listen(t: ExecutionContext, host: string, port: number, ipv6Only 
 }
 
 async function bind(t: ExecutionContext, address: string, port: number): Promise<void> {
-  const socket = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', ipv6Only: true });
+  const isV6 = address.includes(':');
+  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', ...(isV6 && { ipv6Only: true }) });
   socket.bind(port, address);
   await once(socket, 'listening');
   t.teardown(() => socket.close());

@@ -6,6 +6,7 @@ import { Ip } from '../../src/net/ip.ts';
 import * as generation from '../../src/nft/generation.ts';
 import * as portmap from '../../src/nft/portmap/portmap.ts';
 import { openNft } from '../../src/nft/socket.ts';
+import { inOrder } from '../support/in-order.ts';
 import { enterNewNetns, nft, ruleset, shell } from './netns.ts';
 
 enterNewNetns();
@@ -184,13 +185,6 @@ const RULESET = `table inet netloom {
 	}
 }
 `;
-
-/** Each set on one line, its elements in order: the kernel has them by a hash with a seed of its own. */
-function inOrder(text: string): string {
-  return text
-    .replaceAll(/,\n\t+ */g, ', ')
-    .replaceAll(/elements = \{ (.*) \}/g, (_, list: string) => `elements = { ${list.split(', ').sort().join(', ')} }`);
-}
 
 test.afterEach.always(() => {
   nft('flush', 'ruleset');

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { adapter } from '#ffi';
 import { pinAtPath } from '../../src/netns/mounts.ts';
 import { pinNew, unpin } from '../../src/netns/pin.ts';
+import { inOrder } from './in-order.ts';
 
 /** What a program says on stderr goes into the error that is thrown, not past the tests' report. */
 const QUIETLY: ExecFileSyncOptionsWithStringEncoding = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] };
@@ -99,7 +100,7 @@ export function snapshot(root: string): string {
     run('ip', 'route', 'show', 'table', 'all').replace(ownDoing, ''), // of both families
     // Without what the kernel puts at each link by itself: that has the handle 0.
     run('tc', 'qdisc', 'show').replace(/^qdisc \w+ 0: .*\n|refcnt \d+ /gm, ''),
-    run('nft', 'list', 'ruleset'),
+    inOrder(run('nft', 'list', 'ruleset')),
     ...files(root),
   ].join('\n');
 }

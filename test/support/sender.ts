@@ -8,7 +8,8 @@ import { argv, stdout } from 'node:process';
 
 const [address = '', port = '', source = ''] = argv.slice(2);
 
-const socket = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', ipv6Only: true });
+const isV6 = address.includes(':');
+const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', ...(isV6 && { ipv6Only: true }) });
 socket.on('message', (data) => stdout.write(`${data}\n`));
 socket.on('error', () => {}); // nobody listens, for now
 socket.bind(Number(source), () => setInterval(() => socket.send('hello', Number(port), address), 20));
