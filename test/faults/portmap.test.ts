@@ -1,0 +1,176 @@
+/**
+ * portmap behind bridge: each call of libc fails in turn, and SIGKILL comes before each system call in turn. A failed ADD leaves the host as it was, elements,
+ * chains and route_localnet; DEL does the rest after a failed DEL, and so it does after a kill.
+ */
+import './faulty-ffi.ts';
+import test from 'ava';
+import { portmapConf } from '../plugins/portmap/publisher.ts';
+import { becomeHost } from '../support/host.ts';
+import { bridgeConf, type Json, Lab, type Output } from '../support/lab.ts';
+import { CALLS, isKilled } from './killed.ts';
+import { call, eachCall, faulty, settled, stateOf, WORDS } from './rounds.ts';
+
+becomeHost();
+
+const bridge = bridgeConf({
+  ipam: { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] },
+});
+const ports = [
+  { hostPort: 80, containerPort: 80, protocol: 'tcp' },
+  { hostPort: 53, containerPort: 53, protocol: 'udp' },
+  { hostPort: 81, containerPort: 80, protocol: 'tcp', hostIP: '127.0.0.1' },
+];
+
+interface Case {
+  readonly title: string;
+  readonly conf: Json;
+  /** Whether another container has published, and with it the network its objects. */
+  readonly hasNeighbour: boolean;
+}
+
+const cases: readonly Case[] = [
+  { title: 'the first who publishes', conf: portmapConf(ports), hasNeighbour: false },
+  {
+    title: 'another who publishes',
+    conf: portmapConf(ports, { conditionsV4: ['!', '-s', '192.0.2.0/24'] }),
+    hasNeighbour: true,
+  },
+];
+
+/** A container that is attached, and asks for ports. */
+function scene(
+  lab: Lab,
+  { conf, hasNeighbour }: Case,
+): { conf: Json; target: { sandbox: ReturnType<Lab['sandbox']> } } {
+  const attach = (name: string) => {
+    const sandbox = lab.sandbox(name);
+    return { sandbox, prevResult: lab.add(bridge, { sandbox }) };
+  };
+  const neighbour = attach('neighbour');
+  const theirs = [
+    { hostPort: 81, containerPort: 80, protocol: 'tcp', hostIP: '10.1.0.1' },
+    { hostPort: 82, containerPort: 80, protocol: 'tcp' },
+  ];
+  const conditions = { conditionsV4: ['-i', 'cni0'] };
+  if (hasNeighbour) lab.add({ ...portmapConf(theirs, conditions), prevResult: neighbour.prevResult }, neighbour);
+  const { sandbox, prevResult } = attach('victim');
+  return { conf: { ...conf, prevResult }, target: { sandbox } };
+}
+
+for (const one of cases) {
+  for (const fault of ['fail', 'lose'] as const) {
+    test.serial(
+      `ADD of ${one.title}: whichever call ${WORDS[fault]}, an ADD that fails leaves nothing, and DEL succeeds`,
+      (t) => {
+        const lab = new Lab(t);
+        const { conf, target } = scene(lab, one);
+        const before = stateOf(lab);
+        let failures = 0;
+        const points = eachCall((n) => {
+          const { calls, end } = faulty(fault, n, () => call(lab, 'ADD', conf, target));
+          const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
+          if (end.status !== 0) {
+            failures++;
+            t.notThrows(() => (JSON.parse(end.stdout) as Output).msg, what);
+            t.notRegex(end.stdout, /internal error/, what);
+            t.is(
+              settled(() => stateOf(lab), before),
+              before,
+              what,
+            );
+          }
+          t.is(call(lab, 'DEL', portmapConf(undefined), target).status, 0, what);
+          t.is(
+            settled(() => stateOf(lab), before),
+            before,
+            what,
+          );
+          return calls;
+        });
+        t.log(`${points} calls, ${failures} failed ADDs`);
+        t.true(points > (fault === 'fail' ? 40 : 12), `${points} points`);
+        t.true(failures > points / 4, `${failures} failures`);
+      },
+    );
+
+    test.serial(`DEL of ${one.title}: whichever call ${WORDS[fault]}, another DEL finishes`, (t) => {
+      const lab = new Lab(t);
+      const { conf, target } = scene(lab, one);
+      const before = stateOf(lab);
+      const points = eachCall((n) => {
+        t.is(call(lab, 'ADD', conf, target).status, 0);
+        const { calls, end } = faulty(fault, n, () => call(lab, 'DEL', portmapConf(undefined), target));
+        const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
+        if (end.status === 0)
+          t.is(
+            settled(() => stateOf(lab), before),
+            before,
+            `a DEL that succeeded, ${what}`,
+          );
+        t.is(call(lab, 'DEL', portmapConf(undefined), target).status, 0, what);
+        t.is(
+          settled(() => stateOf(lab), before),
+          before,
+          what,
+        );
+        return calls;
+      });
+      t.log(`${points} calls`);
+      t.true(points > (fault === 'fail' ? 20 : 10), `${points} points`);
+    });
+  }
+
+  for (const fault of ['interrupt', 'shorten'] as const) {
+    test.serial(`ADD and DEL of ${one.title}: whichever call ${WORDS[fault]}, they succeed`, (t) => {
+      const lab = new Lab(t);
+      const { conf, target } = scene(lab, one);
+      const before = stateOf(lab);
+      const points = eachCall((n) => {
+        const { calls, end } = faulty(fault, n, () => {
+          const added = call(lab, 'ADD', conf, target);
+          const deleted = call(lab, 'DEL', conf, target);
+          return { status: added.status + deleted.status, stdout: added.stdout + deleted.stdout, stderr: added.stderr };
+        });
+        t.is(end.status, 0, `call ${n}, ${calls[n - 1]}\n${end.stdout}`);
+        return calls;
+      });
+      t.is(
+        settled(() => stateOf(lab), before),
+        before,
+      );
+      t.true(points > (fault === 'interrupt' ? 30 : 2), `${points} points`);
+    });
+  }
+}
+
+const killed: readonly (readonly [command: 'ADD' | 'DEL', cleanup: 'DEL' | 'GC'])[] = [
+  ['ADD', 'DEL'],
+  ['ADD', 'GC'],
+  ['DEL', 'DEL'],
+];
+for (const [command, cleanup] of killed) {
+  test.serial(`${command} killed before whichever system call: ${cleanup} leaves nothing`, (t) => {
+    const lab = new Lab(t);
+    const { conf, target } = scene(lab, { title: '', conf: portmapConf(ports), hasNeighbour: false });
+    const before = stateOf(lab);
+    let points = 0;
+    for (const name of CALLS) {
+      for (let n = 1; ; n++) {
+        if (command === 'DEL') lab.add(conf, target);
+        const wasKilled = isKilled(lab, command, conf, target, `${name}:signal=KILL:when=${n}`);
+        const what = `${command} killed before ${name}, the ${n}th`;
+        if (cleanup === 'DEL') lab.del(portmapConf(undefined), target);
+        else lab.gc(portmapConf(undefined), []);
+        t.is(
+          settled(() => stateOf(lab), before),
+          before,
+          what,
+        );
+        if (!wasKilled) break;
+        points++;
+      }
+    }
+    t.log(`${points} calls`);
+    t.true(points > 25, `${points} calls`);
+  });
+}
