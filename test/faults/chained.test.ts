@@ -29,7 +29,7 @@ const cases: readonly Case[] = [
     title: 'tuning',
     conf: chained('tuning', {
       // One character each: the kernel takes each write of a setting by itself, so that a number cut in two is two numbers.
-      sysctl: { 'net.ipv4.conf.IFNAME.log_martians': '1', 'net.core.somaxconn': '7' },
+      sysctl: { 'net.ipv4.conf.IFNAME.log_martians': '1', 'net/ipv4/conf/IFNAME/arp_ignore': '1' },
       mac: '02:00:00:00:00:99',
       mtu: 1400,
       promisc: true,
@@ -80,7 +80,7 @@ function everything({ lab, target: { sandbox } }: Attached): string {
       inside(family, 'rule'),
       sorted(inside(family, 'route', 'show', 'table', 'all')),
     ]),
-    sandbox.run('sh', '-c', 'cat /proc/sys/net/core/somaxconn /proc/sys/net/ipv4/conf/eth0/*'),
+    sandbox.run('sh', '-c', 'cat /proc/sys/net/ipv4/conf/eth0/*'),
     ...readdirSync(lab.root, { recursive: true, encoding: 'utf8' }).filter((path) => /\.json|\.tmp/.test(path)),
   ].join('\n');
 }

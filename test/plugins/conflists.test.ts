@@ -63,6 +63,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },
   // Alone it has no route but from its own address.
   '72-sbr.conflist': { addresses: ['10.86.15.2/24'], gateways: [] },
+  // What it reaches, it reaches from within the VRF.
+  '73-vrf.conflist': { addresses: ['10.86.16.2/24'], gateways: [], needs: 'vrf' },
   '90-container.conflist': { addresses: ['10.86.0.2/24'], gateways: ['10.86.0.1'], main: '10-bridge.conflist' },
   '91-host.conflist': { addresses: [], gateways: [], netns: '/proc/self/ns/net' },
   '92-none.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },

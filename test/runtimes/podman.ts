@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import type { Machine } from './machine.ts';
 import type { Container, Runtime } from './runtime.ts';
 
-export function podman(machine: Machine, network: string): Runtime {
+export interface Podman extends Runtime {
+  /** Any command of podman. @returns what it printed */
+  command(...args: string[]): string;
+}
+
+export function podman(machine: Machine, network: string): Podman {
   const { root } = machine;
   mkdirSync(join(root, 'podman'), { recursive: true });
   // The limits: podman's own defaults are above what an unprivileged machine may set. runc: crun wants a cgroup layout that not every machine has.
@@ -29,6 +34,7 @@ network_config_dir = "/etc/cni/net.d"
 
   return {
     name: 'podman',
+    command,
     on: (conflist) => podman(machine, machine.configure(conflist)),
     // Not --network=container:ID, with which podman calls no plugin.
     beside: ({ id }) => podman(machine, machine.configure('90-container.conflist', { container: id })),
