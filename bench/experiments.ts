@@ -3,5 +3,6 @@ import type { Experiment } from './experiment.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
 import { modes } from './experiments/modes.ts';
+import { policies } from './experiments/policy.ts';
 
-export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases, modes];
+export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases, modes, policies];

@@ -2,6 +2,8 @@
 import type { CniCall } from '../cni/call.ts';
 import { prevResultOf } from '../cni/config.ts';
 import type { CniInterface, CniIp, CniResult } from '../cni/result.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import * as link from '../rtnl/link.ts';
 
 /** The container's end of what the plugins before have made. */
 export interface Attached {
@@ -30,4 +32,9 @@ export function attachedOf({ conf, ifname }: Pick<CniCall, 'conf' | 'ifname'>): 
       return its === undefined || its === inContainer || (inContainer === undefined && isInContainer(its));
     }),
   };
+}
+
+/** The links on the host that the plugins before have named, as far as they are there. */
+export function hostLinks(nl: NetlinkSocket, { onHost }: Pick<Attached, 'onHost'>): link.Link[] {
+  return onHost.flatMap(({ name }) => link.find(nl, { name }) ?? []);
 }

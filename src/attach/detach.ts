@@ -7,6 +7,7 @@ import { removeContainerLink, removeHostLink, removeStaleLinks } from './links.t
 import { removeStaleMasquerades, unmasquerade } from './masquerade.ts';
 import { tryOpenContainer } from './namespace.ts';
 import { ownerOf, validOwners } from './owner.ts';
+import { endRemembered, endStaleRemembered } from './policy.ts';
 import { hostEndName } from './wire.ts';
 
 export interface VethConf extends NetConf {
@@ -30,6 +31,7 @@ export function detach(call: CniCall<VethConf>): void {
     () => {
       if (call.conf.ipMasq) unmasquerade(call);
     },
+    () => endRemembered(call),
     () => {
       if (call.conf.ipam !== undefined) ipamDel(call);
     },
@@ -45,6 +47,7 @@ export function collectStale(call: CniCall<VethConf>): void {
       removeStaleLinks(nl, name, validOwners(call));
     },
     () => removeStaleMasquerades(call),
+    () => endStaleRemembered(call),
     () => {
       if (ipam !== undefined) ipamGc(call);
     },

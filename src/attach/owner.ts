@@ -18,7 +18,7 @@ export function ownerOf(call: CniCall): string {
   return ownerName(call.conf.name, { containerID: call.containerId, ifname: call.ifname });
 }
 
-function ownerName(network: string, { containerID, ifname }: Attachment): string {
+export function ownerName(network: string, { containerID, ifname }: Attachment): string {
   return `${network}/${containerID}/${ifname}`;
 }
 

@@ -6,6 +6,7 @@ import { EXIT, text } from './errors.ts';
 import { installCommand, uninstallCommand } from './install.ts';
 import { networkRoutes } from './network/routes.ts';
 import { pluginsCommand } from './plugins.ts';
+import { policyCommand } from './policy/command.ts';
 import { VERSION } from './version.ts';
 
 const commands = buildRouteMap({
@@ -15,6 +16,7 @@ const commands = buildRouteMap({
     uninstall: uninstallCommand,
     plugins: pluginsCommand,
     agent: agentCommand,
+    policy: policyCommand,
     demo: demoCommand,
   },
   docs: {

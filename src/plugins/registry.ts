@@ -15,6 +15,7 @@ import { ipvlan } from './ipvlan/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
 import { macvlan } from './macvlan/plugin.ts';
 import { none } from './none/plugin.ts';
+import { policy } from './policy/plugin.ts';
 import { portmapPlugin } from './portmap/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
 import { sbr } from './sbr/plugin.ts';
@@ -32,7 +33,7 @@ const attaching = [bridge, container, dummy, host, hostDevice, ipvlan, loopback,
 );
 
 /** Those that are chained after them, or called by them. */
-const others = [bandwidth, firewall, hostLocal, portmapPlugin, sbr, staticIpam, tuning, vrf].map(
+const others = [bandwidth, firewall, hostLocal, policy, portmapPlugin, sbr, staticIpam, tuning, vrf].map(
   (plugin) => plugin as unknown as AnyPlugin,
 );
 

@@ -21,6 +21,8 @@ export const addrKind = {
     broadcast: [4, ip],
     flags: [8, u32],
     metric: [9, u32],
+    /** In a request: whose addresses, by our number for that namespace. */
+    targetNetnsid: [10, s32],
     protocol: [11, u8],
   } satisfies AttrTable,
 } as const satisfies MessageKind;
@@ -106,15 +108,21 @@ export function remove(link: number, address: Cidr): Request {
   );
 }
 
-/** Addresses of a namespace, of one link or family where asked for. Equivalent to: `ip addr show dev LINK` */
-export function list(nl: NetlinkSocket, only: { readonly link?: number; readonly family?: Family } = {}): Address[] {
+/**
+ * Addresses of a namespace, of one link or family where asked for; of another namespace by the number that ours has for it (kernel 4.20).
+ * Equivalent to: `ip addr show dev LINK`
+ */
+export function list(
+  nl: NetlinkSocket,
+  only: { readonly link?: number; readonly family?: Family; readonly targetNetnsid?: number } = {},
+): Address[] {
   const header = { family: only.family === undefined ? AF.UNSPEC : familyNumber(only.family), index: only.link ?? 0 };
   const all = request(
     addrKind,
     RTM.GETADDR,
     0,
     header,
-    {},
+    only.targetNetnsid === undefined ? {} : { targetNetnsid: only.targetNetnsid },
     {
       action: () => 'list the addresses',
       command: () => 'ip addr show',

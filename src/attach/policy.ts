@@ -1,0 +1,157 @@
+/** The policy of an attachment: its elements in the nft table, by its owner, and the way of its frames to the hooks where that is judged. */
+import type { CniCall } from '../cni/call.ts';
+import { NetloomError } from '../error.ts';
+import { tryList } from '../ffi/directory.ts';
+import { makeDirectories, O, tryStat, unlink, writeText } from '../ffi/file.ts';
+import { fnv1a } from '../fnv.ts';
+import type { Ip } from '../net/ip.ts';
+import { readSysctl } from '../net/sysctl.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import * as nftPolicy from '../nft/policy.ts';
+import { openNft, tryOpenNft } from '../nft/socket.ts';
+import type { Paths } from '../paths.ts';
+import * as link from '../rtnl/link.ts';
+import { gather } from './gather.ts';
+import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from './owner.ts';
+import type { PolicyRules } from './policy-rules.ts';
+import type { Differences } from './verify.ts';
+
+const CALL_IPTABLES = 'net/bridge/bridge-nf-call-iptables';
+const CALL_IP6TABLES = 'net/bridge/bridge-nf-call-ip6tables';
+
+/** What an owner's addresses get. */
+export function entriesOf(comment: string, ips: readonly Ip[], { ingress, egress }: PolicyRules): nftPolicy.Policed[] {
+  return ips.map((ip) => ({ ip, comment, ingress: ingress[ip.family], egress: egress[ip.family] }));
+}
+
+/** In place of what they had. Equivalent to: `nft add element inet netloom policy-ingress4 { IP : jump … }`, and the like */
+export function setPolicy(entries: readonly nftPolicy.Policed[]): void {
+  using nft = openNft();
+  nftPolicy.apply(nft, entries);
+}
+
+/** Ends the policy of these addresses where they are still the owner's. */
+export function removePolicy(entries: readonly Pick<nftPolicy.Policed, 'ip' | 'comment'>[]): void {
+  using nft = tryOpenNft();
+  if (nft === undefined) return;
+  gather(...entries.map((entry) => () => nftPolicy.remove(nft, entry)), () => nftPolicy.sweep(nft));
+}
+
+/** The same, of whoever is wanted: it looks at all. @returns how many addresses had one */
+export function removePolicyBy(isWanted: (comment: string) => boolean): number {
+  using nft = tryOpenNft();
+  if (nft === undefined) return 0;
+  const found = new Map(
+    nftPolicy
+      .list(nft)
+      .filter(({ comment }) => isWanted(comment))
+      .map((entry) => [`${entry.ip}`, entry]),
+  );
+  gather(...[...found.values()].map((entry) => () => nftPolicy.remove(nft, entry)), () => nftPolicy.sweep(nft, true));
+  return found.size;
+}
+
+/** Ends the policies of a network's attachments that are no longer valid. */
+export function removeStalePolicies(call: CniCall): void {
+  const valid = new Set(validOwners(call).map(commentOf));
+  removePolicyBy((comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment));
+}
+
+/** Says for which addresses the kernel has another policy. */
+export function verifyPolicy(entries: readonly nftPolicy.Policed[], differences: Differences): void {
+  using nft = openNft();
+  for (const entry of entries) {
+    if (!nftPolicy.has(nft, entry)) differences.add(`the address ${entry.ip} has not its policy`);
+  }
+}
+
+/**
+ * Sees to it that frames between the ports of a bridge come to the hooks of IP, where policy is judged. Where that is not so for all bridges, it is
+ * switched on for the container's, and stays on.
+ * Equivalent to: `ip link set BRIDGE type bridge nf_call_iptables 1 nf_call_ip6tables 1`
+ * @throws NetloomError unsupported where the kernel lacks br_netfilter
+ */
+export function filterBridges(nl: NetlinkSocket, links: readonly link.Link[]): void {
+  for (const bridge of unfiltered(nl, links)) {
+    nl.execute(
+      link.set(
+        { index: bridge.index },
+        { linkinfo: { kind: 'bridge', data: { nf_call_iptables: true, nf_call_ip6tables: true } } },
+      ),
+    );
+  }
+}
+
+export function verifyBridges(nl: NetlinkSocket, links: readonly link.Link[], differences: Differences): void {
+  for (const { name } of unfiltered(nl, links))
+    differences.add(`what passes between the ports of "${name}" is not judged`);
+}
+
+/** The bridges that these links are ports of, as far as their frames pass unseen. */
+function unfiltered(nl: NetlinkSocket, links: readonly link.Link[]): link.Link[] {
+  const masters = new Set(
+    links.flatMap(({ attrs, master }) =>
+      attrs.linkinfo?.slaveKind === 'bridge' && master !== undefined ? [master] : [],
+    ),
+  );
+  if (masters.size === 0) return [];
+  const [all4, all6] = [readSysctl(CALL_IPTABLES), readSysctl(CALL_IP6TABLES)];
+  if (all4 === undefined || all6 === undefined) {
+    throw new NetloomError(
+      'unsupported',
+      'Cannot judge what passes between the ports of a bridge: the kernel lacks br_netfilter (CONFIG_BRIDGE_NETFILTER)',
+      { hint: 'load the module br_netfilter' },
+    );
+  }
+  if (all4 === '1' && all6 === '1') return [];
+  return [...masters]
+    .map((index) => link.get(nl, { index }))
+    .filter(({ attrs }) => {
+      const data = attrs.linkinfo?.data as { nf_call_iptables?: boolean; nf_call_ip6tables?: boolean } | undefined;
+      return data?.nf_call_iptables !== true || data.nf_call_ip6tables !== true;
+    });
+}
+
+/**
+ * Remembers that an attachment got a policy from a person: then the DEL of its network ends it, though no plugin of the chain knows of it.
+ * A file without content, below the directory that a boot empties as it empties the kernel's tables.
+ */
+export function remember(paths: Paths, owner: string): void {
+  makeDirectories(directoryOf(paths, networkOf(owner)));
+  writeText(recordOf(paths, owner), '', O.WRONLY | O.CREAT);
+}
+
+export function forget(paths: Paths, owner: string): void {
+  unlink(recordOf(paths, owner));
+}
+
+/** For DEL: ends what a person has set. */
+export function endRemembered(call: CniCall): void {
+  const owner = ownerOf(call);
+  if (tryStat(recordOf(call.paths, owner)) === undefined) return;
+  const comment = commentOf(owner);
+  removePolicyBy((other) => other === comment);
+  forget(call.paths, owner);
+}
+
+/** For GC: the same for a network's attachments that are no longer valid. */
+export function endStaleRemembered(call: CniCall): void {
+  const directory = directoryOf(call.paths, call.conf.name);
+  const valid = new Set(validOwners(call).map((owner) => fnv1a(owner)));
+  const stale = (tryList(directory) ?? []).filter((name) => !valid.has(name));
+  if (stale.length === 0) return;
+  removeStalePolicies(call);
+  for (const name of stale) unlink(`${directory}/${name}`);
+}
+
+function directoryOf({ run }: Paths, network: string): string {
+  return `${run}/policy/${network}`;
+}
+
+function recordOf(paths: Paths, owner: string): string {
+  return `${directoryOf(paths, networkOf(owner))}/${fnv1a(owner)}`;
+}
+
+function networkOf(owner: string): string {
+  return owner.slice(0, owner.indexOf('/'));
+}

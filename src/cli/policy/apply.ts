@@ -1,0 +1,75 @@
+/** `netloom policy apply FILE`: policies for containers that run already, in place of what they had. */
+import { readFileSync } from 'node:fs';
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { commentOf } from '../../attach/owner.ts';
+import { entriesOf, filterBridges, remember, setPolicy } from '../../attach/policy.ts';
+import { type PolicyRules, readPolicy } from '../../attach/policy-rules.ts';
+import { messageOf, NetloomError } from '../../error.ts';
+import { pathsOf } from '../../paths.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { type EndpointName, findEndpoint } from './endpoint.ts';
+
+interface Item {
+  readonly name: EndpointName;
+  readonly rules: PolicyRules;
+}
+
+export const applyCommand = buildCommand({
+  docs: {
+    brief: 'Give running containers a policy, in place of the one that they have',
+    fullDescription:
+      'The file is JSON: { "network": "lab", "container": "web", "ifname": "eth0", "policy": { "ingress": …, "egress": … } }, or a list of these. "-" is the standard input. All of a file takes effect at the same moment, or none of it.\n\nExample: netloom policy apply web.json',
+  },
+  parameters: {
+    positional: { kind: 'tuple', parameters: [{ brief: 'The file', parse: String, placeholder: 'FILE' }] },
+    flags: { json: { kind: 'boolean', default: false, brief: 'Say as JSON what was done' } },
+  },
+  func(this: CommandContext, { json }: { json: boolean }, file: string) {
+    const items = readItems(file);
+    using nl = openRoute();
+    const found = items.map(({ name, rules }) => ({ ...findEndpoint(nl, name), rules }));
+    const entries = found.flatMap(({ owner, ips, rules }) => entriesOf(commentOf(owner), ips, rules));
+    filterBridges(
+      nl,
+      found.map(({ hostEnd }) => hostEnd),
+    );
+    // NB: before the elements: a DEL that finds the record removes what there is.
+    for (const { owner } of found) remember(pathsOf(process.env), owner);
+    setPolicy(entries);
+    const done = found.map(({ owner, ips }) => ({ endpoint: owner, addresses: ips.map(String) }));
+    this.process.stdout.write(
+      json
+        ? `${JSON.stringify(done, null, 2)}\n`
+        : done.map(({ endpoint, addresses }) => `${endpoint}: ${addresses.join(', ')}\n`).join(''),
+    );
+  },
+});
+
+function readItems(file: string): Item[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8'));
+  } catch (cause) {
+    throw new NetloomError('invalid-json', `Cannot read the policies in "${file}": ${messageOf(cause)}`, { cause });
+  }
+  const isList = Array.isArray(json);
+  return (isList ? (json as unknown[]) : [json]).map((each, i) => readItem(each, isList ? `[${i}].` : ''));
+}
+
+function readItem(json: unknown, at: string): Item {
+  const item = typeof json === 'object' && json !== null ? (json as Readonly<Record<string, unknown>>) : {};
+  const text = (key: string, otherwise?: string) => {
+    const value = item[key] ?? otherwise;
+    if (typeof value === 'string' && value !== '' && !value.includes('/')) return value;
+    throw new NetloomError('invalid-config', `"${at}${key}" is ${JSON.stringify(value) ?? 'missing'}, expected a name`);
+  };
+  for (const key in item) {
+    if (!['network', 'container', 'ifname', 'policy'].includes(key)) {
+      throw new NetloomError('invalid-config', `"${at}${key}" is no key, expected network, container, ifname, policy`);
+    }
+  }
+  return {
+    name: { network: text('network'), container: text('container'), ifname: text('ifname', 'eth0') },
+    rules: readPolicy(item['policy'], `${at}policy`),
+  };
+}

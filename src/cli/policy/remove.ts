@@ -1,0 +1,32 @@
+/** `netloom policy rm NETWORK/CONTAINER`: no policy any more. */
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { commentOf } from '../../attach/owner.ts';
+import { forget, removePolicyBy } from '../../attach/policy.ts';
+import { pathsOf } from '../../paths.ts';
+import { ownerOfEndpoint, parseEndpoint } from './endpoint.ts';
+
+export const removeCommand = buildCommand({
+  docs: {
+    brief: 'Take the policy of containers away',
+    fullDescription: 'From then on nothing is refused to them.\n\nExample: netloom policy rm lab/web',
+  },
+  parameters: {
+    positional: {
+      kind: 'array',
+      minimum: 1,
+      parameter: { brief: 'The endpoint', parse: String, placeholder: 'NETWORK/CONTAINER[/IFNAME]' },
+    },
+    flags: { json: { kind: 'boolean', default: false, brief: 'Say as JSON what was done' } },
+  },
+  func(this: CommandContext, { json }: { json: boolean }, ...names: string[]) {
+    const owners = names.map((name) => ownerOfEndpoint(parseEndpoint(name)));
+    const done = owners.map((owner) => {
+      const comment = commentOf(owner);
+      const addresses = removePolicyBy((other) => other === comment);
+      forget(pathsOf(process.env), owner);
+      return { endpoint: owner, addresses };
+    });
+    const lines = done.map(({ endpoint, addresses }) => `${endpoint}: ${addresses === 0 ? 'had none' : 'removed'}\n`);
+    this.process.stdout.write(json ? `${JSON.stringify(done, null, 2)}\n` : lines.join(''));
+  },
+});

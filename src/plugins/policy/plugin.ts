@@ -1,0 +1,93 @@
+/** policy: what the container may reach and who may reach it. Chained behind the plugin that makes the interface. docs/policy.md has the format. */
+import * as v from 'valibot';
+import { attachedOf, hostLinks } from '../../attach/chained.ts';
+import { commentOf, ownerOf } from '../../attach/owner.ts';
+import {
+  entriesOf,
+  filterBridges,
+  removePolicy,
+  removePolicyBy,
+  removeStalePolicies,
+  setPolicy,
+  verifyBridges,
+  verifyPolicy,
+} from '../../attach/policy.ts';
+import { type PolicyRules, readPolicy } from '../../attach/policy-rules.ts';
+import { Differences } from '../../attach/verify.ts';
+import type { CniCall } from '../../cni/call.ts';
+import { type ConfOf, confSchema, looseObject, object } from '../../cni/config.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniResult } from '../../cni/result.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import * as generation from '../../nft/generation.ts';
+import { openNft } from '../../nft/socket.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+
+const schema = confSchema(() => {
+  const policy = v.exactOptional(looseObject({}));
+  return { policy, runtimeConfig: v.optional(object({ policy }), {}) };
+});
+
+type PolicyConf = ConfOf<typeof schema>;
+
+export const policy: Plugin<PolicyConf> = {
+  type: 'policy',
+  about: 'what the container may reach, and who may reach it',
+  schema,
+  add,
+  del,
+  check,
+  gc: removeStalePolicies,
+  status,
+};
+
+function add(call: CniCall<PolicyConf>): CniResult {
+  const attached = attachedOf(call);
+  const entries = policed(call);
+  using nl = openRoute();
+  using undo = new DisposableStack();
+  filterBridges(nl, hostLinks(nl, attached));
+  undo.defer(() => removePolicy(entries));
+  setPolicy(entries);
+  undo.move(); // All of it stands: nothing to undo.
+  return attached.result;
+}
+
+/** With prevResult it knows the addresses; without, it looks for the owner's comment among all elements. */
+function del(call: CniCall<PolicyConf>): void {
+  const comment = commentOf(ownerOf(call));
+  if (call.conf.prevResult === undefined) removePolicyBy((other) => other === comment);
+  else removePolicy(attachedOf(call).ips.map(({ address }) => ({ ip: address.ip, comment })));
+}
+
+function check(call: CniCall<PolicyConf>): void {
+  const attached = attachedOf(call);
+  const differences = new Differences();
+  using nl = openRoute();
+  verifyPolicy(policed(call), differences);
+  verifyBridges(nl, hostLinks(nl, attached), differences);
+  differences.throwIfAny();
+}
+
+/** @throws NetloomError not-available with the reason */
+function status({ conf }: CniCall<PolicyConf>): void {
+  rulesOf(conf);
+  try {
+    using nft = openNft();
+    generation.get(nft);
+  } catch (error) {
+    if (!hasCode(error, 'unsupported', 'EOPNOTSUPP', 'EINVAL')) throw error;
+    throw new NetloomError('not-available', 'Cannot set a policy: the kernel has no nf_tables', { cause: error });
+  }
+}
+
+function policed(call: CniCall<PolicyConf>) {
+  const ips = attachedOf(call).ips.map(({ address }) => address.ip);
+  return entriesOf(commentOf(ownerOf(call)), ips, rulesOf(call.conf));
+}
+
+/** What the runtime asks for goes before what the conflist says. */
+function rulesOf({ policy: own, runtimeConfig }: PolicyConf): PolicyRules {
+  if (runtimeConfig.policy !== undefined) return readPolicy(runtimeConfig.policy, 'runtimeConfig.policy');
+  return readPolicy(own ?? {}, 'policy');
+}
