@@ -1,17 +1,35 @@
 /** The command line, for people. Each command has a file of its own beside this one. */
 import { buildApplication, buildRouteMap, run } from '@stricli/core';
 import { agentCommand } from './agent.ts';
+import { COMPLETE, complete, completionCommand } from './completion.ts';
+import { connectCommand } from './connect/connect.ts';
+import { disconnectCommand } from './connect/disconnect.ts';
 import { demoCommand } from './demo/demo.ts';
 import { EXIT, text } from './errors.ts';
 import { installCommand, uninstallCommand } from './install.ts';
 import { networkRoutes } from './network/routes.ts';
 import { pluginsCommand } from './plugins.ts';
 import { policyCommand } from './policy/command.ts';
+import { execCommand } from './sandbox/exec.ts';
+import { psCommand } from './sandbox/list.ts';
+import { sandboxRoutes } from './sandbox/routes.ts';
+import { runCommand } from './sandbox/run.ts';
+import { checkCommand, gcCommand, restoreCommand } from './upkeep.ts';
 import { VERSION } from './version.ts';
 
 const commands = buildRouteMap({
   routes: {
     network: networkRoutes,
+    connect: connectCommand,
+    disconnect: disconnectCommand,
+    run: runCommand,
+    exec: execCommand,
+    ps: psCommand,
+    sandbox: sandboxRoutes,
+    check: checkCommand,
+    gc: gcCommand,
+    restore: restoreCommand,
+    completion: completionCommand,
     install: installCommand,
     uninstall: uninstallCommand,
     plugins: pluginsCommand,
@@ -41,6 +59,8 @@ const application = buildApplication(commands, {
 
 /** Runs one command. Sets the process's exit status. */
 export async function main(args: readonly string[]): Promise<void> {
+  const [first, ...rest] = args;
+  if (first === COMPLETE) return complete(application, rest);
   const { stdout, stderr, env } = process;
   await run(application, args, {
     process: {

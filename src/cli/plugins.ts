@@ -3,7 +3,7 @@ import { plugins } from '../plugins/registry.ts';
 
 /** `netloom plugins`: one plugin type a line, as the build and other scripts want it. */
 export const pluginsCommand = buildCommand({
-  docs: { brief: 'List the plugin types, one a line' },
+  docs: { brief: 'List the plugin types, one a line', fullDescription: 'Example: netloom plugins --json' },
   parameters: {
     flags: { json: { kind: 'boolean', default: false, brief: 'As JSON, with what each does' } },
   },

@@ -25,9 +25,7 @@ const EX_SOFTWARE = 70;
  * @throws NetloomError EEXIST where something is at the path, EPERM without CAP_SYS_ADMIN
  */
 export function pinNew(path: string): void {
-  const directory = directoryOf(path);
-  if (directory !== undefined) makeDirectories(directory);
-  open(path, O.RDONLY | O.CREAT | O.EXCL, 0o444).close();
+  pinFile(path);
   using home = ownNetns();
   try {
     check(lib.unshare(CLONE_NEWNET), 'make a network namespace');
@@ -40,6 +38,13 @@ export function pinNew(path: string): void {
     unlink(path);
     throw error;
   }
+}
+
+/** Makes the file that a namespace is pinned at. @throws NetloomError EEXIST where something is at the path */
+export function pinFile(path: string): void {
+  const directory = directoryOf(path);
+  if (directory !== undefined) makeDirectories(directory);
+  open(path, O.RDONLY | O.CREAT | O.EXCL, 0o444).close();
 }
 
 /** Pins the namespace of one path at another, where a file must be. Equivalent to: `mount --bind FROM TO` */

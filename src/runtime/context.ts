@@ -1,4 +1,5 @@
 /** What running plugins takes from the world: where files are, where plugins are, and whom to tell. */
+import { hasCode } from '../error.ts';
 import { makeDirectories, rename, tryReadlink, trySymlink, unlink } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 import { type Paths, pathsOf } from '../paths.ts';
@@ -30,8 +31,18 @@ export function contextOf(
   const paths = pathsOf(environment);
   const asked = (environment['CNI_PATH'] ?? '').split(':').filter((directory) => directory !== '');
   const others = asked.length > 0 ? asked : PLUGIN_DIRECTORIES;
-  const own = executable === undefined ? [] : [ownNames(`${paths.run}/bin`, executable)];
-  return { paths, pluginPath: [...own, ...others], environment, warn };
+  const own = executable === undefined ? undefined : tryOwnNames(`${paths.run}/bin`, executable);
+  return { paths, pluginPath: own === undefined ? others : [own, ...others], environment, warn };
+}
+
+/** An ordinary user may look, and cannot attach anything anyway. */
+function tryOwnNames(directory: string, executable: string): string | undefined {
+  try {
+    return ownNames(directory, executable);
+  } catch (error) {
+    if (hasCode(error, 'EACCES', 'EPERM', 'EROFS')) return undefined;
+    throw error;
+  }
 }
 
 /** A directory with a link to this executable for each plugin type that it is. */

@@ -76,14 +76,16 @@ test.serial("create takes docker's options", (t) => {
   t.deepEqual(main.ipam.routes, [{ dst: '0.0.0.0/0' }, { dst: '::/0' }]);
 });
 
-test.serial('an internal network has no gateway, no route and nothing chained', (t) => {
+test.serial('an internal network has no gateway, no route and no published ports', (t) => {
   const { create } = start(t);
-  const { main, plugins } = create('inner', '--internal');
+  const { main, plugins: chain } = create('inner', '--internal');
   t.like(main, { isGateway: false, ipMasq: false });
   t.false('routes' in main.ipam);
-  t.is(plugins.length, 1);
+  t.deepEqual(
+    chain.map(({ type }) => type),
+    ['bridge', 'firewall'],
+  );
 });
-
 test.serial('--ipv6 chooses a subnet of that family too', (t) => {
   const { create } = start(t);
   const [, second] = create('six', '--ipv6').ranges ?? [];

@@ -1,5 +1,6 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { findNetwork } from '../../runtime/conf-directory.ts';
+import { networkNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
 import { printJson } from '../print.ts';
 import { describe } from './describe.ts';
@@ -14,7 +15,7 @@ export const inspectCommand = buildCommand({
     positional: {
       kind: 'array',
       minimum: 1,
-      parameter: { parse: String, placeholder: 'NAME', brief: 'Name of a network' },
+      parameter: { parse: String, proposeCompletions: networkNames, placeholder: 'NAME', brief: 'Name of a network' },
     },
   },
   func(this: CommandContext, _flags: object, ...names: string[]) {

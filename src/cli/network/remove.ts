@@ -1,5 +1,6 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { removeNetwork } from '../../runtime/network/store.ts';
+import { networkNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
 
 export const removeCommand = buildCommand({
@@ -12,7 +13,7 @@ export const removeCommand = buildCommand({
     positional: {
       kind: 'array',
       minimum: 1,
-      parameter: { parse: String, placeholder: 'NAME', brief: 'Name of a network' },
+      parameter: { parse: String, proposeCompletions: networkNames, placeholder: 'NAME', brief: 'Name of a network' },
     },
   },
   func(this: CommandContext, _flags: object, ...names: string[]) {

@@ -1,6 +1,7 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { statusChain } from '../../runtime/chain.ts';
 import { findNetwork } from '../../runtime/conf-directory.ts';
+import { networkNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
 
 export const statusCommand = buildCommand({
@@ -10,7 +11,12 @@ export const statusCommand = buildCommand({
       'Calls STATUS of each of its plugins. The exit status is 0 where all of them are ready.\n\nExample: netloom network status web',
   },
   parameters: {
-    positional: { kind: 'tuple', parameters: [{ parse: String, placeholder: 'NAME', brief: 'Name of the network' }] },
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        { parse: String, proposeCompletions: networkNames, placeholder: 'NAME', brief: 'Name of the network' },
+      ],
+    },
   },
   func(this: CommandContext, _flags: object, name: string) {
     const context = runtimeContext();

@@ -163,6 +163,6 @@ function oneOf(value: string, all: readonly string[]): string {
 
 function linkName(value: string): string {
   const fault = ifnameFault(value);
-  if (fault === undefined && !['all', 'default'].includes(value) && !value.includes('%')) return value;
-  throw `the name of a link${fault === undefined ? '' : `, ${fault}`}`;
+  if (fault === undefined) return value;
+  throw `the name of a link, ${fault}`;
 }

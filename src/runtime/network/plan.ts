@@ -27,8 +27,9 @@ export interface NetworkOptions {
 /** Names that `--network` has a meaning for. */
 const RESERVED = ['host', 'none', 'container'];
 
-/** Chained after a plugin that routes by the host, where this executable is them. */
-const CHAINED: readonly Json[] = [{ type: 'portmap', capabilities: { portMappings: true } }, { type: 'firewall' }];
+const PORTMAP: Json = { type: 'portmap', capabilities: { portMappings: true } };
+/** NB: for internal networks, too. Where docker is, every bridge is filtered, and its policy is to drop. */
+const FIREWALL: Json = { type: 'firewall' };
 
 /** The conflist of a new network. @throws NetloomError invalid-name, network-exists, unsupported-driver, invalid-option, invalid-address, subnet-in-use */
 export function planNetwork(name: string, asked: NetworkOptions, existing: readonly Network[]): Json {
@@ -59,7 +60,7 @@ export function planNetwork(name: string, asked: NetworkOptions, existing: reado
           ...(isOpen && { routes: subnets.map(({ family }) => ({ dst: family === 4 ? '0.0.0.0/0' : '::/0' })) }),
         },
       },
-      ...(driver.isRouted && isOpen ? CHAINED.filter(({ type }) => isOwn(String(type))) : []),
+      ...(driver.isRouted ? [...(isOpen ? [PORTMAP] : []), FIREWALL].filter(({ type }) => isOwn(String(type))) : []),
     ],
   };
 }

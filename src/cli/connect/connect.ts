@@ -1,0 +1,85 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { Ip } from '../../net/ip.ts';
+import { parseMac } from '../../net/mac.ts';
+import { findNetwork } from '../../runtime/conf-directory.ts';
+import { connect } from '../../runtime/connect.ts';
+import { parseIfname } from '../../runtime/ifname.ts';
+import { type PortMapping, parsePorts } from '../../runtime/ports.ts';
+import { openTarget } from '../../runtime/target.ts';
+import { networkNames, sandboxNames } from '../completion.ts';
+import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson } from '../print.ts';
+import { describeConnected, wordsOfConnected } from './describe.ts';
+import { TARGETS } from './targets.ts';
+
+interface Flags {
+  readonly ifname?: string;
+  readonly ip?: readonly Ip[];
+  readonly mac?: string;
+  readonly publish?: readonly (readonly PortMapping[])[];
+  readonly shared: boolean;
+  readonly json: boolean;
+}
+
+export const connectCommand = buildCommand({
+  docs: {
+    brief: 'Wire a running container, process or namespace to a network',
+    fullDescription: `Adds an interface to TARGET while it runs; call it again for other networks. ${TARGETS}
+
+Examples:
+  netloom connect web docker:app -p 8080:80
+  netloom connect db app --ip 10.90.1.20 --ifname db0
+  netloom connect web pid:4711`,
+  },
+  parameters: {
+    flags: {
+      ifname: {
+        kind: 'parsed',
+        optional: true,
+        parse: parseIfname,
+        placeholder: 'NAME',
+        brief: 'Name of the interface; the first free ethN where it is not given',
+      },
+      ip: {
+        kind: 'parsed',
+        optional: true,
+        variadic: true,
+        parse: Ip.parse,
+        placeholder: 'IP',
+        brief: 'Address to have, one a family',
+      },
+      mac: { kind: 'parsed', optional: true, parse: parseMac, placeholder: 'MAC', brief: 'MAC to have' },
+      publish: {
+        kind: 'parsed',
+        optional: true,
+        variadic: true,
+        parse: parsePorts,
+        placeholder: 'HOST:CONTAINER',
+        brief: 'Publish a port: [HOSTIP:]HOSTPORT:CONTAINERPORT[/PROTOCOL]',
+      },
+      shared: { kind: 'boolean', default: false, brief: 'Also where several containers share the namespace' },
+      json: jsonFlag,
+    },
+    aliases: { p: 'publish' },
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        { parse: String, proposeCompletions: networkNames, placeholder: 'NET', brief: 'Name of the network' },
+        { parse: String, proposeCompletions: sandboxNames, placeholder: 'TARGET', brief: 'What to wire' },
+      ],
+    },
+  },
+  func(
+    this: CommandContext,
+    { ifname, ip = [], mac, publish = [], shared, json }: Flags,
+    network: string,
+    words: string,
+  ) {
+    const context = runtimeContext();
+    findNetwork(context.paths.conf, network); // Before any engine is asked: a slip of the pen is told at once.
+    using target = openTarget(context, words, { shared });
+    const made = connect(context, network, target, { ifname, ips: ip.map(String), mac, ports: publish.flat() });
+    if (json) printJson(this, describeConnected(made));
+    else this.process.stdout.write(`${wordsOfConnected(made)}\n`);
+  },
+});

@@ -1,0 +1,25 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { createSandbox } from '../../runtime/sandbox/sandbox.ts';
+import { wordsOfConnected } from '../connect/describe.ts';
+import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson } from '../print.ts';
+import { describeSandbox } from './describe.ts';
+import { optionsOf, type SandboxFlags, sandboxAliases, sandboxFlags } from './flags.ts';
+
+export const createCommand = buildCommand({
+  docs: {
+    brief: 'Make a sandbox that stays',
+    fullDescription:
+      'A sandbox is a network namespace without a container: "netloom exec" runs commands in it, "netloom connect" wires it to more networks. It comes back after a boot with "netloom restore".\n\nExample: netloom sandbox create --name db --network db,ip=10.91.0.20',
+  },
+  parameters: { flags: { ...sandboxFlags, json: jsonFlag }, aliases: sandboxAliases },
+  func(this: CommandContext, { json, ...flags }: SandboxFlags & { readonly json: boolean }) {
+    const context = runtimeContext();
+    const { sandbox, connected } = createSandbox(context, optionsOf(flags));
+    if (json) printJson(this, describeSandbox(context, sandbox));
+    else {
+      this.process.stdout.write(`sandbox ${sandbox.name}\n`);
+      for (const made of connected) this.process.stdout.write(`${wordsOfConnected(made)}\n`);
+    }
+  },
+});

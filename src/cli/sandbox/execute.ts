@@ -1,0 +1,72 @@
+/** Running somebody's command in a sandbox: with our terminal, our signals, and its exit status as ours. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { openNetns } from '../../netns/namespace.ts';
+import { bindFile, mountSysfs, withOwnMounts } from '../../netns/own-mounts.ts';
+import { withNetns } from '../../netns/within.ts';
+import type { RuntimeContext } from '../../runtime/context.ts';
+import { filesOf } from '../../runtime/sandbox/files.ts';
+import { type Sandbox, sandboxNetns } from '../../runtime/sandbox/store.ts';
+
+/** docker's: netloom itself failed; the command cannot be executed; there is no such command. */
+export const EXEC_EXIT = { failed: 125, notExecutable: 126, notFound: 127 } as const;
+
+/** What a terminal sends to everyone in its foreground by itself: the command has got it already. */
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+const FORWARDED: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'];
+
+/** Runs a command to its end. @returns the exit status for ours: its own, 128 and the signal that ended it, 126 or 127 where it could not be started */
+export function execute(context: RuntimeContext, sandbox: Sandbox, command: readonly string[]): Promise<number> {
+  let child: ChildProcess | undefined;
+  const early: NodeJS.Signals[] = [];
+  const isTerminal = process.stdin.isTTY === true;
+  const forward = (signal: NodeJS.Signals) => {
+    if (isTerminal && FROM_TERMINAL.includes(signal)) return;
+    if (child === undefined) early.push(signal);
+    else child.kill(signal);
+  };
+  // NB: for good. The one that ends the command must not end us before the sandbox is taken away.
+  for (const signal of FORWARDED) process.on(signal, forward);
+  const started = inside(context, sandbox, () => start(command));
+  child = started;
+  return new Promise<number>((resolve) => {
+    started.on('spawn', () => {
+      for (const signal of early.splice(0)) started.kill(signal);
+    });
+    started.on('error', (error: NodeJS.ErrnoException) => {
+      process.stderr.write(`netloom: Cannot run ${JSON.stringify(command[0])}: ${sentenceOf(error)}\n`);
+      resolve(error.code === 'ENOENT' ? EXEC_EXIT.notFound : EXEC_EXIT.notExecutable);
+    });
+    started.on('exit', (status, signal) => resolve(status ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+function start([file = '', ...args]: readonly string[]): ChildProcess {
+  return spawn(file, args, { stdio: 'inherit' });
+}
+
+/** Runs a function in a sandbox: its network, and its own resolv.conf and hosts over the machine's. */
+function inside<T>(context: RuntimeContext, { name, mode }: Sandbox, action: () => T): T {
+  if (mode === 'host') return action();
+  using netns = openNetns(sandboxNetns(context, name));
+  let result: { readonly value: T } | undefined;
+  withNetns(netns, () => {
+    withOwnMounts(() => {
+      const files = filesOf(context, name);
+      mountSysfs();
+      for (const [from, to] of [
+        [files.resolvConf, '/etc/resolv.conf'],
+        [files.hosts, '/etc/hosts'],
+      ] as const) {
+        if (!bindFile(from, to)) context.warn(`this machine has no "${to}", so the sandbox has none`);
+      }
+      result = { value: action() };
+    });
+  });
+  return (result as { readonly value: T } | undefined as { readonly value: T }).value;
+}
+
+function sentenceOf({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'there is no such command';
+  return code === 'EACCES' ? 'it is not executable' : message;
+}

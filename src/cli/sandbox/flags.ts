@@ -1,0 +1,72 @@
+/** What `netloom run` and `netloom sandbox create` have in common. */
+import { NetloomError } from '../../error.ts';
+import { Ip } from '../../net/ip.ts';
+import { type PortMapping, parsePorts } from '../../runtime/ports.ts';
+import { isHostPair } from '../../runtime/sandbox/files.ts';
+import type { SandboxOptions } from '../../runtime/sandbox/sandbox.ts';
+
+export interface SandboxFlags {
+  readonly name?: string;
+  readonly network?: readonly string[];
+  readonly publish?: readonly (readonly PortMapping[])[];
+  readonly dns?: readonly Ip[];
+  readonly dnsSearch?: readonly string[];
+  readonly addHost?: readonly string[];
+}
+
+const list = { kind: 'parsed', optional: true, variadic: true } as const;
+
+export const sandboxFlags = {
+  name: {
+    kind: 'parsed',
+    optional: true,
+    parse: String,
+    placeholder: 'NAME',
+    brief: 'Name of the sandbox; chosen where it is not given',
+  },
+  network: {
+    ...list,
+    parse: String,
+    placeholder: 'NET',
+    brief: 'Network to be on, NET[,ip=IP][,mac=MAC][,ifname=NAME]; or alone: none, host, container:TARGET',
+  },
+  publish: {
+    ...list,
+    parse: parsePorts,
+    placeholder: 'HOST:CONTAINER',
+    brief: 'Publish a port: [HOSTIP:]HOSTPORT:CONTAINERPORT[/PROTOCOL]',
+  },
+  dns: { ...list, parse: Ip.parse, placeholder: 'IP', brief: 'Name server' },
+  dnsSearch: { ...list, parse: parseWord, placeholder: 'DOMAIN', brief: 'Domain to look names up in; "." for none' },
+  addHost: { ...list, parse: parseHost, placeholder: 'NAME:IP', brief: 'Line for /etc/hosts' },
+} as const;
+
+export const sandboxAliases = { p: 'publish' } as const;
+
+export function optionsOf({
+  name,
+  network = [],
+  publish = [],
+  dns = [],
+  dnsSearch = [],
+  addHost = [],
+}: SandboxFlags): SandboxOptions {
+  return {
+    name,
+    networks: network,
+    ports: publish.flat(),
+    nameservers: dns.map(String),
+    search: dnsSearch,
+    hosts: addHost,
+  };
+}
+
+function parseWord(text: string): string {
+  if (text !== '' && !/\s/.test(text)) return text;
+  throw new NetloomError('invalid-domain', `${JSON.stringify(text)} is no domain`);
+}
+
+function parseHost(text: string): string {
+  if (isHostPair(text)) return text;
+  throw new NetloomError('invalid-host', `${JSON.stringify(text)} is no line for /etc/hosts, expected NAME:ADDRESS`);
+}

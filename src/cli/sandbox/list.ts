@@ -1,0 +1,56 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { portWords } from '../../runtime/ports.ts';
+import { sandboxRecords } from '../../runtime/sandbox/store.ts';
+import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson, printTable } from '../print.ts';
+import { describeSandbox } from './describe.ts';
+
+export const listCommand = buildCommand({
+  docs: {
+    brief: 'List the sandboxes',
+    fullDescription:
+      'STATE is "missing" where the namespace is gone, as after a boot: "netloom restore" brings it back.\n\nExample: netloom sandbox ls --json',
+  },
+  parameters: { flags: { json: jsonFlag } },
+  func(this: CommandContext, { json }: { readonly json: boolean }) {
+    const context = runtimeContext();
+    const all = sandboxRecords(context)
+      .list()
+      .map((sandbox) => describeSandbox(context, sandbox));
+    if (json) printJson(this, all);
+    else {
+      printTable(
+        this,
+        ['NAME', 'STATE', 'PROCESSES', 'NETWORK', 'PORTS'],
+        all.map(({ name, state, mode, endpoints, processes }) => [
+          name,
+          state,
+          String(processes.length),
+          endpoints.map(({ network, addresses }) => `${network} ${addresses.join(' ')}`.trim()).join(', ') ||
+            (mode === 'own' ? 'none' : mode),
+          endpoints.flatMap(({ ports }) => ports.map(portWords)).join(', '),
+        ]),
+      );
+    }
+  },
+});
+
+export const psCommand = buildCommand({
+  docs: { brief: 'List the processes that run in sandboxes', fullDescription: 'Example: netloom ps --json' },
+  parameters: { flags: { json: jsonFlag } },
+  func(this: CommandContext, { json }: { readonly json: boolean }) {
+    const context = runtimeContext();
+    const rows = sandboxRecords(context)
+      .list()
+      .flatMap((sandbox) =>
+        describeSandbox(context, sandbox).processes.map((process) => ({ sandbox: sandbox.name, ...process })),
+      );
+    if (json) printJson(this, rows);
+    else
+      printTable(
+        this,
+        ['SANDBOX', 'PID', 'COMMAND'],
+        rows.map(({ sandbox, pid, command }) => [sandbox, String(pid), command]),
+      );
+  },
+});

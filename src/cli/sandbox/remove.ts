@@ -1,0 +1,28 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { removeSandbox } from '../../runtime/sandbox/sandbox.ts';
+import { sandboxNames } from '../completion.ts';
+import { runtimeContext } from '../context.ts';
+
+export const removeCommand = buildCommand({
+  docs: {
+    brief: 'Remove sandboxes',
+    fullDescription:
+      'Takes away the networks of a sandbox, then its namespace. Refused while processes run in it.\n\nExample: netloom sandbox rm db',
+  },
+  parameters: {
+    flags: { force: { kind: 'boolean', default: false, brief: 'Kill what runs in it' } },
+    aliases: { f: 'force' },
+    positional: {
+      kind: 'array',
+      minimum: 1,
+      parameter: { parse: String, proposeCompletions: sandboxNames, placeholder: 'NAME', brief: 'Name of a sandbox' },
+    },
+  },
+  func(this: CommandContext, { force }: { readonly force: boolean }, ...names: string[]) {
+    const context = runtimeContext();
+    for (const name of names) {
+      removeSandbox(context, name, { force });
+      this.process.stdout.write(`removed ${name}\n`);
+    }
+  },
+});

@@ -1,0 +1,11 @@
+import { buildRouteMap } from '@stricli/core';
+import { createCommand } from './create.ts';
+import { listCommand } from './list.ts';
+import { removeCommand } from './remove.ts';
+
+/** `netloom sandbox …` */
+export const sandboxRoutes = buildRouteMap({
+  routes: { create: createCommand, ls: listCommand, rm: removeCommand },
+  aliases: { list: 'ls', remove: 'rm' },
+  docs: { brief: 'Make, list and remove network namespaces without a container' },
+});

@@ -1,0 +1,47 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { createSandbox, endSandbox } from '../../runtime/sandbox/sandbox.ts';
+import { runtimeContext } from '../context.ts';
+import { sentencesOf } from '../errors.ts';
+import { EXEC_EXIT, execute } from './execute.ts';
+import { optionsOf, type SandboxFlags, sandboxAliases, sandboxFlags } from './flags.ts';
+
+export const runCommand = buildCommand({
+  docs: {
+    brief: 'Run a command in a network namespace of its own, with networks',
+    fullDescription: `Makes a sandbox, connects it, runs the command there and removes the sandbox with whatever still runs in it. No image is needed: files are those of the machine, but /etc/resolv.conf and /etc/hosts. The exit status is the command's, 128 and a signal's number where that ended it, 127 where there is no such command, 126 where it cannot be executed, and 125 where netloom itself failed.
+
+Examples:
+  netloom run --network web -- ping -c 1 10.90.0.1
+  netloom run --name site --network web,ip=10.90.0.20 -p 8080:80 -- python3 -m http.server 80
+  netloom run --network container:site -- ip addr`,
+  },
+  parameters: {
+    flags: sandboxFlags,
+    aliases: sandboxAliases,
+    positional: {
+      kind: 'array',
+      minimum: 1,
+      parameter: { parse: String, placeholder: 'CMD', brief: 'Command with its arguments, after "--"' },
+    },
+  },
+  async func(this: CommandContext, flags: SandboxFlags, ...command: string[]) {
+    process.exitCode = await run(flags, command);
+  },
+});
+
+async function run(flags: SandboxFlags, command: readonly string[]): Promise<number> {
+  const context = runtimeContext();
+  let status: number = EXEC_EXIT.failed;
+  try {
+    const { sandbox } = createSandbox(context, { ...optionsOf(flags), command });
+    try {
+      status = await execute(context, sandbox, command);
+    } finally {
+      endSandbox(context, sandbox);
+    }
+  } catch (error) {
+    // Where only the end failed, the command's own status is worth more than ours.
+    process.stderr.write(`${sentencesOf(error)}\n`);
+  }
+  return status;
+}

@@ -1,0 +1,69 @@
+/** `netloom gc`, `netloom restore` and `netloom check`. */
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { collect, type Deed, restore, verify } from '../runtime/upkeep.ts';
+import { sandboxNames } from './completion.ts';
+import { TARGETS } from './connect/targets.ts';
+import { runtimeContext } from './context.ts';
+import { EXIT } from './errors.ts';
+import { jsonFlag, printJson } from './print.ts';
+
+export const gcCommand = buildCommand({
+  docs: {
+    brief: 'Remove what nobody needs any more',
+    fullDescription:
+      'Removes sandboxes whose "netloom run" was killed, endpoints whose container, process or namespace has ended, and lets the plugins of every network remove links, addresses and rules of attachments that are none any more. An attachment is valid if /var/lib/cni/results has it, whichever runtime put it there.\n\nExample: netloom gc',
+  },
+  parameters: { flags: { json: jsonFlag } },
+  func(this: CommandContext, { json }: { readonly json: boolean }) {
+    report(this, collect(runtimeContext()), json);
+  },
+});
+
+export const restoreCommand = buildCommand({
+  docs: {
+    brief: 'Bring back what was asked for, after a boot or a crash',
+    fullDescription:
+      'Makes sandboxes anew that are missing, and connects again what is recorded as connected and is not: containers that were started again, too. Addresses stay the same where they are free. What has not been started yet waits for the next time.\n\nExample: netloom restore',
+  },
+  parameters: { flags: { json: jsonFlag } },
+  func(this: CommandContext, { json }: { readonly json: boolean }) {
+    report(this, restore(runtimeContext()), json);
+  },
+});
+
+export const checkCommand = buildCommand({
+  docs: {
+    brief: 'Compare what is connected with what was made',
+    fullDescription: `Calls CHECK of every plugin for the endpoints of TARGET, or for all that netloom has made. Leaves with 1 where something differs, and says what. ${TARGETS}
+
+Example: netloom check docker:app`,
+  },
+  parameters: {
+    flags: { json: jsonFlag },
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        {
+          parse: String,
+          optional: true,
+          proposeCompletions: sandboxNames,
+          placeholder: 'TARGET',
+          brief: 'Whose endpoints',
+        },
+      ],
+    },
+  },
+  func(this: CommandContext, { json }: { readonly json: boolean }, words?: string) {
+    report(this, verify(runtimeContext(), words), json);
+  },
+});
+
+function report(context: CommandContext, deeds: readonly Deed[], json: boolean): void {
+  if (json) printJson(context, deeds);
+  else {
+    for (const { what, did, why } of deeds) {
+      if (did !== 'collected') context.process.stdout.write(`${what}: ${did}${why === undefined ? '' : `, ${why}`}\n`);
+    }
+  }
+  if (deeds.some(({ did }) => did === 'failed')) process.exitCode = EXIT.failed;
+}

@@ -1,0 +1,233 @@
+/** Wiring a target to a network while it runs, and taking the wire away. */
+import { hasCode, NetloomError } from '../error.ts';
+import { tryOpenNetns } from '../netns/namespace.ts';
+import { withNetns } from '../netns/within.ts';
+import * as link from '../rtnl/link.ts';
+import { openRoute } from '../rtnl/socket.ts';
+import { AttachmentCache } from './cache.ts';
+import { addChain, cachedList, delChain } from './chain.ts';
+import { findNetwork } from './conf-directory.ts';
+import type { Conflist, Json } from './conflist.ts';
+import type { RuntimeContext } from './context.ts';
+import { type EndpointRecord, EndpointStore, netnsOf } from './endpoints.ts';
+import type { Endpoint } from './invoke.ts';
+import { exclusively } from './lock.ts';
+import type { PortMapping } from './ports.ts';
+import { readWords, type Target, type TargetId, wordsOf } from './target.ts';
+
+/** What may be asked of an endpoint; the rest follows from the network. */
+export interface Asked {
+  readonly ifname?: string | undefined;
+  readonly ips: readonly string[];
+  readonly mac?: string | undefined;
+  readonly ports: readonly PortMapping[];
+}
+
+export interface Connected {
+  readonly record: EndpointRecord;
+  /** The result of the chain. */
+  readonly result: Json;
+}
+
+/**
+ * Connects a target.
+ * @throws NetloomError no-network, target-ended, ifname-in-use, unsupported-capability, not-heeded, and what plugins say
+ */
+export function connect(context: RuntimeContext, network: string, target: Target, asked: Asked): Connected {
+  return exclusively(context, () => connectLocked(context, network, target, asked));
+}
+
+/** As connect(), for who holds the lock. */
+export function connectLocked(context: RuntimeContext, network: string, target: Target, asked: Asked): Connected {
+  const { list } = findNetwork(context.paths.conf, network);
+  const store = new EndpointStore(context);
+  const present = interfacesOf(target);
+  const known = store.of(target.id.containerId);
+  // What a container had before it was started again, in a namespace that is gone.
+  const isReplaced = (old: EndpointRecord) =>
+    old.network === network && (asked.ifname ?? old.ifname) === old.ifname && !present.includes(old.ifname);
+  for (const old of known.filter(isReplaced)) remove(context, old);
+  const names = known.filter((old) => !isReplaced(old)).map(({ ifname }) => ifname);
+  const record: EndpointRecord = {
+    format: 1,
+    network,
+    ifname: asked.ifname ?? freeName([...present, ...names]),
+    target: target.id,
+    netns: target.netns.path,
+    netnsId: target.netns.id,
+    ...(target.process !== undefined && { process: target.process }),
+    ips: [...asked.ips],
+    ...(asked.mac !== undefined && { mac: asked.mac }),
+    ports: [...asked.ports],
+  };
+  if (present.includes(record.ifname)) {
+    throw new NetloomError(
+      'ifname-in-use',
+      `Cannot add "${record.ifname}": ${target.words} has an interface of that name`,
+      {
+        hint: `it has ${present.join(', ')}`,
+      },
+    );
+  }
+  if (tryGet(new AttachmentCache(context.paths.cni), record) !== undefined) {
+    // NB: before there is anything to undo, which would take away what the other one made.
+    throw new NetloomError(
+      'duplicate-attachment',
+      `Another runtime has connected "${record.ifname}" of ${target.words} to the network "${network}"`,
+    );
+  }
+  using undo = new DisposableStack();
+  undo.defer(() => remove(context, record));
+  store.put(record);
+  const result = addChain(context, list, endpointOf(list, record));
+  target.refuseEnded();
+  refuseUnheeded(record, result);
+  undo.move();
+  return { record, result };
+}
+
+/** Which endpoints of a target are meant. */
+export interface Which {
+  /** Of any network, where it is not given. */
+  readonly network?: string | undefined;
+  readonly ifname?: string | undefined;
+}
+
+/**
+ * Disconnects a target, also one that has ended.
+ * @param words as for openTarget()
+ * @returns what was taken away
+ * @throws NetloomError not-connected, ambiguous-target
+ */
+export function disconnect(context: RuntimeContext, words: string, which: Which): EndpointRecord[] {
+  return exclusively(context, () => {
+    const records = named(new EndpointStore(context).list(), words).filter(
+      ({ network, ifname }) => (which.network ?? network) === network && (which.ifname ?? ifname) === ifname,
+    );
+    const [first] = records;
+    if (first === undefined) {
+      const where = [
+        which.network !== undefined && `to the network "${which.network}"`,
+        which.ifname !== undefined && `by "${which.ifname}"`,
+      ];
+      throw new NetloomError(
+        'not-connected',
+        `"${words}" is not connected ${where.filter(Boolean).join(' ')}`.trimEnd(),
+        {
+          hint: 'netloom takes away only what "netloom connect" or "netloom run" has made',
+        },
+      );
+    }
+    if (records.some(({ target }) => target.containerId !== first.target.containerId)) {
+      throw new NetloomError('ambiguous-target', `"${words}" is several targets`, {
+        hint: `name one: ${[...new Set(records.map(({ target }) => wordsOf(target)))].join(', ')}`,
+      });
+    }
+    for (const record of records) remove(context, record);
+    return records;
+  });
+}
+
+/** The endpoints that words mean; without words, all of them. */
+export function endpointsOf(context: RuntimeContext, words: string | undefined): EndpointRecord[] {
+  const all = new EndpointStore(context).list();
+  return words === undefined ? all : named(all, words);
+}
+
+/** Takes an endpoint away: what plugins have made of it, then what is remembered. NB: where a plugin fails it stays remembered. */
+export function remove(context: RuntimeContext, record: EndpointRecord): void {
+  const { network, ifname, target } = record;
+  const cached = tryGet(new AttachmentCache(context.paths.cni), record);
+  const list = cached === undefined ? tryFindList(context, network) : cachedList(cached);
+  const netns = netnsOf(record);
+  if (list !== undefined) {
+    const made = cached ?? endpointOf(list, record);
+    delChain(context, list, {
+      ...made,
+      containerId: target.containerId,
+      ifname,
+      netns: netns === '' ? '' : made.netns,
+    });
+  }
+  new EndpointStore(context).remove(record);
+}
+
+/** The endpoint for plugins. What the network takes as a capability goes as one; otherwise in CNI_ARGS, as addresses and MACs went before there were capabilities. */
+function endpointOf(list: Conflist, { target, netns, ifname, ips, mac, ports }: EndpointRecord): Endpoint {
+  const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
+  const args: [string, string][] = [];
+  const capabilityArgs: Record<string, unknown> = {};
+  const [ip] = ips;
+  if (declared.includes('ips') && ips.length > 0) capabilityArgs['ips'] = ips;
+  else if (ip !== undefined) args.push(['IP', ip]);
+  if (declared.includes('mac') && mac !== undefined) capabilityArgs['mac'] = mac;
+  else if (mac !== undefined) args.push(['MAC', mac]);
+  if (ports.length > 0) capabilityArgs['portMappings'] = ports;
+  return {
+    containerId: target.containerId,
+    netns,
+    ifname,
+    args: args.length > 0 ? [['IgnoreUnknown', '1'], ...args] : [],
+    capabilityArgs,
+  };
+}
+
+/** Some plugins pass over what they are asked for. @throws NetloomError not-heeded */
+function refuseUnheeded({ network, ifname, ips, mac }: EndpointRecord, result: Json): void {
+  const text = JSON.stringify(result).toLowerCase();
+  const missing = [
+    ...ips.filter((ip) => !text.includes(`"${ip}/`)),
+    ...(mac === undefined || text.includes(mac) ? [] : [mac]),
+  ];
+  if (missing.length === 0) return;
+  throw new NetloomError(
+    'not-heeded',
+    `The network "${network}" did not give "${ifname}" ${missing.join(' and ')}: its plugins pass over what they are asked for`,
+  );
+}
+
+export function interfacesOf({ netns }: Pick<Target, 'netns'>): string[] {
+  using nl = withNetns(netns, () => openRoute());
+  return link.list(nl).map(({ name }) => name);
+}
+
+function freeName(taken: readonly string[]): string {
+  for (let i = 0; ; i++) if (!taken.includes(`eth${i}`)) return `eth${i}`;
+}
+
+/** Whether an endpoint's interface is there. */
+export function isInPlace(record: EndpointRecord): boolean {
+  const path = netnsOf(record);
+  using netns = path === '' ? undefined : tryOpenNetns(path);
+  return netns !== undefined && interfacesOf({ netns }).includes(record.ifname);
+}
+
+/** The records that words mean: of the kind, if one is given, by name, whole id, or the beginning of an engine's id. */
+function named(records: readonly EndpointRecord[], words: string): EndpointRecord[] {
+  const { kind, word } = readWords(words);
+  const isMeant = (target: TargetId) =>
+    (kind ?? target.kind) === target.kind &&
+    (target.name === word ||
+      target.containerId === word ||
+      (word.length >= 3 && /^[0-9a-f]{64}$/.test(target.containerId) && target.containerId.startsWith(word)));
+  return records.filter(({ target }) => isMeant(target));
+}
+
+function tryGet(cache: AttachmentCache, { network, target, ifname }: EndpointRecord) {
+  try {
+    return cache.get(network, target.containerId, ifname);
+  } catch (error) {
+    if (hasCode(error, 'damaged-file')) return undefined;
+    throw error;
+  }
+}
+
+function tryFindList(context: RuntimeContext, network: string): Conflist | undefined {
+  try {
+    return findNetwork(context.paths.conf, network).list;
+  } catch (error) {
+    if (!hasCode(error, 'no-network')) throw error;
+    context.warn(`the network "${network}" is gone: nothing can be asked to take away what it made`);
+    return undefined;
+  }
+}

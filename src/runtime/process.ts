@@ -1,0 +1,85 @@
+/** Processes by number, and whether a number still means the same one. man 5 proc_pid_stat */
+import { adapter } from '#ffi';
+import { tryList } from '../ffi/directory.ts';
+import { tryReadText, tryStat } from '../ffi/file.ts';
+import { libc } from '../ffi/libc.ts';
+import type { Netns } from '../netns/namespace.ts';
+
+const lib = adapter.load({ kill: { args: ['i32', 'i32'], returns: 'i32' } });
+
+const SIGKILL = 9;
+
+/** A process: its number and when it started, in ticks since boot. Together they name one process until the next boot. */
+export interface ProcessId {
+  readonly pid: number;
+  readonly started: string;
+}
+
+/** Undefined where there is none of that number, or only what its parent has not yet waited for. */
+export function findProcess(pid: number): ProcessId | undefined {
+  const stat = tryReadStat(pid);
+  if (stat === undefined) return undefined;
+  // The name of the program stands in parentheses and may have any character, so count from the last one.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state = ''] = fields;
+  const started = fields[19] ?? '';
+  return state === 'Z' || state === 'X' ? undefined : { pid, started };
+}
+
+export function isAlive(pid: number): boolean {
+  return findProcess(pid) !== undefined;
+}
+
+/** Whether it is still the process that it was. */
+export function isSame({ pid, started }: ProcessId): boolean {
+  return findProcess(pid)?.started === started;
+}
+
+/** NB: a process may end between opening the file and reading it, which then says ESRCH. */
+function tryReadStat(pid: number): string | undefined {
+  try {
+    return tryReadText(`/proc/${pid}/stat`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A process in a namespace, with its command line. */
+export interface RunningProcess extends ProcessId {
+  readonly command: string;
+}
+
+/** The processes in a network namespace, by number. */
+export function processesIn(netns: Netns): RunningProcess[] {
+  const { id } = netns;
+  const numbers = (tryList('/proc') ?? []).filter((name) => /^\d+$/.test(name)).map(Number);
+  return numbers
+    .sort((a, b) => a - b)
+    .flatMap((pid) => {
+      const process = netnsIdOf(pid) === id ? findProcess(pid) : undefined;
+      return process === undefined ? [] : [{ ...process, command: commandOf(pid) }];
+    });
+}
+
+/** Kills processes, and waits until they have ended. Those that have ended by themselves are passed over. */
+export function killAll(processes: readonly ProcessId[]): void {
+  for (const process of processes) if (isSame(process)) lib.kill(process.pid, SIGKILL);
+  for (const process of processes) while (isSame(process)) libc.poll(null, 0, 5);
+}
+
+function netnsIdOf(pid: number): string | undefined {
+  try {
+    const stat = tryStat(`/proc/${pid}/ns/net`);
+    return stat && `${stat.dev}/${stat.ino}`;
+  } catch {
+    return undefined; // It has just ended.
+  }
+}
+
+function commandOf(pid: number): string {
+  try {
+    return (tryReadText(`/proc/${pid}/cmdline`) ?? '').split('\0').join(' ').trim();
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,65 @@
+/** What netloom remembers beyond a boot: one JSON file a thing, checked when it is read back. A damaged one is set aside with its name told, never written over. */
+import type * as v from 'valibot';
+import { parse } from '../cni/schema.ts';
+import { messageOf, NetloomError } from '../error.ts';
+import { tryList } from '../ffi/directory.ts';
+import { makeDirectories, rename, replaceText, tryReadText, unlink } from '../ffi/file.ts';
+
+const EXTENSION = '.json';
+
+export class Records<const S extends v.GenericSchema> {
+  readonly #directory: string;
+  readonly #schema: () => S;
+  readonly #warn: (message: string) => void;
+
+  /** @param schema of a record */
+  constructor(directory: string, schema: () => S, warn: (message: string) => void) {
+    this.#directory = directory;
+    this.#schema = schema;
+    this.#warn = warn;
+  }
+
+  put(name: string, record: v.InferInput<S>): void {
+    makeDirectories(this.#directory, 0o700);
+    replaceText(this.#file(name), `${JSON.stringify(record, null, 2)}\n`);
+  }
+
+  /** Undefined where there is none, or only a damaged one. */
+  get(name: string): v.InferOutput<S> | undefined {
+    const file = this.#file(name);
+    const text = tryReadText(file);
+    if (text === undefined) return undefined;
+    try {
+      return read(text, file, this.#schema());
+    } catch (error) {
+      rename(file, `${file}.damaged`);
+      this.#warn(`${messageOf(error)}; it was set aside as "${file}.damaged"`);
+      return undefined;
+    }
+  }
+
+  list(): v.InferOutput<S>[] {
+    const names = (tryList(this.#directory) ?? []).filter((name) => name.endsWith(EXTENSION)).sort();
+    return names.flatMap((name) => this.get(name.slice(0, -EXTENSION.length)) ?? []);
+  }
+
+  /** @returns false where there was none */
+  remove(name: string): boolean {
+    return unlink(this.#file(name));
+  }
+
+  #file(name: string): string {
+    return `${this.#directory}/${name}${EXTENSION}`;
+  }
+}
+
+function read<S extends v.GenericSchema>(text: string, file: string, schema: S): v.InferOutput<S> {
+  const action = `Cannot read "${file}"`;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new NetloomError('damaged-file', `${action}: ${messageOf(cause)}`, { cause });
+  }
+  return parse(schema, json, { code: 'damaged-file', action });
+}

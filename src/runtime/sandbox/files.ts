@@ -1,0 +1,81 @@
+/** resolv.conf and hosts of a sandbox. man 5 resolv.conf, man 5 hosts */
+
+import { removeDirectory } from '../../ffi/directory.ts';
+import { makeDirectories, replaceText, tryReadText, unlink } from '../../ffi/file.ts';
+import { Ip } from '../../net/ip.ts';
+import type { RuntimeContext } from '../context.ts';
+import type { Sandbox } from './store.ts';
+
+/** What the sandbox's networks say: their name servers, and the sandbox's own addresses. */
+export interface Surroundings {
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+  readonly addresses: readonly string[];
+}
+
+export interface SandboxFiles {
+  readonly resolvConf: string;
+  readonly hosts: string;
+}
+
+export function filesOf({ paths }: Pick<RuntimeContext, 'paths'>, name: string): SandboxFiles {
+  const directory = `${paths.run}/sandboxes/${name}`;
+  return { resolvConf: `${directory}/resolv.conf`, hosts: `${directory}/hosts` };
+}
+
+export function writeFiles(context: RuntimeContext, sandbox: Sandbox, around: Surroundings): void {
+  const { resolvConf, hosts } = filesOf(context, sandbox.name);
+  makeDirectories(resolvConf.slice(0, resolvConf.lastIndexOf('/')));
+  replaceText(resolvConf, resolvConfOf(sandbox, around, tryReadText('/etc/resolv.conf') ?? ''), 0o644);
+  replaceText(hosts, hostsOf(sandbox, around), 0o644);
+}
+
+export function removeFiles(context: RuntimeContext, name: string): void {
+  const { resolvConf, hosts } = filesOf(context, name);
+  unlink(resolvConf);
+  unlink(hosts);
+  removeDirectory(resolvConf.slice(0, resolvConf.lastIndexOf('/')));
+}
+
+/**
+ * What was asked for goes before what the networks say, and that before the host's own file, of which name servers on the loopback are left out: the
+ * sandbox's loopback is another.
+ */
+export function resolvConfOf(
+  sandbox: Pick<Sandbox, 'nameservers' | 'search'>,
+  around: Surroundings,
+  host: string,
+): string {
+  const lines = host.split('\n').map((line) => line.trim().split(/\s+/));
+  const values = (key: string) => lines.filter(([word]) => word === key).flatMap(([, ...rest]) => rest);
+  const first = (...lists: readonly (readonly string[])[]) => lists.find((list) => list.length > 0) ?? [];
+  const reachable = values('nameserver').filter((server) => !/^(127\.|::1$)/.test(server));
+  const nameservers = first(sandbox.nameservers, around.nameservers, reachable);
+  const search = first(sandbox.search, around.search, values('search'));
+  const options = values('options');
+  return [
+    ...(search.length > 0 && search[0] !== '.' ? [`search ${search.join(' ')}`] : []),
+    ...nameservers.map((server) => `nameserver ${server}`),
+    ...(options.length > 0 ? [`options ${options.join(' ')}`] : []),
+    '',
+  ].join('\n');
+}
+
+export function hostsOf({ name, hosts }: Pick<Sandbox, 'name' | 'hosts'>, { addresses }: Surroundings): string {
+  return [
+    '127.0.0.1\tlocalhost',
+    '::1\tlocalhost ip6-localhost ip6-loopback',
+    ...addresses.map((address) => `${address.replace(/\/.*$/, '')}\t${name}`),
+    ...hosts.map((pair) => {
+      const at = pair.search(/[:=]/);
+      return `${pair.slice(at + 1)}\t${pair.slice(0, at)}`;
+    }),
+    '',
+  ].join('\n');
+}
+
+/** Whether a pair is `NAME:ADDRESS` or `NAME=ADDRESS`, as docker has it. */
+export function isHostPair(pair: string): boolean {
+  const at = pair.search(/[:=]/);
+  return at > 0 && !/\s/.test(pair) && Ip.tryParse(pair.slice(at + 1)) !== undefined;
+}

@@ -1,0 +1,225 @@
+/** Making and removing sandboxes. */
+import { gather } from '../../attach/gather.ts';
+import { isName } from '../../cni/config.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import { randomBytes } from '../../ffi/random.ts';
+import { openNetns, tryOpenNetns } from '../../netns/namespace.ts';
+import { pinAt, pinFile, pinNew, unpin } from '../../netns/pin.ts';
+import { withNetns } from '../../netns/within.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { AttachmentCache } from '../cache.ts';
+import { findNetwork } from '../conf-directory.ts';
+import type { Json } from '../conflist.ts';
+import { type Connected, connectLocked, remove } from '../connect.ts';
+import type { RuntimeContext } from '../context.ts';
+import { EndpointStore } from '../endpoints.ts';
+import { exclusively } from '../lock.ts';
+import type { PortMapping } from '../ports.ts';
+import { findProcess, killAll, processesIn } from '../process.ts';
+import { openTarget, Target } from '../target.ts';
+import { removeFiles, type Surroundings, writeFiles } from './files.ts';
+import { type Mode, modeOf } from './mode.ts';
+import { findSandbox, type Sandbox, sandboxNetns, sandboxRecords, tryFindSandbox } from './store.ts';
+
+export interface SandboxOptions {
+  /** Chosen where it is not given. */
+  readonly name?: string | undefined;
+  /** Each `--network`. */
+  readonly networks: readonly string[];
+  readonly ports: readonly PortMapping[];
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+  readonly hosts: readonly string[];
+  /** The command whose end is that of the sandbox, for `netloom run`. */
+  readonly command?: readonly string[];
+}
+
+export interface MadeSandbox {
+  readonly sandbox: Sandbox;
+  readonly connected: readonly Connected[];
+}
+
+/** Makes a sandbox with its networks: all of it, or nothing. @throws NetloomError sandbox-exists, exclusive-network, and what connect() throws */
+export function createSandbox(context: RuntimeContext, options: SandboxOptions): MadeSandbox {
+  const mode = modeOf(options.networks);
+  return exclusively(context, () => {
+    const name = nameFor(context, options.name);
+    checkPorts(mode, options.ports);
+    const runner = options.command === undefined ? undefined : findProcess(process.pid);
+    const sandbox: Sandbox = {
+      format: 1,
+      name,
+      mode: mode.kind === 'container' ? `container:${mode.target}` : mode.kind,
+      isTransient: options.command !== undefined,
+      nameservers: [...options.nameservers],
+      search: [...options.search],
+      hosts: [...options.hosts],
+      command: [...(options.command ?? [])],
+      ...(runner !== undefined && { runner }),
+    };
+    using undo = new DisposableStack();
+    undo.defer(() => removeLocked(context, sandbox));
+    sandboxRecords(context).put(name, sandbox);
+    makeNamespace(context, sandbox);
+    const connected = mode.kind === 'own' ? wire(context, sandbox, mode.networks, options.ports) : [];
+    if (mode.kind !== 'host') writeFiles(context, sandbox, surroundingsOf(connected.map(({ result }) => result)));
+    undo.move();
+    return { sandbox, connected };
+  });
+}
+
+/** Removes a sandbox. @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless they are to be killed */
+export function removeSandbox(context: RuntimeContext, name: string, { force = false } = {}): void {
+  exclusively(context, () => {
+    const sandbox = findSandbox(context, name);
+    const running = sandboxProcesses(context, sandbox);
+    if (running.length > 0 && !force) {
+      throw new NetloomError(
+        'sandbox-in-use',
+        `Cannot remove the sandbox "${name}": ${running.length === 1 ? 'a process runs' : `${running.length} processes run`} in it`,
+        {
+          details: running.map(({ pid, command }) => `${pid} ${command}`).join(', '),
+          hint: 'end them first, or use --force',
+        },
+      );
+    }
+    refuseShared(context, name);
+    removeLocked(context, sandbox);
+  });
+}
+
+/** The end of `netloom run`: whatever the command left running ends with it, as in a container. */
+export function endSandbox(context: RuntimeContext, { name }: Sandbox): void {
+  exclusively(context, () => {
+    const sandbox = tryFindSandbox(context, name);
+    if (sandbox !== undefined) removeLocked(context, sandbox);
+  });
+}
+
+/** The processes in a namespace of a sandbox's own. Those of the host's or of another's cannot be told apart. */
+export function sandboxProcesses(context: RuntimeContext, { name, mode }: Sandbox) {
+  if (mode !== 'own') return [];
+  using netns = tryOpenPin(sandboxNetns(context, name));
+  return netns === undefined ? [] : processesIn(netns);
+}
+
+/** Takes all of a sandbox away, for who holds the lock. NB: its record goes last, so that a second try is possible. */
+export function removeLocked(context: RuntimeContext, sandbox: Sandbox): void {
+  const { name } = sandbox;
+  const endpoints = new EndpointStore(context).of(name).filter(({ target }) => target.kind === 'sandbox');
+  gather(
+    () => killAll(sandboxProcesses(context, sandbox)),
+    ...endpoints.map((record) => () => remove(context, record)),
+    () => void unpin(sandboxNetns(context, name)),
+    () => removeFiles(context, name),
+  );
+  sandboxRecords(context).remove(name);
+}
+
+/** Makes the namespace of a sandbox that has a record, and its loopback. */
+export function makeNamespace(context: RuntimeContext, { name, mode }: Sandbox): void {
+  const path = sandboxNetns(context, name);
+  if (mode === 'host') return;
+  if (mode === 'own') {
+    pinNew(path);
+    using netns = openNetns(path);
+    using nl = withNetns(netns, () => openRoute());
+    nl.execute(link.set({ name: 'lo' }, {}, { up: true }));
+    return;
+  }
+  using target = openTarget(context, mode.slice('container:'.length), { shared: true });
+  pinFile(path);
+  // By the descriptor: the path may be another's by now.
+  pinAt(`/proc/self/fd/${target.netns.fd}`, path);
+}
+
+/** What the results of a sandbox's attachments say of names and addresses. */
+export function surroundingsOf(results: readonly Json[]): Surroundings {
+  const words = (value: unknown) => (Array.isArray(value) ? value.filter((each) => typeof each === 'string') : []);
+  const dns = results.map((result) => (result['dns'] ?? {}) as Json);
+  const ips = results.flatMap((result) => (Array.isArray(result['ips']) ? (result['ips'] as Json[]) : []));
+  return {
+    nameservers: dns.flatMap(({ nameservers }) => words(nameservers)),
+    search: dns.flatMap(({ search }) => words(search)),
+    addresses: ips.flatMap(({ address }) => (typeof address === 'string' ? [address] : [])),
+  };
+}
+
+/** The results that the cache has of a sandbox's attachments. */
+export function resultsOf(context: RuntimeContext, name: string): Json[] {
+  const cache = new AttachmentCache(context.paths.cni);
+  return new EndpointStore(context).of(name).flatMap(({ network, ifname }): Json[] => {
+    const result = cache.get(network, name, ifname)?.result;
+    return result === undefined ? [] : [result];
+  });
+}
+
+/** Ports are published by the first network that can; where none can, the first one says so. */
+function wire(
+  context: RuntimeContext,
+  { name }: Sandbox,
+  networks: Extract<Mode, { kind: 'own' }>['networks'],
+  ports: readonly PortMapping[],
+): Connected[] {
+  using target = new Target({ kind: 'sandbox', containerId: name, name }, openNetns(sandboxNetns(context, name)));
+  const publisher = networks.findIndex(({ network }) => canPublish(context, network));
+  return networks.map(({ network, ...asked }, i) =>
+    connectLocked(context, network, target, { ...asked, ports: i === Math.max(0, publisher) ? ports : [] }),
+  );
+}
+
+function canPublish({ paths }: RuntimeContext, network: string): boolean {
+  return findNetwork(paths.conf, network).list.plugins.some(({ capabilities }) =>
+    capabilities.includes('portMappings'),
+  );
+}
+
+function checkPorts(mode: Mode, ports: readonly PortMapping[]): void {
+  if (ports.length === 0) return;
+  const why =
+    mode.kind === 'host'
+      ? 'with "--network host" every port is the host\'s already'
+      : mode.kind === 'container'
+        ? 'ports are those of the container that it shares the network of'
+        : mode.networks.length === 0
+          ? 'without a network there is nothing to publish by'
+          : undefined;
+  if (why !== undefined) throw new NetloomError('exclusive-network', `Cannot publish ports: ${why}`);
+}
+
+function nameFor(context: RuntimeContext, asked: string | undefined): string {
+  const name = asked ?? `sb-${randomBytes(3).toHex()}`;
+  if (!isName(name) || name.length > 64) {
+    throw new NetloomError(
+      'invalid-name',
+      `${JSON.stringify(name)} cannot be the name of a sandbox, expected a letter or digit, then letters, digits, "_", "." and "-", 64 at most`,
+    );
+  }
+  if (tryFindSandbox(context, name) !== undefined)
+    throw new NetloomError('sandbox-exists', `There is a sandbox "${name}" already`);
+  return name;
+}
+
+/** Sandboxes that share another's namespace would lose their network. */
+function refuseShared(context: RuntimeContext, name: string): void {
+  const modes = [`container:${name}`, `container:sandbox:${name}`];
+  const others = sandboxRecords(context)
+    .list()
+    .filter(({ mode }) => modes.includes(mode));
+  if (others.length === 0) return;
+  throw new NetloomError('sandbox-in-use', `Cannot remove the sandbox "${name}": others share its network`, {
+    details: others.map((other) => other.name).join(', '),
+    hint: 'remove them first',
+  });
+}
+
+/** The pin of a sandbox; undefined where it is gone, as after a boot, when an empty file may be left of it. */
+export function tryOpenPin(path: string) {
+  try {
+    return tryOpenNetns(path);
+  } catch (error) {
+    if (hasCode(error, 'not-a-namespace')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,198 @@
+/** After a crash or a boot: what nobody needs any more goes, what was asked for and is missing comes back. */
+import { messageOf, NetloomError } from '../error.ts';
+import { tryOpenNetns } from '../netns/namespace.ts';
+import { AttachmentCache } from './cache.ts';
+import { cachedList, checkChain, gcChain } from './chain.ts';
+import { readNetworks } from './conf-directory.ts';
+import type { Json } from './conflist.ts';
+import { type Asked, connectLocked, endpointsOf, isInPlace, remove } from './connect.ts';
+import type { RuntimeContext } from './context.ts';
+import { type EndpointRecord, EndpointStore, netnsOf } from './endpoints.ts';
+import { exclusively } from './lock.ts';
+import { isSame } from './process.ts';
+import { writeFiles } from './sandbox/files.ts';
+import {
+  makeNamespace,
+  removeLocked,
+  resultsOf,
+  sandboxProcesses,
+  surroundingsOf,
+  tryOpenPin,
+} from './sandbox/sandbox.ts';
+import { type Sandbox, sandboxNetns, sandboxRecords, tryFindSandbox } from './sandbox/store.ts';
+import { openTarget, wordsOf } from './target.ts';
+
+/** One thing that was done, or could not be. */
+export interface Deed {
+  /** `sandbox db`, `eth0 of docker:web on lab`, `network lab` */
+  readonly what: string;
+  readonly did: 'removed' | 'restored' | 'collected' | 'as it was made' | 'waits' | 'failed';
+  /** Why it could not be, or why it was. */
+  readonly why?: string;
+}
+
+/**
+ * Removes sandboxes whose `netloom run` is gone, endpoints whose target is gone, and lets the plugins of every network remove what belongs to no attachment. What libcni's
+ * cache lists is valid, whoever attached it.
+ */
+export function collect(context: RuntimeContext): Deed[] {
+  return exclusively(context, () => {
+    const deeds = [...collectSandboxes(context), ...collectEndpoints(context)];
+    const cache = new AttachmentCache(context.paths.cni);
+    for (const { list } of readNetworks(context.paths.conf).networks) {
+      const valid = cache
+        .list((message) => context.warn(message))
+        .filter(({ network }) => network === list.name)
+        .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+      deeds.push(attempt(`network ${list.name}`, 'collected', undefined, () => gcChain(context, list, valid)));
+    }
+    return deeds;
+  });
+}
+
+/**
+ * Brings back sandboxes that were made to stay, and every endpoint whose target is there without it: under the same name and, where they are free, with the same
+ * addresses.
+ */
+export function restore(context: RuntimeContext): Deed[] {
+  return exclusively(context, () => {
+    const deeds = collectSandboxes(context);
+    // Those with a namespace of their own first: others share it.
+    const sandboxes = sandboxRecords(context).list();
+    for (const sandbox of [...sandboxes].sort((a, b) => Number(b.mode === 'own') - Number(a.mode === 'own'))) {
+      if (isMissing(context, sandbox)) {
+        deeds.push(attempt(`sandbox ${sandbox.name}`, 'restored', undefined, () => makeNamespace(context, sandbox)));
+      }
+    }
+    for (const record of new EndpointStore(context).list()) {
+      if (!isInPlace(record)) deeds.push(restoreEndpoint(context, record));
+    }
+    for (const sandbox of sandboxes) {
+      if (sandbox.mode !== 'host') writeFiles(context, sandbox, surroundingsOf(resultsOf(context, sandbox.name)));
+    }
+    return deeds;
+  });
+}
+
+/** Compares endpoints with what was made: CHECK of every plugin. @param words whose; without them, everybody's */
+export function verify(context: RuntimeContext, words: string | undefined): Deed[] {
+  const cache = new AttachmentCache(context.paths.cni);
+  const records = endpointsOf(context, words);
+  if (records.length === 0 && words !== undefined)
+    throw new NetloomError('not-connected', `"${words}" is not connected`);
+  return records.map((record) =>
+    attempt(wordsOfEndpoint(record), 'as it was made', undefined, () => {
+      const cached = cache.get(record.network, record.target.containerId, record.ifname);
+      if (cached === undefined) throw new NetloomError('not-attached', 'it was never finished');
+      checkChain(context, cachedList(cached), { ...cached, netns: netnsOf(record) });
+    }),
+  );
+}
+
+function collectSandboxes(context: RuntimeContext): Deed[] {
+  const abandoned = sandboxRecords(context)
+    .list()
+    .filter(
+      (sandbox) =>
+        sandbox.isTransient &&
+        !(sandbox.runner !== undefined && isSame(sandbox.runner)) &&
+        sandboxProcesses(context, sandbox).length === 0,
+    );
+  return abandoned.map((sandbox) =>
+    attempt(`sandbox ${sandbox.name}`, 'removed', 'its command has ended', () => removeLocked(context, sandbox)),
+  );
+}
+
+function collectEndpoints(context: RuntimeContext): Deed[] {
+  const cache = new AttachmentCache(context.paths.cni);
+  return new EndpointStore(context).list().flatMap((record) => {
+    const why = goneBecause(context, cache, record);
+    return why === undefined ? [] : [attempt(wordsOfEndpoint(record), 'removed', why, () => remove(context, record))];
+  });
+}
+
+/** Why an endpoint is none any more; undefined where it is one. A sandbox's waits for the sandbox to be restored. */
+function goneBecause(context: RuntimeContext, cache: AttachmentCache, record: EndpointRecord): string | undefined {
+  const { target, network, ifname } = record;
+  if (target.kind === 'sandbox') {
+    const sandbox = tryFindSandbox(context, target.name);
+    if (sandbox === undefined) return 'its sandbox is gone';
+    if (isMissing(context, sandbox)) return undefined;
+  } else {
+    const path = netnsOf(record);
+    using netns = path === '' ? undefined : tryOpenNetns(path);
+    if (netns === undefined) return 'its target has ended';
+  }
+  return cache.get(network, target.containerId, ifname) === undefined ? 'it was never finished' : undefined;
+}
+
+function restoreEndpoint(context: RuntimeContext, record: EndpointRecord): Deed {
+  const what = wordsOfEndpoint(record);
+  const { kind, containerId, name } = record.target;
+  let target: ReturnType<typeof openTarget>;
+  try {
+    target = openTarget(context, kind === 'pid' || kind === 'netns' ? `${kind}:${name}` : `${kind}:${containerId}`, {
+      shared: true,
+    });
+  } catch (error) {
+    return { what, did: 'waits', why: messageOf(error) };
+  }
+  using _ = target;
+  // The number of a process that ended may be another's.
+  if (target.id.containerId !== containerId) return { what, did: 'waits', why: `${wordsOf(record.target)} has ended` };
+  return attempt(what, 'restored', undefined, () => {
+    const cached = new AttachmentCache(context.paths.cni).get(record.network, containerId, record.ifname);
+    const before = cached?.result === undefined ? [] : addressesOf(cached.result);
+    const store = new EndpointStore(context);
+    const again = (ips: readonly string[]) => {
+      const asked: Asked = { ifname: record.ifname, ips, mac: record.mac, ports: record.ports };
+      const { record: made } = connectLocked(context, record.network, target, asked);
+      store.put({ ...made, ips: record.ips });
+    };
+    remove(context, record);
+    try {
+      if (record.ips.length > 0 || before.length === 0) again(record.ips);
+      else
+        firstOf(
+          () => again(before),
+          () => again([]),
+        );
+    } catch (error) {
+      store.put(record); // It is still asked for.
+      throw error;
+    }
+  });
+}
+
+/** The second, where the first does not work. */
+function firstOf(first: () => void, second: () => void): void {
+  try {
+    first();
+  } catch {
+    second();
+  }
+}
+
+function addressesOf(result: Json): string[] {
+  return surroundingsOf([result]).addresses.map((address) => address.replace(/\/.*$/, ''));
+}
+
+/** Whether a sandbox that should have a namespace has none. */
+function isMissing(context: RuntimeContext, { name, mode }: Sandbox): boolean {
+  if (mode === 'host') return false;
+  using pin = tryOpenPin(sandboxNetns(context, name));
+  return pin === undefined;
+}
+
+function attempt(what: string, did: Deed['did'], why: string | undefined, action: () => void): Deed {
+  try {
+    action();
+    return { what, did, ...(why !== undefined && { why }) };
+  } catch (error) {
+    return { what, did: 'failed', why: messageOf(error) };
+  }
+}
+
+function wordsOfEndpoint({ ifname, target, network }: EndpointRecord): string {
+  return `${ifname} of ${wordsOf(target)} on ${network}`;
+}

@@ -1,0 +1,40 @@
+/** `netloom connect` with containers of a real dockerd, started with --network none. */
+import test from 'ava';
+import { NETLOOM } from '../support/command.ts';
+import { connectContract } from './connect.ts';
+import { type Docker, docker } from './docker.ts';
+import { Machine } from './machine.ts';
+
+let machine: Machine;
+let runtime: Docker;
+
+test.before(async () => {
+  machine = await Machine.start();
+  runtime = await docker(machine);
+});
+
+test.after.always(async () => {
+  await machine?.end();
+});
+
+connectContract(test, () => ({ machine, engine: 'docker', start: (...command) => runtime.start(...command) }));
+
+test.serial('what cannot be connected is told apart', async (t) => {
+  machine.run(NETLOOM, 'network', 'create', 'web');
+  const refusal = (...args: string[]) => t.throws(() => machine.run(NETLOOM, 'connect', 'web', ...args))?.message ?? '';
+  t.regex(refusal('docker:nobody'), /docker has no container "nobody"/);
+  const first = await runtime.start('/bin/sleep', '1000');
+  const second = machine
+    .run('docker', 'run', '-d', `--network=container:${first.id}`, 'test', '/bin/sleep', '1000')
+    .trim();
+  t.regex(refusal(`docker:${second}`), /it shares its network namespace with ".*"/);
+  t.regex(refusal(`docker:${first.id}`), /with --shared both get the network/);
+  t.notThrows(() => machine.run(NETLOOM, 'connect', '--shared', 'web', `docker:${first.id}`));
+  t.notThrows(() => machine.run(NETLOOM, 'disconnect', 'web', `docker:${first.id.slice(0, 12)}`));
+  const host = machine.run('docker', 'run', '-d', '--network=host', 'test', '/bin/sleep', '1000').trim();
+  t.regex(refusal(`docker:${host}`), /its network is that of the host/);
+  machine.run('docker', 'stop', '-t', '0', first.id);
+  t.regex(refusal(`docker:${first.id}`), /it is not running/);
+  machine.run('docker', 'rm', '-f', first.id, second, host);
+  machine.run(NETLOOM, 'network', 'rm', 'web');
+});
