@@ -3,6 +3,7 @@ import test from 'ava';
 import { containerd } from './containerd.ts';
 import { contract } from './contract.ts';
 import { Machine } from './machine.ts';
+import { macvlan } from './macvlan.ts';
 import type { Runtime } from './runtime.ts';
 import { sharing } from './sharing.ts';
 
@@ -22,3 +23,4 @@ test.after.always(async () => {
 contract(test, () => ({ machine, runtime }), 'netloom0', [{ prefix: '10.86.0.', gateway: '10.86.0.1' }]);
 
 sharing(test, () => ({ machine, runtime }));
+macvlan(test, () => ({ machine, runtime }));

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { contract } from './contract.ts';
 import { Machine } from './machine.ts';
+import { macvlan } from './macvlan.ts';
 import { podman } from './podman.ts';
 import type { Runtime } from './runtime.ts';
 import { sharing } from './sharing.ts';
@@ -25,3 +26,4 @@ contract(test, () => ({ machine, runtime }), 'netloom1', [
 ]);
 
 sharing(test, () => ({ machine, runtime }));
+macvlan(test, () => ({ machine, runtime }));

@@ -1,7 +1,7 @@
 /** container as a container runtime executes it: one network for two containers. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, mounts, type Sandbox } from '../../support/host.ts';
 import { bridgeConf, Lab } from '../../support/lab.ts';
@@ -35,6 +35,24 @@ test.serial('a namespace that was pinned and not used yet becomes the other one;
     t.is(lab.snapshot(), before);
     t.true(main.reaches('10.1.0.1'));
   }
+});
+
+test.serial('at every moment of an ADD and a DEL the path leads to a namespace', async (t) => {
+  const lab = new Lab(t);
+  startMain(lab);
+  const sidecar = lab.sandbox('sidecar');
+  const watch = `echo ready; while [ ! -e ${lab.root}/enough ]; do stat -f -L -c %T ${sidecar.path} 2>&1; done | sort | uniq -c`;
+  const watcher = spawn('bash', ['--norc', '-c', watch], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let seen = '';
+  watcher.stdout.on('data', (data) => (seen += data));
+  await once(watcher.stdout, 'data');
+  for (let i = 0; i < 5; i++) {
+    lab.add(sharing, { sandbox: sidecar });
+    lab.del(sharing, { sandbox: sidecar });
+  }
+  writeFileSync(`${lab.root}/enough`, '');
+  await once(watcher, 'close');
+  t.regex(seen, /^ready\n +\d+ nsfs\n$/);
 });
 
 test.serial('two containers that share reach each other over localhost', async (t) => {
@@ -74,6 +92,7 @@ test.serial('whatever else the runtime deletes of a sharer, the owner keeps its 
   const { sandbox: main } = startMain(lab);
   // As the reference makes it: an interface without a mark of anybody.
   main.run('ip', 'link', 'add', 'eth1', 'type', 'veth', 'peer', 'name', 'eth2');
+  main.run('ip', 'link', 'add', 'link', 'eth2', 'name', 'eth3', 'type', 'macvlan');
   const links = () => main.ip('link').map(({ ifname, flags }) => `${ifname} ${flags}`);
   const lo = { cniVersion: '1.1.0', name: 'lo', type: 'loopback' };
   for (const netns of [main.path, lab.sandbox('sidecar').path]) {
@@ -81,8 +100,9 @@ test.serial('whatever else the runtime deletes of a sharer, the owner keeps its 
     lab.add(lo, { ...sidecar, ifname: 'lo' });
     lab.add(sharing, sidecar);
     const before = links();
-    for (const type of ['bridge', 'ptp', 'none']) {
-      for (const ifname of ['eth0', 'eth1']) lab.del({ ...bridgeConf(), type }, { ...sidecar, ifname });
+    for (const type of ['bridge', 'ptp', 'none', 'macvlan']) {
+      const conf = { ...bridgeConf(), type, master: 'cni0' };
+      for (const ifname of ['eth0', 'eth1', 'eth3']) lab.del(conf, { ...sidecar, ifname });
     }
     lab.del(lo, { ...sidecar, ifname: 'lo' });
     lab.add(lo, { ...sidecar, ifname: 'lo' });
