@@ -4,5 +4,6 @@ import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
 import { modes } from './experiments/modes.ts';
 import { policies } from './experiments/policy.ts';
+import { portmap } from './experiments/portmap.ts';
 
-export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases, modes, policies];
+export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases, modes, policies, portmap];
