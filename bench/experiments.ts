@@ -1,9 +1,10 @@
 /** Every experiment, in the order in which `npm run bench` runs them. */
 import type { Experiment } from './experiment.ts';
+import { chain } from './experiments/chain.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
 import { modes } from './experiments/modes.ts';
 import { policies } from './experiments/policy.ts';
 import { portmap } from './experiments/portmap.ts';
 
-export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, leases, modes, policies, portmap];
+export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, chain, leases, modes, policies, portmap];

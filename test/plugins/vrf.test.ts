@@ -24,11 +24,21 @@ function attached(lab: Lab, sandbox: Sandbox, n = 1): Container {
   return { target, prevResult: lab.add(network(n), target) };
 }
 
+/** As `ip` shows it: IPv6 routes of several interfaces to one destination are one of several next hops. */
+interface Route {
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly type?: string;
+  readonly nexthops?: readonly { readonly gateway: string; readonly dev: string }[];
+}
+
 const routes = (sandbox: Sandbox, ...where: string[]) =>
   [4, 6].flatMap((family) => {
     try {
       return sandbox
-        .ip<{ dst: string; gateway?: string; dev: string; type?: string }>(`-${family}`, 'route', 'show', ...where)
+        .ip<Route>(`-${family}`, 'route', 'show', ...where)
+        .flatMap((route) => route.nexthops?.map((hop) => ({ ...route, ...hop })) ?? [route])
         .filter(({ dst, type }) => !/^(fe80|multicast|ff00)/.test(dst) && (type ?? 'unicast') === 'unicast')
         .map(({ dst, gateway, dev }) => `${dst}${gateway ? ` via ${gateway}` : ''} dev ${dev}`);
     } catch {

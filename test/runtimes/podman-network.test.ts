@@ -1,10 +1,18 @@
-/** The chain that `podman network create` writes, and podman on a conflist that limits the bandwidth, on `dist/bin` alone. */
+/**
+ * podman's own networks, that which it has by default and one of `podman network create`, with published ports, on `dist/bin` alone: the chain bridge, portmap, firewall, tuning. And a
+ * conflist that limits the bandwidth.
+ */
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { addressOf } from './contract.ts';
 import { Machine } from './machine.ts';
 import { type Podman, podman } from './podman.ts';
+import { until } from './until.ts';
+
+const HELLO = 'hello from the other container';
+/** The host's address on the wire to a namespace that plays another machine. */
+const UPLINK = '203.0.113.1';
 
 let machine: Machine;
 let runtime: Podman;
@@ -12,7 +20,23 @@ let runtime: Podman;
 test.before(async () => {
   machine = await Machine.start();
   runtime = podman(machine, 'podman');
+  machine.run('ip', 'netns', 'add', 'outside');
+  machine.run('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', 'outside');
+  machine.run('ip', 'addr', 'add', `${UPLINK}/30`, 'dev', 'uplink');
+  machine.run('ip', 'link', 'set', 'uplink', 'up');
+  machine.run('ip', '-n', 'outside', 'addr', 'add', '203.0.113.2/30', 'dev', 'eth0');
+  machine.run('ip', '-n', 'outside', 'link', 'set', 'eth0', 'up');
 });
+
+/** Starts a container that stays, with options of `podman run`. */
+function start(network: string, options: readonly string[], ...command: string[]) {
+  const args = ['run', '--detach', ...options, `--network=${network}`, '--rootfs', machine.rootfs, ...command];
+  const id = runtime.command(...args).trim();
+  return {
+    exec: (...inside: string[]) => runtime.command('exec', id, ...inside),
+    remove: () => void runtime.command('rm', '--force', '--time=0', id),
+  };
+}
 
 test.after.always(async () => {
   await runtime?.end();
@@ -31,6 +55,50 @@ test.serial('podman network create writes a chain of plugins that are all here',
   const here = readdirSync('/opt/cni/bin');
   for (const { type } of plugins) t.true(here.includes(type), type);
 });
+
+for (const { network, prefix, gateway } of [
+  { network: 'podman', prefix: '10.88.', gateway: '10.88.0.1' },
+  { network: 'web', prefix: '10.87.0.', gateway: '10.87.0.1' },
+]) {
+  test.serial(
+    `${network}: a published port is reached from the host, another container, itself and another machine`,
+    async (t) => {
+      const serve = () => start(network, ['--publish=18080:80'], '/bin/httpd', '-f', '-p', '80', '-h', '/www');
+      const client = start(network, [], '/bin/sleep', '1000');
+      const before = machine.state();
+      let server = serve();
+      const fetched =
+        (...by: string[]) =>
+        (url: string) =>
+          machine.run(...(by as [string]), 'busybox', 'wget', '-q', '-O', '-', url);
+      const onHost = fetched('env');
+      const outside = fetched('ip', 'netns', 'exec', 'outside');
+      const inside = (url: string) => client.exec('/bin/wget', '-q', '-O', '-', url);
+      try {
+        const address = addressOf(server.exec('/bin/ip', 'addr'), prefix);
+        await until('the server answers', () => onHost(`http://${address}/`) === HELLO, new Promise(() => {}));
+        for (const host of ['127.0.0.1', gateway, UPLINK])
+          t.is(onHost(`http://${host}:18080/`), HELLO, `the host by ${host}`);
+        t.is(inside(`http://${address}/`), HELLO);
+        for (const host of [gateway, UPLINK]) t.is(inside(`http://${host}:18080/`), HELLO, `a container by ${host}`);
+        t.is(server.exec('/bin/wget', '-q', '-O', '-', `http://${gateway}:18080/`), HELLO, 'itself');
+        t.is(outside(`http://${UPLINK}:18080/`), HELLO);
+        t.throws(() => outside(`http://${UPLINK}:18081/`));
+        // Started again on the same port, it gets the traffic at once.
+        server.remove();
+        t.throws(() => outside(`http://${UPLINK}:18080/`));
+        t.deepEqual(machine.state(), before);
+        server = serve();
+        await until('the next one answers', () => outside(`http://${UPLINK}:18080/`) === HELLO, new Promise(() => {}));
+        // A container reaches the other machine, under the address of the host.
+        t.regex(client.exec('/bin/ping', '-c', '1', '-W', '5', '203.0.113.2'), / 0% packet loss/);
+      } finally {
+        server.remove();
+        client.remove();
+      }
+    },
+  );
+}
 
 test.serial('a conflist with bandwidth: the rates measured are within 10 percent', async (t) => {
   t.timeout(240_000);
