@@ -99,7 +99,7 @@ export function snapshot(root: string): string {
     run('ip', '-o', 'addr').replace(ownDoing, ''),
     run('ip', 'route', 'show', 'table', 'all').replace(ownDoing, ''), // of both families
     // Without what the kernel puts at each link by itself: that has the handle 0.
-    run('tc', 'qdisc', 'show').replace(/^qdisc \w+ 0: .*\n|refcnt \d+ /gm, ''),
+    run('tc', 'qdisc', 'show').replace(/^qdisc \w+ 0: .*\n|refcnt \d+ |direct_packets_stat \d+ /gm, ''),
     inOrder(run('nft', 'list', 'ruleset')),
     ...files(root),
   ].join('\n');
