@@ -16,6 +16,7 @@ import { attachedOf } from './chained.ts';
 import { addContainerLink, type LinkPlan, removeContainerLinks } from './container-link.ts';
 import { gather } from './gather.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from './namespace.ts';
+import { isCurrent, staleRecords } from './record.ts';
 import { Differences, verifyAddresses, verifyInterface } from './verify.ts';
 
 /** What one type is, beside the shape that all have. */
@@ -48,7 +49,7 @@ export function containerLinkPlugin<C extends NetConf>(type: ContainerLinkType<C
     add: (call) => add(type, call),
     del: (call) => removeAttachment(call, type.type),
     check: (call) => check(type, call),
-    gc: collectLeases,
+    gc: (call) => collectAttachments(call, type.type, (stale) => removeContainerLinks(stale, type.type)),
     status: (call) => status(type, call),
   };
 }
@@ -89,9 +90,28 @@ export function removeAttachment(call: CniCall, kind: string): void {
   );
 }
 
-/** GC: nothing of these is on the host but the leases. The links of a namespace go with it. */
-export function collectLeases(call: CniCall): void {
-  if (call.conf.ipam !== undefined) ipamGc(call);
+/**
+ * GC: links go with their namespace, but one may outlive its attachment, such as a pin that nobody has taken away. Its link is removed before the address is given to
+ * somebody else, for it would go on answering.
+ * @param remove takes away what an attachment has in its namespace; the call is as that of its DEL
+ */
+export function collectAttachments<C extends NetConf>(
+  call: CniCall<C>,
+  type: string,
+  remove: (stale: CniCall<C>) => void,
+): void {
+  gather(
+    ...staleRecords(call, type)
+      .filter(isCurrent)
+      .map(
+        ({ container, ifname, netns }) =>
+          () =>
+            remove({ ...call, containerId: container, ifname, netns }),
+      ),
+    () => {
+      if (call.conf.ipam !== undefined) ipamGc(call);
+    },
+  );
 }
 
 /** @throws NetloomError check-failed, with every difference */

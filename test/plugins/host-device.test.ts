@@ -141,6 +141,19 @@ for (const [title, verb] of [
   });
 }
 
+test.serial('GC brings a device home from a namespace that has outlived its attachment', (t) => {
+  const lab = new Lab(t);
+  makeDevices();
+  const [one, two] = [lab.sandbox('c1'), lab.sandbox('c2')];
+  lab.add({ ...conf, device: 'd1' }, { sandbox: two });
+  const before = lab.snapshot();
+  lab.add(conf, { sandbox: one });
+  lab.gc(conf, [{ containerID: 'c2', ifname: 'eth0' }]);
+  t.is(lab.snapshot(), before);
+  t.is(device()?.ifalias, 'uplink of rack 7');
+  t.true(eth0(two)?.flags.includes('UP'));
+});
+
 test.serial('GC leaves devices of attachments that are valid, and of other networks', (t) => {
   const lab = new Lab(t);
   makeDevices();

@@ -146,8 +146,16 @@ test.serial('what it cannot do is refused before any change', (t) => {
     const { output } = lab.exec(command, { ...conf, mode: 'bridge' }, { sandbox });
     t.is(output.code, 7);
     t.is(output.msg, 'unknown ipvlan mode: "bridge", expected one of l2, l3, l3s');
-    const { ipam: _, ...plain } = conf;
-    t.regex(lab.exec(command, plain, { sandbox }).output.msg ?? '', /"ipam" is missing, and so is a "prevResult"/);
   }
+  const { ipam: _, ...plain } = conf;
+  t.regex(lab.exec('ADD', plain, { sandbox }).output.msg ?? '', /"ipam" is missing, and so is a "prevResult"/);
   t.is(lab.snapshot(), before);
+});
+
+test.serial('STATUS of one that is chained, which comes without a prevResult, asks for what is known of it', (t) => {
+  const { lab } = labWithMaster(t);
+  const { ipam: _, master: __, ...chained } = conf;
+  t.is(lab.exec('STATUS', chained).status, 0);
+  t.is(lab.exec('STATUS', { ...chained, master: 'm0' }).status, 0);
+  t.is(lab.exec('STATUS', { ...chained, master: 'gone' }).output.code, 50);
 });

@@ -1,6 +1,6 @@
 /** host-device: an interface of the host, moved into the container and back. https://www.cni.dev/plugins/current/main/host-device/ */
 import { allocate } from '../../attach/allocate.ts';
-import { attach, collectLeases, verifyAttachment } from '../../attach/container-link-plugin.ts';
+import { attach, collectAttachments, verifyAttachment } from '../../attach/container-link-plugin.ts';
 import { gather } from '../../attach/gather.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname, tryOpenContainer } from '../../attach/namespace.ts';
 import { ownerOf, validOwners } from '../../attach/owner.ts';
@@ -16,8 +16,10 @@ import { busIdOf, checkConf, type HostDeviceConf, schema } from './conf.ts';
 import { findDevice } from './device.ts';
 import { giveBack, isOwner, isStale, markOf, moveIn, moveOut } from './move.ts';
 
+const TYPE = 'host-device';
+
 export const hostDevice: Plugin<HostDeviceConf> = {
-  type: 'host-device',
+  type: TYPE,
   about: 'an interface of the host, moved into the container and back',
   schema,
   add,
@@ -75,18 +77,7 @@ function announce(container: ContainerSide, name: string, { mac }: link.Link): v
 function del(call: CniCall<HostDeviceConf>): void {
   const owner = ownerOf(call);
   gather(
-    () => {
-      using container = tryOpenContainer(call);
-      if (container === undefined) return;
-      using home = ownNetns();
-      gather(
-        () => moveOut(container.nl, isOwner(owner), home),
-        () => {
-          const theirs = movedByReference(call, container);
-          if (theirs !== undefined) giveBack(container.nl, theirs, { name: theirs.alias ?? '', alias: '' }, home);
-        },
-      );
-    },
+    () => bringHome(call),
     () => {
       // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved.
       using nl = openRoute();
@@ -94,6 +85,20 @@ function del(call: CniCall<HostDeviceConf>): void {
     },
     () => {
       if (call.conf.ipam !== undefined) ipamDel(call);
+    },
+  );
+}
+
+/** Out of the container, where that is still there. */
+function bringHome(call: CniCall<HostDeviceConf>): void {
+  using container = tryOpenContainer(call);
+  if (container === undefined) return;
+  using home = ownNetns();
+  gather(
+    () => moveOut(container.nl, isOwner(ownerOf(call)), home),
+    () => {
+      const theirs = movedByReference(call, container);
+      if (theirs !== undefined) giveBack(container.nl, theirs, { name: theirs.alias ?? '', alias: '' }, home);
     },
   );
 }
@@ -107,12 +112,12 @@ function movedByReference({ conf, ifname }: CniCall, { nl }: ContainerSide): lin
   return markOf(found.alias) === undefined && ifnameFault(found.alias) === undefined ? found : undefined;
 }
 
-function gc(call: CniCall): void {
+function gc(call: CniCall<HostDeviceConf>): void {
   gather(
     () => {
       using nl = openRoute();
       moveOut(nl, isStale(call.conf.name, validOwners(call)));
     },
-    () => collectLeases(call),
+    () => collectAttachments(call, TYPE, bringHome),
   );
 }

@@ -33,21 +33,30 @@ export const ipvlan = containerLinkPlugin<IpvlanConf>({
         `unknown ipvlan mode: "${conf.mode}", expected one of ${MODES.join(', ')}`,
       );
     }
-    if (conf.ipam === undefined && given(conf) === undefined) {
-      throw new NetloomError(
-        'invalid-config',
-        'failed to load netconf: "ipam" is missing, and so is a "prevResult" with addresses: ipvlan tells its links apart by them',
-      );
-    }
   },
-  plan,
+  plan(call, host, container) {
+    requireAddresses(call.conf);
+    return plan(call, host, container);
+  },
   addresses(call, container, undo) {
     const result = given(call.conf) ?? allocate(call, undo);
     return isRouted(call.conf) ? routed(result, container.nl) : result;
   },
   made: ({ mode }) => ({ mode }),
-  status: (conf, host) => requireMaster(conf, host, NEEDS),
+  // NB: a STATUS has no prevResult. Without an IPAM of its own the plugin is chained, and the master may be what the plugins before make.
+  status: (conf, host) => {
+    if (conf.master !== undefined || conf.ipam !== undefined) requireMaster(conf, host, NEEDS);
+  },
 });
+
+/** @throws NetloomError invalid-config where nobody gives the link an address */
+function requireAddresses(conf: IpvlanConf): void {
+  if (conf.ipam !== undefined || given(conf) !== undefined) return;
+  throw new NetloomError(
+    'invalid-config',
+    'failed to load netconf: "ipam" is missing, and so is a "prevResult" with addresses: ipvlan tells its links apart by them',
+  );
+}
 
 function plan({ conf }: CniCall<IpvlanConf>, host: NetlinkSocket, container: ContainerSide): LinkPlan {
   const { master, from, attrs } = masterFor(withMaster(conf), host, container, NEEDS);

@@ -2,8 +2,8 @@
 import * as v from 'valibot';
 import { allocate } from '../../attach/allocate.ts';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
-import { adoptLink, temporaryName } from '../../attach/container-link.ts';
-import { attach, collectLeases, removeAttachment, verifyAttachment } from '../../attach/container-link-plugin.ts';
+import { adoptLink, removeContainerLinks, temporaryName } from '../../attach/container-link.ts';
+import { attach, collectAttachments, removeAttachment, verifyAttachment } from '../../attach/container-link-plugin.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
 import { ownerOf } from '../../attach/owner.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -18,6 +18,7 @@ import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { withLabel } from './label.ts';
 
+const TYPE = 'tap';
 /** What the kernel calls TUN and TAP links alike. */
 const KIND = 'tun';
 
@@ -39,13 +40,13 @@ const schema = confSchema(() => {
 type TapConf = ConfOf<typeof schema>;
 
 export const tap: Plugin<TapConf> = {
-  type: 'tap',
+  type: TYPE,
   about: 'a link whose other end is a program in the container',
   schema,
   add,
   del: (call) => removeAttachment(call, KIND),
   check,
-  gc: collectLeases,
+  gc: (call) => collectAttachments(call, TYPE, (stale) => removeContainerLinks(stale, KIND)),
   status(call) {
     checkConf(call.conf);
     openRoute().close();

@@ -153,16 +153,20 @@ export function linkContract(one: LinkCase): void {
     t.deepEqual(names(sandbox), ['lo']);
   });
 
-  serial(`${type}: GC frees the addresses of what is not listed`, (t) => {
-    const { lab } = labWithMaster(t);
-    const [keep, gone] = [{ sandbox: lab.sandbox('keep') }, { sandbox: lab.sandbox('gone') }];
-    const kept = lab.add(conf, keep);
-    const before = lab.snapshot();
-    lab.add(another, gone);
-    lab.gc(conf, [{ containerID: 'keep', ifname: 'eth0' }]);
-    t.is(lab.snapshot(), before);
-    lab.check(conf, keep, kept);
-  });
+  serial(
+    `${type}: GC removes the link of what is not listed where its namespace is still there, and frees the addresses`,
+    (t) => {
+      const { lab } = labWithMaster(t);
+      const [keep, gone] = [{ sandbox: lab.sandbox('keep') }, { sandbox: lab.sandbox('gone') }];
+      const kept = lab.add(conf, keep);
+      const before = lab.snapshot();
+      lab.add(another, gone);
+      lab.gc(conf, [{ containerID: 'keep', ifname: 'eth0' }]);
+      t.is(lab.snapshot(), before);
+      t.deepEqual(names(gone.sandbox), ['lo']);
+      lab.check(conf, keep, kept);
+    },
+  );
 
   serial(`${type}: CHECK names the difference`, (t) => {
     const { lab } = labWithMaster(t);
