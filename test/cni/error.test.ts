@@ -16,10 +16,14 @@ test('docs/errors.md and the table of codes agree', (t) => {
   t.deepEqual(rows, { ...CNI_CODES });
 });
 
-test('every code word in src/ has a CNI code', (t) => {
-  const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.ts'),
+/** What stands above the plugins answers a person, in words (docs/cli.md), never a runtime. */
+const ABOVE_PLUGINS = /^(runtime|inspect|cli)\//;
+
+test('every code word that a plugin may answer with has a CNI code', (t) => {
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.ts') && !ABOVE_PLUGINS.test(name),
   );
+  t.true(files.length > 100, 'the sources were found');
   const missing = files.flatMap((name) => {
     const text = readFileSync(join(ROOT, 'src', name), 'utf8');
     return [...text.matchAll(/new NetloomError\(\s*'([^']+)'/g)]
