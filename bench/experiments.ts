@@ -1,5 +1,6 @@
 /** Every experiment, in the order in which `npm run bench` runs them. */
 import type { Experiment } from './experiment.ts';
+import { agent } from './experiments/agent.ts';
 import { chain } from './experiments/chain.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
@@ -7,4 +8,4 @@ import { modes } from './experiments/modes.ts';
 import { policies } from './experiments/policy.ts';
 import { portmap } from './experiments/portmap.ts';
 
-export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, chain, leases, modes, policies, portmap];
+export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, chain, leases, modes, policies, portmap, ...agent];

@@ -19,10 +19,10 @@ export interface Outcome {
   readonly memory: Readonly<Record<SideName, number>>;
 }
 
-/** Calls of each side before the ones that count. */
 const WARM_UP = 2;
 
-export function measure(bench: Bench, scenario: Scenario): Outcome {
+/** @param warmUp calls of each side before the ones that count */
+export function measure(bench: Bench, scenario: Scenario, warmUp = WARM_UP): Outcome {
   const { launcher, root, n } = bench;
   const sides = SIDES.map((name) => bench[name]);
   const dataDir = (side: Side) => join(root, scenario.name, side.name);
@@ -36,13 +36,13 @@ export function measure(bench: Bench, scenario: Scenario): Outcome {
   // Removed all at the end: the kernel takes a namespace down in the background, holding the lock that an ADD needs.
   const sandboxes: Sandbox[] = [];
 
-  for (let round = -WARM_UP; round < n; round++) {
+  for (let round = -warmUp; round < n; round++) {
     // A B, B A: neither side is always the one after the other.
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
-      const sandbox = new Sandbox(root, `${scenario.name}-${side.name}-${round + WARM_UP}`);
+      const sandbox = new Sandbox(root, `${scenario.name}-${side.name}-${round + warmUp}`);
       sandboxes.push(sandbox);
       const run = cycle(launcher, root, side, configurations(scenario, dataDir(side)), sandbox);
-      if (round === -WARM_UP) first[side.name] = run.ADD.time;
+      if (round === -warmUp) first[side.name] = run.ADD.time;
       if (round < 0) continue;
       for (const verb of VERBS) times[side.name][verb].push(run[verb].time);
       memory[side.name].push(run.ADD.memory);
@@ -105,7 +105,7 @@ function together(timings: readonly Timing[]): Pick<Timing, 'time' | 'memory'> {
 }
 
 /** Returns when the kernel has taken the last one down: its end of a pair of links takes the other end along. */
-function removeSandboxes(sandboxes: readonly Sandbox[]): void {
+export function removeSandboxes(sandboxes: readonly Sandbox[]): void {
   const last = sandboxes.at(-1);
   if (last === undefined) return;
   execFileSync('ip', ['link', 'add', 'canary', 'type', 'veth', 'peer', 'name', 'canary', 'netns', last.path]);

@@ -24,7 +24,7 @@
 #define NETLOOM_BUILD "unknown" /* what the shim and the agent were built from: they serve each other only where it is the same */
 #endif
 #ifndef ACCEPT_LIMIT_MS
-#define ACCEPT_LIMIT_MS 3000 /* until the agent says that it begins; then netloom is executed */
+#define ACCEPT_LIMIT_MS 10000 /* until the agent says that it begins; then netloom is executed */
 #endif
 #ifndef ANSWER_LIMIT_MS
 #define ANSWER_LIMIT_MS 150000 /* from then to the end. Above the agent's own limit of 120 s, so that this is for an agent that hangs */
@@ -110,6 +110,9 @@ static _Noreturn void execute(char **argv, const struct bytes *input) {
       }
       if (fd != 0) close(fd);
     }
+    /* Code that runs once is not worth compiling: a fifth of the processor's time for a call. GC may have thousands of attachments to go through. */
+    const char *command = getenv("CNI_COMMAND");
+    if (command == NULL || strcmp(command, "GC") != 0) setenv("BUN_JSC_useBaselineJIT", "0", 0);
     execv(path, argv);
   }
   dprintf(2, "netloom-shim: cannot execute \"%s\", which should be beside this file: %s\n", length > 0 ? path : "/proc/self/exe", strerror(errno));
@@ -239,36 +242,34 @@ static int await_acceptance(int agent, char *frame) {
   return 0;
 }
 
-/* Prints what is to go to stdout and tells the agent whether it could: an ADD whose result nobody gets is undone. */
-static int print(int agent, const struct bytes *output) {
+/* Prints what is to go to stdout, ends with that, and tells the agent. It also tells where it could not: an ADD whose result nobody gets is undone. */
+static void print(int agent, const struct bytes *output, int status) {
   struct {
     char kind[4];
     int32_t error;
   } reply = {.kind = "k"};
   reply.error = write_all(1, output->data, output->length);
   send(agent, &reply, sizeof reply, MSG_NOSIGNAL);
-  return reply.error == 0;
+  if (reply.error == 0) _exit(status);
 }
 
 /* Does what the agent says until the call's end. */
 static _Noreturn void obey(int agent, char *frame, const struct bytes *input) {
   struct bytes output = {0};
   long long deadline = now_ms() + ANSWER_LIMIT_MS;
-  int printed = -1; /* the status that belongs to what was printed */
   for (;;) {
     ssize_t count = receive(agent, frame, deadline);
     if (count > 1 && frame[0] == 'e') {
       write_all(2, frame + 1, (size_t)count - 1);
-    } else if (count > 1 && frame[0] == 'o' && printed < 0 && output.length + (size_t)count <= STDOUT_MAX) {
+    } else if (count > 1 && frame[0] == 'o' && output.length + (size_t)count <= STDOUT_MAX) {
       append(&output, frame + 1, (size_t)count - 1);
-    } else if (count == 2 && frame[0] == 'p' && printed < 0) {
-      if (print(agent, &output)) printed = (unsigned char)frame[1];
+    } else if (count > 1 && frame[0] == 'p' && output.length + (size_t)count <= STDOUT_MAX) {
+      append(&output, frame + 2, (size_t)count - 2);
+      print(agent, &output, (unsigned char)frame[1]);
       output.length = 0;
     } else if (count == 2 && frame[0] == 'x') {
       _exit((unsigned char)frame[1]);
     } else {
-      /* What is printed is whole, and cannot be taken back. */
-      if (printed >= 0) _exit(printed);
       if (count < 0) try_again(input, "the agent of netloom did not answer in time");
       if (count == 0) try_again(input, "the agent of netloom ended it, or died");
       try_again(input, "the agent of netloom answered with what is no answer");

@@ -61,7 +61,8 @@ class Agent {
   }
 
   #addThread(id: number): void {
-    const worker = new Worker(WORKER);
+    // Smaller heaps: what a call leaves behind is garbage.
+    const worker = new Worker(WORKER, { smol: true });
     this.#threads.set(id, worker);
     worker.onmessage = ({ data }: MessageEvent<Report>) => this.#hear(id, data);
     worker.onerror = (event) => {

@@ -56,7 +56,7 @@ export function handle(connection: Connection, thread: Thread): void {
   connection.send(frame(FRAME.ACCEPTED, NOTHING));
   if (!thread.awaitOrder(request.environment['CNI_CONTAINERID'] ?? '')) return;
   const status = inPlaceOf(directory, request.umask, thread.home, () => run(plugin, request, connection));
-  connection.send(frame(FRAME.EXIT, Uint8Array.of(status)));
+  if (status !== undefined) connection.send(frame(FRAME.EXIT, Uint8Array.of(status)));
 }
 
 /** Why a call is declined. */
@@ -86,23 +86,34 @@ function inPlaceOf<T>(directory: Fd, umask: number, home: Fd, act: () => T): T {
   }
 }
 
-function run(plugin: AnyPlugin, request: Request, connection: Connection): number {
-  return serve(plugin, ioOf(request, connection));
+/** @returns the exit status where the caller does not have it yet */
+function run(plugin: AnyPlugin, request: Request, connection: Connection): number | undefined {
+  let isPrinted = false;
+  const status = serve(
+    plugin,
+    ioOf(request, connection, () => {
+      isPrinted = true;
+    }),
+  );
+  return isPrinted ? undefined : status;
 }
 
-function ioOf({ environment, stdin }: Request, connection: Connection): ServeIo {
+function ioOf({ environment, stdin }: Request, connection: Connection, printed: () => void): ServeIo {
   return {
     // NB: a plugin of somebody else that we execute, and that executes us, would wait for the call that it is a part of.
     environment: { ...environment, NETLOOM_WITHIN: 'agent' },
     readStdin: () => stdin,
     writeStdout(text, status) {
-      sendParts(connection, FRAME.STDOUT, text);
-      connection.send(frame(FRAME.PRINT, Uint8Array.of(status)));
+      const bytes = encoder.encode(text);
+      const last = Math.max(0, bytes.length - PART_MAX);
+      sendParts(connection, FRAME.STDOUT, bytes.subarray(0, last));
+      connection.send(frame(FRAME.PRINT, withStatus(status, bytes.subarray(last))));
       awaitPrinted(connection);
+      printed();
     },
     writeStderr(text) {
       try {
-        sendParts(connection, FRAME.STDERR, text);
+        sendParts(connection, FRAME.STDERR, encoder.encode(text));
       } catch {
         // Nobody listens: no reason to fail a call, and nowhere to say so.
       }
@@ -111,8 +122,14 @@ function ioOf({ environment, stdin }: Request, connection: Connection): ServeIo 
   };
 }
 
-function sendParts(connection: Connection, kind: FrameKind, text: string): void {
-  const bytes = encoder.encode(text);
+function withStatus(status: number, bytes: Uint8Array): Uint8Array {
+  const both = new Uint8Array(1 + bytes.length);
+  both[0] = status;
+  both.set(bytes, 1);
+  return both;
+}
+
+function sendParts(connection: Connection, kind: FrameKind, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += PART_MAX) connection.send(frame(kind, bytes.subarray(at, at + PART_MAX)));
 }
 

@@ -22,11 +22,11 @@ export const FRAME = {
   DECLINED: 'D',
   /** A part of stdout, to be kept. */
   STDOUT: 'o',
-  /** Print what was kept; the exit status that belongs to it follows. The shim answers (PRINTED). */
+  /** An exit status, and the last part of stdout: print what was kept and this, and end with that status. The shim answers whether it could. */
   PRINT: 'p',
   /** A part of stderr, to be printed at once. */
   STDERR: 'e',
-  /** The end, with the exit status. */
+  /** The end where nothing is printed, with the exit status. */
   EXIT: 'x',
 } as const;
 

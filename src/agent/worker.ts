@@ -2,6 +2,7 @@
  * A thread of the agent: takes calls from the listening socket, one after another. It never comes back to the engine's event loop, so that everything may
  * block here: the kernel's waits, another plugin, a lock. See board.ts for how threads take turns.
  */
+import { keepConfigurations } from '../cni/config.ts';
 import { messageOf } from '../error.ts';
 import { O, open } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
@@ -44,6 +45,7 @@ function work({ id, size, active, memory, listening }: Assignment): void {
   const board = new Board(size, active, memory);
   ownDirectory();
   keepTransports();
+  keepConfigurations();
   removeInBackground();
   using home = open('/', O.RDONLY);
   const thread: Thread = {

@@ -40,6 +40,33 @@ export interface ConfHeader {
   readonly json: unknown;
 }
 
+/** Headers that were read, by the whole text, oldest first; undefined where none are kept. NB: of the thread. */
+let kept: Map<string, ConfHeader> | undefined;
+/** How many are kept, and how long the text of one may be: a network's is the same for each of its containers. */
+const KEPT_MAX = 64;
+const KEPT_LENGTH = 8 << 10;
+
+/** From here on this thread reads and checks the same text once. For a thread that lives long. */
+export function keepConfigurations(): void {
+  kept ??= new Map();
+}
+
+function keep(header: ConfHeader, stdin: string): void {
+  if (kept === undefined || stdin.length > KEPT_LENGTH) return;
+  const [oldest] = kept.keys();
+  if (kept.size >= KEPT_MAX && oldest !== undefined) kept.delete(oldest);
+  kept.set(stdin, frozen(header));
+}
+
+/** NB: nobody may change what the next call gets as well. Objects of classes cannot be changed anyway. */
+function frozen<T>(value: T): T {
+  const isPlain =
+    Array.isArray(value) || (value instanceof Object && Object.getPrototypeOf(value) === Object.prototype);
+  if (!isPlain || Object.isFrozen(value)) return value;
+  for (const part of Object.values(value)) frozen(part);
+  return Object.freeze(value);
+}
+
 const NETCONF: Source = { code: 'invalid-config', action: 'failed to load netconf' };
 
 /**
@@ -49,11 +76,22 @@ const NETCONF: Source = { code: 'invalid-config', action: 'failed to load netcon
 export function confSchema<const E extends v.ObjectEntries>(
   entries: E | (() => E),
 ): ConfSchema<NetConf & v.InferOutput<v.ObjectSchema<E, undefined>>> {
+  type Conf = NetConf & v.InferOutput<v.ObjectSchema<E, undefined>>;
+  const read = ({ name, cniVersion, json }: ConfHeader): Conf => {
+    const own = typeof entries === 'function' ? entries() : entries;
+    const common = readCommon(json, cniVersion);
+    return { ...common, ...parse(object(own), json, NETCONF), name, cniVersion };
+  };
+  let known: WeakMap<ConfHeader, Conf> | undefined;
   return {
-    read({ name, cniVersion, json }) {
-      const own = typeof entries === 'function' ? entries() : entries;
-      const common = readCommon(json, cniVersion);
-      return { ...common, ...parse(object(own), json, NETCONF), name, cniVersion };
+    read(header) {
+      if (kept === undefined) return read(header);
+      known ??= new WeakMap();
+      const before = known.get(header);
+      if (before !== undefined) return before;
+      const conf = frozen(read(header));
+      known.set(header, conf);
+      return conf;
     },
   };
 }
@@ -75,6 +113,8 @@ export function prevResultOf(conf: NetConf): CniResult {
 
 /** @throws NetloomError invalid-json, invalid-name, incompatible-version, in this order */
 export function readHeader(stdin: string): ConfHeader {
+  const before = kept?.get(stdin);
+  if (before !== undefined) return before;
   const json = parseJson(stdin);
   const source: Source = { code: 'invalid-json', action: 'error unmarshall network config' };
   const { name, cniVersion } = parse(HEADER(), json, source);
@@ -84,7 +124,9 @@ export function readHeader(stdin: string): ConfHeader {
   }
   const version = cniVersion === '' ? DEFAULT_VERSION : cniVersion;
   checkVersion(version);
-  return { name, cniVersion: version, json };
+  const header = { name, cniVersion: version, json };
+  keep(header, stdin);
+  return header;
 }
 
 const HEADER = () => object({ name: v.optional(v.string(), ''), cniVersion: v.optional(v.string(), '') });

@@ -206,7 +206,7 @@ test.serial('a new agent takes the place of one that runs, and no call fails', a
 test.serial('a call that hangs is given up, harms no other, and leaves nothing', async (t) => {
   const lab = new Lab(t);
   const options = throughAgent(lab);
-  const agent = await AgentProcess.start(t, lab, '--call-limit', '1');
+  const agent = await AgentProcess.start(t, lab, '--call-limit', '8');
   const conf = bridgeConf();
   const target = { sandbox: lab.sandbox('c1') };
   lab.add(conf, target, options);

@@ -1,9 +1,10 @@
 /**
  * A small network to try plugins in: sandboxes, a root directory for their files, and the executables of dist/bin, called as a container runtime calls them.
+ * NETLOOM_TEST_AGENT=1 gives every lab an agent, so that the calls of all plugins' tests go through one.
  * For test files that have become a host (host.ts). https://www.cni.dev/docs/spec/#section-2-execution-protocol
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { ip, makeRoot, Sandbox, snapshot } from './host.ts';
@@ -77,12 +78,14 @@ export class Lab {
   readonly root: string;
   readonly #sandboxes: Sandbox[] = [];
   readonly #removeRoot: () => void;
+  readonly #agent: ChildProcess | undefined;
 
   /** @param t the test that it is for: all of it goes when that ends */
   constructor(t: Pick<ExecutionContext, 'teardown'>) {
     const { path, remove } = makeRoot();
     this.root = path;
     this.#removeRoot = remove;
+    if (process.env['NETLOOM_TEST_AGENT'] === '1') this.#agent = startAgent(path);
     t.teardown(() => this.#remove());
   }
 
@@ -161,6 +164,7 @@ export class Lab {
   }
 
   #remove(): void {
+    this.#agent?.kill('SIGKILL');
     for (const sandbox of this.#sandboxes) sandbox[Symbol.dispose]();
     for (const { ifname } of ip<{ ifname: string }>('link')) {
       if (ifname !== 'lo') spawnSync('ip', ['link', 'del', ifname]); // the other end of a pair is gone already
@@ -169,6 +173,17 @@ export class Lab {
     rmSync(`${this.root}/netns`, { recursive: true, force: true });
     this.#removeRoot();
   }
+}
+
+/** An agent for the calls of a root. Returns when it serves. */
+function startAgent(root: string): ChildProcess {
+  const child = spawn(`${BIN}/../netloom`, ['agent'], {
+    env: { PATH: process.env['PATH'], NETLOOM_ROOT: root },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const socket = `${root}/run/netloom/agent.sock`;
+  while (!existsSync(socket)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  return child;
 }
 
 function endOf(status: number | null, signal: string | null, stdout: string, stderr: string): End {
