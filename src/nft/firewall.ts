@@ -152,12 +152,15 @@ export function sweep(nft: NetlinkSocket, isThorough: boolean): void {
     }
   }
   let isUsed = true;
-  atGeneration(nft, () => {
-    const found = chain.get(nft, forwarded);
-    isUsed = found !== undefined && found.use > RULES_OF_A_CHAIN;
-    if (isUsed) return [];
-    return [...(found === undefined ? [] : removalOfAll(nft)), ...iptablesForward.present(nft)];
-  });
+  // Somebody's own rule jumps to a chain of ours, or looks into a set: let it.
+  ignoring(['EBUSY'], () =>
+    atGeneration(nft, () => {
+      const found = chain.get(nft, forwarded);
+      isUsed = found !== undefined && found.use > RULES_OF_A_CHAIN;
+      if (isUsed) return [];
+      return [...(found === undefined ? [] : removalOfAll(nft)), ...iptablesForward.present(nft)];
+    }),
+  );
   if (!isUsed) removeIfUnused(nft);
 }
 

@@ -158,11 +158,14 @@ export function sweep(nft: NetlinkSocket, isThorough = false): void {
     for (const { name } of chain.list(nft, netloomTable)) if (isPolicyName(name)) sweepChain(nft, name);
   }
   let isUsed = true;
-  atGeneration(nft, () => {
-    const found = chain.get(nft, drops);
-    isUsed = found === undefined ? false : found.use > RULES_OF_DROPS;
-    return found === undefined || isUsed ? [] : removalOfAll(nft);
-  });
+  // Somebody's own rule jumps to a chain of ours, or looks into a set: let it.
+  ignoring(['EBUSY'], () =>
+    atGeneration(nft, () => {
+      const found = chain.get(nft, drops);
+      isUsed = found === undefined ? false : found.use > RULES_OF_DROPS;
+      return found === undefined || isUsed ? [] : removalOfAll(nft);
+    }),
+  );
   if (!isUsed) removeIfUnused(nft);
 }
 

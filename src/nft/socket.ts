@@ -41,3 +41,12 @@ export function tryOpenNft(): NetlinkSocket | undefined {
     throw error;
   }
 }
+
+/** For STATUS. @throws NetloomError not-available where the kernel has no nf_tables */
+export function requireNft(cannot: string): void {
+  const nft = tryOpenNft();
+  if (nft === undefined) {
+    throw new NetloomError('not-available', `${cannot}: the kernel has no nf_tables (CONFIG_NF_TABLES)`);
+  }
+  nft.close();
+}

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { after, Chain } from '../support/chain.ts';
 import { becomeHost, ip, type Sandbox } from '../support/host.ts';
-import { bridgeConf, type Json, Lab, type Output } from '../support/lab.ts';
+import { bridgeConf, type Json, Lab, type Output, WITHOUT_NETLINK } from '../support/lab.ts';
 import { addOutside, OUTSIDE } from '../support/outside.ts';
 
 becomeHost();
@@ -368,9 +368,30 @@ test.serial('GC removes exactly what is not listed, of its network', (t) => {
   t.is(run('nft', 'list', 'ruleset'), before);
 });
 
-test.serial('STATUS is well', (t) => {
+test.serial('STATUS is well, or says that the kernel has no nf_tables', (t) => {
   const lab = new Lab(t);
-  t.is(lab.exec('STATUS', { ...bridge, ...firewall }).status, 0);
+  const conf = { ...bridge, ...firewall };
+  t.is(lab.exec('STATUS', conf).status, 0);
+  const { output } = lab.exec('STATUS', conf, {}, { wrap: WITHOUT_NETLINK });
+  t.is(output.code, 50);
+});
+
+test.serial('a rule of somebody else that jumps to ours does not keep a container from going', (t) => {
+  const lab = new Lab(t);
+  dropForwarded();
+  const chain = new Chain(lab, [bridge, firewall]);
+  const target = { sandbox: lab.sandbox('c1') };
+  const result = chain.add(target);
+  const before = run('iptables', '-S');
+  run('iptables', '-N', 'THEIRS');
+  run('iptables', '-A', 'THEIRS', '-j', 'NETLOOM-FORWARD');
+  chain.del(target, result);
+  t.regex(run('iptables', '-S'), /-A THEIRS -j NETLOOM-FORWARD/);
+  run('iptables', '-F', 'THEIRS');
+  run('iptables', '-X', 'THEIRS');
+  t.is(run('iptables', '-S'), before);
+  chain.del(target, result);
+  t.notRegex(run('nft', 'list', 'ruleset'), /netloom/i);
 });
 
 const refused: readonly (readonly [string, Json, RegExp])[] = [

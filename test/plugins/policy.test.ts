@@ -4,7 +4,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { Chain } from '../support/chain.ts';
 import { becomeHost, type Sandbox } from '../support/host.ts';
-import { BIN, bridgeConf, type Json, Lab, type Output } from '../support/lab.ts';
+import { BIN, bridgeConf, type Json, Lab, type Output, WITHOUT_NETLINK } from '../support/lab.ts';
 import { addOutside, OUTSIDE } from '../support/outside.ts';
 import { Connection, serve, talks } from '../support/talk.ts';
 
@@ -513,6 +513,19 @@ test.serial('STATUS is well, or names what is wrong with the policy', (t) => {
   const [, plugin = {}] = withPolicy(NOBODY);
   t.is(lab.exec('STATUS', { ...bridge, ...plugin }).status, 0);
   t.is(lab.exec('STATUS', { ...bridge, ...plugin, policy: { ingress: 1 } }).output.code, 7);
+  t.is(lab.exec('STATUS', { ...bridge, ...plugin }, {}, { wrap: WITHOUT_NETLINK }).output.code, 50);
+});
+
+test.serial('a rule of somebody else that jumps to ours does not keep a container from going', (t) => {
+  const lab = new Lab(t);
+  const chain = new Chain(lab, withPolicy(NOBODY));
+  const target = { sandbox: lab.sandbox('c1') };
+  const result = chain.add(target);
+  run('nft', 'add chain inet netloom theirs { }; add rule inet netloom theirs jump policy-replies');
+  chain.del(target, result);
+  run('nft', 'delete chain inet netloom theirs');
+  chain.del(target, result);
+  t.is(run('nft', 'list', 'ruleset'), '');
 });
 
 const port = (more: Json) => ({ ingress: { allow: [{ ports: [{ protocol: 'tcp', ...more }] }] } });

@@ -14,6 +14,9 @@ export const BIN = fileURLToPath(new URL('../../dist/bin', import.meta.url));
 /** Where Debian's package puts the reference plugins. */
 export const REFERENCE = '/usr/lib/cni';
 
+/** What runs a plugin as on a kernel without the netlink that it asks for first, such as that of nf_tables. */
+export const WITHOUT_NETLINK = 'strace -f -qqq -o /dev/null -e inject=socket:error=EPROTONOSUPPORT'.split(' ');
+
 export type Json = Record<string, unknown>;
 
 /** A result of spec 0.3.0 or later, or an error object: the keys that tests look at. */

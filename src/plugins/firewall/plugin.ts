@@ -6,10 +6,8 @@ import { Differences } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
-import { hasCode, NetloomError } from '../../error.ts';
 import * as forwarding from '../../nft/firewall.ts';
-import * as generation from '../../nft/generation.ts';
-import { openNft, tryOpenNft } from '../../nft/socket.ts';
+import { openNft, requireNft, tryOpenNft } from '../../nft/socket.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { adminChainOf, type FirewallConf, ingressOf, schema } from './conf.ts';
 import { fenceOf, formerFence, isolatePorts, verifyIsolation } from './fence.ts';
@@ -79,15 +77,7 @@ function gc(call: CniCall<FirewallConf>): void {
 function status({ conf }: CniCall<FirewallConf>): void {
   ingressOf(conf);
   adminChainOf(conf);
-  try {
-    using nft = openNft();
-    generation.get(nft);
-  } catch (error) {
-    if (!hasCode(error, 'unsupported', 'EOPNOTSUPP', 'EINVAL')) throw error;
-    throw new NetloomError('not-available', 'Cannot allow anything to be forwarded: the kernel has no nf_tables', {
-      cause: error,
-    });
-  }
+  requireNft('Cannot allow anything to be forwarded');
 }
 
 function entriesOf(

@@ -18,9 +18,7 @@ import type { CniCall } from '../../cni/call.ts';
 import { type ConfOf, confSchema, looseObject, object } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
-import { hasCode, NetloomError } from '../../error.ts';
-import * as generation from '../../nft/generation.ts';
-import { openNft } from '../../nft/socket.ts';
+import { requireNft } from '../../nft/socket.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 
 const schema = confSchema(() => {
@@ -72,13 +70,7 @@ function check(call: CniCall<PolicyConf>): void {
 /** @throws NetloomError not-available with the reason */
 function status({ conf }: CniCall<PolicyConf>): void {
   rulesOf(conf);
-  try {
-    using nft = openNft();
-    generation.get(nft);
-  } catch (error) {
-    if (!hasCode(error, 'unsupported', 'EOPNOTSUPP', 'EINVAL')) throw error;
-    throw new NetloomError('not-available', 'Cannot set a policy: the kernel has no nf_tables', { cause: error });
-  }
+  requireNft('Cannot set a policy');
 }
 
 function policed(call: CniCall<PolicyConf>) {

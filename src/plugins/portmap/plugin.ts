@@ -10,7 +10,7 @@ import type { CniResult } from '../../cni/result.ts';
 import { messageOf } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as portmap from '../../nft/portmap/portmap.ts';
-import { openNft, tryOpenNft } from '../../nft/socket.ts';
+import { openNft, requireNft, tryOpenNft } from '../../nft/socket.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { warnOfListeners } from './busy.ts';
 import { conditionsOf } from './conditions.ts';
@@ -123,10 +123,9 @@ function gc(call: CniCall<PortmapConf>): void {
   withdraw(call, nft, stale);
 }
 
-/** @throws NetloomError unsupported where the kernel has no nf_tables, invalid-config, unsupported-field */
+/** @throws NetloomError not-available, invalid-config, unsupported-field */
 function status(call: CniCall<PortmapConf>): void {
   checkConf(call.conf);
   for (const family of [4, 6] as const) conditionsOf(call.conf, family);
-  using nft = openNft();
-  portmap.isInUse(nft);
+  requireNft('Cannot publish ports');
 }

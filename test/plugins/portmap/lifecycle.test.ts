@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { answer } from '../../support/conversation.ts';
 import { becomeHost, type Sandbox } from '../../support/host.ts';
-import { type Json, Lab } from '../../support/lab.ts';
+import { type Json, Lab, WITHOUT_NETLINK } from '../../support/lab.ts';
 import { bridge, map, portmapConf, publish, withdraw } from './publisher.ts';
 
 becomeHost();
@@ -179,6 +179,7 @@ test.serial('STATUS: fine here, and a word where a key is wrong', (t) => {
   const lab = new Lab(t);
   t.is(lab.exec('STATUS', portmapConf(undefined)).status, 0);
   t.is(lab.exec('STATUS', portmapConf(undefined, { snat: 1 })).output.code, 7);
+  t.is(lab.exec('STATUS', portmapConf(undefined), {}, { wrap: WITHOUT_NETLINK }).output.code, 50);
 });
 
 /** Attachments that are there already, one for each container. */
