@@ -88,6 +88,7 @@ const cases: readonly Case[] = [
     conf: { ...bridge, type: 'macvlan', master: 'm0' },
     hasNeighbour: false,
     prepare: makeMaster,
+    least: { fail: [60, 25], lose: [20, 4] },
   },
   {
     title: 'a container of host-device',
