@@ -7,7 +7,7 @@ import type { Box } from '../../nft/policy-boxes.ts';
 import { tryOpenNft } from '../../nft/socket.ts';
 
 export const listCommand = buildCommand({
-  docs: { brief: 'List the policies as the kernel has them' },
+  docs: { brief: 'List the policies as the kernel has them', fullDescription: 'Example: netloom policy ls --json' },
   parameters: { flags: { json: { kind: 'boolean', default: false, brief: 'As JSON' } } },
   func(this: CommandContext, { json }: { json: boolean }) {
     using nft = tryOpenNft();
