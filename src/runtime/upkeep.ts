@@ -1,5 +1,7 @@
 /** After a crash or a boot: what nobody needs any more goes, what was asked for and is missing comes back. */
 import { messageOf, NetloomError } from '../error.ts';
+import { tryList } from '../ffi/directory.ts';
+import { unlink } from '../ffi/file.ts';
 import { tryOpenNetns } from '../netns/namespace.ts';
 import { AttachmentCache } from './cache.ts';
 import { cachedList, checkChain, gcChain } from './chain.ts';
@@ -38,6 +40,7 @@ export interface Deed {
 export function collect(context: RuntimeContext): Deed[] {
   return exclusively(context, () => {
     const deeds = [...collectSandboxes(context), ...collectEndpoints(context)];
+    removeUnfinished(context);
     const cache = new AttachmentCache(context.paths.cni);
     for (const { list } of readNetworks(context.paths.conf).networks) {
       const valid = cache
@@ -87,6 +90,18 @@ export function verify(context: RuntimeContext, words: string | undefined): Deed
       checkChain(context, cachedList(cached), { ...cached, netns: netnsOf(record) });
     }),
   );
+}
+
+/** Files that a killed netloom was writing. NB: all of them are written by who holds the lock, as we do. */
+function removeUnfinished({ paths }: RuntimeContext): void {
+  for (const directory of [
+    `${paths.state}/endpoints`,
+    `${paths.state}/sandboxes`,
+    `${paths.cni}/results`,
+    paths.conf,
+  ]) {
+    for (const name of tryList(directory) ?? []) if (/\.\d+\.tmp$/.test(name)) unlink(`${directory}/${name}`);
+  }
 }
 
 function collectSandboxes(context: RuntimeContext): Deed[] {

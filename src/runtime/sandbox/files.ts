@@ -1,6 +1,6 @@
 /** resolv.conf and hosts of a sandbox. man 5 resolv.conf, man 5 hosts */
 
-import { removeDirectory } from '../../ffi/directory.ts';
+import { removeDirectory, tryList } from '../../ffi/directory.ts';
 import { makeDirectories, replaceText, tryReadText, unlink } from '../../ffi/file.ts';
 import { Ip } from '../../net/ip.ts';
 import type { RuntimeContext } from '../context.ts';
@@ -31,10 +31,11 @@ export function writeFiles(context: RuntimeContext, sandbox: Sandbox, around: Su
 }
 
 export function removeFiles(context: RuntimeContext, name: string): void {
-  const { resolvConf, hosts } = filesOf(context, name);
-  unlink(resolvConf);
-  unlink(hosts);
-  removeDirectory(resolvConf.slice(0, resolvConf.lastIndexOf('/')));
+  const { resolvConf } = filesOf(context, name);
+  const directory = resolvConf.slice(0, resolvConf.lastIndexOf('/'));
+  // With what a killed netloom was writing.
+  for (const file of tryList(directory) ?? []) unlink(`${directory}/${file}`);
+  removeDirectory(directory);
 }
 
 /**

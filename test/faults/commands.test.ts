@@ -1,0 +1,137 @@
+/**
+ * SIGKILL before system calls of `netloom connect`, `disconnect`, `sandbox create` and `run`: afterwards gc leaves either all of what was asked for, or nothing of it, and what
+ * is left can be taken away.
+ */
+import { spawnSync } from 'node:child_process';
+import test, { type ExecutionContext } from 'ava';
+import { NETLOOM, Netloom } from '../support/command.ts';
+import { becomeHost } from '../support/host.ts';
+import { type Json, Lab } from '../support/lab.ts';
+
+becomeHost();
+
+/** The calls that change what others see, and how many of each are passed over between two kills: those of netlink are many, and killed one by one in kill.test.ts. */
+const CALLS: readonly [name: string, step: number][] = [
+  ['sendto', 5],
+  ['flock', 1],
+  ['renameat2', 1],
+  ['linkat', 1],
+  ['unlinkat', 2],
+  ['mkdirat', 2],
+  ['mount', 1],
+  ['umount2', 1],
+];
+
+/** Runs a command that is killed on entry to a call. @returns false where it did not come to that */
+function isKilled(netloom: Netloom, args: readonly string[], injection: string): boolean {
+  const wrap = ['-f', '-qqq', '-o', '/dev/null', '-e', `inject=${injection}`, NETLOOM];
+  const { status, signal, stderr } = spawnSync('strace', [...wrap, ...args], {
+    env: netloom.environment,
+    encoding: 'utf8',
+  });
+  if (signal === 'SIGKILL') return true;
+  if (status !== 0) throw new Error(`netloom ${args.join(' ')} left with ${status ?? signal}: ${stderr}`);
+  return false;
+}
+
+function start(t: ExecutionContext) {
+  const lab = new Lab(t);
+  const netloom = new Netloom(lab.root);
+  netloom.run('network', 'create', '--subnet', '10.91.0.0/24', 'web');
+  // The bridge stays when its last container goes.
+  netloom.run('run', '--network', 'web', '--', 'true');
+  return { lab, netloom, before: lab.snapshot() };
+}
+
+/** Kills a command at each of the calls. @param after what follows each kill, and takes everything away */
+function killEverywhere(
+  netloom: Netloom,
+  args: readonly string[],
+  before: () => void,
+  after: (what: string) => void,
+): number {
+  let kills = 0;
+  for (const [name, step] of CALLS) {
+    for (let n = 1; ; n += step) {
+      before();
+      const killed = isKilled(netloom, args, `${name}:signal=KILL:when=${n}`);
+      after(`${args[0]} killed before ${name}, the ${n}th`);
+      if (!killed) break;
+      kills++;
+    }
+  }
+  return kills;
+}
+
+test.serial('connect', (t) => {
+  const { lab, netloom, before } = start(t);
+  const sandbox = lab.sandbox('c1');
+  const target = `netns:${sandbox.path}`;
+  const kills = killEverywhere(
+    netloom,
+    ['connect', 'web', target, '-p', '8080:80'],
+    () => {},
+    (what) => {
+      netloom.run('gc');
+      const isThere = netloom.json<{ attached: Json[] }[]>('network', 'ls')[0]?.attached.length === 1;
+      if (isThere) {
+        t.is(netloom.run('check', target), `eth0 of ${target} on web: as it was made\n`, what);
+        netloom.run('disconnect', 'web', target);
+      }
+      t.deepEqual(
+        sandbox.ip<{ ifname: string }>('link').map(({ ifname }) => ifname),
+        ['lo'],
+        what,
+      );
+      t.is(lab.snapshot(), before, what);
+    },
+  );
+  t.true(kills > 10, `${kills} kills`);
+});
+
+test.serial('disconnect', (t) => {
+  const { lab, netloom, before } = start(t);
+  const sandbox = lab.sandbox('c1');
+  const target = `netns:${sandbox.path}`;
+  const connect = () => void netloom.run('connect', 'web', target, '-p', '8080:80');
+  const kills = killEverywhere(netloom, ['disconnect', 'web', target], connect, (what) => {
+    const { status, stderr } = netloom.try('disconnect', 'web', target);
+    if (status !== 0) t.regex(stderr, /is not connected/, what);
+    netloom.run('gc');
+    t.is(lab.snapshot(), before, what);
+  });
+  t.true(kills > 5, `${kills} kills`);
+});
+
+test.serial('sandbox create', (t) => {
+  const { lab, netloom, before } = start(t);
+  const kills = killEverywhere(
+    netloom,
+    ['sandbox', 'create', '--name', 'box', '--network', 'web', '-p', '8080:80'],
+    () => {},
+    (what) => {
+      netloom.run('gc');
+      const { status, stderr } = netloom.try('sandbox', 'rm', 'box');
+      if (status !== 0) t.regex(stderr, /There is no sandbox "box"/, what);
+      t.is(lab.snapshot(), before, what);
+    },
+  );
+  t.true(kills > 10, `${kills} kills`);
+});
+
+test.serial('run', (t) => {
+  const { lab, netloom, before } = start(t);
+  const kills = killEverywhere(
+    netloom,
+    ['run', '--name', 'box', '--network', 'web', '--', 'true'],
+    () => {},
+    (what) => {
+      // Its command may be a moment behind it.
+      while (netloom.json<Json[]>('ps').length > 0);
+      netloom.run('gc');
+      t.deepEqual(netloom.json('sandbox', 'ls'), [], what);
+      t.is(lab.snapshot(), before, what);
+    },
+  );
+  t.true(kills > 10, `${kills} kills`);
+});
