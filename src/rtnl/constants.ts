@@ -52,3 +52,6 @@ export const RTNLGRP = { LINK: 1 } as const;
 
 /** rtm_protocol of the routes that netloom adds and only netloom removes. Free in iproute2's rt_protos. */
 export const RTPROT_NETLOOM = 110;
+
+/** rtm_protocol of the routes to the other nodes of an overlay. Free in iproute2's rt_protos. */
+export const RTPROT_OVERLAY = 111;

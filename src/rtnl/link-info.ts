@@ -18,12 +18,13 @@ import { tun } from './kinds/tun.ts';
 import { veth } from './kinds/veth.ts';
 import { vlan } from './kinds/vlan.ts';
 import { vrf } from './kinds/vrf.ts';
+import { vxlan } from './kinds/vxlan.ts';
 
 const INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const KNOWN: ReadonlySet<number> = new Set(Object.values(INFO));
 
 /** One table a kind. A kind without one has its data in `other`. */
-export const kinds = { bridge, ipvlan, macvlan, tun, veth, vlan, vrf } as const satisfies Readonly<
+export const kinds = { bridge, ipvlan, macvlan, tun, veth, vlan, vrf, vxlan } as const satisfies Readonly<
   Record<string, AttrTable>
 >;
 

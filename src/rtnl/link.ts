@@ -223,7 +223,7 @@ function words(attrs: LinkAttrs): string {
   return [
     ...base.map(word),
     ...kind,
-    ...Object.entries(linkinfo?.data ?? {}).map(word),
+    ...Object.entries(linkinfo?.data ?? {}).map(linkinfo?.kind === 'vxlan' ? tunnelWord : word),
     ...slave,
     ...Object.entries(linkinfo?.slaveData ?? {}).map(portWord),
   ].join(' ');
@@ -253,6 +253,13 @@ function word([name, value]: [string, unknown]): string {
 /** Options of a port are switched with words, those of a bridge with numbers. */
 function portWord([name, value]: [string, unknown]): string {
   return typeof value === 'boolean' ? `${name} ${value ? 'on' : 'off'}` : word([name, value]);
+}
+
+/** Options of a tunnel are switched by a word of their own, `noX`, and both families share a word. */
+function tunnelWord([name, value]: [string, unknown]): string {
+  if (typeof value === 'boolean') return value ? name : `no${name}`;
+  if (name === 'dev') return `dev if${value}`;
+  return `${name === 'local6' || name === 'remote6' ? name.slice(0, -1) : name} ${value}`;
 }
 
 function flagWords(flags: LinkFlags): string {

@@ -3,7 +3,7 @@
 import type { Ip } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
 import type { AttrTable } from '../netlink/attribute.ts';
-import { ip, mac, s32, u8, u16, u32 } from '../netlink/codec.ts';
+import { be16, ip, mac, s32, u8, u16, u32 } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
@@ -18,6 +18,11 @@ export const neighKind = {
     lladdr: [2, mac],
     probes: [4, u32],
     vlan: [5, u16],
+    /** Of an entry of a tunnel: the UDP port, the VNI and the link to the station that it leads to. */
+    port: [6, be16],
+    vni: [7, u32],
+    /** In a dump: whose entries. */
+    ifindex: [8, u32],
     master: [9, u32],
   } satisfies AttrTable,
 } as const satisfies MessageKind;
@@ -66,23 +71,25 @@ export function remove(link: number, address: Ip): Request {
   );
 }
 
-/** Neighbours of both families. Equivalent to: `ip neigh show` */
-export function list(nl: NetlinkSocket): Neighbour[] {
+/** Neighbours of both families, of one link where asked for. Equivalent to: `ip neigh show`, `ip neigh show dev LINK` */
+export function list(nl: NetlinkSocket, only: { readonly link?: number } = {}): Neighbour[] {
   const all = request(
     neighKind,
     RTM.GETNEIGH,
     0,
     { family: AF.UNSPEC },
-    {},
+    only.link === undefined ? {} : { ifindex: only.link },
     {
       action: () => 'list the neighbours',
-      command: () => 'ip neigh show',
+      command: () => `ip neigh show${only.link === undefined ? '' : ` dev if${only.link}`}`,
     },
   );
   return nl
     .dump(all)
     .flatMap(({ header, attrs }) =>
-      attrs.dst === undefined || (header.family !== AF.INET && header.family !== AF.INET6)
+      attrs.dst === undefined ||
+      (header.family !== AF.INET && header.family !== AF.INET6) ||
+      (only.link !== undefined && header.index !== only.link)
         ? []
         : [{ link: header.index, ip: attrs.dst, mac: attrs.lladdr, state: header.state }],
     );

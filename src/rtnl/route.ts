@@ -148,24 +148,31 @@ export function remove(route: RouteSpec): Request {
   return routeRequest(RTM.DELROUTE, 0, 'del', route);
 }
 
+/** Which routes list() is to tell of. The kernel picks them out (since 4.20), so that a host with many pays for few. */
+export interface RouteFilter {
+  readonly oif?: number;
+  readonly protocol?: number;
+}
+
 /** Unicast routes of a namespace, all tables; one of several next hops is several routes. Equivalent to: `ip route show table all type unicast` */
-export function list(nl: NetlinkSocket, family?: Family): Route[] {
-  const header = { family: family === undefined ? AF.UNSPEC : familyNumber(family) };
-  const all = request(
-    routeKind,
-    RTM.GETROUTE,
-    0,
-    header,
-    {},
-    {
-      action: () => 'list the routes',
-      command: () => 'ip route show table all',
-    },
-  );
+export function list(nl: NetlinkSocket, family?: Family, { oif, protocol }: RouteFilter = {}): Route[] {
+  const header = {
+    family: family === undefined ? AF.UNSPEC : familyNumber(family),
+    ...(protocol !== undefined && { protocol }),
+  };
+  const all = request(routeKind, RTM.GETROUTE, 0, header, oif === undefined ? {} : { oif }, {
+    action: () => 'list the routes',
+    command: () =>
+      ['ip route show table all', ...(oif === undefined ? [] : [`dev if${oif}`])]
+        .concat(protocol === undefined ? [] : [`proto ${protocol}`])
+        .join(' '),
+  });
   return nl
     .dump(all)
     .filter(({ header }) => (header.family === AF.INET || header.family === AF.INET6) && header.type === RTN.UNICAST)
-    .flatMap(routesOf);
+    .filter(({ header }) => protocol === undefined || header.protocol === protocol)
+    .flatMap(routesOf)
+    .filter((each) => oif === undefined || each.oif === oif);
 }
 
 /**

@@ -9,6 +9,7 @@ import { MACVLAN_MODES, macvlan } from '../../src/rtnl/kinds/macvlan.ts';
 import { TUN_TYPES, tun } from '../../src/rtnl/kinds/tun.ts';
 import { vlan } from '../../src/rtnl/kinds/vlan.ts';
 import { vrf } from '../../src/rtnl/kinds/vrf.ts';
+import { VXLAN_DF, vxlan } from '../../src/rtnl/kinds/vxlan.ts';
 import { linkKind } from '../../src/rtnl/link.ts';
 import { baseAttrs } from '../../src/rtnl/link-attributes.ts';
 import { neighKind } from '../../src/rtnl/neigh.ts';
@@ -42,6 +43,7 @@ const linkinfo = fc
       fc.record({ kind: fc.constant('vrf'), data: attrsOf(vrf) }),
       fc.record({ kind: fc.constant('macvlan'), data: attrsOf(macvlan, { mode: wordOf(MACVLAN_MODES) }) }),
       fc.record({ kind: fc.constant('tun'), data: attrsOf(tun, { mode: wordOf(TUN_TYPES) }) }),
+      fc.record({ kind: fc.constant('vxlan'), data: attrsOf(vxlan, { df: wordOf(VXLAN_DF) }) }),
       fc.record({ kind: fc.constant('ipvlan'), data: attrsOf(ipvlan, { mode: wordOf(IPVLAN_MODES) }) }),
       fc.record({
         kind: fc.constant('veth'),

@@ -7,6 +7,7 @@ import type { Request } from '../../src/netlink/message.ts';
 import { openNetns } from '../../src/netns/namespace.ts';
 import { withNetns } from '../../src/netns/within.ts';
 import * as addr from '../../src/rtnl/addr.ts';
+import * as fdb from '../../src/rtnl/fdb.ts';
 import * as link from '../../src/rtnl/link.ts';
 import * as neigh from '../../src/rtnl/neigh.ts';
 import * as route from '../../src/rtnl/route.ts';
@@ -29,6 +30,18 @@ const SETTING = `
   ip addr add 10.1.0.1/24 dev p0; ip addr add fd00::1/64 nodad dev p0`;
 
 const SECOND = { dst: Cidr.parse('10.9.0.0/16'), gateway: Ip.parse('10.1.0.9') };
+
+/** Of the tunnel that is made before, the fifth link. */
+const FDB: readonly Request[] = [
+  fdb.replace(5, MAC, Ip.parse('10.1.0.8')),
+  fdb.replace(5, MAC, Ip.parse('10.1.0.9')),
+  fdb.replace(5, OTHER, Ip.parse('10.1.0.9')),
+  fdb.remove(5, OTHER, Ip.parse('10.1.0.9')),
+  fdb.append(5, fdb.ANY_MAC, Ip.parse('10.1.0.8')),
+  fdb.append(5, fdb.ANY_MAC, Ip.parse('10.1.0.9')),
+  fdb.append(5, fdb.ANY_MAC, Ip.parse('10.1.0.10')),
+  fdb.remove(5, fdb.ANY_MAC, Ip.parse('10.1.0.9')),
+];
 
 const REQUESTS: Readonly<Record<string, readonly Request[]>> = {
   'a bridge': [
@@ -75,6 +88,62 @@ const REQUESTS: Readonly<Record<string, readonly Request[]>> = {
       address: MAC,
       linkinfo: { kind: 'macvlan', data: { mode: 'private', bcqueuelen: 77 } },
     }),
+  ],
+  'a tunnel over IPv4': [
+    link.add(
+      {
+        name: 'n0',
+        mtu: 1400,
+        address: MAC,
+        linkinfo: {
+          kind: 'vxlan',
+          data: {
+            id: 77,
+            local: Ip.parse('10.1.0.1'),
+            remote: Ip.parse('10.1.0.9'),
+            dev: 2,
+            dstport: 4789,
+            ttl: 7,
+            learning: false,
+            ageing: 50,
+            maxaddress: 9,
+            proxy: true,
+            rsc: true,
+            l2miss: true,
+            l3miss: true,
+            udpcsum: true,
+            df: 'set',
+          },
+        },
+      },
+      { up: true },
+    ),
+  ],
+  'a tunnel over IPv6': [
+    link.add({
+      name: 'n0',
+      address: MAC,
+      linkinfo: {
+        kind: 'vxlan',
+        data: {
+          id: 77,
+          local6: Ip.parse('fd00::1'),
+          remote6: Ip.parse('fd00::9'),
+          dstport: 4790,
+          learning: true,
+          udp6zerocsumtx: true,
+          udp6zerocsumrx: true,
+        },
+      },
+    }),
+  ],
+  'entries of the FDB': [
+    link.add({
+      name: 'n0',
+      address: OTHER,
+      linkinfo: { kind: 'vxlan', data: { id: 77, local: Ip.parse('10.1.0.1'), dstport: 4789 } },
+    }),
+    ...FDB,
   ],
   'changes of a link': [
     link.set(
@@ -174,6 +243,7 @@ function state(sandbox: Sandbox): unknown {
     routes: run('-4', 'route', 'show', 'table', 'all'),
     routes6: run('-6', 'route', 'show', 'table', 'all'),
     neighbours: run('neigh', 'show', 'nud', 'permanent'),
+    fdb: JSON.parse(sandbox.run('bridge', '-j', 'fdb', 'show')),
   };
 }
 

@@ -7,6 +7,7 @@ import { writeAttrs } from '../../src/netlink/attribute.ts';
 import { type Message, type MessageKind, NLM_F, type Request, readMessage } from '../../src/netlink/message.ts';
 import * as addr from '../../src/rtnl/addr.ts';
 import * as bridgeVlan from '../../src/rtnl/bridge-vlan.ts';
+import * as fdb from '../../src/rtnl/fdb.ts';
 import * as link from '../../src/rtnl/link.ts';
 import * as neigh from '../../src/rtnl/neigh.ts';
 import * as route from '../../src/rtnl/route.ts';
@@ -28,7 +29,7 @@ interface Golden {
   readonly bytes: string;
 }
 
-const { CREATE, EXCL, ECHO, REPLACE } = NLM_F;
+const { APPEND, CREATE, EXCL, ECHO, REPLACE } = NLM_F;
 
 const GOLDEN: readonly Golden[] = [
   {
@@ -165,6 +166,65 @@ const GOLDEN: readonly Golden[] = [
         0b 00  01 00  69 70 76 6c 61 6e 00  00   #   IFLA_INFO_KIND "ipvlan"
         0c 00  02 80                             #   IFLA_INFO_DATA
           06 00  01 00  02 00  00 00             #     IFLA_IPVLAN_MODE IPVLAN_MODE_L3S
+    `,
+  },
+  {
+    title: 'a tunnel over IPv4 that learns nothing',
+    request: link.add({
+      name: 'x0',
+      linkinfo: {
+        kind: 'vxlan',
+        data: { id: 0x123456, local: Ip.parse('192.0.2.1'), learning: false, dstport: 4789, df: 'inherit' },
+      },
+    }),
+    type: 16,
+    flags: CREATE | EXCL | ECHO,
+    bytes: `
+      00  00  00 00  00 00 00 00  00 00 00 00  00 00 00 00  # ifinfomsg
+      07 00  03 00  78 30 00  00                 # IFLA_IFNAME "x0"
+      3c 00  12 80                               # IFLA_LINKINFO
+        0a 00  01 00  76 78 6c 61 6e 00  00 00   #   IFLA_INFO_KIND "vxlan"
+        2c 00  02 80                             #   IFLA_INFO_DATA
+          08 00  01 00  56 34 12 00              #     IFLA_VXLAN_ID
+          08 00  04 00  c0 00 02 01              #     IFLA_VXLAN_LOCAL 192.0.2.1
+          05 00  07 00  00  00 00 00             #     IFLA_VXLAN_LEARNING off
+          06 00  0f 00  12 b5  00 00             #     IFLA_VXLAN_PORT 4789, big endian
+          05 00  1d 00  02  00 00 00             #     IFLA_VXLAN_DF VXLAN_DF_INHERIT
+    `,
+  },
+  {
+    title: 'where a MAC is on the underlay',
+    request: fdb.replace(7, parseMac('02:42:0a:01:00:02'), Ip.parse('192.0.2.2')),
+    type: 28, // RTM_NEWNEIGH
+    flags: CREATE | REPLACE,
+    bytes: `
+      07  00  00 00                              # ndm_family AF_BRIDGE, padding
+      07 00 00 00                                # ndm_ifindex
+      80 00  02  00                              # ndm_state NUD_PERMANENT, ndm_flags NTF_SELF, ndm_type
+      0a 00  02 00  02 42 0a 01 00 02  00 00     # NDA_LLADDR
+      08 00  01 00  c0 00 02 02                  # NDA_DST 192.0.2.2
+    `,
+  },
+  {
+    title: 'one more station for frames of any MAC, over IPv6',
+    request: fdb.append(7, fdb.ANY_MAC, Ip.parse('2001:db8::2')),
+    type: 28,
+    flags: CREATE | APPEND,
+    bytes: `
+      07  00  00 00  07 00 00 00  80 00  02  00  # ndmsg of link 7: AF_BRIDGE, NUD_PERMANENT, NTF_SELF
+      0a 00  02 00  00 00 00 00 00 00  00 00     # NDA_LLADDR
+      14 00  01 00  20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 02  # NDA_DST
+    `,
+  },
+  {
+    title: 'the removal of an entry of the FDB',
+    request: fdb.remove(7, parseMac('02:42:0a:01:00:02'), Ip.parse('192.0.2.2')),
+    type: 29, // RTM_DELNEIGH
+    flags: 0,
+    bytes: `
+      07  00  00 00  07 00 00 00  00 00  02  00  # ndmsg of link 7: AF_BRIDGE, NTF_SELF
+      0a 00  02 00  02 42 0a 01 00 02  00 00     # NDA_LLADDR
+      08 00  01 00  c0 00 02 02                  # NDA_DST
     `,
   },
   {
@@ -440,13 +500,13 @@ test('the data of a kind without a table is kept in other', (t) => {
   const data = bytes(`
     00  00  01 00  07 00 00 00  00 00 00 00  00 00 00 00
     24 00  12 00                                  # IFLA_LINKINFO
-      0a 00  01 00  76 78 6c 61 6e 00  00 00      #   IFLA_INFO_KIND "vxlan"
+      0a 00  01 00  67 74 70 78 78 00  00 00      #   IFLA_INFO_KIND "gtpxx"
       0c 00  02 00                                #   IFLA_INFO_DATA
-        08 00  01 00  2a 00 00 00                 #     IFLA_VXLAN_ID 42
+        08 00  01 00  2a 00 00 00                 #     the kind's own 42
       08 00  03 00  01 02 03 04                   #   IFLA_INFO_XSTATS, of no use to us
   `);
   t.deepEqual(read(link.linkKind, data).attrs.linkinfo, {
-    kind: 'vxlan',
+    kind: 'gtpxx',
     data: { other: [{ type: 1, payload: Uint8Array.of(42, 0, 0, 0) }] },
     other: [{ type: 3, payload: Uint8Array.of(1, 2, 3, 4) }],
   });

@@ -191,3 +191,15 @@ test('list tells of the unicast routes of both families as ip does', (t) => {
   }
   t.true(route.list(nl).length > route.list(nl, 4).length);
 });
+
+test('list tells only of the routes of a link and of a protocol where asked for', (t) => {
+  using nl = openRoute();
+  const { index } = link.get(nl, { name: 'a0' });
+  const marked = { dst: Cidr.parse('10.77.0.0/24'), oif: index, protocol: 111, priority: 3 };
+  nl.execute(route.add(marked));
+  const texts = (list: readonly route.Route[]) => list.map(({ dst, protocol }) => `${dst} ${protocol}`);
+  t.deepEqual(texts(route.list(nl, 4, { protocol: 111 })), ['10.77.0.0/24 111']);
+  const ofLink = route.list(nl, undefined, { oif: index });
+  t.true(ofLink.length > 1 && ofLink.every(({ oif }) => oif === index));
+  nl.execute(route.remove(marked));
+});
