@@ -40,6 +40,8 @@ export const STATES = {
 
 /** How long a thread sleeps until it looks around again, in ms. Only a guard: whoever changes something wakes it. */
 const GUARD = 60_000;
+/** After so long without a call a thread gives back the memory that calls have left, in ms. */
+export const REST = 1_000;
 
 export class Board {
   readonly memory: SharedArrayBuffer;
@@ -58,14 +60,21 @@ export class Board {
     this.#active = active;
   }
 
-  /** Waits until it is this thread's turn to wait for a call. @returns false where the thread is no longer needed */
-  awaitTurn(id: number): boolean {
+  /**
+   * Waits until it is this thread's turn to wait for a call.
+   * @param idle is called where that takes long
+   * @returns false where the thread is no longer needed
+   */
+  awaitTurn(id: number, idle: () => void): boolean {
     const word = at(id, STATE);
+    let isResting = false;
     for (;;) {
       const state = Atomics.load(this.#words, word);
       if (state === STATES.LEADING) return true;
       if (state === STATES.RETIRED) return false;
-      Atomics.wait(this.#words, word, STATES.IDLE, GUARD);
+      if (Atomics.wait(this.#words, word, STATES.IDLE, isResting ? GUARD : REST) !== 'timed-out') continue;
+      if (!isResting) idle();
+      isResting = true;
     }
   }
 

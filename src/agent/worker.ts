@@ -7,10 +7,10 @@ import { messageOf } from '../error.ts';
 import { O, open } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 import { ownDirectory } from '../ffi/thread.ts';
-import { accept, type Connection } from '../ffi/unix-socket.ts';
+import { accept, type Connection, isCalled } from '../ffi/unix-socket.ts';
 import { fnv1a } from '../fnv.ts';
 import { keepTransports } from '../netlink/transport.ts';
-import { Board } from './board.ts';
+import { Board, REST } from './board.ts';
 import { handle, type Thread } from './call.ts';
 import { REQUEST_MAX } from './protocol.ts';
 import { removeInBackground } from './removal.ts';
@@ -55,8 +55,15 @@ function work({ id, size, active, memory, listening }: Assignment): void {
     awaitOrder: (containerId) => containerId === '' || board.awaitOrder(id, keyOf(containerId)),
   };
   board.rest(id);
-  while (board.awaitTurn(id)) {
+  let isTidy = true;
+  const tidy = () => {
+    if (!isTidy) collectGarbage();
+    isTidy = true;
+  };
+  while (board.awaitTurn(id, tidy)) {
+    if (!isTidy && !isCalled(listening, REST)) tidy();
     const connection = next(listening);
+    isTidy = false;
     if (connection === undefined) {
       board.leave(id);
       return;
@@ -89,4 +96,9 @@ function next(listening: number): Connection | undefined {
 /** Never 0, which stands for none. */
 function keyOf(containerId: string): number {
   return Number.parseInt(fnv1a(containerId).slice(0, 8), 16) | 1;
+}
+
+/** The engine collects by itself when a heap has grown to twice its size, which a thread that is idle never does. */
+function collectGarbage(): void {
+  (globalThis as { Bun?: { gc(isNow: boolean): void } }).Bun?.gc(true);
 }

@@ -2,7 +2,10 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { runAgent } from '../agent/agent.ts';
 import { libc } from '../ffi/libc.ts';
+import { become } from '../ffi/spawn.ts';
 import { pathsOf } from '../paths.ts';
+
+const ENGINE_OPTION = 'BUN_JSC_useFTLJIT';
 
 interface Flags {
   readonly foreground: boolean;
@@ -37,6 +40,11 @@ export const agentCommand = buildCommand({
       this.process.stderr.write('netloom agent: it has to run as root\n');
       process.exitCode = 1;
       return;
+    }
+    // The optimizing compiler of last resort: 20 MB and a fifth of the processor's time for code that waits for the kernel. An option of the engine
+    // can only be given in the environment of a process that begins.
+    if (process.env[ENGINE_OPTION] === undefined) {
+      become(process.execPath, [process.argv0, ...process.argv.slice(2)], { ...process.env, [ENGINE_OPTION]: '0' });
     }
     runAgent({ paths: pathsOf(process.env), callLimit: callLimit * 1000, drainLimit: drainLimit * 1000 });
   },

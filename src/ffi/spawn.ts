@@ -31,6 +31,8 @@ const lib = once(() =>
   }),
 );
 
+const exec = once(() => adapter.load({ execve: { args: ['ptr', 'ptr', 'ptr'], returns: 'i32' } }));
+
 const O_CLOEXEC = 0o2000000;
 const MFD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = 1030;
@@ -96,6 +98,24 @@ export function run(
   }
 }
 
+/** Becomes another program: returns only by throwing. */
+export function become(
+  path: string,
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): never {
+  const args = new StringArray(argv);
+  const env = new StringArray(pairsOf(environment));
+  check(exec().execve(cString(path), args.bytes, env.bytes), `execute "${path}"`);
+  throw new NetloomError('internal', `Cannot execute "${path}": it came back`);
+}
+
+function pairsOf(environment: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(environment)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${value}`);
+}
+
 /** Starts a program with these descriptors as 0, 1 and 2, every signal as a new process expects it, and nothing else of ours. */
 function spawn(
   path: string,
@@ -113,9 +133,8 @@ function spawn(
     lib().posix_spawnattr_setsigdefault(attributes, new Uint8Array(SIGSET).fill(0xff));
     lib().posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGSET));
     lib().posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    const pairs = Object.entries(environment).filter(([, value]) => value !== undefined);
     const args = new StringArray(argv);
-    const env = new StringArray(pairs.map(([name, value]) => `${name}=${value}`));
+    const env = new StringArray(pairsOf(environment));
     return start(path, actions, attributes, args, env);
   } finally {
     lib().posix_spawnattr_destroy(attributes);

@@ -19,6 +19,7 @@ const lib = adapter.load({
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
+const POLLIN = 1;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const SO_RCVTIMEO = 20;
@@ -73,6 +74,15 @@ export function stopListening(fd: number): void {
 /** Ends a conversation for both sides, whichever thread is in the middle of it. The descriptor stays open. */
 export function hangUp(fd: number): void {
   lib.shutdown(fd, SHUT_RDWR);
+}
+
+/** Whether somebody connects within so many milliseconds, or has. Also where the socket listens no more: accept() tells. */
+export function isCalled(listening: number, milliseconds: number): boolean {
+  // struct pollfd: s32 fd, s16 events, s16 revents
+  const entry = new DataView(new ArrayBuffer(8));
+  entry.setInt32(0, listening, true);
+  entry.setInt16(4, POLLIN, true);
+  return uninterrupted(() => libc.poll(new Uint8Array(entry.buffer), 1, milliseconds)) !== 0;
 }
 
 /** Waits for somebody to connect. @returns undefined where the socket listens no more */
