@@ -30,11 +30,18 @@ export function setPolicy(entries: readonly nftPolicy.Policed[]): void {
   nftPolicy.apply(nft, entries);
 }
 
-/** Ends the policy of these addresses where they are still the owner's. */
-export function removePolicy(entries: readonly Pick<nftPolicy.Policed, 'ip' | 'comment'>[]): void {
+/** Ends the policy of these addresses where they are still the owner's. @returns whether there was any */
+export function removePolicy(entries: readonly Pick<nftPolicy.Policed, 'ip' | 'comment'>[]): boolean {
+  let wasThere = false;
   using nft = tryOpenNft();
-  if (nft === undefined) return;
-  gather(...entries.map((entry) => () => nftPolicy.remove(nft, entry)), () => nftPolicy.sweep(nft));
+  if (nft === undefined) return wasThere;
+  gather(
+    ...entries.map((entry) => () => {
+      if (nftPolicy.remove(nft, entry)) wasThere = true;
+    }),
+    () => nftPolicy.sweep(nft),
+  );
+  return wasThere;
 }
 
 /** The same, of whoever is wanted: it looks at all. @returns how many addresses had one */

@@ -131,14 +131,16 @@ export function plan(nft: NetlinkSocket, entry: Forwarding, adminChain: string):
 /**
  * Ends it: the element, with the last of an interface what holds for that, with the last of all everything. Where there is none, or where it is
  * another holder's by now, nothing happens.
+ * @returns whether there was one
  */
-export function remove(nft: NetlinkSocket, entry: Forwarding): void {
+export function remove(nft: NetlinkSocket, entry: Forwarding): boolean {
   const { ip, comment } = entry;
   const map = maps[ip.family];
   const found = element.get(nft, map, ip);
   if (found?.comment === comment) ignoring(['ENOENT'], () => commit(nft, [element.remove(map, ip)]));
   const target = found === undefined ? chainOf(entry.fence).name : jumpOf(found.data);
   if (target !== undefined && target !== forwarded.name) sweepFence(nft, target.slice(CHAIN_PREFIX.length));
+  return found?.comment === comment;
 }
 
 /**

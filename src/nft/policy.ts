@@ -135,8 +135,9 @@ export function plan(nft: NetlinkSocket, entries: readonly Policed[]): { request
   return { requests: requests.length > 0 && !isThere ? [...baseRequests(), ...requests] : requests, former };
 }
 
-/** Ends the policy of an owner's address. Where there is none, or where it is another holder's by now, nothing happens. */
-export function remove(nft: NetlinkSocket, { ip, comment }: Pick<Policed, 'ip' | 'comment'>): void {
+/** Ends the policy of an owner's address. Where there is none, or where it is another holder's by now, nothing happens. @returns whether there was one */
+export function remove(nft: NetlinkSocket, { ip, comment }: Pick<Policed, 'ip' | 'comment'>): boolean {
+  let wasThere = false;
   for (const direction of DIRECTIONS) {
     const map = maps[direction][ip.family];
     let name: string | undefined;
@@ -145,8 +146,11 @@ export function remove(nft: NetlinkSocket, { ip, comment }: Pick<Policed, 'ip' |
       name = found?.comment === comment ? jumpOf(found.data) : undefined;
       if (name !== undefined) commit(nft, [element.remove(map, ip), ...lastUses(nft, [name])]);
     });
-    if (name !== undefined) sweepChain(nft, name);
+    if (name === undefined) continue;
+    wasThere = true;
+    sweepChain(nft, name);
   }
+  return wasThere;
 }
 
 /**

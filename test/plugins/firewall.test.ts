@@ -350,6 +350,25 @@ test.serial('DEL succeeds twice, without ADD, without the namespace, without pre
   }
 });
 
+test.serial('DEL with another configuration, or with a result that does not name the addresses', (t) => {
+  const lab = new Lab(t);
+  const strict = { ...firewall, ingressPolicy: 'isolated', internal: true };
+  const chain = new Chain(lab, [bridge, strict]);
+  const target = { sandbox: lab.sandbox('c1') };
+  const result = chain.add(target);
+  const isolated = lab.snapshot();
+  for (const [conf, prevResult] of [
+    [{ ...strict, ingressPolicy: 'of a later version' }, result],
+    [firewall, result],
+    [firewall, { cniVersion: '1.1.0' }],
+  ] as const) {
+    lab.del({ cniVersion: '1.1.0', name: 'net', ...conf, prevResult }, target);
+    t.is(run('nft', 'list', 'ruleset'), '');
+    lab.add({ cniVersion: '1.1.0', name: 'net', ...strict, prevResult: result }, target);
+    t.is(lab.snapshot(), isolated);
+  }
+});
+
 test.serial('GC removes exactly what is not listed, of its network', (t) => {
   const lab = new Lab(t);
   const chain = new Chain(lab, [bridge, { ...firewall, internal: true }]);

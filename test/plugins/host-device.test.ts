@@ -154,6 +154,26 @@ test.serial('GC brings a device home from a namespace that has outlived its atta
   t.true(eth0(two)?.flags.includes('UP'));
 });
 
+test.serial(
+  'a container that marks links of its own as the device neither keeps that nor moves them to the host',
+  (t) => {
+    const lab = new Lab(t);
+    makeDevices();
+    const sandbox = lab.sandbox('c1');
+    const before = lab.snapshot();
+    // The first one was there before, so that it is listed before the device; the kernel lets no bridge go.
+    sandbox.run('ip', 'link', 'add', 'first', 'type', 'bridge');
+    lab.add(conf, { sandbox });
+    sandbox.run('ip', 'link', 'add', 'second', 'type', 'veth');
+    for (const name of ['first', 'second'])
+      sandbox.run('ip', 'link', 'set', name, 'alias', `${MARK.slice(0, -2)} ${name}`);
+    for (let i = 0; i < 2; i++) {
+      lab.del(conf, { sandbox });
+      t.is(lab.snapshot(), before);
+    }
+  },
+);
+
 test.serial('GC leaves devices of attachments that are valid, and of other networks', (t) => {
   const lab = new Lab(t);
   makeDevices();

@@ -484,6 +484,17 @@ test.serial('DEL succeeds twice, without ADD, without the namespace, without pre
   }
 });
 
+test.serial('DEL with a result that does not name the addresses finds them by their owner', (t) => {
+  const lab = new Lab(t);
+  const chain = new Chain(lab, withPolicy(NOBODY));
+  const target = { sandbox: lab.sandbox('c1') };
+  chain.add({ sandbox: lab.sandbox('neighbour') });
+  const before = lab.snapshot();
+  chain.add(target);
+  chain.del(target, { cniVersion: '1.1.0' });
+  t.is(lab.snapshot(), before);
+});
+
 test.serial('GC removes exactly what is not listed, of its network', (t) => {
   const lab = new Lab(t);
   const chain = new Chain(lab, withPolicy(NOBODY));

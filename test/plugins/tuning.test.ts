@@ -1,5 +1,5 @@
 /** tuning as a container runtime executes it, after bridge. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, type Sandbox } from '../support/host.ts';
 import { bridgeConf, type Json, Lab, type Output, REFERENCE, type Target } from '../support/lab.ts';
@@ -310,6 +310,18 @@ test.serial('DEL without the namespace, and GC, leave no record; those of others
   lab.gc(conf, [{ containerID: 'keep', ifname: 'eth0' }]);
   t.false(existsSync(recordOf(lab, 'c2')));
   t.true(existsSync(recordOf(lab, 'keep')) && existsSync(recordOf(lab, 'foreign')));
+});
+
+test.serial('what a killed ADD has written beside its record goes with GC', (t) => {
+  const lab = new Lab(t);
+  const conf = tuning({ mtu: 1400 });
+  const { sandbox, prevResult } = attached(lab, 'c1');
+  lab.add({ ...conf, prevResult }, { sandbox });
+  renameSync(recordOf(lab, 'c1'), `${recordOf(lab, 'c1')}.tmp`);
+  lab.gc({ ...conf, name: 'other' }, []);
+  t.true(existsSync(`${recordOf(lab, 'c1')}.tmp`));
+  lab.gc(conf, []);
+  t.false(existsSync(`${recordOf(lab, 'c1')}.tmp`));
 });
 
 test.serial('a damaged record is set aside with a warning, by ADD and by DEL', (t) => {

@@ -20,14 +20,10 @@ export function fenceOf(conf: FirewallConf, links: readonly link.Link[]): Fence 
   );
 }
 
-/** As fenceOf(), from the names alone: for a DEL, when the links are gone. */
-export function formerFence(
-  conf: FirewallConf,
-  { onHost }: Pick<Attached, 'onHost'>,
-  links: readonly link.Link[],
-): Fence | undefined {
+/** For a DEL, when the links may be gone and the configuration another one: the interface with whatever may hold for it. */
+export function formerFence({ onHost }: Pick<Attached, 'onHost'>, links: readonly link.Link[]): Fence | undefined {
   const ifname = routedBy(links)?.name ?? onHost[0]?.name;
-  return ifname === undefined ? undefined : { ifname, ingress: ingressOf(conf), internal: conf.internal };
+  return ifname === undefined ? undefined : { ifname, ingress: 'isolated', internal: true };
 }
 
 /**

@@ -33,23 +33,27 @@ function add(call: CniCall<FirewallConf>): CniResult {
   const fence = fenceOf(conf, links);
   if (ingressOf(conf) === 'isolated') isolatePorts(nl, links, undo);
   const entries = entriesOf(call, attached, fence);
-  undo.defer(() => remove(entries));
+  undo.defer(() => {
+    remove(entries);
+  });
   using nft = openNft();
   for (const entry of entries) forwarding.add(nft, entry, adminChain);
   undo.move(); // All of it stands: nothing to undo.
   return attached.result;
 }
 
-/** With prevResult it knows the addresses; without, it looks for the owner's comment among all elements. The port's isolation goes with the port. */
+/**
+ * With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's comment among all elements. The port's isolation goes
+ * with the port.
+ */
 function del(call: CniCall<FirewallConf>): void {
-  if (call.conf.prevResult === undefined) {
-    const owner = commentOf(ownerOf(call));
-    removeBy((comment) => comment === owner);
-    return;
+  const owner = commentOf(ownerOf(call));
+  if (call.conf.prevResult !== undefined) {
+    const attached = attachedOf(call);
+    using nl = openRoute();
+    if (remove(entriesOf(call, attached, formerFence(attached, hostLinks(nl, attached))))) return;
   }
-  const attached = attachedOf(call);
-  using nl = openRoute();
-  remove(entriesOf(call, attached, formerFence(call.conf, attached, hostLinks(nl, attached))));
+  removeBy((comment) => comment === owner);
 }
 
 function check(call: CniCall<FirewallConf>): void {
@@ -89,10 +93,18 @@ function entriesOf(
   return ips.map(({ address }) => ({ ip: address.ip, fence, comment }));
 }
 
-function remove(entries: readonly forwarding.Forwarding[]): void {
+/** @returns whether there was anything */
+function remove(entries: readonly forwarding.Forwarding[]): boolean {
+  let wasThere = false;
   using nft = tryOpenNft();
-  if (nft === undefined) return;
-  gather(...entries.map((entry) => () => forwarding.remove(nft, entry)), () => forwarding.sweep(nft, false));
+  if (nft === undefined) return wasThere;
+  gather(
+    ...entries.map((entry) => () => {
+      if (forwarding.remove(nft, entry)) wasThere = true;
+    }),
+    () => forwarding.sweep(nft, false),
+  );
+  return wasThere;
 }
 
 function removeBy(isWanted: (comment: string) => boolean): void {

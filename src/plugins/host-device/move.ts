@@ -5,6 +5,7 @@
  *
  * The mark goes on before the device moves, in the same datagram: no moment shows a device in a container that nobody would bring home.
  */
+import { gather } from '../../attach/gather.ts';
 import { commentOf, isCommentOfNetwork } from '../../attach/owner.ts';
 import { hasCode, NetloomError } from '../../error.ts';
 import { ifnameFault } from '../../net/ifname.ts';
@@ -47,12 +48,33 @@ export function moveIn(nl: NetlinkSocket, device: link.Link, owner: string, to: 
   nl.executeAll([link.set(ref, { alias: textOf(mark) }), link.set(ref, { name: ifname, netnsFd: to.fd })]);
 }
 
-/** Moves what has the owner's mark back to the host, or only renames it where it is there already. */
-export function moveOut(nl: NetlinkSocket, isMeant: (mark: Mark) => boolean, home?: Netns): void {
-  for (const device of link.list(nl)) {
+/**
+ * Moves the owner's device out of a container.
+ * NB: a container may give links of its own the same mark, so it goes by the name, too. One that has been renamed is hardware, which no container can make.
+ */
+export function moveOut(nl: NetlinkSocket, owner: string, ifname: string, home: Netns): void {
+  const own = marked(nl, isOwner(owner));
+  const [device, mark] =
+    own.find(([{ name }]) => name === ifname) ?? own.find(([{ kind }]) => kind === undefined) ?? [];
+  if (device !== undefined && mark !== undefined) giveBack(nl, device, mark, home);
+}
+
+/** Gives devices that are on the host already their names back. */
+export function rename(nl: NetlinkSocket, isMeant: (mark: Mark) => boolean): void {
+  gather(
+    ...marked(nl, isMeant).map(
+      ([device, mark]) =>
+        () =>
+          giveBack(nl, device, mark),
+    ),
+  );
+}
+
+function marked(nl: NetlinkSocket, isMeant: (mark: Mark) => boolean): (readonly [link.Link, Mark])[] {
+  return link.list(nl).flatMap((device) => {
     const mark = markOf(device.alias);
-    if (mark !== undefined && isMeant(mark)) giveBack(nl, device, mark, home);
-  }
+    return mark !== undefined && isMeant(mark) ? [[device, mark] as const] : [];
+  });
 }
 
 /** @throws NetloomError conflict where the host has another interface of the old name by now; the device stays where it is */

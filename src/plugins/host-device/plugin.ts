@@ -14,7 +14,7 @@ import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { busIdOf, checkConf, type HostDeviceConf, schema } from './conf.ts';
 import { findDevice } from './device.ts';
-import { giveBack, isOwner, isStale, markOf, moveIn, moveOut } from './move.ts';
+import { giveBack, isOwner, isStale, markOf, moveIn, moveOut, rename } from './move.ts';
 
 const TYPE = 'host-device';
 
@@ -49,8 +49,8 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   const owner = ownerOf(call);
   const ipam = allocate(call, undo);
   // NB: before the message goes out. Where its answer is lost, the device may be on either side.
-  undo.defer(() => moveOut(nl, isOwner(owner)));
-  undo.defer(() => moveOut(container.nl, isOwner(owner), home));
+  undo.defer(() => rename(nl, isOwner(owner)));
+  undo.defer(() => moveOut(container.nl, owner, ifname, home));
   moveIn(nl, device, owner, container.netns, ifname);
   const { interfaces: [inContainer] = [], ...rest } = attach(container, call, moved(container, ifname), ipam);
   announce(container, ifname, device);
@@ -81,7 +81,7 @@ function del(call: CniCall<HostDeviceConf>): void {
     () => {
       // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved.
       using nl = openRoute();
-      moveOut(nl, isOwner(owner));
+      rename(nl, isOwner(owner));
     },
     () => {
       if (call.conf.ipam !== undefined) ipamDel(call);
@@ -95,7 +95,7 @@ function bringHome(call: CniCall<HostDeviceConf>): void {
   if (container === undefined) return;
   using home = ownNetns();
   gather(
-    () => moveOut(container.nl, isOwner(ownerOf(call)), home),
+    () => moveOut(container.nl, ownerOf(call), call.ifname, home),
     () => {
       const theirs = movedByReference(call, container);
       if (theirs !== undefined) giveBack(container.nl, theirs, { name: theirs.alias ?? '', alias: '' }, home);
@@ -116,7 +116,7 @@ function gc(call: CniCall<HostDeviceConf>): void {
   gather(
     () => {
       using nl = openRoute();
-      moveOut(nl, isStale(call.conf.name, validOwners(call)));
+      rename(nl, isStale(call.conf.name, validOwners(call)));
     },
     () => collectAttachments(call, TYPE, bringHome),
   );

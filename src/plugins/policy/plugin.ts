@@ -45,17 +45,20 @@ function add(call: CniCall<PolicyConf>): CniResult {
   using nl = openRoute();
   using undo = new DisposableStack();
   filterBridges(nl, hostLinks(nl, attached));
-  undo.defer(() => removePolicy(entries));
+  undo.defer(() => {
+    removePolicy(entries);
+  });
   setPolicy(entries);
   undo.move(); // All of it stands: nothing to undo.
   return attached.result;
 }
 
-/** With prevResult it knows the addresses; without, it looks for the owner's comment among all elements. */
+/** With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's comment among all elements. */
 function del(call: CniCall<PolicyConf>): void {
   const comment = commentOf(ownerOf(call));
-  if (call.conf.prevResult === undefined) removePolicyBy((other) => other === comment);
-  else removePolicy(attachedOf(call).ips.map(({ address }) => ({ ip: address.ip, comment })));
+  const known = call.conf.prevResult === undefined ? [] : attachedOf(call).ips;
+  if (!removePolicy(known.map(({ address }) => ({ ip: address.ip, comment }))))
+    removePolicyBy((other) => other === comment);
 }
 
 function check(call: CniCall<PolicyConf>): void {

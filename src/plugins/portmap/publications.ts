@@ -7,23 +7,22 @@ import type { Ip } from '../../net/ip.ts';
 import { isAny } from '../../nft/portmap/layout.ts';
 import type { Publication, PublishedPort } from '../../nft/portmap/portmap.ts';
 import { conditionsOf } from './conditions.ts';
-import { keyOf, mappingsOf, type PortMapping, type PortmapConf, refusal } from './conf.ts';
+import { keyOf, mappingsOf, type PortMapping, type PortmapConf } from './conf.ts';
 
 /**
- * One for each family that the container has an address of: the first one, as in the reference plugin.
+ * One for each family that the container has an address of: the first one. What is asked for of another family is passed over, with a warning. Both as in the
+ * reference plugin, since runtimes ask for the ports of 0.0.0.0 and :: alike.
  * @throws NetloomError invalid-config
  */
 export function publicationsOf(call: CniCall<PortmapConf>, { ips }: Attached): Publication[] {
   const mappings = mappingsOf(call.conf);
   if (mappings.length === 0) return [];
   const addresses = [4, 6].flatMap((family) => ips.find(({ address }) => address.family === family)?.address ?? []);
-  if (addresses.length === 0) throw refusal('"prevResult" has no address that a port could lead to');
   for (const mapping of mappings) {
-    const { hostIP } = mapping;
-    if (hostIP === undefined || addresses.some(({ family }) => family === hostIP.family)) continue;
-    throw refusal(
-      `"${keyOf(mappings, mapping, 'hostIP')}" is "${hostIP}", expected an address of the container's family: it has ${addresses.map(({ ip }) => ip).join(' and ')}`,
-    );
+    const { hostIP, hostPort } = mapping;
+    if (addresses.some(({ family }) => hostIP === undefined || family === hostIP.family)) continue;
+    const asked = hostIP === undefined ? '' : ` of the family of "${keyOf(mappings, mapping, 'hostIP')}", "${hostIP}"`;
+    call.warn(`the port ${hostPort} leads nowhere: the container has no address${asked}`);
   }
   const comment = commentOf(ownerOf(call));
   return addresses.flatMap((address) => {

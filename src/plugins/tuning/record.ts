@@ -76,7 +76,7 @@ function besideOf(path: string): string {
 export function removeStaleRecords(call: CniCall<TuningConf>, valid: readonly string[]): void {
   const directory = call.conf.dataDir ?? call.paths.tuning;
   for (const name of tryList(directory) ?? []) {
-    if (!name.endsWith('.json')) continue;
+    if (!name.endsWith('.json') && !name.endsWith(besideOf('.json'))) continue;
     const path = `${directory}/${name}`;
     const owner = parseRecord(tryReadText(path) ?? '')?.owner;
     if (owner?.startsWith(`${call.conf.name}/`) && !valid.includes(owner)) unlink(path);
