@@ -1,7 +1,7 @@
 /**
  * The one table of netloom, `inet netloom`, and how its parts share it.
  *
- * A feature (masquerading, later port maps and policy) owns objects in it: base chains of its own, named after it, with a fixed list of rules,
+ * A feature (masquerading, port maps, forwarding, policy) owns objects in it: base chains of its own, named after it, with a fixed list of rules,
  * and the sets and maps that these rules look into. They are made together in one batch, by the first endpoint that needs them. Endpoints are
  * elements; what a network needs is one regular chain. A newer netloom with one feature more finds its objects missing and makes them.
  *
