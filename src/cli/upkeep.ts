@@ -15,7 +15,7 @@ export const gcCommand = buildCommand({
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
-    report(this, collect(runtimeContext()), json);
+    report(this, json, (tell) => collect(runtimeContext(), tell));
   },
 });
 
@@ -27,7 +27,7 @@ export const restoreCommand = buildCommand({
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
-    report(this, restore(runtimeContext()), json);
+    report(this, json, (tell) => restore(runtimeContext(), tell));
   },
 });
 
@@ -54,16 +54,19 @@ Example: netloom check docker:app`,
     },
   },
   func(this: CommandContext, { json }: { readonly json: boolean }, words?: string) {
-    report(this, verify(runtimeContext(), words), json);
+    report(this, json, (tell) => verify(runtimeContext(), words, tell));
   },
 });
 
-function report(context: CommandContext, deeds: readonly Deed[], json: boolean): void {
+/** Tells of each thing when it is done: with many, all of them take their time. */
+function report(context: CommandContext, json: boolean, run: (tell: (deed: Deed) => void) => void): void {
+  const deeds: Deed[] = [];
+  run((deed) => {
+    deeds.push(deed);
+    const { what, did, why } = deed;
+    if (json || did === 'collected') return;
+    context.process.stdout.write(`${what}: ${did}${why === undefined ? '' : `, ${why}`}\n`);
+  });
   if (json) printJson(context, deeds);
-  else {
-    for (const { what, did, why } of deeds) {
-      if (did !== 'collected') context.process.stdout.write(`${what}: ${did}${why === undefined ? '' : `, ${why}`}\n`);
-    }
-  }
   if (deeds.some(({ did }) => did === 'failed')) process.exitCode = EXIT.failed;
 }

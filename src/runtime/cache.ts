@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { looseObject, object, parse } from '../cni/schema.ts';
-import { messageOf, NetloomError } from '../error.ts';
+import { hasCode, messageOf, NetloomError } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { makeDirectories, replaceText, tryReadText, unlink } from '../ffi/file.ts';
 import type { Json } from './conflist.ts';
@@ -64,6 +64,16 @@ export class AttachmentCache {
     const file = this.#file(network, containerId, ifname);
     const text = tryReadText(file);
     return text === undefined ? undefined : read(text, file);
+  }
+
+  /** As get(), but undefined where the file is damaged: no reason to keep what it tells of. */
+  tryGet(network: string, containerId: string, ifname: string): CachedAttachment | undefined {
+    try {
+      return this.get(network, containerId, ifname);
+    } catch (error) {
+      if (hasCode(error, 'damaged-file')) return undefined;
+      throw error;
+    }
   }
 
   /** @returns false where there was none */

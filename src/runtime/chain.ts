@@ -6,7 +6,7 @@ import { gather } from '../attach/gather.ts';
 import type { Attachment, Command } from '../cni/call.ts';
 import { findPlugin } from '../cni/exec.ts';
 import { decodeResult, encodeResult, isAtLeast } from '../cni/versions.ts';
-import { hasCode, NetloomError } from '../error.ts';
+import { NetloomError } from '../error.ts';
 import { tryOpenNetns } from '../netns/namespace.ts';
 import { withNetns } from '../netns/within.ts';
 import * as link from '../rtnl/link.ts';
@@ -25,7 +25,7 @@ export function addChain(context: RuntimeContext, list: Conflist, endpoint: Endp
   const cache = new AttachmentCache(context.paths.cni);
   const { containerId, ifname } = endpoint;
   refuseUndeclared(list, endpoint);
-  if (tryGet(cache, list, endpoint) !== undefined) {
+  if (cache.tryGet(list.name, endpoint.containerId, endpoint.ifname) !== undefined) {
     throw new NetloomError(
       'duplicate-attachment',
       `Cannot attach "${ifname}" of "${containerId}" to the network "${list.name}": it is attached already`,
@@ -59,7 +59,7 @@ export function addChain(context: RuntimeContext, list: Conflist, endpoint: Endp
  */
 export function delChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): void {
   const cache = new AttachmentCache(context.paths.cni);
-  const cached = tryGet(cache, list, endpoint);
+  const cached = cache.tryGet(list.name, endpoint.containerId, endpoint.ifname);
   const prevResult = isAtLeast(list.cniVersion, '0.4.0') ? cached?.result : undefined;
   gather(
     ...list.plugins.toReversed().map((plugin) => () => {
@@ -172,16 +172,6 @@ function refuseTakenName({ netns: path, ifname }: Endpoint): void {
 /** @throws NetloomError plugin-not-found */
 function refuseMissing({ pluginPath }: RuntimeContext, { plugins }: Conflist): void {
   for (const { type } of plugins) if (!isOwn(type)) findPlugin(type, pluginPath);
-}
-
-/** A damaged file is no reason to keep what it tells of. */
-function tryGet(cache: AttachmentCache, { name }: Conflist, endpoint: Endpoint): CachedAttachment | undefined {
-  try {
-    return cache.get(name, endpoint.containerId, endpoint.ifname);
-  } catch (error) {
-    if (hasCode(error, 'damaged-file')) return undefined;
-    throw error;
-  }
 }
 
 function requireVersion({ name, cniVersion }: Conflist, command: Command, since: string): void {

@@ -69,7 +69,7 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
       },
     );
   }
-  if (tryGet(new AttachmentCache(context.paths.cni), record) !== undefined) {
+  if (new AttachmentCache(context.paths.cni).tryGet(network, target.id.containerId, record.ifname) !== undefined) {
     // NB: before there is anything to undo, which would take away what the other one made.
     throw new NetloomError(
       'duplicate-attachment',
@@ -137,7 +137,7 @@ export function endpointsOf(context: RuntimeContext, words: string | undefined):
 /** Takes an endpoint away: what plugins have made of it, then what is remembered. NB: where a plugin fails it stays remembered. */
 export function remove(context: RuntimeContext, record: EndpointRecord): void {
   const { network, ifname, target } = record;
-  const cached = tryGet(new AttachmentCache(context.paths.cni), record);
+  const cached = new AttachmentCache(context.paths.cni).tryGet(network, target.containerId, ifname);
   const list = cached === undefined ? tryFindList(context, network) : cachedList(cached);
   const netns = netnsOf(record);
   if (list !== undefined) {
@@ -211,15 +211,6 @@ function named(records: readonly EndpointRecord[], words: string): EndpointRecor
       target.containerId === word ||
       (word.length >= 3 && /^[0-9a-f]{64}$/.test(target.containerId) && target.containerId.startsWith(word)));
   return records.filter(({ target }) => isMeant(target));
-}
-
-function tryGet(cache: AttachmentCache, { network, target, ifname }: EndpointRecord) {
-  try {
-    return cache.get(network, target.containerId, ifname);
-  } catch (error) {
-    if (hasCode(error, 'damaged-file')) return undefined;
-    throw error;
-  }
 }
 
 function tryFindList(context: RuntimeContext, network: string): Conflist | undefined {

@@ -51,7 +51,7 @@ export class EndpointStore {
   }
 
   of(containerId: string): EndpointRecord[] {
-    return this.list().filter(({ target }) => target.containerId === containerId);
+    return this.#records.list(`-${containerId}-`).filter(({ target }) => target.containerId === containerId);
   }
 }
 

@@ -51,14 +51,19 @@ export interface RunningProcess extends ProcessId {
 
 /** The processes in a network namespace, by number. */
 export function processesIn(netns: Netns): RunningProcess[] {
-  const { id } = netns;
+  return processesByNetns([netns.id]).get(netns.id) ?? [];
+}
+
+/** The processes in each of these namespaces (Netns.id), by number. One look at /proc for all of them. */
+export function processesByNetns(ids: Iterable<string>): ReadonlyMap<string, RunningProcess[]> {
+  const found = new Map<string, RunningProcess[]>([...ids].map((id) => [id, []]));
   const numbers = (tryList('/proc') ?? []).filter((name) => /^\d+$/.test(name)).map(Number);
-  return numbers
-    .sort((a, b) => a - b)
-    .flatMap((pid) => {
-      const process = netnsIdOf(pid) === id ? findProcess(pid) : undefined;
-      return process === undefined ? [] : [{ ...process, command: commandOf(pid) }];
-    });
+  for (const pid of numbers.sort((a, b) => a - b)) {
+    const processes = found.get(netnsIdOf(pid) ?? '');
+    const process = processes === undefined ? undefined : findProcess(pid);
+    if (process !== undefined) processes?.push({ ...process, command: commandOf(pid) });
+  }
+  return found;
 }
 
 /** Kills processes, and waits until they have ended. Those that have ended by themselves are passed over. */

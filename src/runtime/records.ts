@@ -38,9 +38,10 @@ export class Records<const S extends v.GenericSchema> {
     }
   }
 
-  list(): v.InferOutput<S>[] {
-    const names = (tryList(this.#directory) ?? []).filter((name) => name.endsWith(EXTENSION)).sort();
-    return names.flatMap((name) => this.get(name.slice(0, -EXTENSION.length)) ?? []);
+  /** @param part what the names of the records have in them: the others are not read */
+  list(part = ''): v.InferOutput<S>[] {
+    const names = (tryList(this.#directory) ?? []).filter((name) => name.endsWith(EXTENSION) && name.includes(part));
+    return names.sort().flatMap((name) => this.get(name.slice(0, -EXTENSION.length)) ?? []);
   }
 
   /** @returns false where there was none */

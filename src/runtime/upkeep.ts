@@ -37,59 +37,67 @@ export interface Deed {
  * Removes sandboxes whose `netloom run` is gone, endpoints whose target is gone, and lets the plugins of every network remove what belongs to no attachment. What libcni's
  * cache lists is valid, whoever attached it.
  */
-export function collect(context: RuntimeContext): Deed[] {
-  return exclusively(context, () => {
-    const deeds = [...collectSandboxes(context), ...collectEndpoints(context)];
-    removeUnfinished(context);
-    const cache = new AttachmentCache(context.paths.cni);
-    for (const { list } of readNetworks(context.paths.conf).networks) {
-      const valid = cache
-        .list((message) => context.warn(message))
-        .filter(({ network }) => network === list.name)
-        .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
-      deeds.push(attempt(`network ${list.name}`, 'collected', undefined, () => gcChain(context, list, valid)));
-    }
-    return deeds;
+export function collect(context: RuntimeContext, tell: (deed: Deed) => void): void {
+  exclusively(context, () => {
+    for (const deed of collecting(context)) tell(deed);
   });
+}
+
+function* collecting(context: RuntimeContext): Generator<Deed> {
+  yield* collectSandboxes(context);
+  yield* collectEndpoints(context);
+  removeUnfinished(context);
+  const cache = new AttachmentCache(context.paths.cni);
+  for (const { list } of readNetworks(context.paths.conf).networks) {
+    const valid = cache
+      .list((message) => context.warn(message))
+      .filter(({ network }) => network === list.name)
+      .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+    yield attempt(`network ${list.name}`, 'collected', undefined, () => gcChain(context, list, valid));
+  }
 }
 
 /**
  * Brings back sandboxes that were made to stay, and every endpoint whose target is there without it: under the same name and, where they are free, with the same
  * addresses.
  */
-export function restore(context: RuntimeContext): Deed[] {
-  return exclusively(context, () => {
-    const deeds = collectSandboxes(context);
-    // Those with a namespace of their own first: others share it.
-    const sandboxes = sandboxRecords(context).list();
-    for (const sandbox of [...sandboxes].sort((a, b) => Number(b.mode === 'own') - Number(a.mode === 'own'))) {
-      if (isMissing(context, sandbox)) {
-        deeds.push(attempt(`sandbox ${sandbox.name}`, 'restored', undefined, () => makeNamespace(context, sandbox)));
-      }
-    }
-    for (const record of new EndpointStore(context).list()) {
-      if (!isInPlace(record)) deeds.push(restoreEndpoint(context, record));
-    }
-    for (const sandbox of sandboxes) {
-      if (sandbox.mode !== 'host') writeFiles(context, sandbox, surroundingsOf(resultsOf(context, sandbox.name)));
-    }
-    return deeds;
+export function restore(context: RuntimeContext, tell: (deed: Deed) => void): void {
+  exclusively(context, () => {
+    for (const deed of restoring(context)) tell(deed);
   });
 }
 
+function* restoring(context: RuntimeContext): Generator<Deed> {
+  yield* collectSandboxes(context);
+  // Those with a namespace of their own first: others share it.
+  const sandboxes = sandboxRecords(context)
+    .list()
+    .sort((a, b) => Number(b.mode === 'own') - Number(a.mode === 'own'));
+  for (const sandbox of sandboxes.filter((each) => isMissing(context, each))) {
+    yield attempt(`sandbox ${sandbox.name}`, 'restored', undefined, () => makeNamespace(context, sandbox));
+  }
+  for (const record of new EndpointStore(context).list()) {
+    if (!isInPlace(record)) yield restoreEndpoint(context, record);
+  }
+  for (const sandbox of sandboxes) {
+    if (sandbox.mode !== 'host') writeFiles(context, sandbox, surroundingsOf(resultsOf(context, sandbox.name)));
+  }
+}
+
 /** Compares endpoints with what was made: CHECK of every plugin. @param words whose; without them, everybody's */
-export function verify(context: RuntimeContext, words: string | undefined): Deed[] {
+export function verify(context: RuntimeContext, words: string | undefined, tell: (deed: Deed) => void): void {
   const cache = new AttachmentCache(context.paths.cni);
   const records = endpointsOf(context, words);
   if (records.length === 0 && words !== undefined)
     throw new NetloomError('not-connected', `"${words}" is not connected`);
-  return records.map((record) =>
-    attempt(wordsOfEndpoint(record), 'as it was made', undefined, () => {
-      const cached = cache.get(record.network, record.target.containerId, record.ifname);
+  for (const record of records) {
+    const check = () => {
+      const cached = cache.tryGet(record.network, record.target.containerId, record.ifname);
       if (cached === undefined) throw new NetloomError('not-attached', 'it was never finished');
       checkChain(context, cachedList(cached), { ...cached, netns: netnsOf(record) });
-    }),
-  );
+    };
+    tell(attempt(wordsOfEndpoint(record), 'as it was made', undefined, check));
+  }
 }
 
 /** Files that a killed netloom was writing. NB: all of them are written by who holds the lock, as we do. */
@@ -104,26 +112,22 @@ function removeUnfinished({ paths }: RuntimeContext): void {
   }
 }
 
-function collectSandboxes(context: RuntimeContext): Deed[] {
-  const abandoned = sandboxRecords(context)
-    .list()
-    .filter(
-      (sandbox) =>
-        sandbox.isTransient &&
-        !(sandbox.runner !== undefined && isSame(sandbox.runner)) &&
-        sandboxProcesses(context, sandbox).length === 0,
-    );
-  return abandoned.map((sandbox) =>
-    attempt(`sandbox ${sandbox.name}`, 'removed', 'its command has ended', () => removeLocked(context, sandbox)),
-  );
+function* collectSandboxes(context: RuntimeContext): Generator<Deed> {
+  const isAbandoned = (sandbox: Sandbox) =>
+    sandbox.isTransient &&
+    !(sandbox.runner !== undefined && isSame(sandbox.runner)) &&
+    sandboxProcesses(context, sandbox).length === 0;
+  for (const sandbox of sandboxRecords(context).list().filter(isAbandoned)) {
+    yield attempt(`sandbox ${sandbox.name}`, 'removed', 'its command has ended', () => removeLocked(context, sandbox));
+  }
 }
 
-function collectEndpoints(context: RuntimeContext): Deed[] {
+function* collectEndpoints(context: RuntimeContext): Generator<Deed> {
   const cache = new AttachmentCache(context.paths.cni);
-  return new EndpointStore(context).list().flatMap((record) => {
+  for (const record of new EndpointStore(context).list()) {
     const why = goneBecause(context, cache, record);
-    return why === undefined ? [] : [attempt(wordsOfEndpoint(record), 'removed', why, () => remove(context, record))];
-  });
+    if (why !== undefined) yield attempt(wordsOfEndpoint(record), 'removed', why, () => remove(context, record));
+  }
 }
 
 /** Why an endpoint is none any more; undefined where it is one. A sandbox's waits for the sandbox to be restored. */
@@ -138,7 +142,7 @@ function goneBecause(context: RuntimeContext, cache: AttachmentCache, record: En
     using netns = path === '' ? undefined : tryOpenNetns(path);
     if (netns === undefined) return 'its target has ended';
   }
-  return cache.get(network, target.containerId, ifname) === undefined ? 'it was never finished' : undefined;
+  return cache.tryGet(network, target.containerId, ifname) === undefined ? 'it was never finished' : undefined;
 }
 
 function restoreEndpoint(context: RuntimeContext, record: EndpointRecord): Deed {
@@ -156,7 +160,7 @@ function restoreEndpoint(context: RuntimeContext, record: EndpointRecord): Deed 
   // The number of a process that ended may be another's.
   if (target.id.containerId !== containerId) return { what, did: 'waits', why: `${wordsOf(record.target)} has ended` };
   return attempt(what, 'restored', undefined, () => {
-    const cached = new AttachmentCache(context.paths.cni).get(record.network, containerId, record.ifname);
+    const cached = new AttachmentCache(context.paths.cni).tryGet(record.network, containerId, record.ifname);
     const before = cached?.result === undefined ? [] : addressesOf(cached.result);
     const store = new EndpointStore(context);
     const again = (ips: readonly string[]) => {

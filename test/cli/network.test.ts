@@ -242,6 +242,7 @@ test.serial('every conflist is a network, whoever wrote it; what is broken is to
   t.regex(netloom.try('network', 'inspect', 'new').stderr, /There is no network "new" in ".*"\n.*\n {2}there are: old/);
   t.regex(netloom.run('network', 'create', '--subnet', '10.6.0.0/16', '--json', 'web'), /"driver": "bridge"/);
   t.is(netloom.run('network', 'status', 'web'), 'web is ready\n');
+  t.deepEqual(netloom.json('network', 'status', 'web'), { name: 'web', ready: true });
   t.regex(netloom.try('network', 'status', 'old').stderr, /does not support STATUS/);
 });
 
@@ -281,6 +282,20 @@ test.serial('what is attached by any runtime is listed, and rm refuses until it 
   t.is(lab.snapshot(), before);
   t.deepEqual(readdirSync(join(lab.root, 'var/lib/cni/networks')), []);
   t.regex(netloom.try('network', 'rm', 'web').stderr, /There is no network "web"/);
+});
+
+test.serial('rm goes on where a plugin of the network is not installed, and says so', (t) => {
+  const { netloom, conf } = start(t);
+  mkdirSync(conf, { recursive: true });
+  writeFileSync(
+    join(conf, 'odd.conflist'),
+    '{"cniVersion":"1.1.0","name":"odd","plugins":[{"type":"bridge"},{"type":"odd-one"}]}',
+  );
+  const { status, stdout, stderr } = netloom.try('network', 'rm', 'odd', '--json');
+  t.is(status, 0);
+  t.deepEqual(JSON.parse(stdout), [{ removed: 'odd' }]);
+  t.regex(stderr, /failed to find plugin "odd-one"/);
+  t.deepEqual(readdirSync(conf), []);
 });
 
 test.serial('a bridge that something else is plugged into stays when its network goes', (t) => {

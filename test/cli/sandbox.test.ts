@@ -220,7 +220,7 @@ test.serial('a sandbox stays until it is removed: exec, connect, disconnect, ls 
     /Cannot remove the sandbox "box": a process runs in it\n {2}\d+ sleep 1000\n {2}end them first, or use --force/,
   );
   const ended = once(child, 'exit');
-  t.is(netloom.run('sandbox', 'rm', '--force', 'box'), 'removed box\n');
+  t.deepEqual(netloom.json('sandbox', 'rm', '--force', 'box'), [{ removed: 'box' }]);
   t.is((await ended)[0], 137);
   t.deepEqual(netloom.json('sandbox', 'ls'), []);
   isClean();

@@ -4,7 +4,13 @@ import { parseIfname } from '../../runtime/ifname.ts';
 import { wordsOf } from '../../runtime/target.ts';
 import { networkNames, sandboxNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson } from '../print.ts';
 import { TARGETS } from './targets.ts';
+
+interface Flags {
+  readonly ifname?: string;
+  readonly json: boolean;
+}
 
 export const disconnectCommand = buildCommand({
   docs: {
@@ -18,6 +24,7 @@ Examples:
   parameters: {
     flags: {
       ifname: { kind: 'parsed', optional: true, parse: parseIfname, placeholder: 'NAME', brief: 'Only this interface' },
+      json: jsonFlag,
     },
     positional: {
       kind: 'tuple',
@@ -27,9 +34,17 @@ Examples:
       ],
     },
   },
-  func(this: CommandContext, { ifname }: { readonly ifname?: string }, network: string, words: string) {
-    for (const { target, ifname: taken } of disconnect(runtimeContext(), words, { network, ifname })) {
-      this.process.stdout.write(`${wordsOf(target)}  ${taken} is off ${network}\n`);
+  func(this: CommandContext, { ifname, json }: Flags, network: string, words: string) {
+    const gone = disconnect(runtimeContext(), words, { network, ifname });
+    if (json)
+      printJson(
+        this,
+        gone.map((record) => ({ network, target: wordsOf(record.target), ifname: record.ifname })),
+      );
+    else {
+      for (const { target, ifname: taken } of gone) {
+        this.process.stdout.write(`${wordsOf(target)}  ${taken} is off ${network}\n`);
+      }
     }
   },
 });

@@ -2,6 +2,7 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { removeNetwork } from '../../runtime/network/store.ts';
 import { networkNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson } from '../print.ts';
 
 export const removeCommand = buildCommand({
   docs: {
@@ -10,17 +11,23 @@ export const removeCommand = buildCommand({
       'Removes the conflist and what the network has left on the host: its bridge, and what is remembered of its addresses. Refused while anything is attached.\n\nExample: netloom network rm web',
   },
   parameters: {
+    flags: { json: jsonFlag },
     positional: {
       kind: 'array',
       minimum: 1,
       parameter: { parse: String, proposeCompletions: networkNames, placeholder: 'NAME', brief: 'Name of a network' },
     },
   },
-  func(this: CommandContext, _flags: object, ...names: string[]) {
+  func(this: CommandContext, { json }: { readonly json: boolean }, ...names: string[]) {
     const context = runtimeContext();
     for (const name of names) {
       removeNetwork(context, name);
-      this.process.stdout.write(`removed ${name}\n`);
+      if (!json) this.process.stdout.write(`removed ${name}\n`);
     }
+    if (json)
+      printJson(
+        this,
+        names.map((name) => ({ removed: name })),
+      );
   },
 });

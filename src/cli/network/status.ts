@@ -3,6 +3,7 @@ import { statusChain } from '../../runtime/chain.ts';
 import { findNetwork } from '../../runtime/conf-directory.ts';
 import { networkNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson } from '../print.ts';
 
 export const statusCommand = buildCommand({
   docs: {
@@ -11,6 +12,7 @@ export const statusCommand = buildCommand({
       'Calls STATUS of each of its plugins. The exit status is 0 where all of them are ready.\n\nExample: netloom network status web',
   },
   parameters: {
+    flags: { json: jsonFlag },
     positional: {
       kind: 'tuple',
       parameters: [
@@ -18,9 +20,10 @@ export const statusCommand = buildCommand({
       ],
     },
   },
-  func(this: CommandContext, _flags: object, name: string) {
+  func(this: CommandContext, { json }: { readonly json: boolean }, name: string) {
     const context = runtimeContext();
     statusChain(context, findNetwork(context.paths.conf, name).list);
-    this.process.stdout.write(`${name} is ready\n`);
+    if (json) printJson(this, { name, ready: true });
+    else this.process.stdout.write(`${name} is ready\n`);
   },
 });

@@ -1,27 +1,65 @@
 import { AttachmentCache } from '../../runtime/cache.ts';
 import type { RuntimeContext } from '../../runtime/context.ts';
 import { EndpointStore } from '../../runtime/endpoints.ts';
-import { sandboxProcesses, tryOpenPin } from '../../runtime/sandbox/sandbox.ts';
-import { type Sandbox, sandboxNetns } from '../../runtime/sandbox/store.ts';
+import type { PortMapping } from '../../runtime/ports.ts';
+import { processesByNetns } from '../../runtime/process.ts';
+import { tryOpenPin } from '../../runtime/sandbox/sandbox.ts';
+import { type Sandbox, sandboxNetns, sandboxRecords } from '../../runtime/sandbox/store.ts';
 import { addressesOf } from '../network/describe.ts';
 
 /** What listings say of a sandbox. */
-export function describeSandbox(context: RuntimeContext, sandbox: Sandbox) {
-  const { name, mode } = sandbox;
+export interface SandboxRow {
+  readonly name: string;
+  readonly mode: string;
+  /** `missing`: its namespace is gone, as after a boot. */
+  readonly state: 'present' | 'missing';
+  readonly netns: string | null;
+  readonly endpoints: readonly {
+    readonly network: string;
+    readonly ifname: string;
+    readonly addresses: readonly string[];
+    readonly ports: readonly PortMapping[];
+  }[];
+  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+}
+
+/** All sandboxes. Endpoints, attachments and processes are looked at once, however many there are. */
+export function describeSandboxes(context: RuntimeContext): SandboxRow[] {
+  const sandboxes = sandboxRecords(context).list();
   const cache = new AttachmentCache(context.paths.cni);
-  using pin = mode === 'host' ? undefined : tryOpenPin(sandboxNetns(context, name));
-  return {
-    name,
-    mode,
-    /** Missing: its namespace is gone, as after a boot. */
-    state: mode === 'host' || pin !== undefined ? 'present' : 'missing',
-    netns: mode === 'host' ? null : sandboxNetns(context, name),
-    endpoints: new EndpointStore(context).of(name).map(({ network, ifname, ports }) => ({
-      network,
-      ifname,
-      addresses: addressesOf(cache.get(network, name, ifname)?.result),
-      ports,
-    })),
-    processes: sandboxProcesses(context, sandbox).map(({ pid, command }) => ({ pid, command })),
-  };
+  const endpoints = Map.groupBy(new EndpointStore(context).list(), ({ target }) => target.containerId);
+  const ids = new Map(
+    sandboxes.map(({ name, mode }) => [name, mode === 'host' ? undefined : netnsIdOf(context, name)]),
+  );
+  const processes = processesByNetns([...ids.values()].filter((id) => id !== undefined));
+  return sandboxes.map(({ name, mode }): SandboxRow => {
+    const id = ids.get(name);
+    return {
+      name,
+      mode,
+      state: mode === 'host' || id !== undefined ? 'present' : 'missing',
+      netns: mode === 'host' ? null : sandboxNetns(context, name),
+      endpoints: (endpoints.get(name) ?? []).map(({ network, ifname, ports }) => ({
+        network,
+        ifname,
+        addresses: addressesOf(cache.tryGet(network, name, ifname)?.result),
+        ports,
+      })),
+      // Those of a namespace that is shared count for its owner.
+      processes: (mode === 'own' && id !== undefined ? (processes.get(id) ?? []) : []).map(({ pid, command }) => ({
+        pid,
+        command,
+      })),
+    };
+  });
+}
+
+/** One of them. */
+export function describeSandbox(context: RuntimeContext, { name }: Sandbox): SandboxRow | undefined {
+  return describeSandboxes(context).find((row) => row.name === name);
+}
+
+function netnsIdOf(context: RuntimeContext, name: string): string | undefined {
+  using pin = tryOpenPin(sandboxNetns(context, name));
+  return pin?.id;
 }

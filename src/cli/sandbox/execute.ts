@@ -27,7 +27,7 @@ export function execute(context: RuntimeContext, sandbox: Sandbox, command: read
   };
   // NB: for good. The one that ends the command must not end us before the sandbox is taken away.
   for (const signal of FORWARDED) process.on(signal, forward);
-  const started = inside(context, sandbox, () => start(command));
+  const started = startInside(context, sandbox, command);
   child = started;
   return new Promise<number>((resolve) => {
     started.on('spawn', () => {
@@ -41,29 +41,27 @@ export function execute(context: RuntimeContext, sandbox: Sandbox, command: read
   });
 }
 
-function start([file = '', ...args]: readonly string[]): ChildProcess {
-  return spawn(file, args, { stdio: 'inherit' });
-}
-
-/** Runs a function in a sandbox: its network, and its own resolv.conf and hosts over the machine's. */
-function inside<T>(context: RuntimeContext, { name, mode }: Sandbox, action: () => T): T {
-  if (mode === 'host') return action();
+/** Starts a command in a sandbox: its network, and its own resolv.conf and hosts over the machine's. */
+function startInside(context: RuntimeContext, { name, mode }: Sandbox, command: readonly string[]): ChildProcess {
+  if (mode === 'host') return start(command);
+  const { resolvConf, hosts } = filesOf(context, name);
   using netns = openNetns(sandboxNetns(context, name));
-  let result: { readonly value: T } | undefined;
-  withNetns(netns, () => {
+  return withNetns(netns, () =>
     withOwnMounts(() => {
-      const files = filesOf(context, name);
       mountSysfs();
       for (const [from, to] of [
-        [files.resolvConf, '/etc/resolv.conf'],
-        [files.hosts, '/etc/hosts'],
+        [resolvConf, '/etc/resolv.conf'],
+        [hosts, '/etc/hosts'],
       ] as const) {
         if (!bindFile(from, to)) context.warn(`this machine has no "${to}", so the sandbox has none`);
       }
-      result = { value: action() };
-    });
-  });
-  return (result as { readonly value: T } | undefined as { readonly value: T }).value;
+      return start(command);
+    }),
+  );
+}
+
+function start([file = '', ...args]: readonly string[]): ChildProcess {
+  return spawn(file, args, { stdio: 'inherit' });
 }
 
 function sentenceOf({ code, message }: NodeJS.ErrnoException): string {

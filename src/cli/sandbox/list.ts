@@ -1,9 +1,8 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { portWords } from '../../runtime/ports.ts';
-import { sandboxRecords } from '../../runtime/sandbox/store.ts';
 import { runtimeContext } from '../context.ts';
 import { jsonFlag, printJson, printTable } from '../print.ts';
-import { describeSandbox } from './describe.ts';
+import { describeSandboxes } from './describe.ts';
 
 export const listCommand = buildCommand({
   docs: {
@@ -14,9 +13,7 @@ export const listCommand = buildCommand({
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
     const context = runtimeContext();
-    const all = sandboxRecords(context)
-      .list()
-      .map((sandbox) => describeSandbox(context, sandbox));
+    const all = describeSandboxes(context);
     if (json) printJson(this, all);
     else {
       printTable(
@@ -40,11 +37,9 @@ export const psCommand = buildCommand({
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
     const context = runtimeContext();
-    const rows = sandboxRecords(context)
-      .list()
-      .flatMap((sandbox) =>
-        describeSandbox(context, sandbox).processes.map((process) => ({ sandbox: sandbox.name, ...process })),
-      );
+    const rows = describeSandboxes(context).flatMap(({ name, processes }) =>
+      processes.map((process) => ({ sandbox: name, ...process })),
+    );
     if (json) printJson(this, rows);
     else
       printTable(

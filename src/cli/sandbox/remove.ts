@@ -2,6 +2,7 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { removeSandbox } from '../../runtime/sandbox/sandbox.ts';
 import { sandboxNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson } from '../print.ts';
 
 export const removeCommand = buildCommand({
   docs: {
@@ -10,7 +11,7 @@ export const removeCommand = buildCommand({
       'Takes away the networks of a sandbox, then its namespace. Refused while processes run in it.\n\nExample: netloom sandbox rm db',
   },
   parameters: {
-    flags: { force: { kind: 'boolean', default: false, brief: 'Kill what runs in it' } },
+    flags: { force: { kind: 'boolean', default: false, brief: 'Kill what runs in it' }, json: jsonFlag },
     aliases: { f: 'force' },
     positional: {
       kind: 'array',
@@ -18,11 +19,16 @@ export const removeCommand = buildCommand({
       parameter: { parse: String, proposeCompletions: sandboxNames, placeholder: 'NAME', brief: 'Name of a sandbox' },
     },
   },
-  func(this: CommandContext, { force }: { readonly force: boolean }, ...names: string[]) {
+  func(this: CommandContext, { force, json }: { readonly force: boolean; readonly json: boolean }, ...names: string[]) {
     const context = runtimeContext();
     for (const name of names) {
       removeSandbox(context, name, { force });
-      this.process.stdout.write(`removed ${name}\n`);
+      if (!json) this.process.stdout.write(`removed ${name}\n`);
     }
+    if (json)
+      printJson(
+        this,
+        names.map((name) => ({ removed: name })),
+      );
   },
 });

@@ -1,6 +1,6 @@
 /** Making and removing networks: a conflist in the directory that every runtime reads. */
 import { gather } from '../../attach/gather.ts';
-import { NetloomError } from '../../error.ts';
+import { hasCode, NetloomError } from '../../error.ts';
 import { removeDirectory, tryList } from '../../ffi/directory.ts';
 import { makeDirectories, replaceText, unlink } from '../../ffi/file.ts';
 import * as link from '../../rtnl/link.ts';
@@ -47,12 +47,22 @@ export function removeNetwork(context: RuntimeContext, name: string): void {
       );
     }
     gather(
-      () => gcChain(context, network.list, []),
+      () => collectRest(context, network),
       () => removeBridge(network),
       () => forgetLeases(`${context.paths.leases}/${name}`),
     );
     unlink(network.file);
   });
+}
+
+/** What plugins still have of the network. One that is not installed any more cannot be asked, and is no reason to keep the network. */
+function collectRest(context: RuntimeContext, { list }: Network): void {
+  try {
+    gcChain(context, list, []);
+  } catch (error) {
+    if (!hasCode(error, 'plugin-not-found')) throw error;
+    context.warn(error.message);
+  }
 }
 
 /** The attachments of a network that any runtime of this machine remembers. */

@@ -150,7 +150,7 @@ export function surroundingsOf(results: readonly Json[]): Surroundings {
 export function resultsOf(context: RuntimeContext, name: string): Json[] {
   const cache = new AttachmentCache(context.paths.cni);
   return new EndpointStore(context).of(name).flatMap(({ network, ifname }): Json[] => {
-    const result = cache.get(network, name, ifname)?.result;
+    const result = cache.tryGet(network, name, ifname)?.result;
     return result === undefined ? [] : [result];
   });
 }
