@@ -6,6 +6,7 @@ import { connectCommand } from './connect/connect.ts';
 import { disconnectCommand } from './connect/disconnect.ts';
 import { demoCommand } from './demo/demo.ts';
 import { EXIT, text } from './errors.ts';
+import { inspectCommand } from './inspect/inspect.ts';
 import { installCommand, uninstallCommand } from './install.ts';
 import { networkRoutes } from './network/routes.ts';
 import { pluginsCommand } from './plugins.ts';
@@ -26,6 +27,7 @@ const commands = buildRouteMap({
     exec: execCommand,
     ps: psCommand,
     sandbox: sandboxRoutes,
+    inspect: inspectCommand,
     check: checkCommand,
     gc: gcCommand,
     restore: restoreCommand,

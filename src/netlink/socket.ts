@@ -206,9 +206,12 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Hears a multicast group from now on; what it tells comes out of next(). */
-  join(group: number): void {
-    this.#transport.join(group);
+  /**
+   * Hears a multicast group from now on; what it tells comes out of next().
+   * @param everywhere also of every namespace that this one has a number for: those that its wires lead to
+   */
+  join(group: number, { everywhere = false } = {}): void {
+    this.#transport.join(group, everywhere);
     this.#isListening = true;
   }
 

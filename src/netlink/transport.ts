@@ -12,6 +12,7 @@ const SO_SNDBUF = 7;
 const SO_SNDBUFFORCE = 32;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_LISTEN_ALL_NSID = 8;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
@@ -26,8 +27,8 @@ export interface Transport {
   send(datagram: Uint8Array): void;
   /** The next datagram from the kernel, valid until the next call. Undefined where there is none and `wait` is false. */
   receive(wait: boolean): Uint8Array | undefined;
-  /** Hears what a multicast group tells (RTNLGRP_*). */
-  join(group: number): void;
+  /** Hears what a multicast group tells (RTNLGRP_*); everywhere: in each namespace that this one has a number for, too. */
+  join(group: number, everywhere?: boolean): void;
   /** Whether something arrives within so many milliseconds. */
   poll(milliseconds: number): boolean;
   close(): void;
@@ -74,9 +75,9 @@ function keptOpen(socket: Socket, sockets: Socket[]): Socket {
   return {
     ...socket,
     fd: socket.fd,
-    join(group) {
+    join(group, everywhere) {
       isKept = false;
-      socket.join(group);
+      socket.join(group, everywhere);
     },
     close() {
       if (!isOpen) return;
@@ -145,7 +146,9 @@ function open(protocol: number): Socket {
         if (isKernel) return buffer.subarray(0, length);
       }
     },
-    join(group) {
+    join(group, everywhere) {
+      if (everywhere === true)
+        check(libc.setsockopt(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, one, 4), 'listen to other namespaces');
       const number = new Uint8Array(Uint32Array.of(group).buffer);
       check(libc.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number, 4), `join netlink group ${group}`);
     },

@@ -28,6 +28,8 @@ export const RTM = {
   NEWTFILTER: 44,
   DELTFILTER: 45,
   GETTFILTER: 46,
+  NEWNSID: 88,
+  GETNSID: 90,
 } as const;
 
 /** Flags of a link. */
@@ -48,7 +50,7 @@ export const ARPHRD = { ETHER: 1, LOOPBACK: 772 } as const;
 export const OPER = { UNKNOWN: 0, DOWN: 2, LOWERLAYERDOWN: 3, UP: 6 } as const;
 
 /** Multicast groups of rtnetlink. */
-export const RTNLGRP = { LINK: 1 } as const;
+export const RTNLGRP = { LINK: 1, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9, IPV6_ROUTE: 11 } as const;
 
 /** rtm_protocol of the routes that netloom adds and only netloom removes. Free in iproute2's rt_protos. */
 export const RTPROT_NETLOOM = 110;

@@ -21,6 +21,7 @@ const LAYERS = [
   'attach',
   'plugins',
   'runtime',
+  'inspect',
   'agent',
   'cli',
   'main.ts',

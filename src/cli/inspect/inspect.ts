@@ -1,0 +1,109 @@
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { NetloomError } from '../../error.ts';
+import { Graph } from '../../inspect/graph.ts';
+import { toDot, toMermaid } from '../../inspect/picture-text.ts';
+import { select } from '../../inspect/select.ts';
+import type { Snapshot } from '../../inspect/snapshot.ts';
+import { take } from '../../inspect/take.ts';
+import { type Paint, PLAIN, pathLines, toText } from '../../inspect/text.ts';
+import type { RuntimeContext } from '../../runtime/context.ts';
+import { networkNames, sandboxNames } from '../completion.ts';
+import { runtimeContext } from '../context.ts';
+import { diff } from './diff.ts';
+import { watch } from './watch.ts';
+
+const VIEWS = ['json', 'paths', 'mermaid', 'dot', 'svg', 'html'] as const;
+type View = (typeof VIEWS)[number];
+
+type Flags = Readonly<Record<View | 'watch', boolean>>;
+
+const BRIEFS: Readonly<Record<View, string>> = {
+  json: 'The snapshot itself, which "inspect diff" takes',
+  paths: 'Only the paths, a line each',
+  mermaid: 'A diagram for Markdown',
+  dot: 'A diagram for Graphviz',
+  svg: 'A picture',
+  html: 'A picture for a browser, in one file',
+};
+
+export const inspectCommand = buildCommand({
+  docs: {
+    brief: 'Show who is wired to what, whoever wired it',
+    fullDescription: `Shows each path from an interface to where its packets leave, then every namespace with its links: of containers, sandboxes, processes and pins, with the bridges of docker and podman too. WHAT is a container, sandbox or namespace (docker:NAME, pid:N, netns:PATH, or a name alone), a link, an address or a network; then only what has to do with it is shown.
+
+diff compares two snapshots by the names of what is in them, and leaves with 1 where they differ.
+
+Looking changes nothing, but for one thing that "ip link" does as well: the kernel numbers the namespace at the other end of a wire when it first tells of the wire.
+
+Examples:
+  netloom inspect
+  netloom inspect docker:web
+  netloom inspect --html > wiring.html
+  netloom inspect --json > before.json
+  netloom inspect diff before.json after.json`,
+  },
+  parameters: {
+    flags: {
+      ...(Object.fromEntries(
+        VIEWS.map((view) => [view, { kind: 'boolean', default: false, brief: BRIEFS[view] }]),
+      ) as Record<View, { kind: 'boolean'; default: false; brief: string }>),
+      watch: { kind: 'boolean', default: false, brief: 'Go on, and print what changes as it changes' },
+    },
+    positional: {
+      kind: 'array',
+      maximum: 3,
+      parameter: {
+        parse: String,
+        proposeCompletions: (partial: string) => [...sandboxNames(partial), ...networkNames(partial)],
+        placeholder: 'WHAT',
+        brief: 'What to show; everything where it is not given. Or: diff BEFORE AFTER',
+      },
+    },
+  },
+  async func(this: CommandContext, flags: Flags, ...words: string[]) {
+    const [what, before, after] = words;
+    if (what === 'diff' && before !== undefined && after !== undefined) return diff(this, before, after, flags.json);
+    if (before !== undefined) {
+      throw new NetloomError('invalid-option', `"netloom inspect" shows one thing, and was given ${words.join(', ')}`, {
+        hint: 'two snapshots are compared with "netloom inspect diff BEFORE AFTER"',
+      });
+    }
+    const asked = VIEWS.filter((view) => flags[view]);
+    const [view, second] = asked;
+    if (second !== undefined)
+      throw new NetloomError('invalid-option', `--${view} and --${second} are two views, expected one`);
+    const context = runtimeContext();
+    if (flags.watch) return watch(this, context, what, view === 'json');
+    this.process.stdout.write(await shown(look(context, what), view, paintFor(this)));
+  },
+});
+
+export function look(context: RuntimeContext, what: string | undefined): Snapshot {
+  const snapshot = take(context);
+  return what === undefined ? snapshot : select(snapshot, what);
+}
+
+/** NB: what draws is loaded only where something is drawn. */
+async function shown(snapshot: Snapshot, view: View | undefined, paint: Paint): Promise<string> {
+  if (view === 'json') return `${JSON.stringify(snapshot, null, 2)}\n`;
+  if (view === 'paths')
+    return pathLines(new Graph(snapshot), paint)
+      .map((line) => `${line}\n`)
+      .join('');
+  if (view === 'mermaid') return toMermaid(snapshot);
+  if (view === 'dot') return toDot(snapshot);
+  if (view === 'svg') return (await import('../../inspect/svg.ts')).toSvg(snapshot);
+  if (view === 'html') return (await import('../../inspect/html.ts')).toHtml(snapshot);
+  return toText(snapshot, paint);
+}
+
+const COLOURS = { up: 32, down: 31, 'no-carrier': 33, faint: 2 } as const;
+
+/** Colours on a terminal only, and never where NO_COLOR is set (https://no-color.org). */
+export function paintFor({
+  process: { stdout, env },
+}: CommandContext & { readonly process: { readonly env?: unknown } }): Paint {
+  const isTerminal = 'isTTY' in stdout && stdout.isTTY === true;
+  const isRefused = ((env as NodeJS.ProcessEnv | undefined)?.['NO_COLOR'] ?? '') !== '';
+  return isTerminal && !isRefused ? (state, text) => `\u001b[${COLOURS[state]}m${text}\u001b[0m` : PLAIN;
+}

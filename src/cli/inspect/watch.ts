@@ -1,0 +1,50 @@
+/** `netloom inspect --watch`: the state, then what changes, woken by the kernel. */
+import type { CommandContext } from '@stricli/core';
+import { hasCode } from '../../error.ts';
+import { difference, differenceWords } from '../../inspect/difference.ts';
+import { select } from '../../inspect/select.ts';
+import type { Snapshot } from '../../inspect/snapshot.ts';
+import { take } from '../../inspect/take.ts';
+import { toText } from '../../inspect/text.ts';
+import { RTNLGRP } from '../../rtnl/constants.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import type { RuntimeContext } from '../../runtime/context.ts';
+
+/** Changes come in groups: a wire is four links and two addresses. What comes within so many milliseconds is one change. */
+const QUIET = 50;
+/** How long to listen at a time. Namespaces that are not wired to this one tell nothing, so now and then we look anyhow. */
+const PATIENCE = 2000;
+
+/** Goes on until a signal ends the process. */
+export function watch(
+  { process }: CommandContext,
+  context: RuntimeContext,
+  what: string | undefined,
+  json: boolean,
+): never {
+  using nl = openRoute();
+  for (const group of Object.values(RTNLGRP)) nl.join(group, { everywhere: true });
+  const print = (value: unknown, text: string) => process.stdout.write(json ? `${JSON.stringify(value)}\n` : text);
+  let before = seen(context, what);
+  print(before, toText(before));
+  for (;;) {
+    if (nl.next(PATIENCE).length > 0) while (nl.next(QUIET).length > 0);
+    const after = seen(context, what);
+    const differences = difference(before, after);
+    before = after;
+    if (differences.length === 0) continue;
+    print(after, differences.map((each) => `${differenceWords(each)}\n`).join(''));
+  }
+}
+
+/** What is asked for may come later, and go. */
+function seen(context: RuntimeContext, what: string | undefined): Snapshot {
+  const snapshot = take(context);
+  if (what === undefined) return snapshot;
+  try {
+    return select(snapshot, what);
+  } catch (error) {
+    if (hasCode(error, 'unknown-target')) return { ...snapshot, namespaces: [] };
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+/** Whose a namespace is, for people: sandboxes, containers of engines, pins; and which network an interface is an attachment to. */
+import { messageOf } from '../error.ts';
+import { tryReadText, tryStat } from '../ffi/file.ts';
+import type { FoundNetns } from '../netns/every.ts';
+import { AttachmentCache } from '../runtime/cache.ts';
+import type { RuntimeContext } from '../runtime/context.ts';
+import { enginesOf } from '../runtime/engine/engines.ts';
+import { sandboxNetns, sandboxRecords } from '../runtime/sandbox/store.ts';
+import type { NamespaceEntry } from './snapshot.ts';
+
+export type Name = NamespaceEntry['names'][number];
+
+/** Where `ip netns` and others pin, and people know the namespaces by the last word. */
+const NETNS_DIRECTORY = /^(\/var)?\/run\/netns\//;
+
+export interface Attachment {
+  readonly network: string;
+  readonly container: string;
+}
+
+export interface Owners {
+  namesOf(netns: FoundNetns): Name[];
+  /** By the inode of the namespace and the name of the interface. */
+  attachmentOf(inode: string, ifname: string): Attachment | undefined;
+}
+
+/** Asks everybody once. Who does not answer is told of. */
+export function ownersOf(context: RuntimeContext, warn: (message: string) => void): Owners {
+  const byInode = new Map<string, Name[]>();
+  const byPid = new Map<number, Name[]>();
+  const add = <K>(map: Map<K, Name[]>, key: K, name: Name) => map.set(key, [...(map.get(key) ?? []), name]);
+  for (const { name, mode } of sandboxRecords(context).list()) {
+    const inode = mode === 'host' ? undefined : inodeAt(sandboxNetns(context, name));
+    if (inode !== undefined) add(byInode, inode, { kind: 'sandbox', name });
+  }
+  for (const engine of enginesOf(context.environment)) {
+    try {
+      if (!engine.isHere()) continue;
+      for (const { id, name, pid } of engine.running()) add(byPid, pid, { kind: engine.name, name, id });
+    } catch (error) {
+      warn(messageOf(error));
+    }
+  }
+  const attachments = new Map<string, Attachment>();
+  for (const { network, containerId, ifname, netns } of new AttachmentCache(context.paths.cni).list(warn)) {
+    const inode = netns === '' ? undefined : inodeAt(netns);
+    if (inode !== undefined) attachments.set(`${inode} ${ifname}`, { network, container: containerId });
+  }
+  return {
+    namesOf({ inode, pids, pins }) {
+      const engines = pids.flatMap((pid) => byPid.get(pid) ?? []);
+      const pinned = pins.map((path) => ({
+        kind: NETNS_DIRECTORY.test(path) ? 'netns' : 'pin',
+        name: path.slice(path.lastIndexOf('/') + 1),
+      }));
+      const [first] = pids;
+      const process = first === undefined ? [] : [{ kind: 'process', name: `${commandOf(first)}[${first}]` }];
+      return distinct([...(byInode.get(inode) ?? []), ...engines, ...pinned, ...process]);
+    },
+    attachmentOf: (inode, ifname) => attachments.get(`${inode} ${ifname}`),
+  };
+}
+
+/** The name of a process's program, as `ps` shows it. */
+export function commandOf(pid: number): string {
+  try {
+    return (tryReadText(`/proc/${pid}/comm`) ?? '').trim() || '?';
+  } catch {
+    return '?'; // It has just ended.
+  }
+}
+
+/** A sandbox's pin has its name already. */
+function distinct(names: readonly Name[]): Name[] {
+  return names.filter(({ name }, i) => names.findIndex((other) => other.name === name) === i);
+}
+
+/** The inode of the namespace at a path. NB: of any file, if it is none: it then is no namespace's. */
+function inodeAt(path: string): string | undefined {
+  try {
+    return tryStat(path)?.ino.toString();
+  } catch {
+    return undefined; // A process that has just ended.
+  }
+}

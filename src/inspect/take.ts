@@ -1,0 +1,211 @@
+/** Takes a snapshot of this machine. Only looks: nothing is made, changed or entered for longer than it takes to open a socket. */
+import { messageOf } from '../error.ts';
+import { tryReadText } from '../ffi/file.ts';
+import { type EveryNetns, everyNetns, type FoundNetns } from '../netns/every.ts';
+import { type Netns, nsfsName, tryOpenNetns } from '../netns/namespace.ts';
+import type { Link } from '../rtnl/link.ts';
+import * as nsid from '../rtnl/nsid.ts';
+import { readNetworks } from '../runtime/conf-directory.ts';
+import type { RuntimeContext } from '../runtime/context.ts';
+import { linkEntry, look, routeEntry, type Seen } from './namespace.ts';
+import { commandOf, ownersOf } from './owners.ts';
+import type { LinkEntry, NamespaceEntry, Snapshot } from './snapshot.ts';
+
+/** A namespace that is held open while the snapshot is taken, and what was seen in it. */
+interface Place {
+  readonly found: FoundNetns;
+  readonly netns: Netns;
+  readonly seen: Seen;
+}
+
+/** Links that stand on another one, which may be in another namespace. Of other kinds `link` means something else, or nothing. */
+const PAIRED: ReadonlySet<string | undefined> = new Set(['veth', 'netkit', 'vxcan']);
+
+export function take(context: RuntimeContext): Snapshot {
+  const warnings: string[] = [];
+  const warn = (message: string) => void warnings.push(message);
+  const every = everyNetns();
+  const owners = ownersOf(context, warn);
+  using open = new DisposableStack();
+  const places = every.found.flatMap((found) => placeOf(found, every, open, warn));
+  if (every.unreadable > 0) {
+    const who = every.unreadable === 1 ? '1 process is' : `${every.unreadable} processes are`;
+    warn(`${who} not ours to look into: a namespace that nobody else is in is missing`);
+  }
+  const beyond = new Beyond(places);
+  const namespaces = places.map((place): NamespaceEntry => {
+    const { found, seen } = place;
+    const isHost = found.inode === every.own;
+    const [first] = found.pids;
+    return {
+      id: idOf(found),
+      isHost,
+      names: isHost ? [{ kind: 'host', name: 'host' }] : owners.namesOf(found),
+      pins: [...found.pins],
+      pids: [...found.pids],
+      ...(first !== undefined && !isHost && { command: commandOf(first) }),
+      forwards: seen.forwards,
+      links: seen.links.map((link) => entryOf(place, link, beyond, owners.attachmentOf(found.inode, link.name))),
+      routes: seen.routes.map((route) => routeEntry(route, (index) => linkId(found, index))),
+      masquerades: seen.masquerades,
+    };
+  });
+  if (hasLegacyNat()) warn('iptables-legacy has NAT rules here: masquerading by them is not shown');
+  const networks = readNetworks(context.paths.conf).networks.map(({ file, list }) => {
+    const bridge = list.plugins[0]?.type === 'bridge' ? (list.plugins[0].conf['bridge'] ?? 'cni0') : undefined;
+    return {
+      name: list.name,
+      driver: list.plugins[0]?.type ?? '',
+      file,
+      ...(typeof bridge === 'string' && { bridge }),
+    };
+  });
+  // The host first, then by name: two snapshots of the same state are the same but for the time.
+  namespaces.sort((a, b) => Number(b.isHost) - Number(a.isHost) || sortKey(a).localeCompare(sortKey(b)));
+  return { format: 1, taken: new Date().toISOString(), namespaces, networks, warnings };
+}
+
+/** Opens a namespace by any way that still leads there, and looks into it. */
+function placeOf(
+  found: FoundNetns,
+  { own }: EveryNetns,
+  open: DisposableStack,
+  warn: (message: string) => void,
+): Place[] {
+  let reason = 'every way to it has gone';
+  const ways =
+    found.inode === own
+      ? ['/proc/thread-self/ns/net']
+      : [...found.pins, ...found.pids.map((pid) => `/proc/${pid}/ns/net`)];
+  for (const path of ways) {
+    try {
+      const netns = tryOpenNetns(path);
+      if (netns === undefined) continue;
+      open.use(netns);
+      // Another mount may lie over the pin, another process have the number.
+      if (nsfsName(netns) !== `net:[${found.inode}]`) continue;
+      const seen = look(found.inode === own ? undefined : netns);
+      open.use(seen.nl);
+      return [{ found, netns, seen }];
+    } catch (error) {
+      reason = messageOf(error);
+    }
+  }
+  // What ended while we looked is no news.
+  if (ways.some((path) => isThere(path))) warn(`the namespace ${ways[0]} could not be looked into: ${reason}`);
+  return [];
+}
+
+function isThere(path: string): boolean {
+  try {
+    using netns = tryOpenNetns(path);
+    return netns !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function entryOf(
+  { found, seen }: Place,
+  link: Link,
+  beyond: Beyond,
+  attachment: { readonly network: string; readonly container: string } | undefined,
+): LinkEntry {
+  const entry = linkEntry(linkId(found, link.index), link, seen.addresses.get(link.index) ?? []);
+  const other = link.attrs.link === undefined || link.attrs.link === 0 ? undefined : beyond.of({ found, seen }, link);
+  const leadsTo = PAIRED.has(link.kind) ? 'peer' : 'lower';
+  const mark = markOf(link.alias) ?? attachment;
+  return {
+    ...entry,
+    ...(link.master !== undefined && link.master !== 0 && { master: linkId(found, link.master) }),
+    ...(other !== undefined && (other === 'away' ? { leadsAway: true } : { [leadsTo]: other })),
+    ...(mark !== undefined && { network: mark.network, container: mark.container }),
+  };
+}
+
+/** `netloom:network/container/ifname` of our links. Those that are shortened to hashes tell nothing here. */
+function markOf(alias: string | undefined) {
+  if (alias?.startsWith('netloom:') !== true) return undefined;
+  const [network, container, ifname] = alias.slice('netloom:'.length).split('/');
+  return network === undefined || container === undefined || ifname === undefined ? undefined : { network, container };
+}
+
+/**
+ * Finds the link at the other end. A link tells the other one's index, and the number by which its own namespace knows the other's (IFLA_LINK_NETNSID). Which
+ * namespace that is can only be asked the other way round: by which number do you know this one? So the likely ones are asked about first, and the answers kept.
+ */
+class Beyond {
+  readonly #places: readonly Place[];
+  readonly #byIndex = new Map<number, [Place, Link][]>();
+  /** By namespace, then by number. */
+  readonly #known = new Map<string, Map<number, Place | undefined>>();
+
+  constructor(places: readonly Place[]) {
+    this.#places = places;
+    for (const place of places) {
+      for (const link of place.seen.links) {
+        const same = this.#byIndex.get(link.index);
+        if (same === undefined) this.#byIndex.set(link.index, [[place, link]]);
+        else same.push([place, link]);
+      }
+    }
+  }
+
+  of(from: Pick<Place, 'found' | 'seen'>, link: Link): string | 'away' {
+    const index = link.attrs.link ?? 0;
+    const number = link.attrs.linkNetnsid;
+    if (number === undefined) return linkId(from.found, index);
+    const place = this.#placeOf(from, number, index, link.index);
+    return place?.seen.links.some((each) => each.index === index) === true ? linkId(place.found, index) : 'away';
+  }
+
+  #placeOf(
+    { found, seen }: Pick<Place, 'found' | 'seen'>,
+    number: number,
+    index: number,
+    own: number,
+  ): Place | undefined {
+    const known = this.#known.get(found.inode) ?? new Map<number, Place | undefined>();
+    this.#known.set(found.inode, known);
+    if (known.has(number)) return known.get(number);
+    const candidates = this.#byIndex.get(index) ?? [];
+    const returning = candidates.filter(([, link]) => link.attrs.link === own);
+    for (const place of new Set([...returning, ...candidates].map(([each]) => each).concat(this.#places))) {
+      const its = numberOf(seen, place.netns);
+      if (its === undefined) continue;
+      if (!known.has(its)) known.set(its, place);
+      if (its === number) return place;
+    }
+    known.set(number, undefined);
+    return undefined;
+  }
+}
+
+function numberOf(seen: Seen, netns: Netns): number | undefined {
+  try {
+    return nsid.lookup(seen.nl, netns.fd);
+  } catch {
+    return undefined;
+  }
+}
+
+function idOf({ inode }: FoundNetns): string {
+  return `n${inode}`;
+}
+
+function linkId(found: FoundNetns, index: number): string {
+  return `${idOf(found)}-${index}`;
+}
+
+function sortKey({ names, id }: NamespaceEntry): string {
+  return `${names[0]?.name ?? '~'} ${id}`;
+}
+
+/** The tables of iptables' own kernel part, which netlink does not tell of. */
+function hasLegacyNat(): boolean {
+  try {
+    return (tryReadText('/proc/self/net/ip_tables_names') ?? '').split('\n').includes('nat');
+  } catch {
+    return false; // Only root may read it.
+  }
+}
