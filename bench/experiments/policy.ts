@@ -73,7 +73,7 @@ function addTimes({ launcher, netloom, n, root }: Bench) {
         name: 'policy',
         type: 'policy',
         policy: { ingress: { allow: Array.from({ length: ALLOWS }, (_, k) => `10.9.${k}.0/24`) } },
-        prevResult: { cniVersion: '1.0.0', ips: [{ address: '10.64.255.2/16' }] },
+        prevResult: { cniVersion: '1.0.0', interfaces: [{ name: 'lo' }], ips: [{ address: '10.64.255.2/16' }] },
       }),
     ).time;
   const times = () =>

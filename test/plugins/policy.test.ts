@@ -613,7 +613,7 @@ for (const [policy, says] of refused) {
   test.serial(`refused: ${JSON.stringify(policy)}`, (t) => {
     const lab = new Lab(t);
     const before = lab.snapshot();
-    const prevResult = { cniVersion: '1.1.0', ips: [{ address: '10.1.0.2/24' }] };
+    const prevResult = { cniVersion: '1.1.0', interfaces: [{ name: 'lo' }], ips: [{ address: '10.1.0.2/24' }] };
     const conf = { cniVersion: '1.1.0', name: 'net', type: 'policy', policy, prevResult };
     const { output } = lab.exec('ADD', conf, { sandbox: lab.sandbox('c1') });
     t.is(output.code, 7);
@@ -622,9 +622,24 @@ for (const [policy, says] of refused) {
   });
 }
 
+test.serial('refused where the packets pass the host unseen, unless nothing is refused to them', (t) => {
+  const lab = new Lab(t);
+  run('ip', 'link', 'add', 'm0', 'up', 'type', 'veth', 'peer', 'name', 'm1');
+  const sandbox = lab.sandbox('c1');
+  const macvlan = { cniVersion: '1.1.0', name: 'net', type: 'macvlan', master: 'm0', ipam };
+  const prevResult = lab.add(macvlan, { sandbox });
+  const before = lab.snapshot();
+  const conf = { cniVersion: '1.1.0', name: 'net', type: 'policy', policy: NOBODY, prevResult };
+  const { output } = lab.exec('ADD', conf, { sandbox });
+  t.is(output.code, 7);
+  t.regex(output.msg ?? '', /"policy" refuses something, but no plugin before has an interface on the host/);
+  t.is(lab.snapshot(), before);
+  t.is(lab.exec('ADD', { ...conf, policy: {} }, { sandbox }).status, 0);
+});
+
 test.serial('an address of another network is refused by the name of its holder', (t) => {
   const lab = new Lab(t);
-  const prevResult = { cniVersion: '1.1.0', ips: [{ address: '10.1.0.2/24' }] };
+  const prevResult = { cniVersion: '1.1.0', interfaces: [{ name: 'lo' }], ips: [{ address: '10.1.0.2/24' }] };
   const conf = { cniVersion: '1.1.0', name: 'net', type: 'policy', policy: NOBODY, prevResult };
   lab.add(conf, { sandbox: lab.sandbox('c1') });
   const { output } = lab.exec('ADD', { ...conf, name: 'other' }, { sandbox: lab.sandbox('c2') });
@@ -644,7 +659,11 @@ test.serial('forty processes at once, adding, replacing and deleting: the last o
     name: 'net',
     type: 'policy',
     policy,
-    prevResult: { cniVersion: '1.1.0', ips: [{ address: `10.1.0.${i + 2}/24` }, { address: `fd00:1::${i + 2}/64` }] },
+    prevResult: {
+      cniVersion: '1.1.0',
+      interfaces: [{ name: 'lo' }],
+      ips: [{ address: `10.1.0.${i + 2}/24` }, { address: `fd00:1::${i + 2}/64` }],
+    },
   });
   const ends = await Promise.all(
     Array.from({ length: 40 }, async (_, i) => {

@@ -1,6 +1,6 @@
 /** policy: what the container may reach and who may reach it. Chained behind the plugin that makes the interface. docs/policy.md has the format. */
 import * as v from 'valibot';
-import { attachedOf, hostLinks } from '../../attach/chained.ts';
+import { type Attached, attachedOf, hostLinks } from '../../attach/chained.ts';
 import { commentOf, ownerOf } from '../../attach/owner.ts';
 import {
   entriesOf,
@@ -18,6 +18,7 @@ import type { CniCall } from '../../cni/call.ts';
 import { type ConfOf, confSchema, looseObject, object } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
+import { NetloomError } from '../../error.ts';
 import { requireNft } from '../../nft/socket.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 
@@ -42,6 +43,7 @@ export const policy: Plugin<PolicyConf> = {
 function add(call: CniCall<PolicyConf>): CniResult {
   const attached = attachedOf(call);
   const entries = policed(call);
+  if (entries.some(({ ingress, egress }) => ingress !== undefined || egress !== undefined)) requireHostLink(attached);
   using nl = openRoute();
   using undo = new DisposableStack();
   filterBridges(nl, hostLinks(nl, attached));
@@ -74,6 +76,18 @@ function check(call: CniCall<PolicyConf>): void {
 function status({ conf }: CniCall<PolicyConf>): void {
   rulesOf(conf);
   requireNft('Cannot set a policy');
+}
+
+/** @throws NetloomError invalid-config where the container's packets pass this host unseen, as those of a macvlan link do: half of a policy is none */
+function requireHostLink({ onHost }: Attached): void {
+  if (onHost.length > 0) return;
+  throw new NetloomError(
+    'invalid-config',
+    'failed to load netconf: "policy" refuses something, but no plugin before has an interface on the host',
+    {
+      hint: 'chain "policy" behind a plugin such as "bridge" or "ptp", through which the packets pass this host',
+    },
+  );
 }
 
 function policed(call: CniCall<PolicyConf>) {
