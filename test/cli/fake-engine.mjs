@@ -16,6 +16,7 @@ createServer((connection) => {
   connection.once('data', (data) => {
     const path = String(data).split(' ')[1];
     const [status, json] = answerTo(path);
+    if (json.silent) return;
     connection.end(
       json.raw ?? `HTTP/1.0 ${status} It is so\r\nContent-Type: application/json\r\n\r\n${JSON.stringify(json)}`,
     );
