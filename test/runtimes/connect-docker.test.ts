@@ -19,6 +19,27 @@ test.after.always(async () => {
 
 connectContract(test, () => ({ machine, engine: 'docker', start: (...command) => runtime.start(...command) }));
 
+test.serial('a container that was started again gets its wires back, with address and port', async (t) => {
+  const netloom = (...args: string[]) => machine.run(NETLOOM, ...args);
+  const before = machine.state();
+  netloom('network', 'create', 'web');
+  const container = await runtime.start('/bin/httpd', '-f', '-p', '80', '-h', '/www');
+  netloom('connect', 'web', `docker:${container.id}`, '-p', '8080:80');
+  const address = () => /inet (10\.90\.\S+)/.exec(container.exec('/bin/ip', 'addr'))?.[1];
+  const given = address();
+  machine.run('docker', 'restart', '-t', '0', container.id);
+  t.is(address(), undefined);
+  t.regex(netloom('restore'), /^eth0 of docker:\S+ on web: restored\n$/);
+  t.is(address(), given);
+  t.is(machine.run('busybox', 'wget', '-q', '-O', '-', 'http://127.0.0.1:8080/'), 'hello from the other container');
+  machine.run('docker', 'stop', '-t', '0', container.id);
+  t.regex(netloom('restore'), /: waits, Cannot connect docker:\S+: it is not running/);
+  await container.remove();
+  t.regex(netloom('gc'), /: removed, its target has ended/);
+  netloom('network', 'rm', 'web');
+  t.deepEqual(machine.state(), before);
+});
+
 test.serial('what cannot be connected is told apart', async (t) => {
   machine.run(NETLOOM, 'network', 'create', 'web');
   const refusal = (...args: string[]) => t.throws(() => machine.run(NETLOOM, 'connect', 'web', ...args))?.message ?? '';
