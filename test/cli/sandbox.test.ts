@@ -183,6 +183,36 @@ test.serial("a terminal stays the command's: its size, its name, and what is typ
   isClean();
 });
 
+test.serial('what is typed to interrupt reaches the command once, also when its input is no terminal', async (t) => {
+  const { lab, netloom, isClean } = start(t);
+  const end = join(lab.root, 'end');
+  const counting = `trap 'n=$((n+1)); echo caught $n' INT; n=0; echo ready; until [ -e ${end} ]; do sleep 0.05; done; echo end $n`;
+  const file = join(lab.root, 'counting.sh');
+  writeFileSync(file, counting);
+  for (const input of ['', 'true | ']) {
+    // The terminal sends SIGINT to netloom and to the command alike.
+    const child = spawn('script', ['-q', '-e', '-c', `${input}${NETLOOM} run -- sh ${file}`, '/dev/null'], {
+      env: netloom.environment,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    t.teardown(() => child.kill('SIGKILL'));
+    const lines: string[] = [];
+    for await (const line of createInterface(child.stdout)) {
+      lines.push(line.replace(/[^ -~]|\^C/g, ''));
+      if (line.includes('ready')) child.stdin.write('\u0003');
+      if (line.includes('caught')) writeFileSync(end, '');
+    }
+    t.deepEqual(
+      lines.filter((line) => line !== ''),
+      ['ready', 'caught 1', 'end 1'],
+      input,
+    );
+    rmSync(end);
+  }
+  rmSync(file);
+  isClean();
+});
+
 test.serial('a sandbox stays until it is removed: exec, connect, disconnect, ls and ps', async (t) => {
   const { netloom, isClean } = start(t);
   t.regex(

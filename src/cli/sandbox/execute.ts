@@ -1,6 +1,7 @@
 /** Running somebody's command in a sandbox: with our terminal, our signals, and its exit status as ours. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { readText } from '../../ffi/file.ts';
 import { openNetns } from '../../netns/namespace.ts';
 import { bindFile, mountSysfs, withOwnMounts } from '../../netns/own-mounts.ts';
 import { withNetns } from '../../netns/within.ts';
@@ -19,9 +20,8 @@ const FORWARDED: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SI
 export function execute(context: RuntimeContext, sandbox: Sandbox, command: readonly string[]): Promise<number> {
   let child: ChildProcess | undefined;
   const early: NodeJS.Signals[] = [];
-  const isTerminal = process.stdin.isTTY === true;
   const forward = (signal: NodeJS.Signals) => {
-    if (isTerminal && FROM_TERMINAL.includes(signal)) return;
+    if (FROM_TERMINAL.includes(signal) && isInForeground()) return;
     if (child === undefined) early.push(signal);
     else child.kill(signal);
   };
@@ -62,6 +62,13 @@ function startInside(context: RuntimeContext, { name, mode }: Sandbox, command: 
 
 function start([file = '', ...args]: readonly string[]): ChildProcess {
   return spawn(file, args, { stdio: 'inherit' });
+}
+
+/** Whether there is a terminal that sends its signals to our process group, and so to the command. man 5 proc_pid_stat */
+function isInForeground(): boolean {
+  const stat = readText('/proc/self/stat');
+  const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return terminal !== '0' && group === foreground;
 }
 
 function sentenceOf({ code, message }: NodeJS.ErrnoException): string {
