@@ -1,18 +1,22 @@
 /** Masquerading of an attachment's addresses: its elements in the nft table, by its owner. */
 import type { CniCall } from '../cni/call.ts';
 import type { CniIp } from '../cni/result.ts';
+import type { Cidr } from '../net/cidr.ts';
 import * as nftMasquerade from '../nft/masquerade.ts';
 import { openNft, tryOpenNft } from '../nft/socket.ts';
 import { gather } from './gather.ts';
 import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from './owner.ts';
 import type { Differences } from './verify.ts';
 
-/** Gives what leaves the subnet the host's address. Equivalent to: `nft add element inet netloom masquerade4 { IP : jump … }` */
-export function masquerade(call: CniCall, ips: readonly CniIp[], undo: DisposableStack): void {
+/**
+ * Gives what leaves the subnet the host's address. Equivalent to: `nft add element inet netloom masquerade4 { IP : jump … }`
+ * @param inside the subnet, where it is another than the addresses': an overlay has more than one node's prefix
+ */
+export function masquerade(call: CniCall, ips: readonly CniIp[], undo: DisposableStack, inside?: Cidr): void {
   const comment = commentOf(ownerOf(call));
-  undo.defer(() => remove(entriesOf(ips, comment)));
+  undo.defer(() => remove(entriesOf(ips, comment, inside)));
   using nft = openNft();
-  for (const entry of entriesOf(ips, comment)) nftMasquerade.add(nft, entry);
+  for (const entry of entriesOf(ips, comment, inside)) nftMasquerade.add(nft, entry);
 }
 
 /**
@@ -30,10 +34,10 @@ export function removeStaleMasquerades(call: CniCall): void {
   remove(entriesBy((comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment)));
 }
 
-/** Says which addresses are not masqueraded. */
-export function verifyMasquerade(call: CniCall, ips: readonly CniIp[], differences: Differences): void {
+/** Says which addresses are not masqueraded. @param inside as for masquerade() */
+export function verifyMasquerade(call: CniCall, ips: readonly CniIp[], differences: Differences, inside?: Cidr): void {
   using nft = openNft();
-  for (const entry of entriesOf(ips, commentOf(ownerOf(call)))) {
+  for (const entry of entriesOf(ips, commentOf(ownerOf(call)), inside)) {
     if (!nftMasquerade.has(nft, entry)) differences.add(`the address ${entry.ip} is not masqueraded`);
   }
 }
@@ -45,8 +49,8 @@ function entriesBy(isWanted: (comment: string) => boolean): nftMasquerade.Masque
   return nftMasquerade.list(nft).filter(({ comment }) => isWanted(comment));
 }
 
-function entriesOf(ips: readonly CniIp[], comment: string): nftMasquerade.Masquerade[] {
-  return ips.map(({ address }) => ({ ip: address.ip, subnet: address.network(), comment }));
+function entriesOf(ips: readonly CniIp[], comment: string, inside?: Cidr): nftMasquerade.Masquerade[] {
+  return ips.map(({ address }) => ({ ip: address.ip, subnet: inside ?? address.network(), comment }));
 }
 
 function remove(entries: readonly nftMasquerade.Masquerade[]): void {

@@ -15,6 +15,7 @@ import { ipvlan } from './ipvlan/plugin.ts';
 import { loopback } from './loopback/plugin.ts';
 import { macvlan } from './macvlan/plugin.ts';
 import { none } from './none/plugin.ts';
+import { overlay } from './overlay/plugin.ts';
 import { policy } from './policy/plugin.ts';
 import { portmapPlugin } from './portmap/plugin.ts';
 import { ptp } from './ptp/plugin.ts';
@@ -28,9 +29,21 @@ import { vrf } from './vrf/plugin.ts';
 export type AnyPlugin = Plugin<NetConf>;
 
 /** Those that attach a container: each is refused where it does not go with another, and leaves a record. */
-const attaching = [bridge, container, dummy, host, hostDevice, ipvlan, loopback, macvlan, none, ptp, tap, vlan].map(
-  (plugin) => recorded(plugin as unknown as AnyPlugin),
-);
+const attaching = [
+  bridge,
+  container,
+  dummy,
+  host,
+  hostDevice,
+  ipvlan,
+  loopback,
+  macvlan,
+  none,
+  overlay,
+  ptp,
+  tap,
+  vlan,
+].map((plugin) => recorded(plugin as unknown as AnyPlugin));
 
 /** Those that are chained after them, or called by them. */
 const others = [bandwidth, firewall, hostLocal, policy, portmapPlugin, sbr, staticIpam, tuning, vrf].map(

@@ -19,6 +19,7 @@ const LAYERS = [
   'cni',
   'ipam',
   'attach',
+  'overlay',
   'plugins',
   'runtime',
   'inspect',

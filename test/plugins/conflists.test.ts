@@ -27,6 +27,8 @@ interface Expectation {
   readonly needs?: FeatureName;
   /** What the host has: its LAN, where the default route and the device eth1 lead. Stations on it have the gateway's address. */
   readonly lan?: string;
+  /** The host's own address there. */
+  readonly host?: string;
   /** The conflist that another container, `main`, was attached by. */
   readonly main?: string;
   /** In place of a namespace of its own. */
@@ -66,6 +68,12 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   '72-sbr.conflist': { addresses: ['10.86.15.2/24'], gateways: [] },
   // What it reaches, it reaches from within the VRF.
   '73-vrf.conflist': { addresses: ['10.86.16.2/24'], gateways: [], needs: 'vrf' },
+  '80-overlay.conflist': {
+    addresses: ['10.96.1.2/24'],
+    gateways: ['10.96.1.1'],
+    lan: '192.0.2.1/24',
+    host: '192.0.2.11/24',
+  },
   '90-container.conflist': { addresses: ['10.86.0.2/24'], gateways: ['10.86.0.1'], main: '10-bridge.conflist' },
   '91-host.conflist': { addresses: [], gateways: [], netns: '/proc/self/ns/net' },
   '92-none.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
@@ -80,11 +88,12 @@ test('each conflist has an expectation here', (t) => {
 
 for (const file of files) {
   for (const cniVersion of read(file).cniVersions) {
-    const { addresses = [], gateways = [], needs: feature, lan, main, netns } = EXPECTED[file] ?? {};
+    const { addresses = [], gateways = [], needs: feature, lan, host, main, netns } = EXPECTED[file] ?? {};
     const register = feature === undefined ? test.serial : needs(feature);
     register(`${file} in version ${cniVersion}`, (t: ExecutionContext) => {
       const lab = new Lab(t);
       if (lan !== undefined) makeLan(lab, lan);
+      if (host !== undefined) execFileSync('ip', ['addr', 'add', host, 'dev', 'lan0']);
       if (main !== undefined) addAll(lab, chainOf(main, cniVersion), { sandbox: lab.sandbox('main') });
       const sandbox = lab.sandbox('c1');
       const target = { sandbox, ...(netns !== undefined && { netns }) };

@@ -1,0 +1,161 @@
+/**
+ * Overlays: what a tunnel takes along of a packet, and what an internal network keeps in.
+ *
+ *   set overlay-tunnels { type ifname; elements = { "nlx-3f2a…" comment "net" } }
+ *   chain overlay-marks { type filter hook postrouting priority srcnat + 10; oifname @overlay-tunnels meta mark set 0x0 }
+ *
+ * A tunnel's packets keep the mark of what they carry. To whoever masquerades by mark, as kube-proxy does, the outer packet would look like one more that is to get
+ * another source, and the node at the other end would not know it. So the mark goes when the inner packet has passed all that looks at it.
+ *
+ *   set overlay-internal { type ifname; elements = { "nlb-3f2a…" comment "net" } }
+ *   set overlay-inside4 { type ifname . ipv4_addr; flags interval; elements = { "nlb-3f2a…" . 10.96.0.0/16 } }
+ *   chain overlay-forward { type filter hook forward priority filter - 10
+ *     iifname @overlay-internal meta nfproto ipv4 iifname . ip daddr != @overlay-inside4 drop
+ *     oifname @overlay-internal meta nfproto ipv4 oifname . ip saddr != @overlay-inside4 drop; the same for IPv6 }
+ */
+import { hasCode } from '../error.ts';
+import type { Cidr } from '../net/cidr.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import { NetlinkError } from '../netlink/error.ts';
+import type { Request } from '../netlink/message.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import { commit } from './batch.ts';
+import * as chain from './chain.ts';
+import { concat as concatType, ifname, ipv4Addr, ipv6Addr } from './datatype.ts';
+import * as element from './element.ts';
+import { unsupportedMeans } from './feature.ts';
+import { concat } from './field.ts';
+import { daddrOf, saddrOf } from './fields/ip.ts';
+import { meta } from './fields/meta.ts';
+import { inSet, notInSet } from './match.ts';
+import { hasLayout, netloomTable, removeIfUnused, withRetries } from './netloom-table.ts';
+import * as rule from './rule.ts';
+import * as set from './set.ts';
+import { setMark } from './statements/mark.ts';
+import { verdict } from './statements/verdict.ts';
+import * as table from './table.ts';
+
+/** What holds for the devices of one network on this node. */
+export interface OverlayGuard {
+  /** The link by which packets go into the tunnel; undefined where there is none. */
+  readonly tunnel?: string | undefined;
+  /** The link that all containers are behind, and what they may reach and be reached from. */
+  readonly internal?: { readonly ifname: string; readonly subnet: Cidr } | undefined;
+  readonly comment: string;
+}
+
+type Inside = readonly [string, Ip];
+
+const marks: chain.Chain = {
+  table: netloomTable,
+  name: 'overlay-marks',
+  base: { type: 'filter', hook: 'postrouting', priority: chain.PRIORITY.srcnat + 10 },
+  comment: 'netloom overlay, layout 1',
+};
+const forward: chain.Chain = {
+  ...marks,
+  name: 'overlay-forward',
+  base: { type: 'filter', hook: 'forward', priority: chain.PRIORITY.filter - 10 },
+};
+const tunnels: set.NftSet<string> = { table: netloomTable, name: 'overlay-tunnels', key: ifname, comment: 'no marks' };
+const internal: set.NftSet<string> = { ...tunnels, name: 'overlay-internal', comment: 'nothing in, nothing out' };
+const inside: Readonly<Record<Family, set.NftSet<Inside>>> = {
+  4: insideSet('overlay-inside4', concatType<Inside>(ifname, ipv4Addr)),
+  6: insideSet('overlay-inside6', concatType<Inside>(ifname, ipv6Addr)),
+};
+const FAMILIES = [4, 6] as const;
+
+/** Makes it hold. Where it does already, nothing happens. */
+export function add(nft: NetlinkSocket, guard: OverlayGuard): void {
+  withRetries(`guard the overlay "${guard.comment}"`, () => {
+    const requests = missing(nft, guard);
+    if (requests.length === 0) return;
+    try {
+      commit(nft, requests);
+    } catch (error) {
+      throw (error instanceof NetlinkError && unsupportedMeans(error)) || error;
+    }
+  });
+}
+
+/** Ends it, and with the last network of all the table. Where there is nothing, nothing happens. */
+export function remove(nft: NetlinkSocket, { tunnel, internal: kept }: OverlayGuard): void {
+  const requests = [
+    ...(tunnel !== undefined && element.get(nft, tunnels, tunnel) ? [element.remove(tunnels, tunnel)] : []),
+    ...(kept !== undefined && element.get(nft, internal, kept.ifname)
+      ? [
+          element.remove(internal, kept.ifname),
+          element.remove(
+            inside[kept.subnet.family],
+            [kept.ifname, kept.subnet.first()],
+            [kept.ifname, kept.subnet.last()],
+          ),
+        ]
+      : []),
+  ];
+  try {
+    if (requests.length > 0) commit(nft, requests);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error; // another process has done the same
+  }
+  removeIfUnused(nft);
+}
+
+/** What the kernel lacks of it, in sentences, for CHECK. */
+export function differences(nft: NetlinkSocket, { tunnel, internal: kept }: OverlayGuard): string[] {
+  const isThere = hasLayout(nft, marks);
+  return [
+    ...(tunnel === undefined || (isThere && element.get(nft, tunnels, tunnel))
+      ? []
+      : [`packets keep their mark in the tunnel of "${tunnel}"`]),
+    ...(kept === undefined || (isThere && element.get(nft, internal, kept.ifname))
+      ? []
+      : [`what is behind "${kept.ifname}" is not kept to ${kept.subnet}`]),
+  ];
+}
+
+function missing(nft: NetlinkSocket, { tunnel, internal: kept, comment }: OverlayGuard): Request[] {
+  if (tunnel === undefined && kept === undefined) return [];
+  const isThere = hasLayout(nft, marks);
+  const lacks = (of: set.NftSet<string>, name: string) => !isThere || element.get(nft, of, name) === undefined;
+  return [
+    ...(isThere ? [] : baseRequests()),
+    ...(tunnel !== undefined && lacks(tunnels, tunnel) ? [element.create(tunnels, { key: tunnel, comment })] : []),
+    ...(kept !== undefined && lacks(internal, kept.ifname)
+      ? [
+          element.create(internal, { key: kept.ifname, comment }),
+          element.create(inside[kept.subnet.family], {
+            key: [kept.ifname, kept.subnet.first()],
+            last: [kept.ifname, kept.subnet.last()],
+            comment,
+          }),
+        ]
+      : []),
+  ];
+}
+
+function baseRequests(): Request[] {
+  const drop = verdict('drop');
+  return [
+    table.add(netloomTable),
+    ...[tunnels, internal, inside[4], inside[6]].map((each) => set.create(each)),
+    ...[marks, forward].map((each) => chain.create(each)),
+    rule.add(marks, [inSet(meta.oifname, tunnels), setMark('meta', 0)]),
+    ...FAMILIES.flatMap((family) => [
+      rule.add(forward, [
+        inSet(meta.iifname, internal),
+        notInSet(concat<Inside>(meta.iifname, daddrOf(family)), inside[family]),
+        drop,
+      ]),
+      rule.add(forward, [
+        inSet(meta.oifname, internal),
+        notInSet(concat<Inside>(meta.oifname, saddrOf(family)), inside[family]),
+        drop,
+      ]),
+    ]),
+  ];
+}
+
+function insideSet(name: string, key: set.NftSet<Inside>['key']): set.NftSet<Inside> {
+  return { table: netloomTable, name, key, interval: true, comment: 'what an internal network is' };
+}

@@ -1,0 +1,56 @@
+/** What a node's kernel should have for an overlay: worked out from the network, the node and its peers, without a look at the kernel. */
+import { Cidr } from '../net/cidr.ts';
+import { bitsOf } from '../net/ip.ts';
+import { RTPROT_OVERLAY } from '../rtnl/constants.ts';
+import { ANY_MAC } from '../rtnl/fdb.ts';
+import { type Entries, putFdb, putNeighbour, putRoute } from './entries.ts';
+import { type OverlayNetwork, type OverlayNode, tunnelMac } from './network.ts';
+
+export interface Intent {
+  readonly network: OverlayNetwork;
+  readonly own: OverlayNode;
+  /** All other nodes. */
+  readonly peers: readonly OverlayNode[];
+  /** Of the containers, and so of tunnel and bridge. */
+  readonly mtu: number;
+}
+
+/** The address of the bridge, which is the gateway of the node's containers: the first of the node's prefix. */
+export function gatewayOf({ network, own }: Pick<Intent, 'network' | 'own'>): Cidr {
+  const { prefix } = network.mode === 'l2' ? network.subnet : own.subnet;
+  return new Cidr(own.subnet.first().plus(1n), prefix);
+}
+
+/** The address of a node's tunnel in the mode `l3`: the prefix without host bits, which no container gets. Peers take it for the gateway to the prefix. */
+export function tunnelAddress({ subnet }: OverlayNode): Cidr {
+  return new Cidr(subnet.first(), bitsOf(subnet.family));
+}
+
+/** What is to lead to the peers. @param tunnel the index of the tunnel's device, undefined in the mode `direct` */
+export function wantedEntries(
+  { network, peers }: Pick<Intent, 'network' | 'peers'>,
+  tunnel: number | undefined,
+): Entries {
+  const entries: Entries = new Map();
+  for (const peer of peers) {
+    if (tunnel === undefined) putRoute(entries, { ...towards(network, peer), gateway: peer.address });
+    else if (network.mode === 'l2') putFdb(entries, tunnel, ANY_MAC, peer.address);
+    else {
+      const mac = tunnelMac(network.name, peer.name);
+      const gateway = tunnelAddress(peer).ip;
+      putFdb(entries, tunnel, mac, peer.address);
+      putNeighbour(entries, tunnel, gateway, mac);
+      putRoute(entries, { ...towards(network, peer), gateway, oif: tunnel, onlink: true });
+    }
+  }
+  return entries;
+}
+
+/**
+ * NB: each route has a metric of its own, the number of the prefix in the subnet. The kernel compares a new route with all that share device and metric
+ * (fib_find_info), so that 5,000 with the same would take it 12 million comparisons.
+ */
+function towards({ subnet }: OverlayNetwork, peer: OverlayNode) {
+  const number = (peer.subnet.first().toBigInt() - subnet.first().toBigInt()) / peer.subnet.size();
+  return { dst: peer.subnet, priority: 1 + Number(BigInt.asUintN(31, number)), protocol: RTPROT_OVERLAY };
+}

@@ -1,0 +1,97 @@
+/** What the nodes reach each other by: which node this is, and what fits through. */
+import { NetloomError } from '../error.ts';
+import type { Ip } from '../net/ip.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import * as addr from '../rtnl/addr.ts';
+import { ARPHRD } from '../rtnl/constants.ts';
+import * as link from '../rtnl/link.ts';
+import * as route from '../rtnl/route.ts';
+import type { OverlayNetwork, OverlayNode } from './network.ts';
+
+/** What a tunnel adds to a packet: the inner Ethernet header 14, VXLAN 8, UDP 8, and IPv4 20 or IPv6 40. RFC 7348, section 5. */
+export const OVERHEAD = { 4: 50, 6: 70 } as const;
+/** The least that IPv6 takes. RFC 8200, section 5. */
+export const MTU_MIN = { 4: 68, 6: 1280 } as const;
+const MTU_ETHERNET = 1500;
+
+/** The node that this machine is: the one whose address it has. @throws NetloomError not-available */
+export function ownNode(nl: NetlinkSocket, nodes: readonly OverlayNode[], name?: string): OverlayNode {
+  const local = new Set(addr.list(nl).map(({ address }) => address.ip.toString()));
+  const found = nodes.find((node) => local.has(node.address.toString()) && (name === undefined || node.name === name));
+  if (found !== undefined) return found;
+  throw new NetloomError('not-available', whyNone(nodes, name), {
+    hint: 'add this machine to the nodes of the store with its address, or wait until it has that address',
+  });
+}
+
+function whyNone(nodes: readonly OverlayNode[], name: string | undefined): string {
+  if (name === undefined)
+    return `This machine is none of the overlay's nodes: it has none of the addresses ${nodes.map(({ address }) => address).join(', ')}`;
+  const named = nodes.find((node) => node.name === name);
+  return named === undefined
+    ? `This machine is to be the node "${name}", which is none of ${nodes.map((node) => node.name).join(', ')}`
+    : `This machine is to be the node "${name}", but does not have its address ${named.address}`;
+}
+
+/**
+ * The largest packet of a container that goes to every peer in one piece: that of the links and routes to them, less what the tunnel adds.
+ * @param asked 0 is: as large as it goes
+ * @throws NetloomError not-available, invalid-config
+ */
+export function overlayMtu(
+  nl: NetlinkSocket,
+  { mode, subnet }: Pick<OverlayNetwork, 'mode' | 'subnet'>,
+  own: OverlayNode,
+  peers: readonly OverlayNode[],
+  asked: number,
+): number {
+  const underlay = underlayMtu(nl, mode, own, peers);
+  const room = underlay - (mode === 'direct' ? 0 : OVERHEAD[own.address.family]);
+  if (asked > room) {
+    throw new NetloomError(
+      'invalid-config',
+      `failed to load netconf: "mtu" is ${asked}, expected 0 or at most ${room}: the underlay carries ${underlay} bytes`,
+    );
+  }
+  const mtu = asked === 0 ? room : asked;
+  if (mtu < MTU_MIN[subnet.family]) {
+    throw new NetloomError(
+      'invalid-config',
+      `failed to load netconf: packets of ${mtu} bytes are too small for IPv${subnet.family}, expected at least ${MTU_MIN[subnet.family]}`,
+    );
+  }
+  return mtu;
+}
+
+/** NB: a peer that no route leads to says nothing here, and keeps nobody from starting containers. In the mode `direct` its own route would be refused. */
+function underlayMtu(
+  nl: NetlinkSocket,
+  mode: OverlayNetwork['mode'],
+  own: OverlayNode,
+  peers: readonly OverlayNode[],
+): number {
+  const links = new Map(link.list(nl).map((each) => [each.index, each]));
+  const home = links.get(linkOf(nl, own.address));
+  // An address on `lo`, as routing daemons like it, says nothing of the wires.
+  let least = home === undefined || home.hardware === ARPHRD.LOOPBACK ? Number.POSITIVE_INFINITY : home.mtu;
+  for (const { name, address } of peers) {
+    const way = route.lookup(nl, address);
+    const device = way?.oif === undefined ? undefined : links.get(way.oif);
+    if (mode === 'direct' && (device === undefined || way?.gateway !== undefined)) throw notDirect(name, address, way);
+    if (device !== undefined) least = Math.min(least, device.mtu, way?.mtu ?? device.mtu);
+  }
+  return least === Number.POSITIVE_INFINITY ? MTU_ETHERNET : least;
+}
+
+function notDirect(name: string, address: Ip, way: route.Route | undefined): NetloomError {
+  const where = way?.gateway === undefined ? 'no route leads there' : `it is behind the router ${way.gateway}`;
+  return new NetloomError(
+    'not-available',
+    `Cannot route directly to the node "${name}" (${address}): ${where}, expected it on a layer 2 of this machine's`,
+    { hint: 'with the mode "l3" nodes need not be on one layer 2' },
+  );
+}
+
+function linkOf(nl: NetlinkSocket, ip: Ip): number {
+  return addr.list(nl, { family: ip.family }).find(({ address }) => address.ip.equals(ip))?.link ?? 0;
+}

@@ -1,0 +1,125 @@
+/** The keys of the overlay plugin. docs/overlay.md */
+import * as v from 'valibot';
+import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
+import type { CniCall } from '../../cni/call.ts';
+import { boolean, type ConfOf, cidr, confSchema, integer, ip, isName, object, text } from '../../cni/config.ts';
+import { NetloomError } from '../../error.ts';
+import type { Mac } from '../../net/mac.ts';
+import { MODES, type Mode, type OverlayNetwork, type OverlayNode, VNI_MAX, vniOf } from '../../overlay/network.ts';
+
+/** The port of RFC 7348. The kernel's own default is another, from before there was one. */
+const PORT = 4789;
+/** Bits of a prefix that are left for hosts: network, gateway, one container and in IPv4 the broadcast address. */
+const HOST_BITS = 2;
+
+const mac = v.exactOptional(text);
+
+export const schema = confSchema(() => ({
+  mode: v.optional(text, 'l3'),
+  vni: v.exactOptional(integer(1, VNI_MAX)),
+  port: v.optional(integer(1, 65535), PORT),
+  mtu: v.optional(integer(0, 65535), 0),
+  subnet: cidr,
+  nodePrefix: v.exactOptional(integer(0, 128)),
+  node: v.exactOptional(text),
+  internal: v.optional(boolean, false),
+  ipMasq: v.optional(boolean, true),
+  store: object({
+    type: text,
+    nodes: v.optional(v.array(object({ name: text, address: ip, subnet: cidr })), []),
+  }),
+  runtimeConfig: v.optional(object({ mac }), {}),
+  args: v.optional(object({ cni: v.optional(object({ mac }), {}) }), {}),
+}));
+
+export type OverlayConf = ConfOf<typeof schema>;
+
+/** The network and its nodes, as far as the configuration alone can tell. Before any change. @throws NetloomError invalid-config */
+export function checkConf(conf: OverlayConf): {
+  readonly network: OverlayNetwork;
+  readonly nodes: readonly OverlayNode[];
+} {
+  const { name, vni = vniOf(name), port, subnet, store } = conf;
+  const mode = MODES.find((each): each is Mode => each === conf.mode);
+  if (mode === undefined) throw invalid('mode', conf.mode, MODES.join(', '));
+  if (store.type !== 'static') throw invalid('store.type', store.type, 'static');
+  if (subnet.hasHostBits()) throw invalid('subnet', `${subnet}`, `the prefix itself, ${subnet.network()}`);
+  checkNodes(conf, mode);
+  checkIpam(conf);
+  return { network: { name, mode, vni, port, subnet }, nodes: store.nodes };
+}
+
+function checkNodes({ subnet, nodePrefix, store: { nodes } }: OverlayConf, mode: Mode): void {
+  if (nodes.length === 0) throw invalid('store.nodes', '[]', 'at least this machine');
+  const [names, addresses] = [new Map<string, number>(), new Map<string, number>()];
+  const bits = subnet.family === 4 ? 32 : 128;
+  for (const [i, { name, address, subnet: own }] of nodes.entries()) {
+    const at = `store.nodes[${i}]`;
+    if (!isName(name))
+      throw invalid(`${at}.name`, name, 'letters, digits, "_", "." and "-", and one of the first two first');
+    refuseTwice(names, name, i, 'name');
+    refuseTwice(addresses, `${address}`, i, 'address');
+    if (address.isMulticast()) throw invalid(`${at}.address`, `${address}`, 'the address of one machine');
+    if (subnet.contains(address))
+      throw invalid(`${at}.address`, `${address}`, `one outside of the overlay's ${subnet}`);
+    if (address.family !== nodes[0]?.address.family) {
+      throw invalid(`${at}.address`, `${address}`, `one of IPv${nodes[0]?.address.family}, as of the first node`);
+    }
+    if (mode === 'direct' && address.family !== subnet.family) {
+      throw invalid(`${at}.address`, `${address}`, `one of IPv${subnet.family}, as "subnet" in the mode "direct"`);
+    }
+    if (own.hasHostBits()) throw invalid(`${at}.subnet`, `${own}`, `the prefix itself, ${own.network()}`);
+    if (own.family !== subnet.family || own.prefix < subnet.prefix || !subnet.contains(own.ip)) {
+      throw invalid(`${at}.subnet`, `${own}`, `a part of "subnet", ${subnet}`);
+    }
+    if (own.prefix > bits - HOST_BITS) throw invalid(`${at}.subnet`, `${own}`, `at most /${bits - HOST_BITS}`);
+    if (nodePrefix !== undefined && own.prefix !== nodePrefix) {
+      throw invalid(`${at}.subnet`, `${own}`, `a /${nodePrefix}, as "nodePrefix" says`);
+    }
+  }
+  refuseOverlap(nodes);
+}
+
+function refuseTwice(seen: Map<string, number>, value: string, i: number, key: string): void {
+  const before = seen.get(value);
+  if (before !== undefined) {
+    throw invalid(`store.nodes[${i}].${key}`, value, `another than that of store.nodes[${before}]`);
+  }
+  seen.set(value, i);
+}
+
+/** Neighbours in the order of their first addresses: where two prefixes overlap, two neighbours do. */
+function refuseOverlap(nodes: readonly OverlayNode[]): void {
+  const sorted = [...nodes].sort((one, other) => one.subnet.first().compare(other.subnet.first()));
+  for (const [i, node] of sorted.entries()) {
+    const next = sorted[i + 1];
+    if (next === undefined || !node.subnet.overlaps(next.subnet)) continue;
+    const at = `store.nodes[${nodes.indexOf(next)}].subnet`;
+    throw invalid(at, `${next.subnet}`, `no address of ${node.subnet}, which "${node.name}" has`);
+  }
+}
+
+/** Addresses come from the node's prefix, by host-local; what else it can be told is free. */
+function checkIpam({ ipam }: OverlayConf): void {
+  if (ipam === undefined) return;
+  if (ipam.type !== 'host-local') throw invalid('ipam.type', ipam.type, 'host-local');
+  for (const key of Object.keys(ipam)) {
+    if (!RANGE_KEYS.includes(key.toLowerCase())) continue;
+    throw new NetloomError(
+      'invalid-config',
+      `failed to load netconf: "ipam.${key}" is there, expected none: addresses come from the prefix of the node`,
+    );
+  }
+}
+
+const RANGE_KEYS: readonly string[] = ['ranges', 'subnet', 'rangestart', 'rangeend', 'gateway'];
+
+/** The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS. @throws NetloomError invalid-mac, invalid-args */
+export function askedMac(call: CniCall<OverlayConf>): Mac | undefined {
+  const { runtimeConfig, args } = call.conf;
+  return firstMac(['runtimeConfig.mac', runtimeConfig.mac], ['args.cni.mac', args.cni.mac], macInArgs(call));
+}
+
+function invalid(key: string, value: string, expected: string): NetloomError {
+  return new NetloomError('invalid-config', `failed to load netconf: "${key}" is "${value}", expected ${expected}`);
+}

@@ -1,0 +1,37 @@
+/** What nftables holds for a network's devices on this node: marks that stay out of the tunnel, and an internal network that is kept in. */
+import { commentOf } from '../../attach/owner.ts';
+import type { Differences } from '../../attach/verify.ts';
+import * as nftOverlay from '../../nft/overlay.ts';
+import { openNft, tryOpenNft } from '../../nft/socket.ts';
+import type { Intent } from '../../overlay/intent.ts';
+import { bridgeName, tunnelName } from '../../overlay/network.ts';
+import type { OverlayConf } from './conf.ts';
+
+export function guard({ network }: Intent, conf: OverlayConf): void {
+  const wanted = guardOf(conf, network.mode);
+  if (wanted.tunnel === undefined && wanted.internal === undefined) return;
+  using nft = openNft();
+  nftOverlay.add(nft, wanted);
+}
+
+/** Ends it, whatever of it there is: the mode may have been another. */
+export function unguard(conf: OverlayConf): void {
+  using nft = tryOpenNft();
+  if (nft === undefined) return;
+  for (const mode of ['l3', 'l2'] as const) nftOverlay.remove(nft, { ...guardOf({ ...conf, internal: true }, mode) });
+}
+
+export function verifyGuard({ network }: Intent, conf: OverlayConf, differences: Differences): void {
+  using nft = openNft();
+  for (const sentence of nftOverlay.differences(nft, guardOf(conf, network.mode))) differences.add(sentence);
+}
+
+/** In the mode `l2` packets that this machine routes into the tunnel leave it by the bridge. */
+function guardOf({ name, internal, subnet }: OverlayConf, mode: string): nftOverlay.OverlayGuard {
+  const bridge = bridgeName(name);
+  return {
+    ...(mode !== 'direct' && { tunnel: mode === 'l2' ? bridge : tunnelName(name) }),
+    ...(internal && { internal: { ifname: bridge, subnet } }),
+    comment: commentOf(name),
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * overlay: containers of several machines in one network. Each machine is a node with a prefix of the network's subnet, on a bridge of its own; the way to the other
+ * nodes is a tunnel, or with the mode `direct` the layer 2 that they share. docs/overlay.md
+ */
+import { configureInterface } from '../../attach/addresses.ts';
+import { allocate } from '../../attach/allocate.ts';
+import { announce, awaitCarrier } from '../../attach/announce.ts';
+import { collectStale, detach } from '../../attach/detach.ts';
+import { enableForwarding } from '../../attach/forwarding.ts';
+import { gather } from '../../attach/gather.ts';
+import { masquerade } from '../../attach/masquerade.ts';
+import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
+import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
+import type { CniCall } from '../../cni/call.ts';
+import type { Plugin } from '../../cni/plugin.ts';
+import type { CniIp, CniResult, CniRoute } from '../../cni/result.ts';
+import { NetloomError } from '../../error.ts';
+import { ipamStatus } from '../../ipam/delegate.ts';
+import { Cidr } from '../../net/cidr.ts';
+import { Ip } from '../../net/ip.ts';
+import type { OverlayDevices } from '../../overlay/devices.ts';
+import type { Intent } from '../../overlay/intent.ts';
+import { withOverlayLock } from '../../overlay/lock.ts';
+import { containerMac } from '../../overlay/network.ts';
+import { reconcile } from '../../overlay/reconcile.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { check } from './check.ts';
+import { askedMac, checkConf, type OverlayConf, schema } from './conf.ts';
+import { guard } from './guard.ts';
+import { intentOf, masquerades } from './intent.ts';
+import { withAnyRange, withNodeRange } from './ipam.ts';
+import { leave } from './leave.ts';
+
+/** Where the container's interface stands in the result: after the bridge and the host's end. */
+const CONTAINER_INDEX = 2;
+
+export const overlay: Plugin<OverlayConf> = {
+  type: 'overlay',
+  about: 'containers of several machines in one network, by VXLAN or by routes',
+  schema,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(call: CniCall<OverlayConf>): CniResult {
+  const { conf } = call;
+  checkConf(conf);
+  const asked = askedMac(call);
+  using container = openContainer(call);
+  using nl = openRoute();
+  using undo = new DisposableStack();
+  refuseTakenIfname(container, call.ifname);
+  refuseDuplicate(nl, call);
+  const intent = intentOf(nl, conf);
+  const ipam = allocate(withNodeRange(call, intent), undo);
+  const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX }));
+  const routes = [...routesInside(intent, conf, ips), ...(ipam.routes ?? [])];
+  const mac = asked ?? containerMac(conf.name, ips[0]?.address.ip ?? intent.own.address);
+  undo.defer(() => leave(call));
+  const [devices, wire] = withOverlayLock(call.paths, () => {
+    const devices = reconcile(nl, intent);
+    return [
+      devices,
+      addWire(nl, container, call, { mtu: intent.mtu, mac, master: devices.bridge.index }, undo),
+    ] as const;
+  });
+  guard(intent, conf);
+  configureInterface(container, {
+    ifname: call.ifname,
+    index: wire.container.index,
+    ips,
+    routes,
+    probesDuplicates: false,
+  });
+  enableForwarding([intent.network.subnet.family]);
+  if (masquerades(conf)) masquerade(call, ips, undo, conf.subnet);
+  const hostEnd = awaitCarrier(nl, wire.host.index);
+  if (hostEnd.master !== devices.bridge.index) {
+    throw new NetloomError(
+      'try-again',
+      'The bridge of the overlay was removed while the container was being attached to it',
+    );
+  }
+  awaitCarrier(nl, devices.bridge.index);
+  announce(container, wire.container.index, wire.container.mac);
+  const result = describe(call, devices, wire, { ...ipam, ips, routes });
+  undo.move(); // All of it stands: nothing to undo.
+  return result;
+}
+
+/** To the other nodes' prefixes, and unless the network is internal to everything else, by the gateway. In the mode `l2` the others are on the link. */
+function routesInside({ network }: Intent, { internal }: OverlayConf, ips: readonly CniIp[]): CniRoute[] {
+  return ips.flatMap(({ gateway }): CniRoute[] => {
+    if (gateway === undefined) return [];
+    const everything = new Cidr(Ip.fromBigInt(gateway.family, 0n), 0);
+    return [
+      ...(network.mode === 'l2' ? [] : [{ dst: network.subnet, gw: gateway }]),
+      ...(internal ? [] : [{ dst: everything, gw: gateway }]),
+    ];
+  });
+}
+
+function describe(
+  call: CniCall<OverlayConf>,
+  { bridge }: OverlayDevices,
+  { host, container }: Wire,
+  { ips = [], routes = [], dns }: CniResult,
+): CniResult {
+  const { mtu } = bridge;
+  const ownDns = call.conf.dns ?? dns;
+  return {
+    interfaces: [
+      { name: bridge.name, ...(bridge.mac !== undefined && { mac: bridge.mac }), mtu },
+      { name: host.name, mac: host.mac, mtu },
+      { name: container.name, mac: container.mac, mtu, sandbox: call.netns },
+    ],
+    ips,
+    routes,
+    ...(ownDns !== undefined && { dns: ownDns }),
+  };
+}
+
+/** NB: the devices last. They go with the last container, and that one is one until its wire is gone. */
+function del(call: CniCall<OverlayConf>): void {
+  gather(
+    () => detach(asVeth(call)),
+    () => leave(call),
+  );
+}
+
+function gc(call: CniCall<OverlayConf>): void {
+  gather(
+    () => collectStale(asVeth(call)),
+    () => leave(call),
+  );
+}
+
+function asVeth(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
+  const withIpam = withAnyRange(call);
+  return { ...withIpam, conf: { ...withIpam.conf, ipMasq: masquerades(call.conf) } };
+}
+
+/** @throws NetloomError not-available with the reason */
+function status(call: CniCall<OverlayConf>): void {
+  using nl = openRoute();
+  ipamStatus(withNodeRange(call, intentOf(nl, call.conf)));
+}

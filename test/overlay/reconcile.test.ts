@@ -1,0 +1,106 @@
+/** The difference between what a kernel has and what it should have, counted in messages: none where nothing differs, three for a peer. */
+import { execFileSync } from 'node:child_process';
+import test from 'ava';
+import { Cidr } from '../../src/net/cidr.ts';
+import { Ip } from '../../src/net/ip.ts';
+import { messagesOf } from '../../src/netlink/message.ts';
+import { removeDevices } from '../../src/overlay/devices.ts';
+import type { Intent } from '../../src/overlay/intent.ts';
+import type { Mode, OverlayNode } from '../../src/overlay/network.ts';
+import { overlayDifferences, reconcile } from '../../src/overlay/reconcile.ts';
+import { RTM } from '../../src/rtnl/constants.ts';
+import { openRoute } from '../../src/rtnl/socket.ts';
+import { becomeHost, ip } from '../support/host.ts';
+
+becomeHost();
+execFileSync('bash', ['-e'], {
+  input: 'ip link add n0 type veth peer name n1; ip link set n0 up; ip link set n1 up; ip addr add 192.0.2.1/16 dev n0',
+});
+
+const READS: ReadonlySet<number> = new Set([RTM.GETLINK, RTM.GETADDR, RTM.GETROUTE, RTM.GETNEIGH]);
+
+function node(number: number): OverlayNode {
+  return {
+    name: `node${number}`,
+    address: Ip.parse('192.0.2.1').plus(BigInt(number)),
+    subnet: new Cidr(Ip.parse('10.64.0.0').plus(BigInt(number) * 256n), 24),
+  };
+}
+
+function intent(mode: Mode, numbers: readonly number[]): Intent {
+  const network = { name: 'net', mode, vni: 77, port: 4789, subnet: Cidr.parse('10.64.0.0/10') };
+  return { network, own: node(0), peers: numbers.map(node), mtu: 1450 };
+}
+
+/** Carries out an intent. @returns how many messages went out that write */
+function writes(wanted: Intent): number {
+  let count = 0;
+  using nl = openRoute({
+    tap(direction, datagram) {
+      if (direction === 'out') count += messagesOf(datagram).filter(({ type }) => !READS.has(type)).length;
+    },
+  });
+  reconcile(nl, wanted);
+  return count;
+}
+
+function remaining(wanted: Intent): string[] {
+  using nl = openRoute();
+  return overlayDifferences(nl, wanted);
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+
+/** How many messages a peer is. */
+const PER_PEER: Readonly<Record<Mode, number>> = { l3: 3, l2: 1, direct: 1 };
+
+for (const mode of ['l3', 'l2', 'direct'] as const) {
+  test.serial(`${mode}: nothing is written where nothing differs, and of a change only the change`, (t) => {
+    t.teardown(() => {
+      using nl = openRoute();
+      removeDevices(nl, intent(mode, []).network);
+    });
+    const each = PER_PEER[mode];
+    const numbers = range(200);
+    const made = writes(intent(mode, []));
+    t.true(made > 0 && made < 10, `${made} messages for the devices`);
+    t.is(writes(intent(mode, numbers)), 200 * each, 'from nothing');
+    t.is(writes(intent(mode, numbers)), 0, 'again');
+    t.is(writes(intent(mode, numbers.toReversed())), 0, 'in another order');
+    t.is(writes(intent(mode, [...numbers, 201])), each, 'one joins');
+    t.is(writes(intent(mode, numbers)), each, 'one leaves');
+    t.deepEqual(remaining(intent(mode, numbers)), []);
+    t.is(remaining(intent(mode, numbers.slice(1))).length, each);
+    t.is(writes(intent(mode, [])), 200 * each, 'all leave');
+    t.is(ip('route', 'show', 'proto', '111').length, 0);
+  });
+}
+
+test.serial('a peer with another address is one entry that is replaced', (t) => {
+  t.teardown(() => {
+    using nl = openRoute();
+    removeDevices(nl, intent('l3', []).network);
+  });
+  const before = intent('l3', range(5));
+  writes(before);
+  const moved = {
+    ...before,
+    peers: before.peers.map((peer, i) => (i === 2 ? { ...peer, address: Ip.parse('192.0.9.9') } : peer)),
+  };
+  t.is(writes(moved), 1);
+  t.deepEqual(remaining(moved), []);
+});
+
+test.serial('5,000 peers: each in place, a restart without a change writes nothing', (t) => {
+  t.teardown(() => {
+    using nl = openRoute();
+    removeDevices(nl, intent('l3', []).network);
+  });
+  const wanted = intent('l3', range(5000));
+  writes(intent('l3', []));
+  t.is(writes(wanted), 15_000);
+  t.is(writes(wanted), 0);
+  t.is(ip('route', 'show', 'proto', '111').length, 5000);
+  t.is(ip('neigh', 'show', 'nud', 'permanent').length, 5000);
+  t.is(writes(intent('l3', range(5001))), 3);
+});
