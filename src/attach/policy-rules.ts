@@ -5,7 +5,7 @@
 import { NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
 import type { Family } from '../net/ip.ts';
-import { ANY_PORT, ANY_PROTOCOL, type Box, everything, subtract, union } from '../nft/policy-boxes.ts';
+import { ANY_PORT, ANY_PROTOCOL, type Box, everything, isEverything, subtract, union } from '../nft/policy-boxes.ts';
 
 /** What is allowed in a direction by family; undefined where it is not restricted. */
 export type Allowed = Readonly<Record<Family, readonly Box[] | undefined>>;
@@ -51,7 +51,7 @@ function readDirection(json: unknown, at: string, peerKey: 'from' | 'to'): Allow
   const direction = objectAt(json, at, ['default', 'allow', 'deny']);
   const allow = readRules(direction['allow'], `${at}.allow`, peerKey);
   const all = readRules(direction['deny'], `${at}.deny`, peerKey);
-  const deny = all.filter((rule) => !isEverything(rule));
+  const deny = all.filter((rule) => !namesEverybody(rule));
   const asked = direction['default'];
   if (asked !== undefined && asked !== 'allow' && asked !== 'deny')
     throw invalid(`${at}.default`, asked, '"allow" or "deny"');
@@ -72,7 +72,7 @@ function allowedOf(
   const all = everything(family);
   const boxes = (rules: readonly Rule[]) => rules.flatMap((rule) => boxesOf(rule, family));
   const result = subtract(isAllowed ? [all] : union(boxes(allow)), boxes(deny));
-  return subtract([all], result).length === 0 ? undefined : result;
+  return isEverything(result, family) ? undefined : result;
 }
 
 function boxesOf({ peers, except, ports }: Rule, family: Family): Box[] {
@@ -84,7 +84,7 @@ function boxesOf({ peers, except, ports }: Rule, family: Family): Box[] {
 }
 
 /** In the short form `["0.0.0.0/0"]` is how a deny says that this is the default. */
-function isEverything({ peers, except, ports }: Rule): boolean {
+function namesEverybody({ peers, except, ports }: Rule): boolean {
   const isAnyPeer = peers === undefined || peers.some(({ prefix }) => prefix === 0);
   return (
     isAnyPeer &&
@@ -158,10 +158,20 @@ function prefixesAt(json: unknown, at: string): Cidr[] {
 }
 
 function refuseOverlaps(list: readonly { readonly peer: Cidr; readonly at: string }[]): void {
-  for (const [i, one] of list.entries()) {
-    const other = list.find(({ peer }, k) => k < i && peer.family === one.peer.family && peer.overlaps(one.peer));
-    if (other !== undefined)
-      throw invalid(one.at, `${one.peer}`, `a prefix that does not overlap "${other.at}", ${other.peer}`);
+  const sorted = list
+    .map((each, place) => ({ ...each, place, first: each.peer.first().toBigInt() }))
+    .sort(
+      (a, b) =>
+        a.peer.family - b.peer.family ||
+        (a.first < b.first ? -1 : a.first > b.first ? 1 : 0) ||
+        a.peer.prefix - b.peer.prefix,
+    );
+  // Of two prefixes that overlap one has the other, and comes before it and all that is in it.
+  for (let i = 1; i < sorted.length; i++) {
+    const [a, b] = [sorted[i - 1], sorted[i]];
+    if (a === undefined || b === undefined || a.peer.family !== b.peer.family || !a.peer.overlaps(b.peer)) continue;
+    const [earlier, later] = a.place < b.place ? [a, b] : [b, a];
+    throw invalid(later.at, `${later.peer}`, `a prefix that does not overlap "${earlier.at}", ${earlier.peer}`);
   }
 }
 

@@ -22,18 +22,47 @@ export function everything(family: Family): Box {
   return { peer: [0n, (1n << BigInt(bitsOf(family))) - 1n], protocol: ANY_PROTOCOL, port: ANY_PORT };
 }
 
-/** What at least one of them has, each part once. */
+/** What at least one of them has, each part once. Only boxes whose peers meet are compared: a policy may name ten thousand that do not. */
 export function union(boxes: readonly Box[]): Box[] {
-  const result: Box[] = [];
-  for (const box of boxes) result.push(...subtract([box], result));
-  return result;
+  return groupsByPeer(boxes).flatMap((group) => {
+    const result: Box[] = [];
+    for (const box of group) result.push(...subtract([box], result));
+    return result;
+  });
 }
 
 /** What is in one of these and in none of those. */
 export function subtract(these: readonly Box[], those: readonly Box[]): Box[] {
   let rest = [...these];
-  for (const other of those) rest = rest.flatMap((box) => cut(box, other));
+  for (const other of those) {
+    if (rest.some((box) => overlap(box, other))) rest = rest.flatMap((box) => cut(box, other));
+  }
   return rest;
+}
+
+/** Whether boxes of which none overlaps another are all there is. */
+export function isEverything(boxes: readonly Box[], family: Family): boolean {
+  return boxes.reduce((sum, box) => sum + sizeOf(box), 0n) === sizeOf(everything(family));
+}
+
+function sizeOf({ peer, protocol, port }: Box): bigint {
+  return (peer[1] - peer[0] + 1n) * BigInt((protocol[1] - protocol[0] + 1) * (port[1] - port[0] + 1));
+}
+
+/** Boxes that have no peer in common are in groups of their own. Within a group they stay in their order. */
+function groupsByPeer(boxes: readonly Box[]): Box[][] {
+  const sorted = [...boxes.entries()].sort(([, { peer: a }], [, { peer: b }]) =>
+    a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0,
+  );
+  const groups: [number, Box][][] = [];
+  let last = -1n;
+  for (const entry of sorted) {
+    const { peer } = entry[1];
+    if (peer[0] > last) groups.push([]);
+    groups.at(-1)?.push(entry);
+    last = max(last, peer[1]);
+  }
+  return groups.map((group) => group.sort(([a], [b]) => a - b).map(([, box]) => box));
 }
 
 /** Whether there is something in both. */

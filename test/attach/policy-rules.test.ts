@@ -69,3 +69,12 @@ for (const [title, policy, expected] of [
     t.deepEqual(text(readPolicy(policy, 'policy').ingress[4]), expected === undefined ? undefined : [...expected]);
   });
 }
+
+test('ten thousand prefixes are compared with their neighbours only, and one that overlaps is found among them', (t) => {
+  const allow = Array.from({ length: 10_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`);
+  t.is(readPolicy({ ingress: { allow } }, 'policy').ingress[4]?.length, 10_000);
+  t.throws(() => readPolicy({ ingress: { allow: [...allow, '10.7.0.0/16'] } }, 'policy'), {
+    message:
+      /"policy.ingress.allow\[10000\]" is "10.7.0.0\/16", expected a prefix that does not overlap "policy.ingress.allow\[1792\]"/,
+  });
+});
