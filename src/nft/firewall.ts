@@ -19,7 +19,7 @@
  * for all endpoints behind it; such an interface has a chain of its own, `fw-cni0`, that its endpoints jump to. How often a chain is jumped to is
  * how many endpoints there are: the last one out takes the interface's elements along, the last of all everything.
  */
-import { hasCode, NetloomError } from '../error.ts';
+import { hasCode } from '../error.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { NetlinkError } from '../netlink/error.ts';
 import type { Request } from '../netlink/message.ts';
@@ -34,6 +34,7 @@ import { concat } from './field.ts';
 import { ct } from './fields/ct.ts';
 import { daddrOf, saddrOf } from './fields/ip.ts';
 import { meta } from './fields/meta.ts';
+import { addressTaken } from './holder.ts';
 import * as iptablesForward from './iptables-forward.ts';
 import { has as hasBits, inSet, masked, notInSet, vmap } from './match.ts';
 import { atGeneration, hasLayout, netloomTable, removeIfUnused, withRetries } from './netloom-table.ts';
@@ -117,7 +118,8 @@ export function plan(nft: NetlinkSocket, entry: Forwarding, adminChain: string):
   const wanted = element.create(map, { key: ip, data: { jump: target.name }, comment });
   const isThere = hasLayout(nft, base);
   const found = isThere ? element.get(nft, map, ip) : undefined;
-  if (found !== undefined && found.comment !== comment && !isJumpTo(found.data, target)) throw taken(entry, found);
+  if (found !== undefined && found.comment !== comment && !isJumpTo(found.data, target))
+    throw addressTaken(`allow ${ip} of "${comment}" to be forwarded`, found.comment);
   const isRight = found?.comment === comment && isJumpTo(found.data, target);
   return [
     ...(isThere ? [] : baseRequests()),
@@ -303,12 +305,4 @@ function ignoring(codes: readonly string[], action: () => void): void {
   } catch (error) {
     if (!hasCode(error, ...codes)) throw error;
   }
-}
-
-function taken({ ip, comment }: Forwarding, found: element.ElementState<Ip, Verdict>): NetloomError {
-  return new NetloomError(
-    'EEXIST',
-    `Cannot allow ${ip} of "${comment}" to be forwarded: EEXIST, "${found.comment ?? 'unknown'}" has the address`,
-    { hint: 'two networks give the same address: their subnets overlap' },
-  );
 }

@@ -11,7 +11,7 @@
  * What we send does not grow with the endpoints, but the kernel does look at all elements of a verdict map when one with a jump is added, lest
  * chains jump in circles (nf_tables_validate): 0.04 ms an ADD beside one endpoint, 0.45 ms beside 10,000 (Linux 6.18). Removal: 0.04 ms always.
  */
-import { hasCode, NetloomError } from '../error.ts';
+import { hasCode, type NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { NetlinkError } from '../netlink/error.ts';
@@ -24,6 +24,7 @@ import { ipv4Addr, ipv6Addr } from './datatype.ts';
 import * as element from './element.ts';
 import { unsupportedMeans } from './feature.ts';
 import { daddrOf, saddrOf } from './fields/ip.ts';
+import { addressTaken } from './holder.ts';
 import { vmap, within } from './match.ts';
 import { hasLayout, netloomTable, removeIfUnused, withRetries } from './netloom-table.ts';
 import * as rule from './rule.ts';
@@ -195,9 +196,6 @@ function ignoring(codes: readonly string[], action: () => void): void {
 
 function taken({ ip, subnet, comment }: Masquerade, found: element.ElementState<Ip, Verdict>): NetloomError {
   const where = subnetOf(found.data);
-  return new NetloomError(
-    'EEXIST',
-    `Cannot masquerade ${ip} of "${comment}" in ${subnet.network()}: EEXIST, "${found.comment ?? 'unknown'}" has the address${where === undefined ? '' : ` in ${where}`}`,
-    { hint: 'two networks give the same address: their subnets overlap' },
-  );
+  const what = `masquerade ${ip} of "${comment}" in ${subnet.network()}`;
+  return addressTaken(what, found.comment, where === undefined ? '' : ` in ${where}`);
 }

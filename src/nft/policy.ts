@@ -23,7 +23,7 @@
  * Frames between ports of one bridge come to these hooks by br_netfilter (attach/policy.ts): it has connection tracking where the bridge family
  * has none in many kernels (CONFIG_NF_CONNTRACK_BRIDGE).
  */
-import { hasCode, NetloomError } from '../error.ts';
+import { hasCode } from '../error.ts';
 import { fnv1a } from '../fnv.ts';
 import { type Family, Ip } from '../net/ip.ts';
 import { NetlinkError } from '../netlink/error.ts';
@@ -40,6 +40,7 @@ import { ct } from './fields/ct.ts';
 import { daddrOf, saddrOf } from './fields/ip.ts';
 import { meta } from './fields/meta.ts';
 import { th } from './fields/transport.ts';
+import { addressTaken, networkOf } from './holder.ts';
 import { eq, has as hasBits, inSet, vmap } from './match.ts';
 import { atGeneration, hasLayout, netloomTable, removeIfUnused, withRetries } from './netloom-table.ts';
 import type { Box } from './policy-boxes.ts';
@@ -116,7 +117,7 @@ export function plan(nft: NetlinkSocket, entries: readonly Policed[]): { request
       const map = maps[direction][entry.ip.family];
       const found = isThere ? element.get(nft, map, entry.ip) : undefined;
       if (found !== undefined && networkOf(found.comment) !== networkOf(entry.comment))
-        throw taken(entry, found.comment);
+        throw addressTaken(`set the policy of ${entry.ip} for "${entry.comment}"`, found.comment);
       const boxes = entry[direction];
       const name = boxes && chainName(direction, entry.ip.family, boxes);
       const had = jumpOf(found?.data);
@@ -361,23 +362,10 @@ function jumpOf(data: Verdict | undefined): string | undefined {
   return typeof data === 'object' && 'jump' in data ? data.jump : undefined;
 }
 
-/** The first part of a comment: `net` of `net/container/eth0`, or the first hash of a short one. */
-function networkOf(comment = ''): string {
-  return comment.slice(0, comment.indexOf(comment.startsWith('#') ? '#' : '/', 1));
-}
-
 function ignoring(codes: readonly string[], action: () => void): void {
   try {
     action();
   } catch (error) {
     if (!hasCode(error, ...codes)) throw error;
   }
-}
-
-function taken({ ip, comment }: Policed, holder = 'unknown'): NetloomError {
-  return new NetloomError(
-    'EEXIST',
-    `Cannot set the policy of ${ip} for "${comment}": EEXIST, "${holder}" has the address`,
-    { hint: 'two networks give the same address: their subnets overlap' },
-  );
 }

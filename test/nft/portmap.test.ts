@@ -343,6 +343,25 @@ test.serial('an address of a container that is gone is taken over, and what led 
   t.regex(text, /net\/one\/eth0" : fd00/);
 });
 
+test.serial('an address of another network is refused by the name of its holder, and the ports of that stay', (t) => {
+  using socket = openNft();
+  portmap.publish(socket, [one, six]);
+  const before = ruleset().text;
+  for (const [publication, holder] of [
+    [{ ...two, container: one.container, comment: 'other/two/eth0' }, one],
+    [{ ...six, ports: [port(7, 7)], comment: 'net2/one/eth0' }, six],
+    [{ ...six, ports: [port(7, 7)], comment: '#0123456789abcdef#0123456789abcdef' }, six],
+  ] as const) {
+    const error = t.throws(() => portmap.publish(socket, [publication]));
+    const { container, comment } = publication;
+    t.is(
+      error.message,
+      `Cannot publish ports of ${container} for "${comment}": EEXIST, "${holder.comment}" has the address`,
+    );
+    t.is(ruleset().text, before);
+  }
+});
+
 test.serial('a range of a thousand ports is one commit', (t) => {
   using socket = openNft();
   const ports = Array.from({ length: 1000 }, (_, i) => port(10000 + i, 20000 + i));

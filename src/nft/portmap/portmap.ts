@@ -14,6 +14,7 @@ import * as chain from '../chain.ts';
 import * as element from '../element.ts';
 import { unsupportedMeans } from '../feature.ts';
 import * as generation from '../generation.ts';
+import { addressTaken, networkOf } from '../holder.ts';
 import { hasLayout, netloomTable, removeIfUnused, withRetries } from '../netloom-table.ts';
 import type { Conditions } from './conditional.ts';
 import * as conditional from './conditional.ts';
@@ -61,7 +62,7 @@ const FAMILIES = [4, 6] as const;
 
 /**
  * Publishes all of it, or nothing. What the same owner has from before goes in the same batch.
- * @throws NetloomError port-in-use, with the holder's name
+ * @throws NetloomError port-in-use, or EEXIST where another network has the container's address; with the holder's name
  */
 export function publish(nft: NetlinkSocket, publications: readonly Publication[]): void {
   withRetries('publish ports', () => {
@@ -202,10 +203,14 @@ function present(nft: NetlinkSocket): Layout[] {
 
 /**
  * What must go first: what the owner has from before, and what leads to the address of a container that had it before. That one is gone without a DEL,
- * since the address is this one's now.
+ * since the address is this one's now. But only of the same network: where subnets overlap, another network's container lives on.
+ * @throws NetloomError EEXIST where the address is another network's
  */
 function formerRequests(nft: NetlinkSocket, layout: Layout, { container, comment }: Publication): Request[] {
-  const holder = element.get(nft, layout.masq, container)?.comment ?? comment;
+  const found = element.get(nft, layout.masq, container);
+  if (found !== undefined && networkOf(found.comment) !== networkOf(comment))
+    throw addressTaken(`publish ports of ${container} for "${comment}"`, found.comment);
+  const holder = found?.comment ?? comment;
   return [...new Set([comment, holder])].flatMap((owner) => {
     const owned = ownedBy(nft, layout, owner);
     return owned === undefined ? [] : removalRequests(nft, layout, owner, owned);

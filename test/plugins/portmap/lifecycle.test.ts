@@ -32,6 +32,23 @@ test.serial(
   },
 );
 
+test.serial('a network whose subnet overlaps takes no port away from a container that lives', (t) => {
+  const lab = new Lab(t);
+  const [blue, green] = [lab.sandbox('blue'), lab.sandbox('green')];
+  const result = publish(lab, blue, [web]);
+  const before = lab.snapshot();
+  const other = { name: 'overlapping' };
+  const { output } = map(lab, green, result, [dns], other);
+  t.is(output.code, 111);
+  t.is(
+    output.msg,
+    'Cannot publish ports of 10.1.0.2 for "overlapping/green/eth0": EEXIST, "net/blue/eth0" has the address',
+  );
+  t.is(lab.snapshot(), before);
+  lab.del(portmapConf([dns], other), { sandbox: green });
+  t.is(lab.snapshot(), before);
+});
+
 test.serial('a port that a process on the host listens on is published, with a warning', async (t) => {
   const lab = new Lab(t);
   const sandbox = lab.sandbox('c1');
