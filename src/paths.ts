@@ -12,6 +12,8 @@ export interface Paths {
   readonly run: string;
   /** What tuning found before it changed an interface, in the reference's layout. */
   readonly tuning: string;
+  /** What the agent is told. */
+  readonly agentSettings: string;
   /** The sysctls that tuning may set; without the file, all of the network's. */
   readonly sysctlAllowlist: string;
 }
@@ -25,6 +27,7 @@ export function pathsOf(environment: Readonly<Record<string, string | undefined>
     state: `${root}/var/lib/netloom`,
     run: `${root}/run/netloom`,
     tuning: `${root}/run/cni/tuning`,
+    agentSettings: `${root}/etc/netloom/agent.json`,
     sysctlAllowlist: `${root}/etc/cni/tuning/allowlist.conf`,
   };
 }

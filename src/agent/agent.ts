@@ -3,19 +3,28 @@
  * nothing that is not on disk or in the kernel, so that it may be killed at any moment.
  */
 import { messageOf } from '../error.ts';
-import { printLine } from '../ffi/print.ts';
+import { notify, passedSocket } from '../ffi/notify.ts';
 import { hangUp } from '../ffi/unix-socket.ts';
 import type { Paths } from '../paths.ts';
+import { plugins } from '../plugins/registry.ts';
 import { Board, STATES } from './board.ts';
+import { BUILD } from './build.ts';
+import { type Desk, openDesk } from './desk.ts';
 import { Door, leave } from './door.ts';
+import { Log } from './log.ts';
+import { metricsText } from './metrics.ts';
+import { networkFigures } from './networks.ts';
+import { addressOf, readSettings, type Settings, type SomeSettings } from './settings.ts';
+import { callStatus, kernelErrorNames, type Status, statusSocket } from './status.ts';
+import { Tally } from './tally.ts';
 import type { Assignment, Report } from './worker.ts';
 
 export interface AgentOptions {
   readonly paths: Paths;
-  /** How long a call may take, in ms. */
-  readonly callLimit: number;
-  /** How long calls may go on after SIGTERM, in ms. */
-  readonly drainLimit: number;
+  readonly version: string;
+  /** What counts more than the file of settings. */
+  readonly flags: SomeSettings;
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** How long nobody may wait for calls before one thread more does, in ms. */
@@ -27,15 +36,28 @@ const THREADS_MAX = 32;
 /** How often the agent looks after its threads, in ms. */
 const TICK = 250;
 
+/** What a thread does, for people. Any other state is a call that it is at. */
+const WORDS: Readonly<Record<number, 'idle' | 'waiting'>> = {
+  [STATES.ABSENT]: 'idle',
+  [STATES.IDLE]: 'idle',
+  [STATES.LEADING]: 'waiting',
+  [STATES.RETIRED]: 'idle',
+  [STATES.GONE]: 'idle',
+};
+
 /** Inside the executable. NB: by its whole path, or a file of that name in the working directory would do as well. */
 const WORKER = '/$bunfs/root/agent/worker.js';
 
-/** Serves calls until it is told to end, or another agent has taken its place. Does not return: the process ends. */
+/**
+ * Serves calls until it is told to end, or another agent has taken its place. The process goes on when this returns.
+ * @throws NetloomError invalid-config and others of readSettings()
+ */
 export function runAgent(options: AgentOptions): void {
-  const door = Door.open(options.paths);
-  const agent = new Agent(options, door);
-  agent.start();
-  printLine(`netloom agent: serving calls at ${door.path}`);
+  const { paths, flags, environment } = options;
+  const settings = readSettings(paths.agentSettings, flags);
+  const passed = passedSocket(environment);
+  const door = passed === undefined ? Door.open(paths) : Door.take(paths, passed);
+  new Agent(options, settings, door).start();
 }
 
 class Agent {
@@ -47,17 +69,104 @@ class Agent {
   readonly #threads = new Map<number, Worker>();
   /** Each thread's latest call as it was seen first, to know for how long it has been going on, or how long nothing has come after it. */
   readonly #seen = new Map<number, { readonly call: number; readonly since: number }>();
+  readonly #tally = new Tally([...plugins.keys()]);
+  readonly #log = new Log();
+  readonly #since = new Date().toISOString();
+  /** Where questions are answered, by address. */
+  readonly #desks = new Map<string, Desk>();
+  #settings: Settings;
   #isDraining = false;
 
-  constructor(options: AgentOptions, door: Door) {
+  constructor(options: AgentOptions, settings: Settings, door: Door) {
     this.#options = options;
+    this.#settings = settings;
     this.#door = door;
+    this.#log.level = settings.logLevel;
   }
 
   start(): void {
     for (let id = 0; id <= this.#active; id++) this.#addThread(id);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#drain(`got ${signal}`));
+    process.on('SIGHUP', () => this.#reread());
     setInterval(() => this.#look(), TICK);
+    this.#openDesks();
+    this.#log.write('info', 'serving calls', {
+      socket: this.#door.path,
+      version: this.#options.version,
+      build: BUILD,
+      pid: process.pid,
+    });
+    this.#notify('READY=1');
+  }
+
+  #notify(state: string): void {
+    notify(state, this.#options.environment);
+  }
+
+  /** What is wrong with the new settings is told, and the old ones stay. */
+  #reread(): void {
+    const file = this.#options.paths.agentSettings;
+    try {
+      this.#settings = readSettings(file, this.#options.flags);
+    } catch (error) {
+      this.#log.write('error', messageOf(error));
+      return;
+    }
+    this.#log.write('info', 'read the settings again', { file });
+    this.#log.level = this.#settings.logLevel;
+    if (!this.#isDraining) this.#openDesks();
+  }
+
+  /** Opens those that are missing and closes those that are no longer wanted. One that cannot be opened keeps nobody from calling. */
+  #openDesks(): void {
+    const wanted = [`unix:${statusSocket(this.#options.paths.run)}`, ...this.#settings.metrics];
+    for (const [name, desk] of this.#desks) {
+      if (wanted.includes(name)) continue;
+      desk.close();
+      this.#desks.delete(name);
+    }
+    for (const name of wanted) {
+      if (this.#desks.has(name)) continue;
+      try {
+        this.#desks.set(name, openDesk(addressOf(name), this.#answers));
+      } catch (error) {
+        this.#log.write('error', `Cannot answer at "${name}": ${messageOf(error)}`);
+      }
+    }
+  }
+
+  readonly #answers = {
+    faultOf: (): string | undefined => {
+      if (this.#isDraining) return 'it ends';
+      return this.#threads.size > 0 ? undefined : 'no thread serves calls';
+    },
+    metrics: (): string => metricsText(this.#tally.read(), this.#status()),
+    status: (): Status => this.#status(),
+  };
+
+  #status(): Status {
+    const { version, paths } = this.#options;
+    const figures = this.#tally.read();
+    const threads = { idle: 0, waiting: 0, busy: 0 };
+    for (const id of this.#threads.keys()) threads[WORDS[this.#board.stateOf(id)] ?? 'busy']++;
+    return {
+      version,
+      build: BUILD,
+      pid: process.pid,
+      since: this.#since,
+      watches: {
+        socket: this.#door.path,
+        settings: paths.agentSettings,
+        networks: paths.conf,
+        answersAt: [...this.#desks.keys()],
+      },
+      threads,
+      calls: figures.calls.map(callStatus),
+      declined: figures.declined,
+      broken: figures.broken,
+      kernelErrors: kernelErrorNames(figures),
+      networks: networkFigures(paths),
+    };
   }
 
   #addThread(id: number): void {
@@ -66,7 +175,7 @@ class Agent {
     this.#threads.set(id, worker);
     worker.onmessage = ({ data }: MessageEvent<Report>) => this.#hear(id, data);
     worker.onerror = (event) => {
-      printLine(`netloom agent: thread ${id} broke down: ${event.message}`);
+      this.#log.write('error', 'a thread broke down', { thread: id, error: event.message });
       this.#loseThread(id);
     };
     const assignment: Assignment = {
@@ -75,13 +184,15 @@ class Agent {
       active: this.#active,
       memory: this.#board.memory,
       listening: this.#door.fd,
+      closing: this.#door.closing,
+      tally: this.#tally.memory,
+      log: this.#log.memory,
     };
     worker.postMessage(assignment);
   }
 
   #hear(id: number, report: Report): void {
     if (report.kind === 'short') this.#watch();
-    else if (report.kind === 'failed') printLine(`netloom agent: ${report.message}`);
     else {
       this.#threads.delete(id);
       this.#seen.delete(id);
@@ -123,7 +234,7 @@ class Agent {
       const call = this.#board.callOf(id);
       const seen = this.#seen.get(id);
       if (seen?.call !== call) this.#seen.set(id, { call, since: now });
-      else if (this.#board.stateOf(id) === STATES.BUSY && now - seen.since > this.#options.callLimit)
+      else if (this.#board.stateOf(id) === STATES.BUSY && now - seen.since > this.#settings.callLimit * 1000)
         this.#expire(id, call);
       else if (id > this.#active && now - seen.since > KEEP) this.#board.retire(id);
     }
@@ -132,7 +243,8 @@ class Agent {
 
   #expire(id: number, call: number): void {
     if (!this.#board.expire(id, call, hangUp)) return;
-    printLine(`netloom agent: gave up a call after ${this.#options.callLimit / 1000} s; its thread is still at it`);
+    const { callLimit } = this.#settings;
+    this.#log.write('error', `gave up a call after ${callLimit} s; its thread is still at it`, { thread: id });
     this.#makeUp();
   }
 
@@ -140,7 +252,7 @@ class Agent {
     try {
       return this.#door.isOurs;
     } catch (error) {
-      printLine(`netloom agent: ${messageOf(error)}`);
+      this.#log.write('error', messageOf(error));
       return true;
     }
   }
@@ -148,16 +260,18 @@ class Agent {
   #drain(reason: string): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    printLine(`netloom agent: ${reason}, ends with its calls`);
+    this.#log.write('info', 'ends with its calls', { reason });
+    this.#notify('STOPPING=1');
     try {
+      for (const desk of this.#desks.values()) desk.close();
       this.#door.close(this.#options.paths);
     } catch (error) {
-      printLine(`netloom agent: ${messageOf(error)}`);
+      this.#log.write('error', messageOf(error));
       leave(1);
     }
     setTimeout(() => {
-      printLine('netloom agent: calls go on for too long, ends without them');
+      this.#log.write('error', 'calls go on for too long, ends without them');
       leave(1);
-    }, this.#options.drainLimit);
+    }, this.#settings.drainLimit * 1000);
   }
 }

@@ -1,4 +1,5 @@
 /** One call on the agent's side: what the shim has sent is served as if the plugin had been executed in the caller's place. */
+import type { Environment } from '../cni/environment.ts';
 import { checkNetns } from '../cni/netns.ts';
 import { type ServeIo, serve } from '../cni/serve.ts';
 import { NetloomError } from '../error.ts';
@@ -32,6 +33,21 @@ export interface Thread {
   readonly home: Fd;
   /** Waits until it is the call's turn among those of its container. @returns false where it was given up meanwhile */
   awaitOrder(containerId: string): boolean;
+  /** A call was left to its caller. */
+  declined(): void;
+  /** A call is over, and the caller has all of it. */
+  ended(call: EndedCall): void;
+}
+
+/** What is told of a call afterwards. */
+export interface EndedCall {
+  readonly type: string;
+  readonly environment: Environment;
+  readonly stdin: string;
+  /** The error object that was printed; undefined for success. */
+  readonly failure: string | undefined;
+  /** From when it was read, in ms. */
+  readonly time: number;
 }
 
 const encoder = new TextEncoder();
@@ -41,6 +57,7 @@ const NOTHING = new Uint8Array(0);
 export function handle(connection: Connection, thread: Thread): void {
   connection.limit(TURN_LIMIT);
   using received = connection.receive(thread.buffer, 2);
+  const begin = performance.now();
   const [netns, directory] = received?.files ?? [];
   if (received === undefined || netns === undefined || directory === undefined) return;
   const request = readRequest(received.bytes);
@@ -50,13 +67,16 @@ export function handle(connection: Connection, thread: Thread): void {
     plugin === undefined ? 'there is no such plugin here' : faultOf(request, connection, netns, thread.surroundings);
   if (plugin === undefined || fault !== undefined) {
     connection.send(frame(FRAME.DECLINED, encoder.encode(fault)));
+    thread.declined();
     return;
   }
   // NB: where this cannot be sent, the shim has not been told, and nothing has begun.
   connection.send(frame(FRAME.ACCEPTED, NOTHING));
   if (!thread.awaitOrder(request.environment['CNI_CONTAINERID'] ?? '')) return;
-  const status = inPlaceOf(directory, request.umask, thread.home, () => run(plugin, request, connection));
+  const { status, failure } = inPlaceOf(directory, request.umask, thread.home, () => run(plugin, request, connection));
   if (status !== undefined) connection.send(frame(FRAME.EXIT, Uint8Array.of(status)));
+  const { type, environment, stdin } = request;
+  thread.ended({ type, environment, stdin, failure, time: performance.now() - begin });
 }
 
 /** Why a call is declined. */
@@ -86,19 +106,28 @@ function inPlaceOf<T>(directory: Fd, umask: number, home: Fd, act: () => T): T {
   }
 }
 
-/** @returns the exit status where the caller does not have it yet */
-function run(plugin: AnyPlugin, request: Request, connection: Connection): number | undefined {
-  let isPrinted = false;
-  const status = serve(
-    plugin,
-    ioOf(request, connection, () => {
-      isPrinted = true;
-    }),
-  );
-  return isPrinted ? undefined : status;
+interface Outcome {
+  /** The exit status where the caller does not have it yet. */
+  readonly status: number | undefined;
+  readonly failure: string | undefined;
 }
 
-function ioOf({ environment, stdin }: Request, connection: Connection, printed: () => void): ServeIo {
+function run(plugin: AnyPlugin, request: Request, connection: Connection): Outcome {
+  let isPrinted = false;
+  let failure: string | undefined;
+  const io = ioOf(request, connection);
+  const status = serve(plugin, {
+    ...io,
+    writeStdout(text, exitStatus) {
+      if (exitStatus !== 0) failure = text;
+      io.writeStdout(text, exitStatus);
+      isPrinted = true;
+    },
+  });
+  return { status: isPrinted ? undefined : status, failure };
+}
+
+function ioOf({ environment, stdin }: Request, connection: Connection): ServeIo {
   return {
     // NB: a plugin of somebody else that we execute, and that executes us, would wait for the call that it is a part of.
     environment: { ...environment, NETLOOM_WITHIN: 'agent' },
@@ -109,7 +138,6 @@ function ioOf({ environment, stdin }: Request, connection: Connection, printed: 
       sendParts(connection, FRAME.STDOUT, bytes.subarray(0, last));
       connection.send(frame(FRAME.PRINT, withStatus(status, bytes.subarray(last))));
       awaitPrinted(connection);
-      printed();
     },
     writeStderr(text) {
       try {

@@ -1,5 +1,6 @@
 /** The place where callers find the agent: a socket in a directory that is root's alone. */
 import { adapter } from '#ffi';
+import { happen, makeEvent } from '../ffi/event.ts';
 import { type Fd, lock, makeDirectories, O, open, rename, tryStat, unlink } from '../ffi/file.ts';
 import { check, cString, libc } from '../ffi/libc.ts';
 import { listenAt, stopListening } from '../ffi/unix-socket.ts';
@@ -14,11 +15,22 @@ export class Door {
   readonly path: string;
   readonly #socket: Fd;
   readonly #ino: bigint | undefined;
+  /** What happens when nobody is to be accepted any more, where the socket is somebody else's as well. */
+  readonly #closing: Fd | undefined;
 
-  private constructor(path: string, socket: Fd) {
+  private constructor(path: string, socket: Fd, closing?: Fd) {
     this.path = path;
     this.#socket = socket;
     this.#ino = tryStat(path)?.ino;
+    this.#closing = closing;
+  }
+
+  /**
+   * A door that a service manager has opened, and that stays open when this agent ends: who comes in between waits for the next one.
+   * NB: shutdown(2) would close it for the manager, too.
+   */
+  static take({ run }: Pick<Paths, 'run'>, socket: Fd): Door {
+    return new Door(`${run}/agent.sock`, socket, makeEvent());
   }
 
   /**
@@ -42,13 +54,22 @@ export class Door {
     return this.#socket.number;
   }
 
+  /** Readable once nobody is to be accepted any more, or -1 where accepting says so by itself. */
+  get closing(): number {
+    return this.#closing?.number ?? -1;
+  }
+
   /** Whether callers still find this agent here, and not another or none. */
   get isOurs(): boolean {
     return tryStat(this.path)?.ino === this.#ino;
   }
 
-  /** Nobody comes in any more; who waits is still served. */
+  /** Nobody comes in any more; who waits is still served, by this agent or by the next one at the same door. */
   close({ run }: Pick<Paths, 'run'>): void {
+    if (this.#closing !== undefined) {
+      happen(this.#closing.number);
+      return;
+    }
     using held = hold(run);
     if (this.isOurs) unlink(this.path);
     void held;

@@ -8,7 +8,7 @@
 import { removeIfThere, removeOnHostBy } from '../attach/removal.ts';
 import { hasCode } from '../error.ts';
 import { BackgroundWrite } from '../ffi/background-write.ts';
-import { check, libc, uninterrupted } from '../ffi/libc.ts';
+import { awaitReadable } from '../ffi/event.ts';
 import { type Ack, NetlinkError, readAck } from '../netlink/error.ts';
 import { messagesOf, NLM_F, NLMSG, type RawMessage, type Request, writeMessage } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -18,7 +18,6 @@ import { RTM, RTNLGRP } from '../rtnl/constants.ts';
 import * as link from '../rtnl/link.ts';
 
 const NETLINK_ROUTE = 0;
-const POLLIN = 1;
 const AF_UNSPEC = 0;
 const ENODEV = 19;
 
@@ -76,7 +75,7 @@ function encode(request: Request): Uint8Array {
 /** Returns when the link is gone, without the answer, or with the answer where that comes first: it was gone already, or must not go. */
 function awaitEnd(events: Socket, socket: Socket, index: number): Ack | undefined {
   for (;;) {
-    const [isTold, isAnswered] = readable(events.fd, socket.fd);
+    const [isTold, isAnswered] = awaitReadable(events.fd, socket.fd);
     if (isTold && drain(events).some((message) => isRemovalOf(message, index))) return undefined;
     if (!isAnswered) continue;
     const answer = drain(socket).find(({ type }) => type === NLMSG.ERROR);
@@ -98,20 +97,4 @@ function drain(socket: Socket): RawMessage[] {
     if (!hasCode(error, 'ENOBUFS')) throw error;
     return [];
   }
-}
-
-/** Waits until one of two descriptors can be read. */
-function readable(...fds: readonly [number, number]): [boolean, boolean] {
-  // struct pollfd: s32 fd, s16 events, s16 revents
-  const entries = new Uint8Array(16);
-  const view = new DataView(entries.buffer);
-  for (const [i, fd] of fds.entries()) {
-    view.setInt32(i * 8, fd, true);
-    view.setInt16(i * 8 + 4, POLLIN, true);
-  }
-  check(
-    uninterrupted(() => libc.poll(entries, fds.length, -1)),
-    'wait for the kernel',
-  );
-  return [view.getInt16(6, true) !== 0, view.getInt16(14, true) !== 0];
 }

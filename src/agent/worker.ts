@@ -4,17 +4,23 @@
  */
 import { keepConfigurations } from '../cni/config.ts';
 import { messageOf } from '../error.ts';
+import { awaitReadable } from '../ffi/event.ts';
 import { O, open } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 import { ownDirectory } from '../ffi/thread.ts';
 import { accept, type Connection, isCalled } from '../ffi/unix-socket.ts';
 import { fnv1a } from '../fnv.ts';
+import { countRefusals } from '../netlink/error.ts';
 import { keepTransports } from '../netlink/transport.ts';
+import { plugins } from '../plugins/registry.ts';
 import { Board, REST } from './board.ts';
 import { handle, type Thread } from './call.ts';
+import { Log } from './log.ts';
 import { REQUEST_MAX } from './protocol.ts';
 import { removeInBackground } from './removal.ts';
 import { Surroundings } from './surroundings.ts';
+import { Tally } from './tally.ts';
+import { witness } from './witness.ts';
 
 /** What a thread is told when it begins. */
 export interface Assignment {
@@ -23,10 +29,16 @@ export interface Assignment {
   readonly active: number;
   readonly memory: SharedArrayBuffer;
   readonly listening: number;
+  /** Readable once nobody is to be accepted any more, where that cannot be told by the socket; or -1. */
+  readonly closing: number;
+  readonly tally: SharedArrayBuffer;
+  readonly log: SharedArrayBuffer;
 }
 
-/** What it tells: that nobody waits for the next call now that its own has begun; that a call failed by itself; that it has ended. */
-export type Report = { readonly kind: 'short' | 'ended' } | { readonly kind: 'failed'; readonly message: string };
+/** What it tells: that nobody waits for the next call now that its own has begun; that it has ended. */
+export interface Report {
+  readonly kind: 'short' | 'ended';
+}
 
 interface Scope {
   onmessage: ((event: { data: Assignment }) => void) | null;
@@ -41,18 +53,23 @@ scope.onmessage = ({ data }) => {
   scope.postMessage({ kind: 'ended' });
 };
 
-function work({ id, size, active, memory, listening }: Assignment): void {
+function work({ id, size, active, memory, listening, closing, ...shared }: Assignment): void {
   const board = new Board(size, active, memory);
+  const tally = new Tally([...plugins.keys()], shared.tally);
+  const log = new Log(shared.log);
   ownDirectory();
   keepTransports();
   keepConfigurations();
   removeInBackground();
+  countRefusals((errno) => tally.refused(errno));
   using home = open('/', O.RDONLY);
   const thread: Thread = {
     surroundings: new Surroundings(),
     buffer: new Uint8Array(new ArrayBuffer(REQUEST_MAX)),
     home,
     awaitOrder: (containerId) => containerId === '' || board.awaitOrder(id, keyOf(containerId)),
+    declined: () => tally.declined(),
+    ended: (call) => witness(call, tally, log),
   };
   board.rest(id);
   let isTidy = true;
@@ -62,7 +79,7 @@ function work({ id, size, active, memory, listening }: Assignment): void {
   };
   while (board.awaitTurn(id, tidy)) {
     if (!isTidy && !isCalled(listening, REST)) tidy();
-    const connection = next(listening);
+    const connection = next(listening, closing, log);
     isTidy = false;
     if (connection === undefined) {
       board.leave(id);
@@ -72,7 +89,8 @@ function work({ id, size, active, memory, listening }: Assignment): void {
     try {
       handle(connection, thread);
     } catch (error) {
-      scope.postMessage({ kind: 'failed', message: messageOf(error) });
+      tally.broken();
+      log.write('warn', messageOf(error), { thread: id });
     }
     board.end(id);
     connection[Symbol.dispose]();
@@ -81,13 +99,14 @@ function work({ id, size, active, memory, listening }: Assignment): void {
 }
 
 /** @returns undefined where nobody can call any more */
-function next(listening: number): Connection | undefined {
+function next(listening: number, closing: number, log: Log): Connection | undefined {
   for (;;) {
     try {
+      if (closing >= 0 && awaitReadable(closing, listening)[0]) return undefined;
       return accept(listening);
     } catch (error) {
       // Out of descriptors or memory: calls that end give some back.
-      scope.postMessage({ kind: 'failed', message: messageOf(error) });
+      log.write('error', messageOf(error));
       libc.poll(null, 0, 100);
     }
   }

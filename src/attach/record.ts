@@ -100,6 +100,27 @@ function allRecords(reader: Reader): AttachmentRecord[] {
   return (tryList(parent) ?? []).flatMap((name) => readAll(reader, `${parent}/${name}`));
 }
 
+/** How many attachments each network has. By the names of the records: only what is too long for a name is read. */
+export function endpointsByNetwork(paths: Paths): Map<string, number> {
+  const counts = new Map<string, number>();
+  const parent = parentOf(paths);
+  for (const container of tryList(parent) ?? []) {
+    for (const name of tryList(`${parent}/${container}`) ?? []) {
+      const network = networkOf(`${parent}/${container}`, name);
+      if (network !== undefined) counts.set(network, (counts.get(network) ?? 0) + 1);
+    }
+  }
+  return counts;
+}
+
+/** NB: what is damaged is left for whoever needs the record. */
+function networkOf(directory: string, name: string): string | undefined {
+  if (name.startsWith(UNFINISHED) || name.startsWith(DAMAGED)) return undefined;
+  if (!name.startsWith('#')) return name.slice(name.indexOf(':') + 1, name.lastIndexOf(':'));
+  const text = tryReadText(`${directory}/${name}`);
+  return text === undefined ? undefined : parse(text)?.network;
+}
+
 /** The records of one mode in the call's network whose attachments the runtime no longer knows. For GC. */
 export function staleRecords(call: Reader & Pick<CniCall, 'conf'>, mode: string): AttachmentRecord[] {
   const { name, validAttachments = [] } = call.conf;

@@ -15,6 +15,7 @@ import { execCommand } from './sandbox/exec.ts';
 import { psCommand } from './sandbox/list.ts';
 import { sandboxRoutes } from './sandbox/routes.ts';
 import { runCommand } from './sandbox/run.ts';
+import { statusCommand } from './status.ts';
 import { checkCommand, gcCommand, restoreCommand } from './upkeep.ts';
 import { VERSION } from './version.ts';
 
@@ -36,6 +37,7 @@ const commands = buildRouteMap({
     uninstall: uninstallCommand,
     plugins: pluginsCommand,
     agent: agentCommand,
+    status: statusCommand,
     policy: policyCommand,
     demo: demoCommand,
   },

@@ -71,6 +71,10 @@ export function isRegular(stat: Stat): boolean {
   return (stat.mode & S_IFMT) === 0o100000;
 }
 
+export function isSocket(stat: Stat): boolean {
+  return (stat.mode & S_IFMT) === 0o140000;
+}
+
 /** @throws NetloomError ENOENT and the rest of open(2) */
 export function open(path: string, flags: number = O.RDONLY, mode = 0o600): Fd {
   return new Fd(

@@ -6,6 +6,7 @@ import { adapter } from '#ffi';
 import { systemError } from './errno.ts';
 import { Fd } from './file.ts';
 import { check, cString, errno, libc, uninterrupted } from './libc.ts';
+import { AF_UNIX, UNIX_PATH_MAX, unixAddress } from './unix-address.ts';
 
 const lib = adapter.load({
   listen: { args: ['i32', 'i32'], returns: 'i32' },
@@ -16,7 +17,6 @@ const lib = adapter.load({
   chmod: { args: ['ptr', 'u32'], returns: 'i32' },
 });
 
-const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
 const POLLIN = 1;
@@ -31,8 +31,6 @@ const MSG_TRUNC = 0x20;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const SHUT_RD = 0;
 const SHUT_RDWR = 2;
-/** sizeof(sun_path), with the NUL. */
-const PATH_MAX = 108;
 const ENAMETOOLONG = 36;
 const EINVAL = 22;
 const ECONNABORTED = 103;
@@ -50,12 +48,11 @@ export interface Peer {
 /** Makes a socket that listens at a path, for its owner alone. @throws NetloomError EADDRINUSE where something is at the path */
 export function listenAt(path: string, backlog: number): Fd {
   const name = cString(path);
-  if (name.length > PATH_MAX) throw systemError(ENAMETOOLONG, `listen at "${path}", it has ${name.length - 1} bytes`);
+  if (name.length > UNIX_PATH_MAX)
+    throw systemError(ENAMETOOLONG, `listen at "${path}", it has ${name.length - 1} bytes`);
   const fd = new Fd(check(libc.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), 'open a unix socket'));
   try {
-    const address = new Uint8Array(2 + name.length);
-    address[0] = AF_UNIX;
-    address.set(name, 2);
+    const address = unixAddress(name);
     check(libc.bind(fd.number, address, address.length), `listen at "${path}"`);
     check(lib.chmod(name, 0o600), `protect "${path}"`);
     check(lib.listen(fd.number, backlog), `listen at "${path}"`);

@@ -3,17 +3,15 @@ import { adapter } from '#ffi';
 import { NetloomError } from '../error.ts';
 import { Fd, readAll, writeAll } from './file.ts';
 import { check, cString, libc, uninterrupted } from './libc.ts';
+import { AF_UNIX, UNIX_PATH_MAX, unixAddress } from './unix-address.ts';
 
 const lib = adapter.load({ connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' } });
 
-const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
-/** sizeof(sun_path) with its NUL. */
-const PATH_MAX = 108;
 
 /**
  * Sends bytes to a daemon's socket and reads until it hangs up.
@@ -22,17 +20,14 @@ const PATH_MAX = 108;
  */
 export function exchange(path: string, request: Uint8Array, limit: number): Uint8Array {
   const name = cString(path);
-  if (name.length > PATH_MAX)
+  if (name.length > UNIX_PATH_MAX)
     throw new NetloomError('too-long', `Cannot connect to "${path}": its path is too long for a socket`);
   using socket = new Fd(check(libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'open a unix socket'));
   for (const option of [SO_RCVTIMEO, SO_SNDTIMEO]) {
     const time = timeval(limit);
     check(libc.setsockopt(socket.number, SOL_SOCKET, option, time, time.length), 'limit the time of a socket');
   }
-  // struct sockaddr_un: u16 family, then the path
-  const address = new Uint8Array(2 + name.length);
-  address[0] = AF_UNIX;
-  address.set(name, 2);
+  const address = unixAddress(name);
   check(
     uninterrupted(() => lib.connect(socket.number, address, address.length)),
     `connect to "${path}"`,

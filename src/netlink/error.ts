@@ -58,6 +58,13 @@ function ackOf({ flags, payload }: RawMessage, start: number): Ack {
   return { errno, sentence: message, offset, missing: missingType };
 }
 
+let count: ((errno: number) => void) | undefined;
+
+/** From here on this thread tells of each refusal, also of one that is expected and goes no further: for whoever counts them. */
+export function countRefusals(by: (errno: number) => void): void {
+  count = by;
+}
+
 /** A request that the kernel refused. `code` is the errno's name. */
 export class NetlinkError extends NetloomError {
   override readonly name = 'NetlinkError';
@@ -72,6 +79,7 @@ export class NetlinkError extends NetloomError {
         .join('; '),
     });
     this.errno = ack.errno;
+    count?.(ack.errno);
     this.request = request;
   }
 }

@@ -9,15 +9,26 @@ import { BIN, type Lab } from '../support/lab.ts';
 
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 
+export interface StartOptions {
+  readonly args?: readonly string[];
+  /** A program, with arguments, to run it with. */
+  readonly wrap?: readonly string[];
+  /** Variables besides. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** A descriptor that it gets as its number 3. */
+  readonly passed?: number;
+}
+
 export class AgentProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | string>;
   stderr = '';
 
-  private constructor(lab: Lab, args: readonly string[]) {
-    this.#child = spawn(join(DIST, 'netloom'), ['agent', ...args], {
-      env: { PATH: process.env['PATH'], NETLOOM_ROOT: lab.root },
-      stdio: ['ignore', 'ignore', 'pipe'],
+  private constructor(lab: Lab, { args = [], wrap = [], environment = {}, passed }: StartOptions) {
+    const [program = '', ...rest] = [...wrap, join(DIST, 'netloom'), 'agent', ...args];
+    this.#child = spawn(program, rest, {
+      env: { PATH: process.env['PATH'], NETLOOM_ROOT: lab.root, ...environment },
+      stdio: ['ignore', 'ignore', 'pipe', passed ?? 'ignore'],
     });
     this.#child.stderr?.on('data', (data) => (this.stderr += data));
     this.#ended = new Promise((resolve) =>
@@ -26,12 +37,16 @@ export class AgentProcess {
   }
 
   /** Starts one for a lab's root, and waits until it serves. It ends with the test. */
-  static async start(
+  static start(t: Pick<ExecutionContext, 'teardown'>, lab: Lab, ...args: readonly string[]): Promise<AgentProcess> {
+    return AgentProcess.startWith(t, lab, { args });
+  }
+
+  static async startWith(
     t: Pick<ExecutionContext, 'teardown'>,
     lab: Lab,
-    ...args: readonly string[]
+    options: StartOptions,
   ): Promise<AgentProcess> {
-    const agent = new AgentProcess(lab, args);
+    const agent = new AgentProcess(lab, options);
     t.teardown(() => agent.kill());
     await until(
       'the agent serves',

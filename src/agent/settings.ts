@@ -1,0 +1,78 @@
+/** What the agent can be told: flags count most, then `/etc/netloom/agent.json`, which SIGHUP makes it read again. */
+import * as v from 'valibot';
+import { parse } from '../cni/schema.ts';
+import { NetloomError } from '../error.ts';
+import { tryReadText } from '../ffi/file.ts';
+import { parseJson } from '../runtime/conflist.ts';
+import { LEVELS, type Level } from './log.ts';
+
+export interface Settings {
+  /** Seconds that a call may take. */
+  readonly callLimit: number;
+  /** Seconds that calls may go on after SIGTERM. */
+  readonly drainLimit: number;
+  readonly logLevel: Level;
+  /** Addresses to answer at besides the agent's own socket: `HOST:PORT`, `unix:/PATH`. */
+  readonly metrics: readonly string[];
+}
+
+export const DEFAULTS: Settings = { callLimit: 120, drainLimit: 30, logLevel: 'info', metrics: [] };
+
+/** Where somebody can ask the agent. */
+export type Address = { readonly unix: string } | { readonly hostname: string; readonly port: number };
+
+const ADDRESS = 'an address such as "127.0.0.1:9464", "[::1]:9464" or "unix:/run/netloom/metrics.sock"';
+const SECONDS = 'a number of seconds above 0, up to 86400';
+
+const seconds = v.pipe(v.number(SECONDS), v.check(isSeconds, SECONDS));
+
+const SCHEMA = v.strictObject(
+  {
+    callLimit: v.exactOptional(seconds),
+    drainLimit: v.exactOptional(seconds),
+    logLevel: v.exactOptional(v.picklist(LEVELS, `one of ${LEVELS.join(', ')}`)),
+    metrics: v.exactOptional(
+      v.array(
+        v.pipe(
+          v.string(ADDRESS),
+          v.check((text) => tryAddress(text) !== undefined, ADDRESS),
+        ),
+        'a list',
+      ),
+    ),
+  },
+  `no other keys than ${Object.keys(DEFAULTS).join(', ')}`,
+);
+
+/** Settings of which some are given. */
+export type SomeSettings = { readonly [K in keyof Settings]?: Settings[K] | undefined };
+
+/** @throws NetloomError invalid-json, invalid-config: what is wrong with the file */
+export function readSettings(file: string, flags: SomeSettings): Settings {
+  const text = tryReadText(file);
+  const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  return { ...DEFAULTS, ...(text !== undefined && read(text, file)), ...given };
+}
+
+function read(text: string, file: string): Partial<Settings> {
+  const action = `Cannot read the settings of "${file}"`;
+  return parse(SCHEMA, parseJson(text, action), { code: 'invalid-config', action });
+}
+
+export function isSeconds(value: number): boolean {
+  return value > 0 && value <= 86_400;
+}
+
+/** @throws NetloomError invalid-address */
+export function addressOf(text: string): Address {
+  const address = tryAddress(text);
+  if (address !== undefined) return address;
+  throw new NetloomError('invalid-address', `"${text}" cannot be listened at, expected ${ADDRESS}`);
+}
+
+function tryAddress(text: string): Address | undefined {
+  if (text.startsWith('unix:/')) return { unix: text.slice('unix:'.length) };
+  const [, hostname, host = hostname, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/\s]+)):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  return host !== undefined && port >= 1 && port <= 65_535 ? { hostname: host, port } : undefined;
+}

@@ -1,0 +1,79 @@
+/** `netloom status`: what the agent says of itself. */
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { type Status, statusSocket } from '../agent/status.ts';
+import { hasCode, NetloomError } from '../error.ts';
+import { pathsOf } from '../paths.ts';
+import { get } from '../runtime/engine/http.ts';
+import { EXIT } from './errors.ts';
+import { jsonFlag, printJson, printTable } from './print.ts';
+import { VERSION } from './version.ts';
+
+export const statusCommand = buildCommand({
+  docs: {
+    brief: 'Say how the agent does: its calls, their latencies, what it watches',
+    fullDescription:
+      'Asks the agent at /run/netloom/status.sock. Latencies are in ms, estimated by the histogram that /metrics has. Leaves with 3 where no agent runs: then plugins work by themselves.\n\nExample: netloom status --json',
+  },
+  parameters: { flags: { json: jsonFlag } },
+  func(this: CommandContext, { json }: { readonly json: boolean }) {
+    const { run } = pathsOf(process.env);
+    const status = ask(statusSocket(run));
+    if (status === undefined) process.exitCode = EXIT.notRunning;
+    if (json) printJson(this, status === undefined ? { running: false } : { running: true, ...status });
+    else if (status === undefined) this.process.stdout.write('no agent runs: plugins work by themselves\n');
+    else print(this, status);
+  },
+});
+
+/** @returns undefined where nobody is there @throws NetloomError where somebody is, and does not answer */
+function ask(socket: string): Status | undefined {
+  try {
+    const { status, json } = get('netloom-agent', socket, '/status');
+    if (status === 200 && json !== undefined) return json as Status;
+    throw new NetloomError('engine-no-answer', `The agent answers "${socket}" with ${status}`);
+  } catch (error) {
+    if (error instanceof NetloomError && hasCode(error.cause, 'ENOENT', 'ECONNREFUSED')) return undefined;
+    throw error;
+  }
+}
+
+function print(context: CommandContext, status: Status): void {
+  const { version, build, pid, since, watches, threads, calls, declined, broken, kernelErrors, networks } = status;
+  const out = (line: string) => void context.process.stdout.write(`${line}\n`);
+  out(`netloom agent ${version} (build ${build}), process ${pid}, since ${since}`);
+  if (version !== VERSION) out(`NB: this command is of version ${VERSION}`);
+  out(`watches ${watches.socket}, ${watches.networks}, ${watches.settings}`);
+  out(`answers at ${watches.answersAt.join(', ')}`);
+  out(`threads: ${threads.busy} busy, ${threads.waiting} waiting for a call, ${threads.idle} idle`);
+  out(`calls declined: ${declined}, callers gone: ${broken}`);
+  const errors = Object.entries(kernelErrors).map(([name, count]) => `${name} ${count}`);
+  if (errors.length > 0) out(`refused by the kernel: ${errors.join(', ')}`);
+  if (calls.length > 0) {
+    out('');
+    printTable(
+      context,
+      ['PLUGIN', 'COMMAND', 'CALLS', 'MEDIAN', 'P90', 'P99', 'FAILED (CODE: TIMES)'],
+      calls.map(({ type, command, count, median, p90, p99, failed }) => [
+        type,
+        command,
+        ...[count, median, p90, p99].map(String),
+        Object.entries(failed)
+          .map(([code, times]) => `${code}: ${times}`)
+          .join(', ') || '-',
+      ]),
+    );
+  }
+  if (networks.length > 0) {
+    out('');
+    printTable(
+      context,
+      ['NETWORK', 'ENDPOINTS', 'LEASES USED', 'LEASES FREE'],
+      networks.map(({ name, endpoints, leases }) => [
+        name,
+        String(endpoints),
+        leases.map(({ used }) => used).join(' ') || '-',
+        leases.map(({ free }) => free).join(' ') || '-',
+      ]),
+    );
+  }
+}
