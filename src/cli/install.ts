@@ -13,9 +13,11 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { buildCommand, type CommandContext } from '@stricli/core';
+import { NetloomError } from '../error.ts';
 import { plugins } from '../plugins/registry.ts';
+import { loadConflist } from '../runtime/conf-directory.ts';
 
 const EXECUTABLE = 'netloom';
 /** What runtimes execute, where it could be built: beside the executable it came with. */
@@ -28,15 +30,13 @@ interface Flags {
   readonly conf?: string;
 }
 
-const parameters = {
-  flags: {
-    bin: { kind: 'parsed', parse: String, default: '/opt/cni/bin', brief: 'Directory of the CNI plugins' },
-    conf: {
-      kind: 'parsed',
-      parse: String,
-      optional: true,
-      brief: 'Directory of the network configurations; ready-made conflists go there',
-    },
+const places = {
+  bin: { kind: 'parsed', parse: String, default: '/opt/cni/bin', brief: 'Directory of the CNI plugins' },
+  conf: {
+    kind: 'parsed',
+    parse: String,
+    optional: true,
+    brief: 'Directory of the network configurations; ready-made conflists go there',
   },
 } as const;
 
@@ -44,10 +44,22 @@ export const installCommand = buildCommand({
   docs: {
     brief: 'Put the plugins where container runtimes look',
     fullDescription:
-      'Copies this executable and its shim to the plugin directory and links every plugin type to the shim. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
+      'Copies this executable and its shim to the plugin directory and links every plugin type to the shim. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nWith --conflist that file goes to the directory of configurations in place of those that come with netloom, also where one of its name is there already.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
   },
-  parameters,
-  func(this: CommandContext, { bin, conf }: Flags) {
+  parameters: {
+    flags: {
+      ...places,
+      conflist: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'The one network configuration to install (with --conf)',
+      },
+    },
+  },
+  func(this: CommandContext, { bin, conf, conflist }: Flags & { readonly conflist?: string }) {
+    // Before anything is changed: a runtime that finds a file that is none has no network at all.
+    const checked = conflist === undefined ? undefined : checkedConflist(conflist, conf);
     mkdirSync(bin, { recursive: true });
     copyProgram(process.execPath, join(bin, EXECUTABLE));
     const shim = join(dirname(process.execPath), SHIM);
@@ -61,9 +73,9 @@ export const installCommand = buildCommand({
     this.process.stdout.write(`installed ${plugins.size} plugins in ${bin}\n`);
     if (conf === undefined) return;
     mkdirSync(conf, { recursive: true });
-    for (const file of conflists()) {
-      const name = file.slice(file.lastIndexOf('/') + 1);
-      if (existsSync(join(conf, name))) {
+    for (const file of checked === undefined ? conflists() : [checked]) {
+      const name = basename(file);
+      if (checked === undefined && existsSync(join(conf, name))) {
         this.process.stdout.write(`kept ${join(conf, name)}, which is there already\n`);
         continue;
       }
@@ -79,7 +91,7 @@ export const uninstallCommand = buildCommand({
     fullDescription:
       'Removes the executable and its links, and puts back what was there before. Conflists go only where they are as install wrote them.\n\nExample: netloom uninstall --bin /opt/cni/bin --conf /etc/cni/net.d',
   },
-  parameters,
+  parameters: { flags: places },
   func(this: CommandContext, { bin, conf }: Flags) {
     for (const type of plugins.keys()) {
       const link = join(bin, type);
@@ -89,11 +101,20 @@ export const uninstallCommand = buildCommand({
     for (const program of [EXECUTABLE, SHIM]) rmSync(join(bin, program), { force: true });
     this.process.stdout.write(`removed the plugins from ${bin}\n`);
     for (const file of conf === undefined ? [] : conflists()) {
-      const installed = join(conf ?? '', file.slice(file.lastIndexOf('/') + 1));
+      const installed = join(conf ?? '', basename(file));
       if (existsSync(installed) && digest(installed) === digest(file)) rmSync(installed);
     }
   },
 });
+
+/** @throws NetloomError as loadConflist(), and no-directory where it is not said where it is to go */
+function checkedConflist(file: string, conf: string | undefined): string {
+  if (conf === undefined) {
+    throw new NetloomError('no-directory', `Cannot install "${file}": --conf is missing, the directory it is to go to`);
+  }
+  loadConflist(file);
+  return file;
+}
 
 function copyProgram(from: string, to: string): void {
   place(to, (beside) => {
