@@ -21,6 +21,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { becomeHost } from '../support/host.ts';
+import { until } from './until.ts';
 
 /** Where the plugins come from: dist/bin, or another suite's directory to compare with. */
 export const PLUGINS = process.env['NETLOOM_TEST_PLUGINS'] ?? fileURLToPath(new URL('../../dist/bin', import.meta.url));
@@ -28,6 +29,8 @@ export const PLUGINS = process.env['NETLOOM_TEST_PLUGINS'] ?? fileURLToPath(new 
 export const OURS = process.env['NETLOOM_TEST_PLUGINS'] === undefined;
 
 const CONFLISTS = fileURLToPath(new URL('../../cni-conf', import.meta.url));
+
+const NETLOOM = fileURLToPath(new URL('../../dist/netloom', import.meta.url));
 
 /** Generous: runtimes wait for locks. A hang must become a failure. */
 const TIMEOUT_MS = 60_000;
@@ -105,6 +108,16 @@ export class Machine {
     });
   }
 
+  /** Starts an agent, which the plugins' shims find, and waits until it serves. It ends with the machine. */
+  async startAgent(): Promise<void> {
+    const end = this.start(NETLOOM, 'agent');
+    await until('the agent answers', () => this.agentStatus().running, end);
+  }
+
+  agentStatus(): AgentStatus {
+    return JSON.parse(this.run(NETLOOM, 'status', '--json')) as AgentStatus;
+  }
+
   /** Configures a network: a file of cni-conf/, with other keys for its first plugin. @returns its name */
   configure(conflist: string, keys: Record<string, unknown> = {}): string {
     const json = JSON.parse(readFileSync(join(CONFLISTS, conflist), 'utf8')) as { name: string; plugins: object[] };
@@ -155,6 +168,14 @@ export class Machine {
   }
 }
 
+/** What `netloom status --json` says. */
+export interface AgentStatus {
+  readonly running: boolean;
+  readonly declined: number;
+  readonly broken: number;
+  readonly calls: readonly { readonly type: string; readonly command: string; readonly count: number }[];
+}
+
 export interface State {
   readonly links: readonly string[];
   readonly routes: readonly string[];
@@ -200,7 +221,7 @@ function listFiles(path: string): string[] {
   if (!isDirectory(path)) return [];
   const names = readdirSync(path, { recursive: true, withFileTypes: true });
   return names
-    .filter((entry) => entry.isFile() && !/^(lock|last_reserved_ip\.\d+)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && !/^(lock|agent\.lock|last_reserved_ip\.\d+)$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 }

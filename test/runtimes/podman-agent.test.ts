@@ -1,0 +1,30 @@
+/** podman with `dist/bin` in place of the reference plugins, and an agent that they find. */
+import test from 'ava';
+import { throughAgent } from './agent.ts';
+import { contract } from './contract.ts';
+import { Machine } from './machine.ts';
+import { podman } from './podman.ts';
+import type { Runtime } from './runtime.ts';
+
+let machine: Machine;
+let runtime: Runtime;
+
+test.before(async () => {
+  machine = await Machine.start();
+  await machine.startAgent();
+  runtime = podman(machine, machine.configure('20-bridge-dual-stack.conflist'));
+});
+
+test.after.always(async () => {
+  await runtime?.end();
+  await machine?.end();
+});
+
+const setting = () => ({ machine, runtime });
+
+contract(test, setting, 'netloom1', [
+  { prefix: '10.86.1.', gateway: '10.86.1.1' },
+  { prefix: 'fd86:1:', gateway: 'fd86:1::1' },
+]);
+
+throughAgent(test, setting, ['bridge']);
