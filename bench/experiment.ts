@@ -37,6 +37,8 @@ export interface Report {
 export interface Experiment {
   readonly name: string;
   readonly about: string;
+  /** Run only where it is asked for by name. */
+  readonly isApart?: true;
   run(bench: Bench): Report | Promise<Report>;
 }
 

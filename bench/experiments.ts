@@ -5,7 +5,17 @@ import { chain } from './experiments/chain.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
 import { modes } from './experiments/modes.ts';
+import { plots } from './experiments/plots.ts';
 import { policies } from './experiments/policy.ts';
 import { portmap } from './experiments/portmap.ts';
 
-export const EXPERIMENTS: readonly Experiment[] = [...lifecycles, chain, leases, modes, policies, portmap, ...agent];
+export const EXPERIMENTS: readonly Experiment[] = [
+  ...lifecycles,
+  chain,
+  leases,
+  modes,
+  policies,
+  portmap,
+  ...agent,
+  ...plots,
+];

@@ -3,6 +3,7 @@
  *
  *   --n N            measurements of each verb and side (40)
  *   --only NAME      one experiment, or several with commas; they are experiments.ts
+ *                    `plots` draws those of docs/performance.md, and is run only where it is named
  *   --plugins DIR    in place of dist/bin
  *   --reference DIR  in place of /usr/lib/cni
  *   --json FILE      the figures as one JSON document
@@ -16,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { becomeHost, makeRoot } from '../test/support/host.ts';
 import type { Report, Side } from './experiment.ts';
+import { plots } from './experiments/plots.ts';
 import { EXPERIMENTS } from './experiments.ts';
 import { Launcher } from './launcher.ts';
 import { asMarkdown, asText } from './report.ts';
@@ -25,7 +27,12 @@ import { surroundings } from './surroundings.ts';
 const { values } = parseArgs({
   options: {
     n: { type: 'string', default: '40' },
-    only: { type: 'string', default: EXPERIMENTS.map(({ name }) => name).join(',') },
+    only: {
+      type: 'string',
+      default: EXPERIMENTS.filter(({ isApart }) => !isApart)
+        .map(({ name }) => name)
+        .join(','),
+    },
     plugins: { type: 'string', default: fileURLToPath(new URL('../dist/bin', import.meta.url)) },
     reference: { type: 'string', default: '/usr/lib/cni' },
     json: { type: 'string' },
@@ -37,6 +44,7 @@ const n = Number(values.n);
 if (!Number.isInteger(n) || n < 1) stop(`--n ${values.n}: expected a whole number above 0`);
 const chosen = values.only
   .split(',')
+  .flatMap((name) => (name === 'plots' ? plots.map((each) => each.name) : [name]))
   .map((name) => EXPERIMENTS.find((experiment) => experiment.name === name) ?? unknown(name));
 const reference: Side = { name: 'reference', plugins: resolve(values.reference) };
 const netloom: Side = { name: 'netloom', plugins: resolve(values.plugins) };

@@ -14,7 +14,7 @@ export class Resident {
 
   /** Starts it for the bench's root, and waits until it serves. */
   static async start({ netloom, root }: Bench): Promise<Resident> {
-    const child = spawn(join(netloom.plugins, '../netloom'), ['agent'], {
+    const child = spawn(join(netloom.plugins, '../netloom'), ['agent', '--log-level', 'warn'], {
       env: { NETLOOM_ROOT: root },
       stdio: ['ignore', 'ignore', 'inherit'],
     });

@@ -1,0 +1,44 @@
+/** Compiles herd.c, and executes a plugin for many containers at once with it. */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { compile } from './launcher.ts';
+
+export interface HerdCall {
+  readonly program: string;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly conf: unknown;
+  /** What the names of the containers and the paths of their namespaces begin with; their numbers follow. */
+  readonly container: string;
+  readonly netns: string;
+}
+
+export class Herd {
+  readonly #program: string;
+  readonly #stdin: string;
+
+  /** @param dir where the program is put */
+  constructor(dir: string) {
+    this.#program = compile('herd', dir);
+    this.#stdin = join(dir, 'herd-stdin');
+  }
+
+  /** @returns what each call took, in ms @throws where one fails */
+  execute({ program, environment, conf, container, netns }: HerdCall, count: number): number[] {
+    writeFileSync(this.#stdin, JSON.stringify(conf));
+    const { status, output } = spawnSync(this.#program, [program, this.#stdin, String(count), container, netns], {
+      env: environment,
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      encoding: 'utf8',
+    });
+    const calls = (output[3] ?? '')
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ').map(Number));
+    const failed = calls.filter(([, code]) => code !== 0).length;
+    if (status !== 0 || failed > 0 || calls.length !== count) {
+      throw new Error(`${environment['CNI_COMMAND']} ${program}: ${failed} of ${count} calls failed`);
+    }
+    return calls.map(([nanoseconds = Number.NaN]) => nanoseconds / 1e6);
+  }
+}
