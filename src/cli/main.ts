@@ -5,7 +5,9 @@ import { COMPLETE, complete, completionCommand } from './completion.ts';
 import { connectCommand } from './connect/connect.ts';
 import { disconnectCommand } from './connect/disconnect.ts';
 import { demoCommand } from './demo/demo.ts';
+import { doctorCommand } from './doctor.ts';
 import { EXIT, text } from './errors.ts';
+import { explainCommand } from './explain/explain.ts';
 import { inspectCommand } from './inspect/inspect.ts';
 import { installCommand, uninstallCommand } from './install.ts';
 import { networkRoutes } from './network/routes.ts';
@@ -29,6 +31,8 @@ const commands = buildRouteMap({
     ps: psCommand,
     sandbox: sandboxRoutes,
     inspect: inspectCommand,
+    explain: explainCommand,
+    doctor: doctorCommand,
     check: checkCommand,
     gc: gcCommand,
     restore: restoreCommand,

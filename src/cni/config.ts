@@ -27,6 +27,8 @@ export function isName(text: string): boolean {
 export interface ConfSchema<C extends NetConf> {
   /** @throws NetloomError invalid-config: `failed to load netconf: "mtu" is "x", expected a whole number …` */
   read(header: ConfHeader): C;
+  /** The keys that it knows. */
+  keys(): string[];
 }
 
 /** The type of the configurations that a schema reads. */
@@ -92,6 +94,10 @@ export function confSchema<const E extends v.ObjectEntries>(
       const conf = frozen(read(header));
       known.set(header, conf);
       return conf;
+    },
+    keys() {
+      const own = typeof entries === 'function' ? entries() : entries;
+      return ['name', 'cniVersion', ...Object.keys(COMMON().entries), ...Object.keys(own)];
     },
   };
 }

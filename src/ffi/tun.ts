@@ -1,5 +1,6 @@
 /** TAP links, which are made by an ioctl of /dev/net/tun rather than by rtnetlink. linux/if_tun.h; Documentation/networking/tuntap.rst. */
 import { adapter } from '#ffi';
+import { isHeard, tell } from '../deed.ts';
 import { lastErrno, O, open } from './file.ts';
 import { check, cString, libc } from './libc.ts';
 
@@ -49,5 +50,14 @@ export function makeTap(name: string, { multiQueue, owner, group }: TapOptions):
   if (group !== undefined) set(TUNSETGROUP, group, 'group');
   // Last: until then it goes with the descriptor, whatever happens.
   set(TUNSETPERSIST, 1, 'persistence');
+  if (isHeard()) {
+    const words = [
+      multiQueue ? ' multi_queue' : '',
+      owner === undefined ? '' : ` user ${owner}`,
+      group === undefined ? '' : ` group ${group}`,
+    ];
+    const command = `ip tuntap add mode tap name ${name}${words.join('')}`;
+    tell({ netns: undefined, steps: [{ action: `create the tap link "${name}"`, command }] });
+  }
   return true;
 }

@@ -1,5 +1,7 @@
 /** A conversation with one netlink family of the kernel: requests with their answers, batches, dumps, notifications. */
+import { isHeard, tell } from '../deed.ts';
 import { hasCode, NetloomError } from '../error.ts';
+import { netnsIdAt, OWN_NETNS } from '../netns/namespace.ts';
 import { bytesOf } from './codec.ts';
 import { type Ack, NetlinkError, readAck, readDone } from './error.ts';
 import {
@@ -15,6 +17,10 @@ import {
 } from './message.ts';
 import { openTransport, type Transport } from './transport.ts';
 import { Writer } from './writer.ts';
+
+const NETLINK_ROUTE = 0;
+/** RTM_GETx of a group of four. linux/rtnetlink.h */
+const GET = 2;
 
 /** A dump that the kernel changed under us is asked for again, so many times. */
 const DUMP_TRIES = 16;
@@ -39,6 +45,8 @@ export class NetlinkSocket implements Disposable {
   readonly #transport: Transport;
   readonly #tap: Tap | undefined;
   readonly #out = new Writer();
+  /** Where it was opened, if anybody wants to know. */
+  readonly #netns: string | undefined;
   #sequence = 0;
   #isListening = false;
   /** Notifications that came while an answer was awaited. */
@@ -51,6 +59,7 @@ export class NetlinkSocket implements Disposable {
     this.#protocol = protocol;
     this.#tap = options.tap;
     this.#transport = options.transport ?? openTransport(protocol);
+    this.#netns = isHeard() ? netnsIdAt(OWN_NETNS) : undefined;
   }
 
   /**
@@ -61,6 +70,7 @@ export class NetlinkSocket implements Disposable {
   execute<K extends MessageKind>(request: Request<K>): Message<K> | undefined {
     const { reply, ack } = this.#exchange(request);
     if (ack.errno !== 0) throw new NetlinkError(request, ack);
+    if (this.#protocol === NETLINK_ROUTE) this.#tell([request]);
     return reply;
   }
 
@@ -120,6 +130,8 @@ export class NetlinkSocket implements Disposable {
         }
       }
     }
+    if (this.#protocol === NETLINK_ROUTE)
+      for (const [i, request] of requests.entries()) if (!errors.has(i)) this.#tell([request]);
     return errors;
   }
 
@@ -193,7 +205,10 @@ export class NetlinkSocket implements Disposable {
     const answers: RawMessage[] = [];
     for (;;) {
       const datagram = this.#answer();
-      if (datagram === undefined) return { errors, answers };
+      if (datagram === undefined) {
+        if (errors.size === 0) this.#tell(requests);
+        return { errors, answers };
+      }
       this.#tap?.('in', datagram, this.#protocol);
       for (const raw of messagesOf(datagram.slice())) {
         if (raw.type !== NLMSG.ERROR) {
@@ -304,6 +319,14 @@ export class NetlinkSocket implements Disposable {
         'Cannot read the answer of the kernel: ENOBUFS, it had more to say than the socket holds',
       );
     }
+  }
+
+  /** Tells who listens what has been changed together. In rtnetlink each third of four types only asks; what only asks nf_tables is in no transaction. */
+  #tell(requests: readonly Request[]): void {
+    if (!isHeard()) return;
+    const isQuestion = ({ type }: Request) => this.#protocol === NETLINK_ROUTE && type % 4 === GET;
+    const steps = requests.filter((each) => !isQuestion(each)).map(({ action, command }) => ({ action, command }));
+    if (steps.length > 0) tell({ netns: this.#netns, steps });
   }
 
   /** Keeps what the kernel told while something else was awaited, for next(). */

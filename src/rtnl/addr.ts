@@ -76,15 +76,17 @@ export function add(link: number, address: Cidr, options: AddressOptions = {}): 
     },
     {
       action: () => `add address ${address} to link ${link}`,
-      command: () => ['ip addr add', `${address}`, ...addWords(options, hasBroadcast), `dev if${link}`].join(' '),
+      command: () =>
+        ['ip addr add', `${address}`, ...addWords(address, options, hasBroadcast), `dev if${link}`].join(' '),
     },
   );
 }
 
-function addWords({ nodad, noPrefixRoute }: AddressOptions, hasBroadcast: boolean): string[] {
+/** NB: `ip` takes nodad for IPv6 only, where alone it means anything. */
+function addWords({ family }: Cidr, { nodad, noPrefixRoute }: AddressOptions, hasBroadcast: boolean): string[] {
   return [
     ...(hasBroadcast ? ['brd +'] : []),
-    ...(nodad === true ? ['nodad'] : []),
+    ...(nodad === true && family === 6 ? ['nodad'] : []),
     ...(noPrefixRoute === true ? ['noprefixroute'] : []),
   ];
 }

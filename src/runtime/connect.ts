@@ -48,18 +48,7 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
     old.network === network && (asked.ifname ?? old.ifname) === old.ifname && !present.includes(old.ifname);
   for (const old of known.filter(isReplaced)) remove(context, old);
   const names = known.filter((old) => !isReplaced(old)).map(({ ifname }) => ifname);
-  const record: EndpointRecord = {
-    format: 1,
-    network,
-    ifname: asked.ifname ?? freeName([...present, ...names]),
-    target: target.id,
-    netns: target.netns.path,
-    netnsId: target.netns.id,
-    ...(target.process !== undefined && { process: target.process }),
-    ips: [...asked.ips],
-    ...(asked.mac !== undefined && { mac: asked.mac }),
-    ports: [...asked.ports],
-  };
+  const record = recordOf(network, target, asked, [...present, ...names]);
   if (present.includes(record.ifname)) {
     throw new NetloomError(
       'ifname-in-use',
@@ -84,6 +73,34 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
   refuseUnheeded(record, result);
   undo.move();
   return { record, result };
+}
+
+/** What connect() would call plugins with. @throws NetloomError no-network */
+export function plannedEndpoint(
+  context: RuntimeContext,
+  network: string,
+  target: Target,
+  asked: Asked,
+): { readonly list: Conflist; readonly endpoint: Endpoint } {
+  const { list } = findNetwork(context.paths.conf, network);
+  const names = new EndpointStore(context).of(target.id.containerId).map(({ ifname }) => ifname);
+  return { list, endpoint: endpointOf(list, recordOf(network, target, asked, [...interfacesOf(target), ...names])) };
+}
+
+/** @param taken names that the interface cannot have */
+function recordOf(network: string, target: Target, asked: Asked, taken: readonly string[]): EndpointRecord {
+  return {
+    format: 1,
+    network,
+    ifname: asked.ifname ?? freeName(taken),
+    target: target.id,
+    netns: target.netns.path,
+    netnsId: target.netns.id,
+    ...(target.process !== undefined && { process: target.process }),
+    ips: [...asked.ips],
+    ...(asked.mac !== undefined && { mac: asked.mac }),
+    ports: [...asked.ports],
+  };
 }
 
 /** Which endpoints of a target are meant. */

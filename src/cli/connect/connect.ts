@@ -1,18 +1,20 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
+import { explainAdd } from '../../inspect/explain.ts';
 import { Ip } from '../../net/ip.ts';
 import { parseMac } from '../../net/mac.ts';
 import { findNetwork } from '../../runtime/conf-directory.ts';
-import { connect } from '../../runtime/connect.ts';
+import { connect, plannedEndpoint } from '../../runtime/connect.ts';
 import { parseIfname } from '../../runtime/ifname.ts';
 import { type PortMapping, parsePorts } from '../../runtime/ports.ts';
 import { openTarget } from '../../runtime/target.ts';
 import { networkNames, sandboxNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
+import { isPlanned, type PlanFlags, planFlags, printRehearsal } from '../explain/flags.ts';
 import { jsonFlag, printJson } from '../print.ts';
 import { describeConnected, wordsOfConnected } from './describe.ts';
 import { TARGETS } from './targets.ts';
 
-interface Flags {
+interface Flags extends PlanFlags {
   readonly ifname?: string;
   readonly ip?: readonly Ip[];
   readonly mac?: string;
@@ -29,7 +31,8 @@ export const connectCommand = buildCommand({
 Examples:
   netloom connect web docker:app -p 8080:80
   netloom connect db app --ip 10.90.1.20 --ifname db0
-  netloom connect web pid:4711`,
+  netloom connect web pid:4711
+  netloom connect web docker:app --script`,
   },
   parameters: {
     flags: {
@@ -58,6 +61,7 @@ Examples:
         brief: 'Publish a port: [HOSTIP:]HOSTPORT:CONTAINERPORT[/PROTOCOL]',
       },
       shared: { kind: 'boolean', default: false, brief: 'Also where several containers share the namespace' },
+      ...planFlags,
       json: jsonFlag,
     },
     aliases: { p: 'publish' },
@@ -71,14 +75,20 @@ Examples:
   },
   func(
     this: CommandContext,
-    { ifname, ip = [], mac, publish = [], shared, json }: Flags,
+    { ifname, ip = [], mac, publish = [], shared, json, ...how }: Flags,
     network: string,
     words: string,
   ) {
     const context = runtimeContext();
     findNetwork(context.paths.conf, network); // Before any engine is asked: a slip of the pen is told at once.
     using target = openTarget(context, words, { shared });
-    const made = connect(context, network, target, { ifname, ips: ip.map(String), mac, ports: publish.flat() });
+    const asked = { ifname, ips: ip.map(String), mac, ports: publish.flat() };
+    if (isPlanned(how)) {
+      const rehearsal = explainAdd(context, plannedEndpoint(context, network, target, asked));
+      const title = `What "netloom connect ${network} ${words}" does`;
+      return printRehearsal(this, rehearsal, { ...how, json }, title, target.netns.path);
+    }
+    const made = connect(context, network, target, asked);
     if (json) printJson(this, describeConnected(made));
     else this.process.stdout.write(`${wordsOfConnected(made)}\n`);
   },

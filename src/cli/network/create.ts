@@ -2,12 +2,13 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { Cidr } from '../../net/cidr.ts';
 import { Ip } from '../../net/ip.ts';
 import { DRIVER_NAMES, DRIVERS, type DriverName } from '../../runtime/network/driver.ts';
-import { createNetwork } from '../../runtime/network/store.ts';
+import { createNetwork, plannedNetwork } from '../../runtime/network/store.ts';
 import { runtimeContext } from '../context.ts';
+import { isPlanned, type PlanFlags, planFlags } from '../explain/flags.ts';
 import { jsonFlag, printJson } from '../print.ts';
 import { describe } from './describe.ts';
 
-interface Flags {
+interface Flags extends PlanFlags {
   readonly driver: DriverName;
   readonly subnet?: readonly Cidr[];
   readonly ipRange?: readonly Cidr[];
@@ -54,20 +55,27 @@ Examples:
       ipv6: { kind: 'boolean', default: false, brief: 'An IPv6 subnet too' },
       internal: { kind: 'boolean', default: false, brief: 'No way out of the network' },
       opt: { ...list, parse: String, placeholder: 'NAME=VALUE', brief: 'Option of the driver' },
+      ...planFlags,
       json: jsonFlag,
     },
     aliases: { d: 'driver', o: 'opt' },
     positional: { kind: 'tuple', parameters: [{ parse: String, placeholder: 'NAME', brief: 'Name of the network' }] },
   },
-  func(this: CommandContext, { subnet, ipRange, gateway, opt, json, ...rest }: Flags, name: string) {
+  func(this: CommandContext, { subnet, ipRange, gateway, opt, json, plan, script, ...rest }: Flags, name: string) {
     const context = runtimeContext();
-    const network = createNetwork(context, name, {
+    const options = {
       ...rest,
       subnets: subnet ?? [],
       ipRanges: ipRange ?? [],
       gateways: gateway ?? [],
       options: opt ?? [],
-    });
+    };
+    if (isPlanned({ plan, script })) {
+      const { file, text } = plannedNetwork(context, name, options);
+      this.process.stdout.write(script ? scriptOf(file, text) : `Write "${file}":\n\n${text}`);
+      return;
+    }
+    const network = createNetwork(context, name, options);
     const { driver, subnets } = describe(context, network);
     if (json) printJson(this, describe(context, network));
     else this.process.stdout.write(`network ${name}: ${driver} ${subnets.join(' ')}, in ${network.file}\n`);
@@ -78,4 +86,14 @@ function optionsOf(options: object): string {
   return Object.keys(options)
     .filter((option) => !option.includes('.'))
     .join(', ');
+}
+
+/** A network is a file: links are made with its first container. */
+function scriptOf(file: string, text: string): string {
+  return `#!/bin/bash
+set -euo pipefail
+mkdir -p '${file.slice(0, file.lastIndexOf('/'))}'
+cat > '${file}' <<'EOF'
+${text}EOF
+`;
 }

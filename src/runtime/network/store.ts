@@ -18,14 +18,22 @@ const REMEMBERED = /^(lock|last_reserved_ip\.\d+)$/;
 /** Makes a network. @throws NetloomError as planNetwork() */
 export function createNetwork(context: RuntimeContext, name: string, options: NetworkOptions): Network {
   return exclusively(context, () => {
-    const { conf } = context.paths;
-    const conflist = planNetwork(name, options, readNetworks(conf).networks);
-    makeDirectories(conf);
-    const file = `${conf}/${name}.conflist`;
+    const { file, text } = plannedNetwork(context, name, options);
+    makeDirectories(context.paths.conf);
     // Runtimes that are not root's own read it too.
-    replaceText(file, `${JSON.stringify(conflist, null, 2)}\n`, 0o644);
+    replaceText(file, text, 0o644);
     return { file, list: loadConflist(file) };
   });
+}
+
+/** The file that createNetwork() would write. @throws NetloomError as planNetwork() */
+export function plannedNetwork(
+  { paths }: RuntimeContext,
+  name: string,
+  options: NetworkOptions,
+): { readonly file: string; readonly text: string } {
+  const conflist = planNetwork(name, options, readNetworks(paths.conf).networks);
+  return { file: `${paths.conf}/${name}.conflist`, text: `${JSON.stringify(conflist, null, 2)}\n` };
 }
 
 /**

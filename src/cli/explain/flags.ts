@@ -1,0 +1,33 @@
+/** `--plan` and `--script` of the commands that do something. */
+import type { CommandContext } from '@stricli/core';
+import { NetloomError } from '../../error.ts';
+import type { Rehearsal } from '../../inspect/rehearse.ts';
+import { planOf, scriptOf } from '../../inspect/script.ts';
+import { printJson } from '../print.ts';
+
+export interface PlanFlags {
+  readonly plan: boolean;
+  readonly script: boolean;
+}
+
+export const planFlags = {
+  plan: { kind: 'boolean', default: false, brief: 'Only print the steps' },
+  script: { kind: 'boolean', default: false, brief: 'Only print the steps as a bash script' },
+} as const;
+
+/** @throws NetloomError invalid-option where both are asked for */
+export function isPlanned({ plan, script }: PlanFlags): boolean {
+  if (plan && script) throw new NetloomError('invalid-option', '--plan and --script are two views, expected one');
+  return plan || script;
+}
+
+export function printRehearsal(
+  context: CommandContext,
+  rehearsal: Rehearsal,
+  { script, json }: { readonly script: boolean; readonly json: boolean },
+  title: string,
+  netns: string,
+): void {
+  if (json) printJson(context, rehearsal);
+  else context.process.stdout.write(script ? scriptOf(rehearsal, title, netns) : planOf(rehearsal));
+}

@@ -1,0 +1,84 @@
+/** Conflists that cannot be read, and keys in them that look like slips of the pen: an unknown key is passed over, as the specification wants it. */
+import { plugins } from '../../plugins/registry.ts';
+import { distance } from './distance.ts';
+import type { Check, Finding } from './finding.ts';
+
+/** Keys that libcni takes out, and those that any plugin may have. */
+const COMMON = [
+  'name',
+  'type',
+  'cniVersion',
+  'cniVersions',
+  'capabilities',
+  'ipam',
+  'dns',
+  'args',
+  'runtimeConfig',
+  'prevResult',
+  'disableCheck',
+  'disableGC',
+  'loadOnlyInlinedPlugins',
+  'plugins',
+];
+const IPAM = [
+  'type',
+  'ranges',
+  'routes',
+  'subnet',
+  'rangeStart',
+  'rangeEnd',
+  'gateway',
+  'dataDir',
+  'resolvConf',
+  'addresses',
+  'dns',
+  'daemonSocketPath',
+  'request',
+  'provide',
+];
+/** Slips of so many letters, in words that are longer than that. */
+const SLIPS = 2;
+
+export const unreadable: Check = ({ faults }) =>
+  faults.map(({ file, message }) => ({
+    check: 'conflist',
+    what: `"${file}" is no network`,
+    evidence: message,
+    effect: 'runtimes pass over it, or refuse to start containers',
+    mend: 'mend or remove the file',
+  }));
+
+export const typos: Check = ({ networks }) =>
+  networks.flatMap(({ list, file }) =>
+    list.plugins.flatMap(({ type, conf }) => {
+      const plugin = plugins.get(type);
+      if (plugin === undefined) return [];
+      const ipam = conf['ipam'];
+      return [
+        ...slips(file, type, '', conf, [...COMMON, ...plugin.schema.keys()]),
+        ...(typeof ipam === 'object' && ipam !== null ? slips(file, type, 'ipam.', ipam, IPAM) : []),
+      ];
+    }),
+  );
+
+function slips(file: string, type: string, at: string, conf: object, known: readonly string[]): Finding[] {
+  const folded = new Set(known.map((key) => key.toLowerCase()));
+  return Object.keys(conf).flatMap((key) => {
+    const word = key.toLowerCase();
+    if (folded.has(word)) return [];
+    const [nearest] = known
+      .map((each) => ({ each, far: distance(word, each.toLowerCase()) }))
+      .filter(({ far }) => far <= SLIPS && far < word.length / 2)
+      .sort((a, b) => a.far - b.far);
+    if (nearest === undefined) return [];
+    return [
+      {
+        check: 'typo',
+        what: `"${at}${key}" in "${file}" looks like a slip of the pen`,
+        evidence: `the plugin "${type}" has no such key, and has "${at}${nearest.each}"`,
+        effect: 'the key is passed over without a word',
+        mend: `write "${nearest.each}", if that is meant`,
+      },
+    ];
+  });
+}

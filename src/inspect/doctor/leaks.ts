@@ -1,0 +1,161 @@
+/** What is left of attachments that no runtime remembers: links, leases, elements; and attachments whose namespace is gone. */
+import { tryList } from '../../ffi/directory.ts';
+import { tryReadText, tryStat } from '../../ffi/file.ts';
+import { parseLease } from '../../ipam/host-local/lease.ts';
+import { release } from '../../ipam/host-local/store.ts';
+import { Ip } from '../../net/ip.ts';
+import * as masquerade from '../../nft/masquerade.ts';
+import { openNft, tryOpenNft } from '../../nft/socket.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { findSandbox, sandboxNetns, sandboxRecords } from '../../runtime/sandbox/store.ts';
+import { restore } from '../../runtime/upkeep.ts';
+import type { Check, Examination } from './finding.ts';
+
+const COLLECTING = '"netloom gc" removes what belongs to no attachment';
+
+/** `network/container/ifname` of what runtimes remember. */
+function known({ attachments }: Examination): ReadonlySet<string> {
+  return new Set(attachments.map(({ network, containerId, ifname }) => `${network}/${containerId}/${ifname}`));
+}
+
+/**
+ * NB: a plugin that was called by hand leaves no record, nor does a runtime that keeps its own elsewhere, and "netloom gc" takes such wires away. So what is in use is told of, and left to a
+ * person; only what leads nowhere is removed here.
+ */
+export const leakedLinks: Check = (examination) => {
+  const valid = known(examination);
+  const host = examination.snapshot.namespaces.find(({ isHost }) => isHost);
+  return (host?.links ?? []).flatMap((each) => {
+    const owner = ownerIn(each.alias);
+    if (owner === undefined || valid.has(owner)) return [];
+    const isInUse = examination.graph.link(each.peer) !== undefined;
+    return [
+      {
+        check: 'leaked-link',
+        what: `The link "${each.name}" belongs to an attachment that no runtime remembers`,
+        evidence: `its alias is "${each.alias}", and "${examination.context.paths.cni}/results" has no such attachment`,
+        effect: 'it stays for ever, and a container of that name cannot be attached again',
+        mend: isInUse
+          ? `${COLLECTING}; if a plugin was called by hand, DEL takes it away`
+          : `remove it: ip link del ${each.name}`,
+        ...(!isInUse && { fix: () => removeLink(each.index) }),
+      },
+    ];
+  });
+};
+
+export const leakedLeases: Check = (examination) => {
+  const valid = known(examination);
+  const {
+    paths: { leases, state },
+    warn,
+  } = examination.context;
+  return (tryList(leases) ?? []).sort().flatMap((network) =>
+    (tryList(`${leases}/${network}`) ?? []).sort().flatMap((address) => {
+      const ip = Ip.tryParse(address);
+      const file = `${leases}/${network}/${address}`;
+      const content = ip === undefined ? undefined : parseLease(tryReadText(file) ?? '');
+      if (ip === undefined || content?.state !== 'owned') return [];
+      const { containerId, ifname } = content.owner;
+      if (valid.has(`${network}/${containerId}/${ifname}`) || ifname === '') return [];
+      return [
+        {
+          check: 'leaked-lease',
+          what: `The address ${address} of the network "${network}" is taken by an attachment that no runtime remembers`,
+          evidence: `"${file}" names "${ifname}" of "${containerId}"`,
+          effect: 'nobody else gets the address; when all are taken, containers do not start',
+          mend: COLLECTING,
+          ...(!isUsed(examination, ip) && {
+            fix: () => void release({ dataDir: leases, network, state, warn }, content.owner),
+          }),
+        },
+      ];
+    }),
+  );
+};
+
+export const leakedElements: Check = (examination) => {
+  using nft = tryOpenNft();
+  if (nft === undefined) return [];
+  const valid = known(examination);
+  return masquerade.list(nft).flatMap((entry) =>
+    valid.has(entry.comment) || entry.comment.startsWith('#')
+      ? []
+      : [
+          {
+            check: 'leaked-element',
+            what: `The address ${entry.ip} is masqueraded for an attachment that no runtime remembers`,
+            evidence: `a map of the table "inet netloom" has ${entry.ip} with the comment "${entry.comment}"`,
+            effect: 'whoever gets the address next is masqueraded, whether the network says so or not',
+            mend: COLLECTING,
+            ...(!isUsed(examination, entry.ip) && { fix: () => removeMasquerade(entry) }),
+          },
+        ],
+  );
+};
+
+/** Whether anybody has the address now. */
+function isUsed({ snapshot }: Examination, ip: Ip): boolean {
+  const links = snapshot.namespaces.flatMap(({ links: own }) => own);
+  return links.some(({ addresses }) => addresses.some(({ address }) => address.startsWith(`${ip}/`)));
+}
+
+function removeLink(index: number): void {
+  using nl = openRoute();
+  nl.execute(link.remove({ index }));
+}
+
+function removeMasquerade(entry: masquerade.Masquerade): void {
+  using nft = openNft();
+  masquerade.remove(nft, entry);
+}
+
+export const goneNamespaces: Check = ({ context, attachments }) => [
+  ...attachments.flatMap(({ network, containerId, ifname, netns }) =>
+    netns === '' || isThere(netns)
+      ? []
+      : [
+          {
+            check: 'gone-namespace',
+            what: `The namespace of "${containerId}", attached to "${network}" by "${ifname}", is gone`,
+            evidence: `nothing is at "${netns}"`,
+            effect: 'its addresses and ports stay taken',
+            mend: 'its runtime removes the container, or "netloom restore" brings a sandbox back',
+            ...(isSandbox(context, containerId) && { fix: () => restore(context, () => {}) }),
+          },
+        ],
+  ),
+  ...sandboxRecords(context)
+    .list()
+    .filter(({ name, mode }) => mode !== 'host' && !isThere(sandboxNetns(context, name)))
+    .map(({ name }) => ({
+      check: 'gone-sandbox',
+      what: `The sandbox "${name}" has no namespace`,
+      evidence: `nothing is at "${sandboxNetns(context, name)}"`,
+      effect: 'nothing can run in it',
+      mend: '"netloom restore" makes it anew with its networks',
+      fix: () => restore(context, () => {}),
+    })),
+];
+
+function isSandbox(context: Examination['context'], name: string): boolean {
+  try {
+    return findSandbox(context, name) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return tryStat(path) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function ownerIn(alias: string | undefined): string | undefined {
+  const owner = alias?.startsWith('netloom:') === true ? alias.slice('netloom:'.length) : undefined;
+  return owner?.startsWith('#') === true ? undefined : owner;
+}

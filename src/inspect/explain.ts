@@ -1,0 +1,142 @@
+/** What is to be explained: attachments that stand, one that is to be made, and one that anybody might get. */
+import { NetloomError } from '../error.ts';
+import { netnsIdAt } from '../netns/namespace.ts';
+import { AttachmentCache, type CachedAttachment } from '../runtime/cache.ts';
+import { cachedList } from '../runtime/chain.ts';
+import { findNetwork } from '../runtime/conf-directory.ts';
+import { type Conflist, type Json, parseConflist } from '../runtime/conflist.ts';
+import type { RuntimeContext } from '../runtime/context.ts';
+import type { Endpoint } from '../runtime/invoke.ts';
+import { attachmentsOf } from '../runtime/network/store.ts';
+import type { Target } from '../runtime/target.ts';
+import { type Part, type Rehearsal, rehearse } from './rehearse.ts';
+
+/** What made what a target has now, from nothing, with the addresses and MACs that it has. @throws NetloomError not-attached */
+export function explainTarget(context: RuntimeContext, target: Target): Rehearsal {
+  const all = new AttachmentCache(context.paths.cni).list((message) => context.warn(message));
+  const parts = all.filter((attachment) => isOf(attachment, target)).map(asItStands);
+  if (parts.length === 0) {
+    throw new NetloomError(
+      'not-attached',
+      `${target.words} is attached to no network that a container runtime has remembered`,
+      {
+        hint: '"netloom inspect" shows what it is wired to',
+      },
+    );
+  }
+  const rehearsal = rehearse(context, parts, { without: bridgesOf(parts) });
+  return withMacs(
+    rehearsal,
+    parts.map(({ result }) => result),
+  );
+}
+
+/** MACs that nobody asked for are another each time: those of the rehearsal become those that stand. */
+function withMacs(rehearsal: Rehearsal, results: readonly Json[]): Rehearsal {
+  const macs = rehearsal.results.flatMap((result, i) =>
+    interfacesOf(result).flatMap(({ name, mac, sandbox }): [string, string][] => {
+      const stands = interfacesOf(results[i] ?? {}).find(
+        (each) => each.name === name && !each.sandbox === !sandbox,
+      )?.mac;
+      return mac === undefined || stands === undefined ? [] : [[mac, stands]];
+    }),
+  );
+  const put = (text: string) => macs.reduce((words, [played, stands]) => words.replaceAll(played, stands), text);
+  const steps = rehearsal.steps.map(({ where, told }) => ({
+    where,
+    told: told.map(({ action, command }) => ({ action: put(action), command: put(command) })),
+  }));
+  return { ...rehearsal, steps };
+}
+
+/** What attaching would do now, on this host as it is. */
+export function explainAdd(context: RuntimeContext, part: Part): Rehearsal {
+  // One that stands, so that what only the first one makes is there in the play, too; one with ports makes more.
+  const others = attachmentsOf(context, part.list.name).toSorted((a, b) => portsOf(b).length - portsOf(a).length);
+  const before = others[0] === undefined ? undefined : { list: part.list, endpoint: itselfAnew(others[0]) };
+  return rehearse(context, [part], { before });
+}
+
+/** What attaching any container to a network would do. @throws NetloomError no-network */
+export function explainNetwork(context: RuntimeContext, name: string): Rehearsal {
+  const { list } = findNetwork(context.paths.conf, name);
+  const endpoint = { containerId: 'container', netns: '', ifname: 'eth0', args: [], capabilityArgs: {} };
+  return explainAdd(context, { list, endpoint });
+}
+
+function portsOf({ capabilityArgs: { portMappings } }: CachedAttachment): readonly unknown[] {
+  return Array.isArray(portMappings) ? portMappings : [];
+}
+
+/** With its ports, and whatever address comes. */
+function itselfAnew({ containerId, ifname, ...attachment }: CachedAttachment): Endpoint {
+  const portMappings = portsOf({ containerId, ifname, ...attachment });
+  const capabilityArgs = portMappings.length > 0 ? { portMappings } : {};
+  return { containerId, netns: '', ifname, args: [], capabilityArgs };
+}
+
+function isOf({ netns, containerId }: CachedAttachment, target: Target): boolean {
+  if (containerId === target.id.containerId) return true;
+  try {
+    return netns !== '' && netnsIdAt(netns) === target.netns.id;
+  } catch {
+    return false; // The process has just ended.
+  }
+}
+
+/** The attachment with its addresses written down, in place of an IPAM plugin that would give others. */
+function asItStands(attachment: CachedAttachment): Part & { readonly result: Json } {
+  const list = cachedList(attachment);
+  const result = attachment.result ?? {};
+  const json = JSON.parse(list.text) as Json;
+  const freeze = (conf: Json): Json =>
+    typeof conf['ipam'] === 'object' && hasIpam(conf) ? { ...conf, ipam: frozen(conf, result) } : conf;
+  const whole = Array.isArray(json['plugins']) ? { ...json, plugins: json['plugins'].map(freeze) } : freeze(json);
+  const { ips: _ips, ...capabilityArgs } = attachment.capabilityArgs;
+  const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
+  const mac = macOf(result, attachment.ifname);
+  const endpoint: Endpoint = {
+    ...attachment,
+    args: attachment.args.filter(([key]) => key !== 'IP'),
+    capabilityArgs: { ...capabilityArgs, ...(declared.includes('mac') && mac !== undefined && { mac }) },
+  };
+  return { list: parseConflist(JSON.stringify(whole), `the attachment to "${list.name}"`), endpoint, result };
+}
+
+function hasIpam(conf: Json): boolean {
+  return typeof (conf['ipam'] as Json | null)?.['type'] === 'string';
+}
+
+function frozen(conf: Json, result: Json): Json {
+  const ips = Array.isArray(result['ips']) ? (result['ips'] as Json[]) : [];
+  const { routes, dns } = conf['ipam'] as Json;
+  return {
+    type: 'static',
+    addresses: ips.map(({ address, gateway }) => ({ address, ...(gateway !== undefined && { gateway }) })),
+    ...(routes !== undefined && { routes }),
+    ...(dns !== undefined && { dns }),
+  };
+}
+
+interface Interface {
+  readonly name?: string;
+  readonly mac?: string;
+  readonly sandbox?: string;
+}
+
+function interfacesOf(result: Json): readonly Interface[] {
+  return Array.isArray(result['interfaces']) ? (result['interfaces'] as Interface[]) : [];
+}
+
+function macOf(result: Json, ifname: string): string | undefined {
+  return interfacesOf(result).find(({ name, sandbox }) => name === ifname && (sandbox ?? '') !== '')?.mac;
+}
+
+/** The bridges that the networks make for themselves. */
+function bridgesOf(parts: readonly { readonly list: Conflist }[]): string[] {
+  return parts.flatMap(({ list }) =>
+    list.plugins
+      .filter(({ type }) => type === 'bridge')
+      .map(({ conf }) => (typeof conf['bridge'] === 'string' ? conf['bridge'] : 'cni0')),
+  );
+}

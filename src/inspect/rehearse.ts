@@ -1,0 +1,160 @@
+/**
+ * What an ADD does, found by doing it where it harms nobody: in two new namespaces, one that plays the host and one that plays the container, with files of its own. The very code of the
+ * plugins runs, so what is printed is what would be done. Everything is taken away afterwards.
+ */
+import { type Deed, hearing, type Told } from '../deed.ts';
+import { removeDirectory, tryList } from '../ffi/directory.ts';
+import { isDirectory, makeDirectories, O, readText, tryReadlink, tryStat, unlink, writeText } from '../ffi/file.ts';
+import { libc } from '../ffi/libc.ts';
+import { type Netns, netnsIdAt, nsfsName, OWN_NETNS, openNetns } from '../netns/namespace.ts';
+import { pinNew, unpin } from '../netns/pin.ts';
+import { withNetns } from '../netns/within.ts';
+import { pathsOf } from '../paths.ts';
+import * as link from '../rtnl/link.ts';
+import { openRoute } from '../rtnl/socket.ts';
+import { addChain } from '../runtime/chain.ts';
+import type { Conflist, Json } from '../runtime/conflist.ts';
+import type { RuntimeContext } from '../runtime/context.ts';
+import { type Endpoint, isOwn } from '../runtime/invoke.ts';
+import { buildStage } from './stage.ts';
+
+/** One attachment that is to be made. */
+export interface Part {
+  readonly list: Conflist;
+  readonly endpoint: Endpoint;
+}
+
+/** Changes that take effect together. */
+export interface Step {
+  readonly where: 'host' | 'container';
+  readonly told: readonly Told[];
+}
+
+export interface Rehearsal {
+  readonly steps: readonly Step[];
+  /** The result of each part. */
+  readonly results: readonly Json[];
+  /** Plugins of others: what they do is not known. */
+  readonly foreign: readonly string[];
+}
+
+export interface RehearsalOptions {
+  /** From nothing: nothing is forwarded yet, and these links of the host are not there yet. Otherwise on the host as it is. */
+  readonly without?: readonly string[];
+  /** Attached before the curtain rises, for what only the first attachment of a network makes. */
+  readonly before?: Part | undefined;
+}
+
+/** @throws NetloomError what the ADD would fail with */
+export function rehearse(context: RuntimeContext, parts: readonly Part[], options: RehearsalOptions = {}): Rehearsal {
+  const root = `${context.paths.run}/rehearsal-${libc.getpid()}`;
+  using undo = new DisposableStack();
+  undo.defer(() => removeTree(root));
+  const host = pinned(`${root}/host`, undo);
+  const container = pinned(`${root}/container`, undo);
+  const play: RuntimeContext = {
+    ...context,
+    paths: pathsOf({ NETLOOM_ROOT: root }),
+    environment: { ...context.environment, NETLOOM_ROOT: root },
+  };
+  const played = ({ list, endpoint }: Part) => addChain(play, list, { ...endpoint, netns: container.path });
+  buildStage(host, { without: new Set(options.without), forwards: options.without === undefined });
+  return withNetns(host, () => {
+    if (options.before !== undefined) {
+      const other = pinned(`${root}/other`, undo);
+      addChain(play, options.before.list, { ...options.before.endpoint, netns: other.path });
+    }
+    // Leases after that one's: it must not have taken an address that the real one would get.
+    for (const { list } of parts) copyLeases(context.paths.leases, play.paths.leases, list.name);
+    const listener = new Listener(host, container);
+    const results = hearing(
+      (deed) => listener.hear(deed),
+      () => parts.map(played),
+    );
+    const foreign = new Set(
+      parts.flatMap(({ list }) => list.plugins.map(({ type }) => type)).filter((type) => !isOwn(type)),
+    );
+    return { steps: listener.steps, results, foreign: [...foreign] };
+  });
+}
+
+/** Puts what is heard into words that hold outside: names for indices, and the container for descriptors. */
+class Listener {
+  readonly steps: Step[] = [];
+  readonly #places: readonly { readonly where: Step['where']; readonly netns: Netns; readonly id: string }[];
+  readonly #names = new Map<string, ReadonlyMap<number, string>>();
+
+  constructor(host: Netns, container: Netns) {
+    this.#places = [
+      { where: 'host', netns: host, id: host.id },
+      { where: 'container', netns: container, id: container.id },
+    ];
+    this.#learn();
+  }
+
+  hear({ netns, steps }: Deed): void {
+    const id = netns ?? netnsIdAt(OWN_NETNS);
+    const place = this.#places.find((each) => each.id === id);
+    if (place !== undefined) {
+      // NB: by the names that the links had before.
+      const told = steps.map(({ action, command }) => ({
+        action: this.#named(action, place.id),
+        command: this.#named(command, place.id),
+      }));
+      this.steps.push({ where: place.where, told });
+    }
+    this.#learn();
+  }
+
+  #learn(): void {
+    for (const { netns, id } of this.#places) {
+      using nl = withNetns(netns, () => openRoute());
+      this.#names.set(id, new Map(link.list(nl).map(({ index, name }) => [index, name])));
+    }
+  }
+
+  #named(text: string, id: string): string {
+    const names = this.#names.get(id);
+    return text
+      .replace(/\bif(\d+)\b/g, (whole, index: string) => names?.get(Number(index)) ?? whole)
+      .replace(/\blink (?:with index )?(\d+)\b/g, (whole, index: string) => {
+        const name = names?.get(Number(index));
+        return name === undefined ? whole : `link "${name}"`;
+      })
+      .replace(/\/proc\/(?:thread-)?self\/fd\/(\d+)/g, (whole, fd: string) => {
+        const target = tryReadlink(`/proc/self/fd/${fd}`);
+        const place = this.#places.find(({ netns }) => nsfsName(netns) === target || netns.path === target);
+        return place === undefined ? whole : place.where === 'container' ? CONTAINER : HOST;
+      });
+  }
+}
+
+/** Stand for the namespaces in commands. */
+export const CONTAINER = '"$CONTAINER"';
+const HOST = '/proc/1/ns/net';
+
+function pinned(path: string, undo: DisposableStack): Netns {
+  makeDirectories(path.slice(0, path.lastIndexOf('/')), 0o700);
+  pinNew(path);
+  undo.defer(() => void unpin(path));
+  return undo.use(openNetns(path));
+}
+
+/** So that the address is the one that would be given next. */
+function copyLeases(from: string, to: string, network: string): void {
+  removeTree(`${to}/${network}`);
+  for (const name of tryList(`${from}/${network}`) ?? []) {
+    if (name === 'lock') continue;
+    const text = readText(`${from}/${network}/${name}`);
+    makeDirectories(`${to}/${network}`);
+    writeText(`${to}/${network}/${name}`, text, O.WRONLY | O.CREAT | O.TRUNC);
+  }
+}
+
+function removeTree(path: string): void {
+  const stat = tryStat(path, { follow: false });
+  if (stat === undefined) return;
+  if (!isDirectory(stat)) return void unlink(path);
+  for (const name of tryList(path) ?? []) removeTree(`${path}/${name}`);
+  removeDirectory(path);
+}

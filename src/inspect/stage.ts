@@ -1,0 +1,83 @@
+/** A namespace that plays this host: links of the same names and MACs with the same addresses and default routes, so that plugins find what they would find here. */
+import { isOurAlias } from '../attach/owner.ts';
+import { readSysctl, writeSysctl } from '../net/sysctl.ts';
+import type { Netns } from '../netns/namespace.ts';
+import { withNetns } from '../netns/within.ts';
+import * as addr from '../rtnl/addr.ts';
+import { ARPHRD } from '../rtnl/constants.ts';
+import * as link from '../rtnl/link.ts';
+import * as route from '../rtnl/route.ts';
+import { openRoute } from '../rtnl/socket.ts';
+
+const FORWARDING = ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'];
+
+/** What the host has, as far as it is played. */
+interface Scenery {
+  readonly links: readonly link.Link[];
+  readonly addresses: readonly addr.Address[];
+  readonly routes: readonly route.Route[];
+  readonly sysctls: readonly (readonly [key: string, value: string])[];
+}
+
+export interface StageOptions {
+  /** Links that are not there in the play: what is to be explained makes them. */
+  readonly without: ReadonlySet<string>;
+  /** Whether packets are forwarded in the play where they are here. */
+  readonly forwards: boolean;
+}
+
+/** Builds it in an empty namespace. */
+export function buildStage(stage: Netns, { without, forwards }: StageOptions): void {
+  const scenery = read();
+  const links = scenery.links.filter(({ name }) => !without.has(name));
+  withNetns(stage, () => build({ ...scenery, links, sysctls: forwards ? scenery.sysctls : [] }));
+}
+
+function read(): Scenery {
+  using nl = openRoute();
+  return {
+    // A port is found by nobody: it is its master that has the addresses. What is ours belongs to attachments.
+    links: link
+      .list(nl)
+      .filter(({ name, master, alias }) => name !== 'lo' && master === undefined && !isOurAlias(alias)),
+    addresses: addr.list(nl).filter(({ scope }) => scope === 0),
+    routes: route.list(nl).filter(({ dst, table }) => dst.prefix === 0 && table === route.RT_TABLE.MAIN),
+    sysctls: FORWARDING.flatMap((key) => {
+      const value = readSysctl(key);
+      return value === undefined ? [] : [[key, value] as const];
+    }),
+  };
+}
+
+/** What this kernel does not let us play is left out: then a plugin that needs it says so. */
+function build({ links: played, addresses, routes, sysctls }: Scenery): void {
+  using nl = openRoute();
+  nl.attempt(played.map(playedBy));
+  const made = new Map(link.list(nl).map(({ name, index }) => [name, index]));
+  const indexOf = (index: number | undefined) => made.get(played.find((each) => each.index === index)?.name ?? '');
+  const isDown = (name: string) => played.some((each) => each.name === name && !each.isUp);
+  nl.attempt([...made.keys()].filter((name) => !isDown(name)).map((name) => link.set({ name }, {}, { up: true })));
+  nl.attempt(
+    addresses.flatMap(({ link: index, address }) => {
+      const own = indexOf(index);
+      return own === undefined ? [] : [addr.add(own, address, { nodad: address.family === 6 })];
+    }),
+  );
+  nl.attempt(
+    routes.flatMap(({ oif, ...rest }) => {
+      const own = indexOf(oif);
+      return own === undefined ? [] : [route.add({ ...rest, oif: own, onlink: rest.gateway !== undefined })];
+    }),
+  );
+  for (const [key, value] of sysctls) if (readSysctl(key) !== value) writeSysctl(key, value);
+}
+
+/** A bridge is a bridge. Everything else is a wire, on which any other kind can stand, and which has a carrier only if its other end is up. */
+function playedBy({ name, kind, mac, mtu, hardware, attrs }: link.Link, i: number) {
+  const common = { name, mtu, ...(mac !== undefined && hardware === ARPHRD.ETHER && { address: mac }) };
+  if (kind !== 'bridge')
+    return link.add({ ...common, linkinfo: { kind: 'veth', data: { peer: { attrs: { name: `other-end-${i}` } } } } });
+  const has = attrs.linkinfo?.data ?? {};
+  const data = 'vlan_filtering' in has && has.vlan_filtering === true ? { vlan_filtering: true } : {};
+  return link.add({ ...common, linkinfo: { kind: 'bridge', data } });
+}

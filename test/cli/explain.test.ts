@@ -1,0 +1,153 @@
+/** `netloom explain`, `--plan` and `--script`: the words of ip, nft and sysctl, which do the same when they are run. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { difference, differenceWords } from '../../src/inspect/difference.ts';
+import type { Snapshot } from '../../src/inspect/snapshot.ts';
+import { NETLOOM, Netloom } from '../support/command.ts';
+import { becomeHost, mounts, type Sandbox } from '../support/host.ts';
+import { inOrder } from '../support/in-order.ts';
+import { Lab } from '../support/lab.ts';
+
+becomeHost();
+
+function start(t: ExecutionContext) {
+  const lab = new Lab(t);
+  const netloom = new Netloom(lab.root);
+  const sandbox = (name: string, ...args: string[]) => {
+    netloom.run('sandbox', 'create', '--name', name, ...args);
+    t.teardown(() => netloom.try('sandbox', 'rm', '--force', name));
+  };
+  return { lab, netloom, sandbox };
+}
+
+/** A link to stand on, the same in every namespace that plays a host. */
+const PARENT =
+  'sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; ip link add up0 address 02:00:00:00:00:10 type veth peer name up1 address 02:00:00:00:00:11; ip link set up0 up; ip link set up1 up; ip addr add 192.168.62.2/24 dev up0';
+
+/** A snapshot of what the sandbox is wired to, seen from a host; without what the kernel adds when it comes to it. */
+function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
+  const enter = host === undefined ? [] : ['nsenter', `--net=${host.path}`];
+  const [file = '', ...args] = [...enter, NETLOOM, 'inspect', '--json', 'web'];
+  const snapshot = JSON.parse(execFileSync(file, args, { env: netloom.environment, encoding: 'utf8' })) as Snapshot;
+  for (const { links } of snapshot.namespaces) {
+    for (const link of links) link.addresses = link.addresses.filter(({ scope }) => scope !== 'link');
+  }
+  return snapshot;
+}
+
+const networks: readonly [title: string, create: readonly string[], run: readonly string[]][] = [
+  ['a bridge with both families and a published port', ['--subnet', '10.62.0.0/24', '--ipv6'], ['-p', '8062:80']],
+  ['an internal bridge', ['--internal', '--subnet', '10.62.0.0/24'], []],
+  ['ptp', ['-d', 'ptp', '--subnet', '10.62.0.0/24'], ['-p', '8062:80/udp']],
+  [
+    'macvlan',
+    ['-d', 'macvlan', '-o', 'parent=up0', '--subnet', '192.168.62.0/24', '--ip-range', '192.168.62.64/26'],
+    [],
+  ],
+];
+for (const [title, create, run] of networks) {
+  test.serial(`the script of ${title} makes in a fresh namespace what the plugins have made`, async (t) => {
+    const { lab, netloom, sandbox } = start(t);
+    execFileSync('sh', ['-ec', PARENT]);
+    netloom.run('network', 'create', ...create, 'demo');
+    sandbox('web', '--network', 'demo', ...run);
+    const before = [lab.snapshot(), mounts()];
+    const script = netloom.run('explain', '--script', 'web');
+    t.deepEqual([lab.snapshot(), mounts()], before, 'explaining does nothing');
+    t.deepEqual(
+      readdirSync(join(lab.root, 'run/netloom')).filter((name) => name.startsWith('rehearsal')),
+      [],
+    );
+    const made = snapshotIn(netloom);
+    const rules = execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' });
+    netloom.run('sandbox', 'rm', 'web');
+    const host = lab.sandbox('host-of-script');
+    const web = lab.sandbox('web');
+    host.run('sh', '-ec', `ip link set lo up; ${PARENT}`);
+    web.run('ip', 'link', 'set', 'lo', 'up');
+    execFileSync('nsenter', [`--net=${host.path}`, 'bash'], {
+      input: script,
+      env: { ...process.env, CONTAINER: web.path },
+      stdio: ['pipe', 'inherit', 'inherit'],
+    });
+    t.deepEqual(inOrder(host.run('nft', 'list', 'ruleset')), inOrder(rules));
+    // Carriers come by and by.
+    let differences = ['not looked'];
+    for (let i = 0; i < 200 && differences.length > 0; i++) {
+      differences = difference(made, snapshotIn(netloom, host)).map(differenceWords);
+      if (differences.length > 0) await pause(50);
+    }
+    t.deepEqual(differences, []);
+  });
+}
+
+test.serial('connect --plan says what connect does next, and does nothing', (t) => {
+  const { lab, netloom, sandbox } = start(t);
+  netloom.run('network', 'create', '--subnet', '10.63.0.0/24', 'demo');
+  sandbox('first', '--network', 'none');
+  sandbox('web', '--network', 'none');
+  const fresh = netloom.run('connect', 'demo', 'web', '--plan');
+  t.regex(
+    fresh,
+    /^ {2}1\. on the host: create the bridge link "br-demo"\n {7}ip link add br-demo .*type bridge\n {7}ip link set br-demo up$/m,
+  );
+  t.regex(
+    fresh,
+    /in the container: add address 10\.63\.0\.2\/24 to link "eth0"\n {7}nsenter --net="\$CONTAINER" ip addr add 10\.63\.0\.2\/24 brd \+ dev eth0$/m,
+  );
+  netloom.run('connect', 'demo', 'first', '-p', '8064:80');
+  const before = lab.snapshot();
+  const plan = netloom.run('connect', 'demo', 'web', '-p', '8063:80', '--plan');
+  t.is(lab.snapshot(), before);
+  t.notRegex(plan, /create the bridge|add the table/, 'what stands is not made again');
+  t.regex(plan, /10\.63\.0\.3\/24/, 'the address that is next');
+  t.regex(
+    plan,
+    /nft 'create element inet netloom portmap4 \{ tcp \. 8063 comment "demo\/web\/eth0" : 10\.63\.0\.3 \. 80 \}'/,
+  );
+  // The script does on this very host what it says.
+  const script = netloom.run('connect', 'demo', 'web', '--script');
+  execFileSync('bash', { input: script, stdio: ['pipe', 'inherit', 'inherit'] });
+  t.regex(
+    netloom.run('inspect', '--paths', 'web'),
+    /^web {2}eth0 10\.63\.0\.3\/24 ⇄ veth\w+ ─ br-demo 10\.63\.0\.1\/24/,
+  );
+  t.regex(netloom.try('connect', 'demo', 'web', '--plan', '--script').stderr, /two views, expected one/);
+  t.regex(netloom.run('explain', 'network:demo'), /10\.63\.0\.\d+\/24 brd \+ dev eth0/);
+});
+
+test.serial('network create --plan and --script are about a file', (t) => {
+  const { lab, netloom } = start(t);
+  const args = ['network', 'create', '--subnet', '10.64.0.0/24', 'demo'];
+  const file = join(lab.root, 'etc/cni/net.d/demo.conflist');
+  t.true(netloom.run(...args, '--plan').startsWith(`Write "${file}":\n\n{\n`));
+  const script = netloom.run(...args, '--script');
+  t.deepEqual(JSON.parse(netloom.run('network', 'ls', '--json')), []);
+  execFileSync('bash', { input: script });
+  t.like(netloom.json('network', 'ls'), { 0: { name: 'demo', subnets: ['10.64.0.0/24'] } });
+});
+
+test.serial('what cannot be explained is said', (t) => {
+  const { lab, netloom, sandbox } = start(t);
+  sandbox('web', '--network', 'none');
+  t.regex(netloom.try('explain', 'web').stderr, /^netloom: sandbox:web is attached to no network/);
+  t.regex(netloom.try('explain', 'network:none-such').stderr, /There is no network "none-such"/);
+  // A plugin of somebody else's runs in the play, and what it does is not known.
+  const bin = join(lab.root, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'strange'), '#!/bin/sh\ncat >/dev/null; echo "{\\"cniVersion\\": \\"1.0.0\\"}"\n', {
+    mode: 0o755,
+  });
+  mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
+  const strange = new Netloom(lab.root, { CNI_PATH: bin });
+  const file = join(lab.root, 'etc/cni/net.d/strange.conflist');
+  writeFileSync(file, JSON.stringify({ cniVersion: '1.0.0', name: 'strange', plugins: [{ type: 'strange' }] }));
+  t.is(
+    strange.run('explain', 'network:strange'),
+    '     "strange" is somebody else\'s plugin: what it does is not known\n',
+  );
+  t.regex(strange.run('explain', '--script', 'network:strange'), /^# NB: "strange" is somebody else's plugin/m);
+});
