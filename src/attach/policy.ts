@@ -76,7 +76,8 @@ export function verifyPolicy(entries: readonly nftPolicy.Policed[], differences:
  * Sees to it that frames between the ports of a bridge come to the hooks of IP, where policy is judged. Where that is not so for all bridges, it is
  * switched on for the container's, and stays on.
  * Equivalent to: `ip link set BRIDGE type bridge nf_call_iptables 1 nf_call_ip6tables 1`
- * @throws NetloomError unsupported where the kernel lacks br_netfilter
+ * NB: the settings are those of this namespace (since Linux 5.3), where a bridge has its own; both are read and written from the host's side.
+ * @throws NetloomError unsupported where br_netfilter is not loaded: nothing that netlink carries loads it
  */
 export function filterBridges(nl: NetlinkSocket, links: readonly link.Link[]): void {
   for (const bridge of unfiltered(nl, links)) {
@@ -106,8 +107,8 @@ function unfiltered(nl: NetlinkSocket, links: readonly link.Link[]): link.Link[]
   if (all4 === undefined || all6 === undefined) {
     throw new NetloomError(
       'unsupported',
-      'Cannot judge what passes between the ports of a bridge: the kernel lacks br_netfilter (CONFIG_BRIDGE_NETFILTER)',
-      { hint: 'load the module br_netfilter' },
+      'Cannot judge what passes between the ports of a bridge: the module br_netfilter is not loaded (CONFIG_BRIDGE_NETFILTER)',
+      { hint: 'run `modprobe br_netfilter`, and name it in /etc/modules-load.d for the next boot' },
     );
   }
   if (all4 === '1' && all6 === '1') return [];

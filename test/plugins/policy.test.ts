@@ -458,6 +458,24 @@ test.serial('where frames between ports pass unseen, the bridge alone is told to
   t.regex(output.msg ?? '', /what passes between the ports of "cni0" is not judged/);
 });
 
+test.serial('a policy on a bridge where br_netfilter is not loaded is refused with the command that loads it', (t) => {
+  const lab = new Lab(t);
+  const sandbox = lab.sandbox('c1');
+  const [, plugin = {}] = withPolicy(NOBODY);
+  const prevResult = new Chain(lab, [bridge]).add({ sandbox });
+  run('mount', '-t', 'tmpfs', 'tmpfs', '/proc/sys/net/bridge');
+  t.teardown(() => run('umount', '/proc/sys/net/bridge'));
+  const before = lab.snapshot();
+  const { output } = lab.exec('ADD', { ...bridge, ...plugin, prevResult }, { sandbox });
+  t.is(output.code, 105);
+  t.is(
+    output.msg,
+    'Cannot judge what passes between the ports of a bridge: the module br_netfilter is not loaded (CONFIG_BRIDGE_NETFILTER)',
+  );
+  t.is(output.details, 'run `modprobe br_netfilter`, and name it in /etc/modules-load.d for the next boot');
+  t.is(lab.snapshot(), before);
+});
+
 test.serial('CHECK names the address whose policy is not there', (t) => {
   const lab = new Lab(t);
   const sandbox = lab.sandbox('c1');
