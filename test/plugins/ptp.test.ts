@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { becomeHost, ip } from '../support/host.ts';
-import { bridgeConf, Lab, type Output } from '../support/lab.ts';
+import { bridgeConf, Lab, type Output, WITHOUT_NETLINK } from '../support/lab.ts';
 
 becomeHost();
 
@@ -102,6 +102,14 @@ test.serial('GC removes exactly what is not listed', (t) => {
   lab.gc(conf, [{ containerID: 'keep', ifname: 'eth0' }]);
   t.is(lab.snapshot(), before);
   lab.check(conf, keep, kept);
+});
+
+test.serial('STATUS says so where nf_tables is missing and addresses are to be masqueraded', (t) => {
+  const lab = new Lab(t);
+  const { output } = lab.exec('STATUS', { ...conf, ipMasq: true }, {}, { wrap: WITHOUT_NETLINK });
+  t.is(output.code, 50);
+  t.is(output.msg, 'Cannot masquerade: the kernel has no nf_tables (CONFIG_NF_TABLES)');
+  t.is(lab.exec('STATUS', { ...conf, ipMasq: true }).status, 0);
 });
 
 test.serial('it needs IPAM, with a gateway, and says so', (t) => {

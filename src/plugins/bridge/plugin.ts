@@ -16,6 +16,7 @@ import type { CniResult } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { ipamStatus } from '../../ipam/delegate.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { requireNft } from '../../nft/socket.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { ensureBridge, findBridge } from './bridge.ts';
@@ -160,8 +161,11 @@ function gc(call: CniCall<BridgeConf>): void {
 
 /** @throws NetloomError not-available with the reason */
 function status(call: CniCall<BridgeConf>): void {
-  checkConf(call.conf);
+  const { conf } = call;
+  checkConf(conf);
+  if (conf.ipMasq) requireNft('Cannot masquerade');
+  if (conf.macspoofchk) requireNft('Cannot guard against frames from other MACs');
   using nl = openRoute();
-  findBridge(nl, call.conf.bridge);
-  if (call.conf.ipam !== undefined) ipamStatus(call);
+  findBridge(nl, conf.bridge);
+  if (conf.ipam !== undefined) ipamStatus(call);
 }

@@ -21,6 +21,7 @@ import { Cidr } from '../../net/cidr.ts';
 import { bitsOf, type Ip } from '../../net/ip.ts';
 import type { Request } from '../../netlink/message.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { requireNft } from '../../nft/socket.ts';
 import * as addr from '../../rtnl/addr.ts';
 import { RTPROT_NETLOOM } from '../../rtnl/constants.ts';
 import * as link from '../../rtnl/link.ts';
@@ -197,8 +198,10 @@ function verifyHostEnd(
   }
 }
 
+/** @throws NetloomError not-available with the reason */
 function status(call: CniCall<PtpConf>): void {
   requireIpam(call.conf);
+  if (call.conf.ipMasq) requireNft('Cannot masquerade');
   openRoute().close();
   ipamStatus(call);
 }

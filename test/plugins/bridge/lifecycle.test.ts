@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, ip, type Sandbox } from '../../support/host.ts';
-import { bridgeConf, Lab, type Output, REFERENCE } from '../../support/lab.ts';
+import { bridgeConf, Lab, type Output, REFERENCE, WITHOUT_NETLINK } from '../../support/lab.ts';
 
 becomeHost();
 
@@ -279,6 +279,19 @@ test.serial('STATUS: well, then the range is full, then another link has the nam
   run('link', 'del', 'cni0');
   run('link', 'add', 'cni0', 'type', 'veth');
   t.regex(lab.exec('STATUS', small).output.msg ?? '', /already exists but is not a bridge/);
+});
+
+test.serial('STATUS says so where nf_tables is missing and the configuration needs it', (t) => {
+  const lab = new Lab(t);
+  for (const [more, cannot] of [
+    [{ ipMasq: true }, 'Cannot masquerade'],
+    [{ ipMasq: false, macspoofchk: true }, 'Cannot guard against frames from other MACs'],
+  ] as const) {
+    const { output } = lab.exec('STATUS', bridgeConf(more), {}, { wrap: WITHOUT_NETLINK });
+    t.is(output.code, 50);
+    t.is(output.msg, `${cannot}: the kernel has no nf_tables (CONFIG_NF_TABLES)`);
+    t.is(lab.exec('STATUS', bridgeConf(more)).status, 0);
+  }
 });
 
 test.serial('containers reach each other, the host and the gateway, by IPv4 and IPv6', (t) => {
