@@ -1,9 +1,9 @@
 /** host-device as a container runtime executes it. The devices are ends of wires: what the kernel does with hardware when its namespace dies is played by hand. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, symlinkSync, unlinkSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, ip, type Sandbox } from '../support/host.ts';
-import { type Json, Lab } from '../support/lab.ts';
+import { type Json, Lab, type Output } from '../support/lab.ts';
 import { eth0, ipam, type LinkJson, run } from './links/contract.ts';
 
 becomeHost();
@@ -65,6 +65,43 @@ for (const [title, more, prepare] of [
     lab.del(plain, { sandbox });
     t.is(lab.snapshot(), before);
   });
+}
+
+for (const driver of ['vfio-pci', 'uio_pci_generic', 'igb_uio']) {
+  test.serial(
+    `a device that ${driver} has for programs stays where it is: the result has its addresses and "pciID"`,
+    (t) => {
+      const lab = new Lab(t);
+      makeDevices();
+      const id = '0000:00:05.0';
+      fakeBus(`pci/devices/${id}`);
+      symlinkSync(`../../../../bus/pci/drivers/${driver}`, `/sys/bus/pci/devices/${id}/driver`);
+      const sandbox = lab.sandbox('c1');
+      const before = lab.snapshot();
+      const bound: Json = { cniVersion: '1.1.0', name: 'net', type: 'host-device', runtimeConfig: { deviceID: id } };
+      const interfaces = [{ name: 'eth0', sandbox: sandbox.path, pciID: id }];
+      t.deepEqual(lab.add(bound, { sandbox }), { cniVersion: '1.1.0', interfaces } as Output);
+      lab.del(bound, { sandbox });
+
+      const result = lab.add({ ...bound, ipam }, { sandbox });
+      t.deepEqual(result.interfaces, interfaces);
+      t.deepEqual(
+        result.ips?.map(({ address, interface: at }) => [address, at]),
+        [
+          ['10.1.0.2/24', 0],
+          ['fd00::2/64', 0],
+        ],
+      );
+      t.is(sandbox.ip('link').length, 1);
+      t.true(onHost().includes('d0'));
+      lab.check({ ...bound, ipam }, { sandbox }, result);
+      unlinkSync(`/sys/bus/pci/devices/${id}/driver`);
+      const { output } = lab.exec('CHECK', { ...bound, ipam, prevResult: result }, { sandbox });
+      t.regex(output.msg ?? '', /interface "eth0"/);
+      lab.del({ ...bound, ipam, prevResult: result }, { sandbox });
+      t.is(lab.snapshot(), before);
+    },
+  );
 }
 
 test.serial('what it cannot do is refused before any change', (t) => {

@@ -1,10 +1,15 @@
 /** Finding the device that a configuration means, on the host. */
 import { NetloomError } from '../../error.ts';
 import { tryList } from '../../ffi/directory.ts';
+import { tryReadlink } from '../../ffi/file.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { ARPHRD } from '../../rtnl/constants.ts';
 import * as link from '../../rtnl/link.ts';
 import { busIdOf, type HostDeviceConf } from './conf.ts';
+
+const PCI_DEVICES = '/sys/bus/pci/devices';
+/** Drivers that hand a device to a program. The reference's list. */
+const PROGRAM_DRIVERS: readonly string[] = ['vfio-pci', 'uio_pci_generic', 'igb_uio'];
 
 /** @throws NetloomError no-link where there is none, invalid-config where it is the loopback interface */
 export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
@@ -19,13 +24,23 @@ export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
           : [ofDirectories(nl, busDirectories(busIdOf(conf))), `with the bus address "${busIdOf(conf)}"`];
   if (found === undefined) {
     throw new NetloomError('no-link', `Cannot find a network device ${what} on the host`, {
-      hint: 'it is in a container already, or a driver for user space (vfio) has it',
+      hint: 'it is in a container already; one that a driver for programs (vfio) has is found by "pciBusID"',
     });
   }
   if (found.hardware === ARPHRD.LOOPBACK) {
     throw new NetloomError('invalid-config', `Cannot move "${found.name}": it is the loopback interface`);
   }
   return found;
+}
+
+/**
+ * Whether a driver for programs (DPDK) has the device: then it is no network interface, and there is nothing to move. The bus address decides, whatever else the
+ * configuration names, as with the reference.
+ */
+export function isForPrograms(conf: HostDeviceConf): boolean {
+  const id = busIdOf(conf);
+  const driver = id === '' ? undefined : tryReadlink(`${PCI_DEVICES}/${id}/driver`);
+  return driver !== undefined && PROGRAM_DRIVERS.includes(driver.slice(driver.lastIndexOf('/') + 1));
 }
 
 /** A VLAN or a bridge may have the MAC of the device below it: the device is meant. */
@@ -36,7 +51,7 @@ function byMac(nl: NetlinkSocket, mac: string): link.Link | undefined {
 
 /** Where sysfs has the names of the interfaces of a device on the PCI bus, behind virtio or not, or on the auxiliary bus (subfunctions). */
 function busDirectories(id: string): string[] {
-  const pci = `/sys/bus/pci/devices/${id}`;
+  const pci = `${PCI_DEVICES}/${id}`;
   const virtio = (tryList(pci) ?? []).filter((name) => name.startsWith('virtio')).map((name) => `${pci}/${name}/net`);
   return [`${pci}/net`, ...virtio, `/sys/bus/auxiliary/devices/${id}/net`];
 }

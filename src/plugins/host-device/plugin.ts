@@ -7,13 +7,13 @@ import { ownerOf, validOwners } from '../../attach/owner.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
-import { ipamDel, ipamStatus } from '../../ipam/delegate.ts';
+import { ipamCheck, ipamDel, ipamStatus } from '../../ipam/delegate.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 import { ownNetns } from '../../netns/namespace.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { busIdOf, checkConf, type HostDeviceConf, schema } from './conf.ts';
-import { findDevice } from './device.ts';
+import { findDevice, isForPrograms } from './device.ts';
 import { giveBack, isOwner, isStale, markOf, moveIn, moveOut, rename } from './move.ts';
 
 const TYPE = 'host-device';
@@ -26,7 +26,8 @@ export const hostDevice: Plugin<HostDeviceConf> = {
   del,
   check(call) {
     checkConf(call.conf);
-    verifyAttachment(call, undefined, () => {});
+    if (!isForPrograms(call.conf)) verifyAttachment(call, undefined, () => {});
+    else if (call.conf.ipam !== undefined) ipamCheck(call);
   },
   gc,
   // NB: not whether the device is there. The container that has it is why it is not, and no reason to call the network out of order.
@@ -45,6 +46,11 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   using home = ownNetns();
   using undo = new DisposableStack();
   refuseTakenIfname(container, ifname);
+  if (isForPrograms(conf)) {
+    const described = describe(call, allocate(call, undo));
+    undo.move();
+    return described;
+  }
   const device = findDevice(nl, conf);
   const owner = ownerOf(call);
   const ipam = allocate(call, undo);
@@ -60,6 +66,17 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   return {
     interfaces: inContainer === undefined ? [] : [{ ...inContainer, ...(pciID !== '' && { pciID }) }],
     ...rest,
+    ...(dns !== undefined && { dns }),
+  };
+}
+
+/** A device for programs: nothing moves. The program in the container gets addresses and device from the result, by way of the runtime. */
+function describe({ conf, ifname, netns }: CniCall<HostDeviceConf>, ipam: CniResult): CniResult {
+  const dns = conf.dns ?? ipam.dns;
+  return {
+    interfaces: [{ name: ifname, sandbox: netns, pciID: busIdOf(conf) }],
+    ips: (ipam.ips ?? []).map((ip) => ({ ...ip, interface: 0 })),
+    routes: ipam.routes ?? [],
     ...(dns !== undefined && { dns }),
   };
 }
