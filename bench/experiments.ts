@@ -5,6 +5,7 @@ import { chain } from './experiments/chain.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
 import { modes } from './experiments/modes.ts';
+import { overlay } from './experiments/overlay.ts';
 import { plots } from './experiments/plots.ts';
 import { policies } from './experiments/policy.ts';
 import { portmap } from './experiments/portmap.ts';
@@ -14,6 +15,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   chain,
   leases,
   modes,
+  overlay,
   policies,
   portmap,
   ...agent,

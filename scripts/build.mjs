@@ -116,7 +116,16 @@ function build(print) {
   const id = print.slice(0, 16);
   try {
     const define = ['--define', `NETLOOM_BUILD="${id}"`];
-    run(bun, ['build', ...FLAGS, ...define, 'src/main.ts', 'src/agent/worker.ts', '--outfile', beside]);
+    run(bun, [
+      'build',
+      ...FLAGS,
+      ...define,
+      'src/main.ts',
+      'src/agent/worker.ts',
+      'src/agent/overlay-worker.ts',
+      '--outfile',
+      beside,
+    ]);
     chmodSync(beside, 0o755);
     const types = run(beside, ['plugins']).split('\n').filter(Boolean);
     if (types.length === 0) stop('"netloom plugins" printed no plugin type');

@@ -14,6 +14,7 @@ import { Door, leave } from './door.ts';
 import { Log } from './log.ts';
 import { metricsText } from './metrics.ts';
 import { networkFigures } from './networks.ts';
+import { OverlayThread } from './overlay-thread.ts';
 import { addressOf, readSettings, type Settings, type SomeSettings } from './settings.ts';
 import { callStatus, kernelErrorNames, type Status, statusSocket } from './status.ts';
 import { Tally } from './tally.ts';
@@ -89,6 +90,7 @@ class Agent {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#drain(`got ${signal}`));
     process.on('SIGHUP', () => this.#reread());
     setInterval(() => this.#look(), TICK);
+    new OverlayThread(this.#options.paths, (message) => this.#log.write('warn', message)).start();
     this.#openDesks();
     this.#log.write('info', 'serving calls', {
       socket: this.#door.path,

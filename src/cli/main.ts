@@ -11,6 +11,7 @@ import { explainCommand } from './explain/explain.ts';
 import { inspectCommand } from './inspect/inspect.ts';
 import { installCommand, uninstallCommand } from './install.ts';
 import { networkRoutes } from './network/routes.ts';
+import { overlayRoutes } from './overlay/routes.ts';
 import { pluginsCommand } from './plugins.ts';
 import { policyCommand } from './policy/command.ts';
 import { execCommand } from './sandbox/exec.ts';
@@ -43,6 +44,7 @@ const commands = buildRouteMap({
     agent: agentCommand,
     status: statusCommand,
     policy: policyCommand,
+    overlay: overlayRoutes,
     demo: demoCommand,
   },
   docs: {

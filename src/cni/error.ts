@@ -66,6 +66,7 @@ export const CNI_CODES: Readonly<Record<string, number>> = {
   'ifname-in-use': 111,
   'not-a-bridge': 111,
   conflict: 111,
+  'name-taken': 111,
   EEXIST: 111,
   'no-link': 112,
   ENODEV: 112,

@@ -71,6 +71,12 @@ export function isInUse(nl: NetlinkSocket, network: string): boolean {
   return link.list(nl).some(({ master, name }) => master === bridge.index && name !== tunnelName(network));
 }
 
+/** Whether the bridge is there, and the tunnel with the index that it had. @param tunnel undefined where there is to be none */
+export function hasDevices(nl: NetlinkSocket, network: string, tunnel: number | undefined): boolean {
+  const isThere = findOwn(nl, bridgeName(network), network) !== undefined;
+  return isThere && (tunnel === undefined || findOwn(nl, tunnelName(network), network)?.index === tunnel);
+}
+
 /** Removes both devices and the routes to other nodes. What is not there is no error. */
 export function removeDevices(nl: NetlinkSocket, { name, subnet }: Pick<OverlayNetwork, 'name' | 'subnet'>): void {
   const routes = route

@@ -49,6 +49,11 @@ export function bridgeName(network: string): string {
   return hostLinkName('nlb-', network);
 }
 
+/** Whether a link may be one of the two, of whatever network. */
+export function isDeviceName(name: string): boolean {
+  return name.startsWith('nlx-') || name.startsWith('nlb-');
+}
+
 /** The ifalias of both. */
 export function markOf(network: string): string {
   return MARK + aliasOf(network).slice(aliasOf('').length);

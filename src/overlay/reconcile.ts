@@ -4,6 +4,7 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import { deviceDifferences, ensureDevices, type OverlayDevices } from './devices.ts';
 import { type Difference, difference, readEntries } from './entries.ts';
 import { type Intent, wantedEntries } from './intent.ts';
+import type { OverlayNode } from './network.ts';
 
 /** Brings devices, FDB, neighbours and routes to what is wanted. Safe beside others that do the same. */
 export function reconcile(nl: NetlinkSocket, intent: Intent): OverlayDevices {
@@ -29,4 +30,19 @@ export function carryOut(nl: NetlinkSocket, differences: readonly Difference[]):
     const isGone = differences[i]?.isRemoval === true && hasCode(error, 'ENOENT', 'ESRCH', 'ENODEV');
     if (!isGone) throw error;
   }
+}
+
+/**
+ * Goes from one intent that is carried out to the next by what differs between the two, without reading what the kernel has: of 5,000 peers one that moves is a
+ * millisecond. For whoever has just carried out the first; what others have changed meanwhile, reconcile() finds.
+ */
+export function follow(nl: NetlinkSocket, before: Intent, after: Intent, tunnel: number | undefined): void {
+  const gone = new Map(before.peers.map((peer) => [keyOf(peer), peer]));
+  const come = after.peers.filter((peer) => !gone.delete(keyOf(peer)));
+  const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network: after.network, peers }, tunnel);
+  carryOut(nl, difference(entries([...gone.values()]), entries(come)));
+}
+
+function keyOf({ name, address, subnet }: OverlayNode): string {
+  return `${name} ${address} ${subnet}`;
 }

@@ -7,7 +7,7 @@ import { messagesOf } from '../../src/netlink/message.ts';
 import { removeDevices } from '../../src/overlay/devices.ts';
 import type { Intent } from '../../src/overlay/intent.ts';
 import type { Mode, OverlayNode } from '../../src/overlay/network.ts';
-import { overlayDifferences, reconcile } from '../../src/overlay/reconcile.ts';
+import { follow, overlayDifferences, reconcile } from '../../src/overlay/reconcile.ts';
 import { RTM } from '../../src/rtnl/constants.ts';
 import { openRoute } from '../../src/rtnl/socket.ts';
 import { becomeHost, ip } from '../support/host.ts';
@@ -89,6 +89,30 @@ test.serial('a peer with another address is one entry that is replaced', (t) => 
   };
   t.is(writes(moved), 1);
   t.deepEqual(remaining(moved), []);
+});
+
+test.serial('from one intent to the next nothing is read, and only what differs is written', (t) => {
+  t.teardown(() => {
+    using nl = openRoute();
+    removeDevices(nl, intent('l3', []).network);
+  });
+  const types: number[] = [];
+  using nl = openRoute({
+    tap(direction, datagram) {
+      if (direction === 'out') types.push(...messagesOf(datagram).map(({ type }) => type));
+    },
+  });
+  const before = intent('l3', range(50));
+  const tunnel = reconcile(nl, before).tunnel?.index;
+  const after = intent('l3', [...range(49), 51]);
+  types.length = 0;
+  follow(nl, before, after, tunnel);
+  // An entry, a neighbour and a route for the one that came; then for the one that left, the route first.
+  const [NEW, DEL] = [RTM.NEWNEIGH, RTM.DELNEIGH];
+  t.deepEqual(types, [NEW, NEW, RTM.NEWROUTE, RTM.DELROUTE, DEL, DEL]);
+  t.deepEqual(remaining(after), []);
+  follow(nl, after, after, tunnel);
+  t.is(types.length, 6);
 });
 
 test.serial('5,000 peers: each in place, a restart without a change writes nothing', (t) => {

@@ -19,7 +19,7 @@ export function check(call: CniCall<OverlayConf>): void {
   const { conf, ifname } = call;
   const result = prevResultOf(conf);
   using nl = openRoute();
-  const intent = intentOf(nl, conf);
+  const intent = intentOf(nl, call, false);
   ipamCheck(withNodeRange(call, intent));
   const differences = new Differences();
   using container = openContainer(call);

@@ -4,13 +4,18 @@ import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { boolean, type ConfOf, cidr, confSchema, integer, ip, isName, object, text } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
+import { bitsOf } from '../../net/ip.ts';
 import type { Mac } from '../../net/mac.ts';
+import type { Membership } from '../../overlay/members.ts';
 import { MODES, type Mode, type OverlayNetwork, type OverlayNode, VNI_MAX, vniOf } from '../../overlay/network.ts';
 
 /** The port of RFC 7348. The kernel's own default is another, from before there was one. */
 const PORT = 4789;
 /** Bits of a prefix that are left for hosts: network, gateway, one container and in IPv4 the broadcast address. */
 const HOST_BITS = 2;
+/** Of a node, where the configuration does not say. */
+const NODE_PREFIX = { 4: 24, 6: 64 } as const;
+const NAME = 'letters, digits, "_", "." and "-", and one of the first two first';
 
 const mac = v.exactOptional(text);
 
@@ -24,8 +29,10 @@ export const schema = confSchema(() => ({
   node: v.exactOptional(text),
   internal: v.optional(boolean, false),
   ipMasq: v.optional(boolean, true),
+  underlay: v.exactOptional(cidr),
   store: object({
     type: text,
+    path: v.exactOptional(text),
     nodes: v.optional(v.array(object({ name: text, address: ip, subnet: cidr })), []),
   }),
   runtimeConfig: v.optional(object({ mac }), {}),
@@ -34,29 +41,45 @@ export const schema = confSchema(() => ({
 
 export type OverlayConf = ConfOf<typeof schema>;
 
-/** The network and its nodes, as far as the configuration alone can tell. Before any change. @throws NetloomError invalid-config */
-export function checkConf(conf: OverlayConf): {
-  readonly network: OverlayNetwork;
-  readonly nodes: readonly OverlayNode[];
-} {
+/** Where the nodes are written: in the configuration, or in a directory. */
+export type NodeSource = { readonly nodes: readonly OverlayNode[] } | { readonly membership: Membership };
+
+/** The network, and where its nodes are, as far as the configuration alone can tell. Before any change. @throws NetloomError invalid-config */
+export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork; readonly source: NodeSource } {
   const { name, vni = vniOf(name), port, subnet, store } = conf;
   const mode = MODES.find((each): each is Mode => each === conf.mode);
   if (mode === undefined) throw invalid('mode', conf.mode, MODES.join(', '));
-  if (store.type !== 'static') throw invalid('store.type', store.type, 'static');
   if (subnet.hasHostBits()) throw invalid('subnet', `${subnet}`, `the prefix itself, ${subnet.network()}`);
-  checkNodes(conf, mode);
   checkIpam(conf);
-  return { network: { name, mode, vni, port, subnet }, nodes: store.nodes };
+  const network = { name, mode, vni, port, subnet };
+  if (store.type === 'file') return { network, source: { membership: membershipOf(conf) } };
+  if (store.type !== 'static') throw invalid('store.type', store.type, 'static, file');
+  checkNodes(conf, mode);
+  return { network, source: { nodes: store.nodes } };
+}
+
+function membershipOf({ name, subnet, nodePrefix, node, underlay, store: { path = '' } }: OverlayConf): Membership {
+  if (!path.startsWith('/')) throw invalid('store.path', path, 'the path of a directory, from "/" on');
+  if (node !== undefined && !isName(node)) throw invalid('node', node, NAME);
+  const prefix = nodePrefix ?? NODE_PREFIX[subnet.family];
+  const most = bitsOf(subnet.family) - HOST_BITS;
+  if (prefix < subnet.prefix || prefix > most) {
+    throw invalid(
+      'nodePrefix',
+      `${prefix}`,
+      `a whole number from ${subnet.prefix} to ${most}, since "subnet" is ${subnet}`,
+    );
+  }
+  return { network: name, subnet, nodePrefix: prefix, path, node, underlay };
 }
 
 function checkNodes({ subnet, nodePrefix, store: { nodes } }: OverlayConf, mode: Mode): void {
   if (nodes.length === 0) throw invalid('store.nodes', '[]', 'at least this machine');
   const [names, addresses] = [new Map<string, number>(), new Map<string, number>()];
-  const bits = subnet.family === 4 ? 32 : 128;
+  const bits = bitsOf(subnet.family);
   for (const [i, { name, address, subnet: own }] of nodes.entries()) {
     const at = `store.nodes[${i}]`;
-    if (!isName(name))
-      throw invalid(`${at}.name`, name, 'letters, digits, "_", "." and "-", and one of the first two first');
+    if (!isName(name)) throw invalid(`${at}.name`, name, NAME);
     refuseTwice(names, name, i, 'name');
     refuseTwice(addresses, `${address}`, i, 'address');
     if (address.isMulticast()) throw invalid(`${at}.address`, `${address}`, 'the address of one machine');

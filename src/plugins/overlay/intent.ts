@@ -1,14 +1,27 @@
 /** From a configuration to what this machine should do about it. */
+import type { CniCall } from '../../cni/call.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import type { Intent } from '../../overlay/intent.ts';
+import { membersOf } from '../../overlay/members.ts';
 import { overlayMtu, ownNode } from '../../overlay/underlay.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
 
-/** What this node's kernel should have. Looks, and changes nothing. @throws NetloomError invalid-config, not-available */
-export function intentOf(nl: NetlinkSocket, conf: OverlayConf): Intent {
-  const { network, nodes } = checkConf(conf);
-  const own = ownNode(nl, nodes, conf.node);
-  const peers = nodes.filter((node) => node !== own);
+/** What an intent follows from: a call, or what the agent has of one. */
+export type OverlayCall = Pick<CniCall<OverlayConf>, 'conf' | 'paths' | 'warn'>;
+
+/**
+ * What this node's kernel should have. Changes nothing there.
+ * @param joins whether this machine becomes a node of the store where it is none: for an ADD
+ * @throws NetloomError invalid-config, not-available, name-taken, address-exhausted
+ */
+export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean): Intent {
+  const { conf } = call;
+  const { network, source } = checkConf(conf);
+  const { own, nodes } =
+    'nodes' in source
+      ? { own: ownNode(nl, source.nodes, conf.node), nodes: source.nodes }
+      : membersOf(nl, source.membership, call, joins);
+  const peers = nodes.filter(({ name }) => name !== own.name);
   return { network, own, peers, mtu: overlayMtu(nl, network, own, peers, conf.mtu) };
 }
 

@@ -21,6 +21,7 @@ import { Ip } from '../../net/ip.ts';
 import type { OverlayDevices } from '../../overlay/devices.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { withOverlayLock } from '../../overlay/lock.ts';
+import { isMember, requireStore } from '../../overlay/members.ts';
 import { containerMac } from '../../overlay/network.ts';
 import { reconcile } from '../../overlay/reconcile.ts';
 import { openRoute } from '../../rtnl/socket.ts';
@@ -54,7 +55,7 @@ function add(call: CniCall<OverlayConf>): CniResult {
   using undo = new DisposableStack();
   refuseTakenIfname(container, call.ifname);
   refuseDuplicate(nl, call);
-  const intent = intentOf(nl, conf);
+  const intent = intentOf(nl, call, true);
   const ipam = allocate(withNodeRange(call, intent), undo);
   const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX }));
   const routes = [...routesInside(intent, conf, ips), ...(ipam.routes ?? [])];
@@ -143,8 +144,10 @@ function asVeth(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
   return { ...withIpam, conf: { ...withIpam.conf, ipMasq: masquerades(call.conf) } };
 }
 
-/** @throws NetloomError not-available with the reason */
+/** A machine that is no node of a directory yet may become one with its first ADD. @throws NetloomError not-available with the reason */
 function status(call: CniCall<OverlayConf>): void {
+  const { source } = checkConf(call.conf);
   using nl = openRoute();
-  ipamStatus(withNodeRange(call, intentOf(nl, call.conf)));
+  if ('membership' in source && !isMember(source.membership)) requireStore(nl, source.membership);
+  else ipamStatus(withNodeRange(call, intentOf(nl, call, false)));
 }

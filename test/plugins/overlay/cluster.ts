@@ -2,8 +2,11 @@
  * Machines of an overlay: network namespaces, each with its own NETLOOM_ROOT, joined by a bridge that plays the underlay. For test files that have become a host, in
  * whose namespace the underlay is.
  */
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
+import { until } from '../../runtimes/until.ts';
+import { NETLOOM } from '../../support/command.ts';
 import { files, type Sandbox } from '../../support/host.ts';
 import { type Json, Lab, type Output } from '../../support/lab.ts';
 
@@ -42,6 +45,9 @@ export class Cluster {
   readonly machines: readonly Machine[];
   readonly inner: Family;
   readonly subnet: string;
+  readonly underlay: string;
+  /** A directory that all machines see. */
+  readonly store: string;
 
   constructor(
     t: Pick<ExecutionContext, 'teardown'>,
@@ -49,6 +55,9 @@ export class Cluster {
   ) {
     this.lab = new Lab(t);
     this.inner = inner;
+    this.underlay = family === 4 ? '192.0.2.0/24' : '2001:db8::/64';
+    this.store = `${this.lab.root}/store`;
+    mkdirSync(this.store);
     this.subnet = inner === 4 ? '10.96.0.0/16' : 'fd96::/48';
     execFileSync('ip', ['link', 'add', 'under0', 'mtu', `${mtu}`, 'type', 'bridge']);
     execFileSync('ip', ['link', 'set', 'under0', 'up']);
@@ -97,6 +106,38 @@ export class Cluster {
     return sandbox.run('bash', '-c', script.join('\n')).split('\n').filter(Boolean);
   }
 
+  /** The configuration of one machine where the nodes are in a directory that all of them see. */
+  sharedConf({ name }: Machine, more: Json = {}): Json {
+    const store = { type: 'file', path: this.store };
+    return this.conf({ node: name, underlay: this.underlay, store, ...more });
+  }
+
+  /** Puts a conflist of the configuration on a machine. */
+  conflist({ root }: Machine, conf: Json): void {
+    const directory = `${root}/etc/cni/net.d`;
+    mkdirSync(directory, { recursive: true });
+    const { cniVersion, name, ...plugin } = conf;
+    writeFileSync(`${directory}/net.conflist`, JSON.stringify({ cniVersion, name, plugins: [plugin] }));
+  }
+
+  /** Starts an agent on a machine, with a conflist of the configuration, and waits until it serves. It ends with the test. */
+  async agent(t: Pick<ExecutionContext, 'teardown'>, machine: Machine, conf: Json): Promise<ChildProcess> {
+    this.conflist(machine, conf);
+    const child = spawn('nsenter', [`--net=${machine.sandbox.path}`, NETLOOM, 'agent'], {
+      env: { PATH: process.env['PATH'], NETLOOM_ROOT: machine.root },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    child.stderr.on('data', (data) => (said += data));
+    const ended = new Promise<string>((resolve) => child.on('close', () => resolve(said)));
+    t.teardown(async () => {
+      child.kill('SIGKILL');
+      await ended;
+    });
+    await until('the agent serves', () => said.includes('serving calls'), ended);
+    return child;
+  }
+
   /** What a machine has that an attachment could leave behind. */
   snapshot({ sandbox, root }: Machine): string {
     const script = `ip -o link | sed -E 's/<.*//'; ip -o addr | grep -v fe80; ip route show table all; ip -6 route show table all; nft list ruleset`;
@@ -121,7 +162,7 @@ export class Cluster {
       `ip link set lo up; ip link set eth0 up; ip addr add ${address}/${family === 4 ? 24 : 64} dev eth0 ${family === 6 ? 'nodad' : ''}`,
     );
     const root = `${this.lab.root}/${name}`;
-    execFileSync('mkdir', ['-p', root]);
+    mkdirSync(root);
     return { name, sandbox, root, address, subnet };
   }
 }

@@ -16,7 +16,15 @@ const CASES: readonly (readonly [more: Json, says: string])[] = [
   [{ port: 0 }, '"port" is 0, expected a whole number from 1 to 65535'],
   [{ subnet: undefined }, '"subnet" is missing'],
   [{ subnet: '10.96.0.1/16' }, '"subnet" is "10.96.0.1/16", expected the prefix itself, 10.96.0.0/16'],
-  [{ store: { type: 'consul' } }, '"store.type" is "consul", expected static'],
+  [{ store: { type: 'consul' } }, '"store.type" is "consul", expected static, file'],
+  [
+    { store: { type: 'file', path: 'nodes' } },
+    '"store.path" is "nodes", expected the path of a directory, from "/" on',
+  ],
+  [
+    { store: { type: 'file', path: '/nodes' }, nodePrefix: 31 },
+    '"nodePrefix" is "31", expected a whole number from 16 to 30, since "subnet" is 10.96.0.0/16',
+  ],
   [nodes(), '"store.nodes" is "[]", expected at least this machine'],
   [nodes(NODE, { ...OTHER, name: 'a' }), '"store.nodes[1].name" is "a", expected another than that of store.nodes[0]'],
   [

@@ -1,0 +1,90 @@
+/** What the other nodes of an overlay cost one node: 5,000 of them from nothing, one that moves, and a look that finds nothing to do. */
+import { execFileSync } from 'node:child_process';
+import { Cidr } from '../../src/net/cidr.ts';
+import { Ip } from '../../src/net/ip.ts';
+import { messagesOf } from '../../src/netlink/message.ts';
+import { removeDevices } from '../../src/overlay/devices.ts';
+import type { Intent } from '../../src/overlay/intent.ts';
+import type { OverlayNode } from '../../src/overlay/network.ts';
+import { follow, reconcile } from '../../src/overlay/reconcile.ts';
+import { RTM } from '../../src/rtnl/constants.ts';
+import { openRoute } from '../../src/rtnl/socket.ts';
+import type { Bench, Experiment, Report } from '../experiment.ts';
+import { summarize } from '../statistics.ts';
+
+const PEERS = 5_000;
+/** DESIGN.md, section 8, and the issue of the overlay. In ms. */
+const BUDGETS = { nothing: 300, move: 5 } as const;
+const ROUNDS = 10;
+const READS: ReadonlySet<number> = new Set([RTM.GETLINK, RTM.GETADDR, RTM.GETROUTE, RTM.GETNEIGH]);
+
+export const overlay: Experiment = {
+  name: 'overlay',
+  about: `the kernel's side of ${PEERS} peers: from nothing, one that moves, and nothing to do`,
+  run,
+};
+
+function run({ n }: Bench): Report {
+  const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
+  ip('link', 'add', 'overlay0', 'type', 'veth', 'peer', 'name', 'overlay1');
+  ip('link', 'set', 'overlay0', 'up');
+  ip('addr', 'add', '192.0.2.1/16', 'dev', 'overlay0');
+  let writes = 0;
+  using nl = openRoute({
+    tap(direction, datagram) {
+      if (direction === 'out') writes += messagesOf(datagram).filter(({ type }) => !READS.has(type)).length;
+    },
+  });
+  const none = intentOf([]);
+  const all = intentOf(Array.from({ length: PEERS }, (_, i) => node(i + 1)));
+  const moved = {
+    ...all,
+    peers: all.peers.map((peer, i) => (i === 77 ? { ...peer, address: Ip.parse('192.0.99.9') } : peer)),
+  };
+  const times = { nothing: [] as number[], again: [] as number[], move: [] as number[] };
+  let [made, found] = [0, 0];
+  for (let i = 0; i < Math.min(n, ROUNDS); i++) {
+    reconcile(nl, none);
+    writes = 0;
+    times.nothing.push(timed(() => reconcile(nl, all)));
+    made = writes;
+    writes = 0;
+    times.again.push(timed(() => reconcile(nl, all)));
+    found = writes;
+    const tunnel = reconcile(nl, all).tunnel?.index;
+    times.move.push(timed(() => follow(nl, all, moved, tunnel)));
+    follow(nl, moved, all, tunnel);
+    removeDevices(nl, all.network);
+  }
+  ip('link', 'del', 'overlay0');
+  const [nothing, again, move] = [times.nothing, times.again, times.move].map((each) => summarize(each));
+  const rows = [
+    [`${PEERS} peers from nothing`, nothing?.median.toFixed(0), made, `≤ ${BUDGETS.nothing}`],
+    ['one of them gets another address', move?.median.toFixed(1), 1, `≤ ${BUDGETS.move}`],
+    ['a look at all of them, where nothing differs', again?.median.toFixed(0), found, ''],
+  ].map((row) => row.map(String));
+  return {
+    heads: ['overlay', 'ms', 'messages that write', 'budget'],
+    rows,
+    figures: { nothing, move, again, made, found },
+  };
+}
+
+function node(number: number): OverlayNode {
+  return {
+    name: `node${number}`,
+    address: Ip.parse('192.0.2.1').plus(BigInt(number)),
+    subnet: new Cidr(Ip.parse('10.64.0.0').plus(BigInt(number) * 256n), 24),
+  };
+}
+
+function intentOf(peers: readonly OverlayNode[]): Intent {
+  const network = { name: 'bench', mode: 'l3', vni: 77, port: 4789, subnet: Cidr.parse('10.64.0.0/10') } as const;
+  return { network, own: node(0), peers, mtu: 1450 };
+}
+
+function timed(action: () => unknown): number {
+  const begin = performance.now();
+  action();
+  return performance.now() - begin;
+}

@@ -1,0 +1,51 @@
+/** The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it waits for what the kernel tells of links. */
+import { hasCode, messageOf } from '../error.ts';
+import { NLMSG, type RawMessage, readMessage } from '../netlink/message.ts';
+import { isDeviceName } from '../overlay/network.ts';
+import type { Paths } from '../paths.ts';
+import { RTNLGRP } from '../rtnl/constants.ts';
+import { linkKind } from '../rtnl/link.ts';
+import { openRoute } from '../rtnl/socket.ts';
+import { OverlayKeeper } from './overlays.ts';
+
+export interface OverlayAssignment {
+  readonly paths: Paths;
+}
+
+interface Scope {
+  onmessage: ((event: { data: OverlayAssignment }) => void) | null;
+  postMessage(message: string): void;
+}
+
+/** How often stores are looked at, in ms: a directory tells nobody that it has changed, least of all a shared one. */
+const TICK = 1_000;
+
+const scope = globalThis as unknown as Scope;
+
+scope.onmessage = ({ data }) => {
+  scope.onmessage = null;
+  const keeper = new OverlayKeeper(data.paths, (message) => scope.postMessage(message));
+  using nl = openRoute();
+  using events = openRoute();
+  events.join(RTNLGRP.LINK);
+  let next = performance.now();
+  for (;;) {
+    const isSuspect = events.next(Math.max(0, next - performance.now())).some(isAboutOverlays);
+    const now = performance.now();
+    if (!isSuspect && now < next) continue;
+    try {
+      keeper.look(nl, now, isSuspect);
+    } catch (error) {
+      scope.postMessage(messageOf(error));
+      // NB: a socket that lost an answer is as good as before, the next look begins anew.
+      if (hasCode(error, 'EBADF')) return;
+    }
+    next = performance.now() + TICK;
+  }
+};
+
+/** Whether a link of an overlay was made, changed or removed; or too much has happened to say. */
+function isAboutOverlays(raw: RawMessage): boolean {
+  if (raw.type === NLMSG.OVERRUN) return true;
+  return isDeviceName(readMessage(linkKind, raw).attrs.name ?? '');
+}

@@ -1,0 +1,58 @@
+/** `netloom overlay reclaim NETWORK NODE`: gives the prefix of a node back that is gone for good. */
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { overlayConfs } from '../../agent/overlays.ts';
+import { NetloomError } from '../../error.ts';
+import { reclaim } from '../../overlay/file-store.ts';
+import { nodeName } from '../../overlay/members.ts';
+import { runtimeContext } from '../context.ts';
+
+export const reclaimCommand = buildCommand({
+  docs: {
+    brief: 'Give back the prefix of a node that is gone for good',
+    fullDescription:
+      'Prefixes never expire: a machine that was off for a month is who it was. This removes the record of one that will not come back, if it has not been seen for the grace period. The others drop what led to it.\n\nExample: netloom overlay reclaim lab node7 --grace 3600',
+  },
+  parameters: {
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        { brief: 'The network', parse: String, placeholder: 'NETWORK' },
+        { brief: 'The node', parse: String, placeholder: 'NODE' },
+      ],
+    },
+    flags: {
+      grace: {
+        kind: 'parsed',
+        parse: seconds,
+        default: '600',
+        brief: 'For how many seconds it must not have been seen',
+      },
+    },
+  },
+  func(this: CommandContext, { grace }: { grace: number }, network: string, node: string) {
+    const confs = overlayConfs(runtimeContext().paths);
+    const conf = confs.find(({ name }) => name === network);
+    if (conf === undefined) {
+      throw new NetloomError('no-network', `There is no overlay "${network}"`, {
+        hint: `there are: ${confs.map(({ name }) => name).join(', ') || 'none'}`,
+      });
+    }
+    if (conf.store.type !== 'file') {
+      throw new NetloomError(
+        'invalid-value',
+        `The nodes of "${network}" stand in its conflist: take "${node}" out there`,
+      );
+    }
+    if (node === nodeName(conf)) {
+      throw new NetloomError('invalid-value', `"${node}" is this machine: its prefix is in use as long as it is here`);
+    }
+    const { subnet } = reclaim(conf.store.path ?? '', node, grace * 1000, Date.now());
+    this.process.stdout.write(`${subnet} is free\n`);
+  },
+});
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1e9)) throw new Error(`"${text}", expected a number of seconds`);
+  return value;
+}

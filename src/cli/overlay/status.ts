@@ -1,0 +1,74 @@
+/** `netloom overlay status`: what this machine has to do with each overlay, and what its kernel lacks. */
+import { buildCommand, type CommandContext } from '@stricli/core';
+import { overlayConfs } from '../../agent/overlays.ts';
+import { messageOf } from '../../error.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { isInUse } from '../../overlay/devices.ts';
+import { overlayDifferences } from '../../overlay/reconcile.ts';
+import { checkConf, type OverlayConf } from '../../plugins/overlay/conf.ts';
+import { intentOf } from '../../plugins/overlay/intent.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import type { RuntimeContext } from '../../runtime/context.ts';
+import { runtimeContext } from '../context.ts';
+import { jsonFlag, printJson, printTable } from '../print.ts';
+
+export const statusCommand = buildCommand({
+  docs: {
+    brief: 'Say how this machine stands with each overlay',
+    fullDescription:
+      'Its node, prefix and MTU there, how many others there are, and where the kernel differs from what it should have. Nothing is changed. A network without containers here has no devices, and needs none.\n\nExample: netloom overlay status --json',
+  },
+  parameters: { flags: { json: jsonFlag } },
+  func(this: CommandContext, { json }: { json: boolean }) {
+    const context = runtimeContext();
+    using nl = openRoute();
+    const rows = overlayConfs(context.paths).map((conf) => statusOf(nl, context, conf));
+    if (json) {
+      printJson(this, rows);
+      return;
+    }
+    printTable(
+      this,
+      ['NETWORK', 'MODE', 'VNI', 'NODE', 'PREFIX', 'PEERS', 'MTU', 'STATE'],
+      rows.map(({ network, mode, vni, node, prefix, peers, mtu, state }) => [
+        network,
+        mode,
+        `${vni}`,
+        node ?? '-',
+        prefix ?? '-',
+        `${peers ?? '-'}`,
+        `${mtu ?? '-'}`,
+        state,
+      ]),
+    );
+    for (const { network, differences } of rows) {
+      for (const each of differences) this.process.stdout.write(`${network}: ${each}\n`);
+    }
+  },
+});
+
+interface Row {
+  readonly network: string;
+  readonly mode: string;
+  readonly vni: number;
+  readonly node?: string;
+  readonly prefix?: string;
+  readonly peers?: number;
+  readonly mtu?: number;
+  readonly state: string;
+  readonly differences: readonly string[];
+}
+
+function statusOf(nl: NetlinkSocket, { paths, warn }: RuntimeContext, conf: OverlayConf): Row {
+  const { name, mode, vni } = checkConf(conf).network;
+  const about = { network: name, mode, vni };
+  try {
+    const { own, peers, mtu, network } = intentOf(nl, { conf, paths, warn }, false);
+    const more = { ...about, node: own.name, prefix: `${own.subnet}`, peers: peers.length, mtu };
+    if (!isInUse(nl, name)) return { ...more, state: 'no containers here', differences: [] };
+    const differences = overlayDifferences(nl, { network, own, peers, mtu });
+    return { ...more, state: differences.length === 0 ? 'complete' : `${differences.length} differences`, differences };
+  } catch (error) {
+    return { ...about, state: 'not available', differences: [messageOf(error)] };
+  }
+}

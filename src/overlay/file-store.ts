@@ -1,0 +1,185 @@
+/**
+ * The store `file`: a directory that all nodes see, by a shared mount, or kept alike by configuration management. One file a node, named after its prefix:
+ *
+ *   10.96.3.0_24.json    { "name": "node3", "address": "192.0.2.13", "subnet": "10.96.3.0/24", "machine": "5f2e…" }
+ *
+ * A prefix is taken by link(2), which gives a name to one file only, on every file system. Names are kept unique by a lock beside. Nothing expires: a record is a
+ * fact until somebody reclaims it. When a file was last changed says when its node was last seen, and decides nothing.
+ */
+import { messageOf, NetloomError } from '../error.ts';
+import { tryList } from '../ffi/directory.ts';
+import { lock, O, open, replaceText, tryLink, tryReadText, tryStat, unlink, writeText } from '../ffi/file.ts';
+import { libc } from '../ffi/libc.ts';
+import { trySetMtime } from '../ffi/mtime.ts';
+import { fnv1a } from '../fnv.ts';
+import { Cidr } from '../net/cidr.ts';
+import { bitsOf, Ip } from '../net/ip.ts';
+import type { OverlayNode } from './network.ts';
+
+/** A node as the store has it. */
+export interface NodeRecord extends OverlayNode {
+  /** Which machine has the name: another one with the same is refused. */
+  readonly machine: string;
+}
+
+/** A node that wants a prefix. */
+export interface Applicant {
+  readonly name: string;
+  readonly address: Ip;
+  readonly machine: string;
+  /** The prefix that it had, which its containers may still have addresses of. */
+  readonly former?: Cidr | undefined;
+}
+
+const SUFFIX = '.json';
+
+/** All nodes, in the order of their prefixes; undefined where the directory is not there. What cannot be read is said, and is no node. */
+export function readRecords(directory: string, warn: (message: string) => void): NodeRecord[] | undefined {
+  const names = tryList(directory);
+  if (names === undefined) return undefined;
+  const records = names.filter(isRecordName).flatMap((name) => readRecord(`${directory}/${name}`, warn) ?? []);
+  return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
+}
+
+/** Changes whenever a node joins, leaves or changes. */
+export function stampOf(directory: string): string {
+  const stat = tryStat(directory);
+  return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.mtime}`;
+}
+
+/**
+ * Gets a node its record: the one that it has, with its present address, or a new one with a prefix that nobody has. The search begins at a place that follows from
+ * the name, so that nodes that come at once seldom meet.
+ * @throws NetloomError name-taken, address-exhausted
+ */
+export function join(directory: string, subnet: Cidr, nodePrefix: number, applicant: Applicant): NodeRecord {
+  return withLock(directory, () => {
+    const records = readRecords(directory, () => {}) ?? [];
+    const existing = records.find(({ name }) => name === applicant.name);
+    if (existing !== undefined) return returned(directory, existing, applicant);
+    for (const candidate of candidates(subnet, nodePrefix, applicant)) {
+      if (records.some((record) => record.subnet.overlaps(candidate))) continue;
+      const { name, address, machine } = applicant;
+      const record = { name, address, subnet: candidate, machine };
+      if (take(directory, record)) return record;
+    }
+    throw new NetloomError(
+      'address-exhausted',
+      `Cannot join the overlay: all ${1n << BigInt(nodePrefix - subnet.prefix)} prefixes of /${nodePrefix} in ${subnet} are taken`,
+      { hint: 'give back those of nodes that are gone for good: netloom overlay reclaim' },
+    );
+  });
+}
+
+/** Says that a node is there. Changes nothing that others act upon. @returns false where its record cannot be reached */
+export function touch(directory: string, { subnet }: OverlayNode, now: number): boolean {
+  return trySetMtime(fileOf(directory, subnet), BigInt(now) * 1_000_000n);
+}
+
+/** When a node was last seen, in ms since 1970. */
+export function lastSeen(directory: string, { subnet }: OverlayNode): number | undefined {
+  const stat = tryStat(fileOf(directory, subnet));
+  return stat === undefined ? undefined : Number(stat.mtime / 1_000_000n);
+}
+
+/**
+ * Gives a prefix back that a node no longer has.
+ * @param grace for how long it must not have been seen, in ms
+ * @throws NetloomError no-such-node, still-seen
+ */
+export function reclaim(directory: string, name: string, grace: number, now: number): NodeRecord {
+  return withLock(directory, () => {
+    const record = (readRecords(directory, () => {}) ?? []).find((each) => each.name === name);
+    if (record === undefined) {
+      throw new NetloomError('no-such-node', `Cannot reclaim the prefix of "${name}": "${directory}" has no such node`);
+    }
+    const age = now - (lastSeen(directory, record) ?? 0);
+    if (age < grace) {
+      throw new NetloomError(
+        'still-seen',
+        `Cannot reclaim ${record.subnet} of "${name}": it was seen ${Math.max(0, Math.round(age / 1000))} s ago, expected ${grace / 1000} s of silence`,
+        { hint: 'stop its agent; --grace changes how long to wait' },
+      );
+    }
+    unlink(fileOf(directory, record.subnet));
+    return record;
+  });
+}
+
+/** The node is back, be it with another address, or with an empty disk at the same address. */
+function returned(directory: string, existing: NodeRecord, { name, address, machine }: Applicant): NodeRecord {
+  // Somebody else keeps a record without a machine.
+  const isSame = existing.machine === machine || existing.machine === '';
+  if (!isSame && !existing.address.equals(address)) {
+    throw new NetloomError(
+      'name-taken',
+      `Cannot join the overlay as "${name}": another machine has the name, at ${existing.address}`,
+      { hint: `give this one another "node"; or if the other is gone for good: netloom overlay reclaim` },
+    );
+  }
+  const record = { ...existing, address, machine };
+  if (existing.machine === machine && existing.address.equals(address)) return existing;
+  replaceText(fileOf(directory, record.subnet), textOf(record), 0o644);
+  return record;
+}
+
+function take(directory: string, record: NodeRecord): boolean {
+  const beside = `${directory}/.${record.machine}.${libc.gettid()}.tmp`;
+  try {
+    writeText(beside, textOf(record), O.WRONLY | O.CREAT | O.TRUNC);
+    return tryLink(beside, fileOf(directory, record.subnet));
+  } finally {
+    unlink(beside);
+  }
+}
+
+function* candidates(subnet: Cidr, nodePrefix: number, { name, former }: Applicant): Generator<Cidr> {
+  if (former?.prefix === nodePrefix && subnet.contains(former.ip)) yield former;
+  const count = 1n << BigInt(nodePrefix - subnet.prefix);
+  const size = 1n << BigInt(bitsOf(subnet.family) - nodePrefix);
+  const first = subnet.first();
+  const start = BigInt(`0x${fnv1a(name)}`) % count;
+  for (let i = 0n; i < count; i++) yield new Cidr(first.plus(((start + i) % count) * size), nodePrefix);
+}
+
+function withLock<T>(directory: string, action: () => T): T {
+  using file = open(`${directory}/lock`, O.RDWR | O.CREAT, 0o644);
+  lock(file.number, `${directory}/lock`);
+  return action();
+}
+
+function fileOf(directory: string, subnet: Cidr): string {
+  return `${directory}/${subnet.toString().replaceAll(':', '-').replace('/', '_')}${SUFFIX}`;
+}
+
+function isRecordName(name: string): boolean {
+  return name.endsWith(SUFFIX) && !name.startsWith('.');
+}
+
+function textOf({ name, address, subnet, machine }: NodeRecord): string {
+  return `${JSON.stringify({ name, address, subnet, machine })}\n`;
+}
+
+function readRecord(file: string, warn: (message: string) => void): NodeRecord | undefined {
+  const text = tryReadText(file);
+  if (text === undefined) return undefined; // gone since it was listed
+  try {
+    const record = recordOf(JSON.parse(text));
+    if (record !== undefined) return record;
+    warn(`The node in "${file}" is passed over: expected "name", "address" and "subnet"`);
+  } catch (error) {
+    warn(`The node in "${file}" is passed over: ${messageOf(error)}`);
+  }
+  return undefined;
+}
+
+/** The node that a JSON value describes, or undefined where it describes none. A file that somebody else keeps has no `machine`. */
+export function recordOf(json: unknown): NodeRecord | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { name, address, subnet, machine = '' } = json as Readonly<Record<string, unknown>>;
+  if (typeof name !== 'string' || name === '' || typeof machine !== 'string') return undefined;
+  const ip = typeof address === 'string' ? Ip.tryParse(address) : undefined;
+  const prefix = typeof subnet === 'string' ? Cidr.tryParse(subnet) : undefined;
+  if (ip === undefined || prefix === undefined || prefix.hasHostBits()) return undefined;
+  return { name, address: ip, subnet: prefix, machine };
+}

@@ -1,0 +1,141 @@
+/** Records of nodes in a directory: who gets which prefix, who comes back, who is refused, and what is given back. */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { Cidr } from '../../src/net/cidr.ts';
+import { Ip } from '../../src/net/ip.ts';
+import { type Applicant, join, lastSeen, readRecords, reclaim, stampOf, touch } from '../../src/overlay/file-store.ts';
+import { makeRoot } from '../support/host.ts';
+
+const root = makeRoot();
+test.after.always(() => root.remove());
+
+const SUBNET = Cidr.parse('10.96.0.0/16');
+let count = 0;
+
+function directory(): string {
+  const path = joinPath(root.path, `store${++count}`);
+  mkdirSync(path);
+  return path;
+}
+
+function applicant(name: string, address: string, machine = `machine of ${name}`): Applicant {
+  return { name, address: Ip.parse(address), machine };
+}
+
+const silent = () => {};
+
+test('each node has a prefix of its own, and the same one again', (t) => {
+  const store = directory();
+  const [a, b] = ['a', 'b'].map((name, i) => join(store, SUBNET, 24, applicant(name, `192.0.2.${i + 1}`)));
+  t.false(a?.subnet.equals(b?.subnet ?? SUBNET));
+  const again = join(store, SUBNET, 24, applicant('a', '192.0.2.1'));
+  t.deepEqual(again.subnet, a?.subnet);
+  t.is(readRecords(store, silent)?.length, 2);
+  const file = `${`${a?.subnet}`.replace('/', '_')}.json`;
+  t.deepEqual(JSON.parse(readFileSync(joinPath(store, file), 'utf8')), {
+    name: 'a',
+    address: '192.0.2.1',
+    subnet: `${a?.subnet}`,
+    machine: 'machine of a',
+  });
+});
+
+test('a node that comes back with another address or with an empty disk keeps its prefix; another of its name is refused', (t) => {
+  const store = directory();
+  const first = join(store, SUBNET, 24, applicant('a', '192.0.2.1'));
+  const moved = join(store, SUBNET, 24, applicant('a', '192.0.2.9'));
+  t.deepEqual([`${moved.address}`, moved.subnet], ['192.0.2.9', first.subnet]);
+  const empty = join(store, SUBNET, 24, applicant('a', '192.0.2.9', 'new'));
+  t.deepEqual([empty.machine, empty.subnet], ['new', first.subnet]);
+  const error = t.throws(() => join(store, SUBNET, 24, applicant('a', '192.0.2.10', 'third')), { code: 'name-taken' });
+  t.is(error?.message, 'Cannot join the overlay as "a": another machine has the name, at 192.0.2.9');
+  t.is(readRecords(store, silent)?.length, 1);
+});
+
+test('what somebody else keeps has no machine, and is taken as it is', (t) => {
+  const store = directory();
+  writeFileSync(joinPath(store, 'a.json'), '{"name": "a", "address": "192.0.2.1", "subnet": "10.96.7.0/24"}');
+  t.is(`${readRecords(store, silent)?.[0]?.subnet}`, '10.96.7.0/24');
+  t.is(`${join(store, SUBNET, 24, applicant('b', '192.0.2.2')).subnet}`.includes('10.96.7.'), false);
+});
+
+test('when all are taken it says so; a prefix that is given back is given again', (t) => {
+  const store = directory();
+  const small = Cidr.parse('10.96.0.0/22');
+  for (const i of [1, 2, 3, 4]) join(store, small, 24, applicant(`n${i}`, `192.0.2.${i}`));
+  const fifth = applicant('n5', '192.0.2.5');
+  const error = t.throws(() => join(store, small, 24, fifth), { code: 'address-exhausted' });
+  t.is(error?.message, 'Cannot join the overlay: all 4 prefixes of /24 in 10.96.0.0/22 are taken');
+  const now = Date.now();
+  const gone = readRecords(store, silent)?.find(({ name }) => name === 'n2');
+  if (gone === undefined) throw new Error('it was there');
+  touch(store, gone, now - 5_000);
+  t.is(lastSeen(store, gone), now - 5_000);
+  const early = t.throws(() => reclaim(store, 'n2', 60_000, now), { code: 'still-seen' });
+  t.is(early?.message, `Cannot reclaim ${gone.subnet} of "n2": it was seen 5 s ago, expected 60 s of silence`);
+  t.deepEqual(reclaim(store, 'n2', 1_000, now).subnet, gone.subnet);
+  t.throws(() => reclaim(store, 'n2', 0, now), { code: 'no-such-node' });
+  t.deepEqual(join(store, small, 24, fifth).subnet, gone.subnet);
+});
+
+test('one that was reclaimed and comes back gets its former prefix where nobody has it', (t) => {
+  const store = directory();
+  const first = join(store, SUBNET, 24, applicant('a', '192.0.2.1'));
+  const former = Cidr.parse('10.96.200.0/24');
+  reclaim(store, 'a', 0, Date.now() + 1000);
+  t.deepEqual(join(store, SUBNET, 24, { ...applicant('a', '192.0.2.1'), former }).subnet, former);
+  t.notDeepEqual(first.subnet, former);
+});
+
+test('a file that cannot be read is named and passed over, and its prefix is not given away', (t) => {
+  const store = directory();
+  const first = join(store, Cidr.parse('10.96.0.0/24'), 24, applicant('a', '192.0.2.1'));
+  writeFileSync(joinPath(store, '10.96.0.0_24.json'), '{"name": ');
+  const said: string[] = [];
+  t.deepEqual(
+    readRecords(store, (message) => said.push(message)),
+    [],
+  );
+  t.regex(said.join(), /The node in ".*10\.96\.0\.0_24\.json" is passed over: /);
+  t.throws(() => join(store, Cidr.parse('10.96.0.0/24'), 24, applicant('b', '192.0.2.2')), {
+    code: 'address-exhausted',
+  });
+  t.truthy(first);
+});
+
+test('the stamp changes with every node that comes, moves or goes, and not with one that says that it is there', (t) => {
+  const store = directory();
+  utimesSync(store, 1, 1); // some kernels have a clock for files that stands still for 4 ms
+  const stamps = [stampOf(store)];
+  const a = join(store, SUBNET, 24, applicant('a', '192.0.2.1'));
+  stamps.push(stampOf(store));
+  touch(store, a, Date.now() + 5_000);
+  t.is(stampOf(store), stamps[1] ?? '');
+  t.not(stamps[0], stamps[1]);
+  t.is(stampOf(joinPath(store, 'nowhere')), '');
+});
+
+test('a hundred nodes that join at once, in four processes, all have a prefix, none twice', async (t) => {
+  const store = directory();
+  const worker = fileURLToPath(new URL('./join-worker.ts', import.meta.url));
+  const ends = [0, 1, 2, 3].map(
+    (i) =>
+      new Promise<string>((resolve) => {
+        const child = spawn(process.execPath, [...process.execArgv, worker, store, `${i}`], { stdio: 'pipe' });
+        let said = '';
+        for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (said += data));
+        child.on('close', (status) => resolve(status === 0 ? '' : said));
+      }),
+  );
+  t.deepEqual(await Promise.all(ends), ['', '', '', '']);
+  const records = readRecords(store, silent) ?? [];
+  t.is(new Set(records.map(({ name }) => name)).size, 100);
+  t.is(new Set(records.map(({ subnet }) => `${subnet}`)).size, 100);
+  t.deepEqual(
+    readdirSync(store).filter((name) => name.startsWith('.')),
+    [],
+  );
+});

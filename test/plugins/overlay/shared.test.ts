@@ -1,0 +1,222 @@
+/** Nodes that are in a directory which all machines see: who joins with an ADD, what an agent follows by itself, and what goes on when the directory is away. */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { until } from '../../runtimes/until.ts';
+import { NETLOOM } from '../../support/command.ts';
+import { becomeHost } from '../../support/host.ts';
+import type { Json } from '../../support/lab.ts';
+import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
+
+becomeHost();
+
+function withMachines(
+  t: Pick<Parameters<typeof Cluster.prototype.agent>[0], 'teardown'>,
+  options: ClusterOptions = {},
+) {
+  const cluster = new Cluster(t, options);
+  const [one, two, three] = cluster.machines;
+  if (one === undefined || two === undefined || three === undefined) throw new Error('there are three');
+  return { cluster, one, two, three };
+}
+
+function records({ store }: Cluster): Json[] {
+  return readdirSync(store)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => JSON.parse(readFileSync(join(store, name), 'utf8')) as Json);
+}
+
+/** What leads from a machine to others, with the tunnel's index, which tells whether it was made anew. */
+function wiring({ sandbox }: Machine): string {
+  const script =
+    'ip -o link | grep -o "^[0-9]*: nl[bx]-[^:]*"; ip route show proto 111; ip neigh show nud permanent; bridge fdb show | grep dst | sort';
+  return sandbox.run('bash', '-c', script);
+}
+
+/** For conditions that nothing ends before they hold. */
+const never = new Promise<string>(() => {});
+
+for (const options of [{}, { inner: 6, family: 6 }] as const satisfies readonly ClusterOptions[]) {
+  test.serial(
+    `the first ADD of a machine gets it a prefix, which the others' next ADD finds: IPv${options.inner ?? 4}`,
+    (t) => {
+      const { cluster, one, two, three } = withMachines(t, options);
+      const containers = [one, two, three].map((machine) =>
+        cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
+      );
+      t.deepEqual(
+        records(cluster)
+          .map(({ name }) => name)
+          .sort(),
+        ['n1', 'n2', 'n3'],
+      );
+      // Each has a record by now.
+      const later = [one, two, three].map((machine) =>
+        cluster.add(machine, `${machine.name}b`, cluster.sharedConf(machine)),
+      );
+      const addresses = [...containers, ...later].map(({ address }) => address);
+      t.is(new Set(addresses).size, 6);
+      for (const container of later) t.deepEqual(cluster.unreached(container, addresses), []);
+      t.deepEqual(cluster.check(one, later[0] ?? containers[0] ?? fail(), cluster.sharedConf(one)), {} as never);
+      t.is(cluster.lab.exec('STATUS', cluster.sharedConf(one), {}, cluster.on(one)).status, 0);
+    },
+  );
+}
+
+test.serial('another machine of the same name is refused; one that has none yet may join, and STATUS says so', (t) => {
+  const { cluster, one, two } = withMachines(t);
+  cluster.add(one, 'c1', cluster.sharedConf(one));
+  const conf = cluster.sharedConf(one);
+  const { output } = cluster.lab.exec('ADD', conf, { sandbox: cluster.lab.sandbox('c2') }, cluster.on(two));
+  t.is(output.code, 111);
+  t.is(output.msg, 'Cannot join the overlay as "n1": another machine has the name, at 192.0.2.11');
+  t.is(cluster.lab.exec('STATUS', cluster.sharedConf(two), {}, cluster.on(two)).status, 0);
+  const nowhere = { ...cluster.sharedConf(two), store: { type: 'file', path: `${cluster.store}/nowhere` } };
+  const refused = cluster.lab.exec('STATUS', nowhere, {}, cluster.on(two)).output;
+  t.is(refused.code, 50);
+  t.regex(refused.msg ?? '', /Cannot join the overlay in ".*\/nowhere": ENOENT/);
+});
+
+test.serial(
+  'the command line tells of nodes, finds what the kernel lacks, and gives back the prefix of one that is gone',
+  (t) => {
+    const { cluster, one, two } = withMachines(t);
+    const [first] = [one, two].map((machine) => cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)));
+    cluster.conflist(one, cluster.sharedConf(one));
+    const netloom = (...args: string[]) =>
+      one.sandbox.run('env', `NETLOOM_ROOT=${one.root}`, NETLOOM, 'overlay', ...args);
+    const peers = JSON.parse(netloom('peers', '--json')) as { node: string; address: string; isThis: boolean }[];
+    t.deepEqual(
+      peers.map(({ node, address, isThis }) => [node, address, isThis]),
+      [
+        ['n1', '192.0.2.11', true],
+        ['n2', '192.0.2.12', false],
+      ],
+    );
+    // It joined after the only ADD here.
+    t.regex(netloom('status'), /net +l3 +\d+ +n1 +10\.96\.\d+\.0\/24 +1 +1450 +3 differences\n/);
+    cluster.add(one, 'n1b', cluster.sharedConf(one));
+    t.regex(netloom('status'), / complete\n/);
+    t.throws(() => netloom('reclaim', 'net', 'n2'), {
+      message: /"n2": it was seen \d+ s ago, expected 600 s of silence/,
+    });
+    t.throws(() => netloom('reclaim', 'net', 'n1'), { message: /"n1" is this machine/ });
+    t.regex(netloom('reclaim', 'net', 'n2', '--grace', '0'), /^10\.96\.\d+\.0\/24 is free\n$/);
+    t.deepEqual(
+      records(cluster).map(({ name }) => name),
+      ['n1'],
+    );
+    cluster.add(one, 'n1c', cluster.sharedConf(one));
+    t.is(one.sandbox.run('ip', 'route', 'show', 'proto', '111'), '');
+    t.truthy(first);
+  },
+);
+
+test.serial('an agent carries over who joins, moves and leaves, and brings back what somebody removed', async (t) => {
+  const { cluster, one, two, three } = withMachines(t);
+  const first = cluster.add(one, 'c1', cluster.sharedConf(one));
+  await cluster.agent(t, one, cluster.sharedConf(one));
+  // They join after the last ADD here.
+  const [second, third] = [two, three].map((machine) =>
+    cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
+  );
+  if (second === undefined || third === undefined) throw new Error('there are two');
+  await until(
+    'both are reached',
+    () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0,
+    never,
+  );
+  t.is(wiring(one).match(/dst 192\.0\.2\.1[23]/g)?.length, 2);
+
+  const tunnel = /nlx-\w+/.exec(wiring(one))?.[0] ?? '';
+  one.sandbox.run('ip', 'link', 'del', tunnel);
+  await until(
+    'the tunnel is back, whole',
+    () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0,
+    never,
+  );
+  one.sandbox.run('ip', 'route', 'flush', 'proto', '111');
+  one.sandbox.run('ip', 'link', 'set', tunnel, 'down');
+  await until(
+    'its routes are back',
+    () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0,
+    never,
+  );
+
+  // The machine moves; its own next ADD says so to the others.
+  two.sandbox.run('bash', '-ec', 'ip addr del 192.0.2.12/24 dev eth0; ip addr add 192.0.2.22/24 dev eth0');
+  cluster.add(two, 'n2b', cluster.sharedConf(two));
+  await until(
+    'it is reached at its other address',
+    () => cluster.unreached(first, [second.address], '-W 1').length === 0,
+    never,
+  );
+  t.regex(wiring(one), /dst 192\.0\.2\.22/);
+  t.notRegex(wiring(one), /dst 192\.0\.2\.12/);
+  t.deepEqual(cluster.check(one, first, cluster.sharedConf(one)), {} as never);
+
+  cluster.del(one, first, cluster.sharedConf(one));
+  t.is(wiring(one), '');
+});
+
+test.serial(
+  'the directory away, the agent killed and started again: not one packet is lost, and nothing is written',
+  async (t) => {
+    const { cluster, one, two } = withMachines(t);
+    const [first, second] = [one, two].map((machine) =>
+      cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
+    );
+    if (first === undefined || second === undefined) throw new Error('there are two');
+    const conf = cluster.sharedConf(one);
+    const agent = await cluster.agent(t, one, conf);
+    await until('both are reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+    const before = wiring(one);
+    const monitor = spawn('nsenter', [`--net=${one.sandbox.path}`, 'ip', 'monitor', 'link', 'route'], {
+      stdio: 'pipe',
+    });
+    let told = '';
+    monitor.stdout.on('data', (data) => (told += data));
+    const ping = spawn(
+      'nsenter',
+      [`--net=${first.sandbox.path}`, 'ping', '-c', '500', '-i', '0.02', '-W', '10', '-q', second.address],
+      {
+        stdio: 'pipe',
+      },
+    );
+    const ended = new Promise((resolve) => ping.on('close', resolve));
+    let report = '';
+    ping.stdout.on('data', (data) => (report += data));
+
+    renameSync(cluster.store, `${cluster.store}.away`);
+    mkdirSync(cluster.store); // what is left where a mount is missing
+    agent.kill('SIGKILL');
+    const [record] = readdirSync(`${cluster.store}.away`).filter(
+      (name) => name.startsWith('10.96.') && isOf(cluster, name, 'n1'),
+    );
+    const seen = () => statSync(join(cluster.store, record ?? '')).mtimeMs;
+    await cluster.agent(t, one, conf);
+    const extra = cluster.add(one, 'n1b', conf); // an ADD works, too
+    t.deepEqual(cluster.unreached(extra, [second.address]), []);
+    cluster.del(one, extra, conf);
+    execFileSync('rmdir', [cluster.store]);
+    renameSync(`${cluster.store}.away`, cluster.store);
+    const then = seen();
+    execFileSync('touch', ['-d', '1 hour ago', join(cluster.store, record ?? '')]);
+    await until('the agent says in the directory that it is there', () => seen() >= then, never);
+    t.is(wiring(one), before);
+
+    await ended;
+    t.regex(report, / 0% packet loss/);
+    monitor.kill();
+    t.notRegex(told, /nlx-|proto 111/);
+  },
+);
+
+function isOf({ store }: Cluster, name: string, node: string): boolean {
+  return readFileSync(join(`${store}.away`, name), 'utf8').includes(`"${node}"`);
+}
+
+function fail(): never {
+  throw new Error('there is none');
+}
