@@ -121,16 +121,18 @@ class Agent {
 
   /** Opens those that are missing and closes those that are no longer wanted. One that cannot be opened keeps nobody from calling. */
   #openDesks(): void {
-    const wanted = [`unix:${statusSocket(this.#options.paths.run)}`, ...this.#settings.metrics];
+    const own = statusSocket(this.#options.paths.run);
+    const wanted = new Map(this.#settings.metrics.map((text) => [text, addressOf(text)]));
+    wanted.set(`unix:${own}`, { unix: own });
     for (const [name, desk] of this.#desks) {
-      if (wanted.includes(name)) continue;
+      if (wanted.has(name)) continue;
       desk.close();
       this.#desks.delete(name);
     }
-    for (const name of wanted) {
+    for (const [name, address] of wanted) {
       if (this.#desks.has(name)) continue;
       try {
-        this.#desks.set(name, openDesk(addressOf(name), this.#answers));
+        this.#desks.set(name, openDesk(address, this.#answers));
       } catch (error) {
         this.#log.write('error', `Cannot answer at "${name}": ${messageOf(error)}`);
       }

@@ -5,6 +5,7 @@ import { containerd } from './containerd.ts';
 import { contract } from './contract.ts';
 import { Machine } from './machine.ts';
 import type { Runtime } from './runtime.ts';
+import { sharing } from './sharing.ts';
 
 let machine: Machine;
 let runtime: Runtime;
@@ -24,4 +25,5 @@ const setting = () => ({ machine, runtime });
 
 contract(test, setting, 'netloom0', [{ prefix: '10.86.0.', gateway: '10.86.0.1' }]);
 
-throughAgent(test, setting, ['bridge']);
+sharing(test, setting);
+throughAgent(test, setting, ['bridge', 'container']);

@@ -5,6 +5,7 @@ import { contract } from './contract.ts';
 import { Machine } from './machine.ts';
 import { podman } from './podman.ts';
 import type { Runtime } from './runtime.ts';
+import { sharing } from './sharing.ts';
 
 let machine: Machine;
 let runtime: Runtime;
@@ -27,4 +28,5 @@ contract(test, setting, 'netloom1', [
   { prefix: 'fd86:1:', gateway: 'fd86:1::1' },
 ]);
 
-throughAgent(test, setting, ['bridge']);
+sharing(test, setting);
+throughAgent(test, setting, ['bridge', 'container']);
