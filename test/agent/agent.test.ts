@@ -6,9 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { lock, O, open } from '../../src/ffi/file.ts';
 import { until } from '../runtimes/until.ts';
-import { becomeHost, ip, snapshot } from '../support/host.ts';
+import { becomeHost, ip } from '../support/host.ts';
 import { BIN, bridgeConf, type End, type ExecOptions, Lab, type Output } from '../support/lab.ts';
 import { AgentProcess, agentOnly, modeOf, socketOf } from './agent-process.ts';
+import { hostOf } from './remains.ts';
 
 becomeHost();
 
@@ -229,7 +230,7 @@ test.serial('a call that hangs is given up, harms no other, and leaves nothing',
   const leases = join(lab.root, 'var/lib/cni/networks/net');
   const isLeft = () => links().some((name) => name.startsWith('veth')) || existsSync(join(leases, '10.1.0.3'));
   await until('what the call has done is undone', () => !isLeft(), NEVER);
-  t.regex(agent.stderr, /gave up a call/);
+  await until('it is in the log', () => agent.stderr.includes('gave up a call'), NEVER);
   lab.add(conf, target, options);
   lab.del(conf, target, options);
 });
@@ -309,13 +310,6 @@ test.serial(
     t.deepEqual(leasesOf(lab), []);
   },
 );
-
-/** The host, without what is kept on disk. */
-function hostOf(lab: Lab): string {
-  const nothing = join(lab.root, 'nothing');
-  mkdirSync(nothing, { recursive: true });
-  return snapshot(nothing);
-}
 
 function leasesOf(lab: Lab): string[] {
   return readdirSync(join(lab.root, 'var/lib/cni/networks/net')).filter((name) => name.startsWith('10.'));
