@@ -38,6 +38,20 @@ const policy: Json = {
   policy: { ingress: { allow: ['10.1.0.0/24'] }, egress: { default: 'deny' } },
 };
 
+const overlay: Json = {
+  cniVersion: '1.1.0',
+  name: 'net',
+  type: 'overlay',
+  subnet: '10.96.0.0/16',
+  store: {
+    type: 'static',
+    nodes: [
+      { name: 'n1', address: '192.0.2.11', subnet: '10.96.1.0/24' },
+      { name: 'n2', address: '192.0.2.12', subnet: '10.96.2.0/24' },
+    ],
+  },
+};
+
 interface Case {
   readonly title: string;
   readonly conf: Json;
@@ -81,6 +95,15 @@ const cases: readonly Case[] = [
     conf: policy,
     hasNeighbour: false,
     least: { fail: [20, 20], lose: [8, 5] },
+  },
+  {
+    title: 'the first container of an overlay',
+    conf: overlay,
+    hasNeighbour: false,
+    isShort: true,
+    prepare: () => {
+      spawnSync('ip', ['addr', 'add', '192.0.2.11/32', 'dev', 'lo']); // it may be there
+    },
   },
   { title: 'a container of ptp', conf: { ...bridge, type: 'ptp' }, hasNeighbour: true },
   {
