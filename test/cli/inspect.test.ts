@@ -15,12 +15,12 @@ becomeHost();
 function start(t: ExecutionContext) {
   const lab = new Lab(t);
   const netloom = new Netloom(lab.root);
-  /** A network with two sandboxes, and a way out. */
+  /** A network with two sandboxes, and a way out. NB: its name is in no other test: all namespaces of the machine are seen. */
   const demo = () => {
     uplink();
-    netloom.run('network', 'create', '--subnet', '10.61.0.0/24', 'demo');
+    netloom.run('network', 'create', '--subnet', '10.61.0.0/24', 'wires');
     for (const name of ['web', 'db']) {
-      netloom.run('sandbox', 'create', '--name', name, '--network', 'demo');
+      netloom.run('sandbox', 'create', '--name', name, '--network', 'wires');
       t.teardown(() => netloom.try('sandbox', 'rm', '--force', name));
     }
   };
@@ -55,12 +55,12 @@ test.serial('a path is one line from the interface in the sandbox to where it le
   const veth = String(
     netloom
       .json<Snapshot>('inspect', 'web')
-      .namespaces[0]?.links.find(({ kind, network }) => kind === 'veth' && network === 'demo')?.name,
+      .namespaces[0]?.links.find(({ kind, network }) => kind === 'veth' && network === 'wires')?.name,
   );
-  const line = `web  eth0 10.61.0.2/24 ⇄ ${veth} ─ br-demo 10.61.0.1/24 ─ nat → up0 192.168.61.2/24`;
+  const line = `web  eth0 10.61.0.2/24 ⇄ ${veth} ─ br-wires 10.61.0.1/24 ─ nat → up0 192.168.61.2/24`;
   t.deepEqual(paths('web'), [line]);
   t.deepEqual(
-    paths('demo').map((each) => each.split(' ')[0]),
+    paths('wires').map((each) => each.split(' ')[0]),
     ['db', 'web'],
     'a network has all of its sandboxes',
   );
@@ -77,9 +77,12 @@ test.serial('a path is one line from the interface in the sandbox to where it le
   t.is(text.split('\n')[0], line);
   t.regex(
     text,
-    /^web {2}sandbox\n.*\n?└─ eth0 veth 10\.61\.0\.2\/24 mtu 1500 ⇄ host:veth\w+ network demo\n {3}default via 10\.61\.0\.1 dev eth0$/m,
+    /^web {2}sandbox\n.*\n?└─ eth0 veth 10\.61\.0\.2\/24 mtu 1500 ⇄ host:veth\w+ network wires\n {3}default via 10\.61\.0\.1 dev eth0$/m,
   );
-  t.regex(text, /^└─ br-demo bridge 10\.61\.0\.1\/24 mtu 1500\n {3}└─ veth\w+ veth mtu 1500 ⇄ web:eth0 network demo$/m);
+  t.regex(
+    text,
+    /^└─ br-wires bridge 10\.61\.0\.1\/24 mtu 1500\n {3}└─ veth\w+ veth mtu 1500 ⇄ web:eth0 network wires$/m,
+  );
   t.notRegex(text, /\bdb\b/, 'a neighbour is not what was asked for');
   const { status, stderr } = netloom.try('inspect', 'nothing-of-this-name');
   t.is(status, 1);
@@ -189,10 +192,10 @@ test.serial('links that are down or without carrier are marked in every view', (
 test.serial('diagrams have a box for each namespace and a line for each wire', (t) => {
   const { netloom, demo } = start(t);
   demo();
-  const mermaid = netloom.run('inspect', '--mermaid', 'demo');
+  const mermaid = netloom.run('inspect', '--mermaid', 'wires');
   t.is(mermaid.match(/^ {2}subgraph /gm)?.length, 3);
   t.is(mermaid.match(/<-->\|"eth0 10\.61\.0\.\d\/24 ⇄ veth\w+, mtu 1500"\|/g)?.length, 2);
-  const dot = netloom.run('inspect', '--dot', 'demo');
+  const dot = netloom.run('inspect', '--dot', 'wires');
   t.is(dot.match(/subgraph cluster_/g)?.length, 3);
   t.is(dot.match(/ -> /g)?.length, 4, 'two wires, two ports');
   t.regex(netloom.try('inspect', '--dot', '--svg').stderr, /--dot and --svg are two views, expected one|two views/);
@@ -203,17 +206,17 @@ test.serial('diff tells what has changed between two snapshots, and leaves with 
   demo();
   const keep = (name: string) => {
     const file = join(lab.root, name);
-    writeFileSync(file, netloom.run('inspect', '--json', 'demo'));
+    writeFileSync(file, netloom.run('inspect', '--json', 'wires'));
     return file;
   };
   const before = keep('before.json');
   t.deepEqual(netloom.try('inspect', 'diff', before, before), { status: 0, stdout: '', stderr: '' });
   netloom.run('sandbox', 'rm', 'db');
-  sh('ip link set br-demo mtu 1400');
+  sh('ip link set br-wires mtu 1400');
   const after = keep('after.json');
   const { status, stdout } = netloom.try('inspect', 'diff', before, after);
   t.is(status, 1);
-  for (const line of ['- db', '- db eth0', '~ host br-demo: mtu 1500 → 1400'])
+  for (const line of ['- db', '- db eth0', '~ host br-wires: mtu 1500 → 1400'])
     t.true(stdout.split('\n').includes(line), `${line} in\n${stdout}`);
   t.like(JSON.parse(netloom.try('inspect', 'diff', '--json', after, before).stdout), { 0: { change: 'added' } });
   writeFileSync(after, '{"format": 2}');
@@ -240,8 +243,8 @@ test.serial('--watch prints what changes, also inside a sandbox', async (t) => {
   await seen(/^web {2}eth0 10\.61\.0\.2/);
   netloom.run('exec', 'web', '--', 'ip', 'addr', 'add', '10.61.0.77/32', 'dev', 'eth0');
   await seen(/^~ web eth0: addresses 10\.61\.0\.2\/24\b.* → .*10\.61\.0\.77\/32/m);
-  sh('ip link set br-demo mtu 1300');
-  await seen(/^~ host br-demo: mtu 1500 → 1300$/m);
+  sh('ip link set br-wires mtu 1300');
+  await seen(/^~ host br-wires: mtu 1500 → 1300$/m);
   t.pass();
 });
 
@@ -251,14 +254,14 @@ test.serial(
     const { lab, netloom, demo } = start(t);
     demo();
     const file = join(lab.root, 'wiring.html');
-    const html = netloom.run('inspect', '--html', 'demo');
+    const html = netloom.run('inspect', '--html', 'wires');
     writeFileSync(file, html);
     t.notRegex(
       html.replaceAll('http://www.w3.org/2000/svg', ''),
       /https?:|src=|<link|@import/,
       'it needs nothing from elsewhere',
     );
-    const snapshot = netloom.json<Snapshot>('inspect', 'demo');
+    const snapshot = netloom.json<Snapshot>('inspect', 'wires');
     const page = await Page.open(file);
     t.teardown(() => page.close());
     t.deepEqual(
@@ -305,7 +308,7 @@ test.serial(
       );
     // Names, addresses and MTU are to be read.
     const text = await page.evaluate<string>("document.querySelector('svg').textContent");
-    for (const word of ['eth0', 'br-demo', '10.61.0.2/24', '10.61.0.1/24', 'mtu 1500', 'nat'])
+    for (const word of ['eth0', 'br-wires', '10.61.0.2/24', '10.61.0.1/24', 'mtu 1500', 'nat'])
       t.true(text.includes(word), word);
     // Hover: the path of web lights up, that of db does not.
     const litEnds = () =>
@@ -314,10 +317,10 @@ test.serial(
       links.find((link) => link.namespace === namespace && link.name === name)?.id ?? '';
     await page.pointAt(`.link[data-id="${idOf('web', 'eth0')}"]`);
     const lit = await litEnds();
-    for (const id of [idOf('web', 'eth0'), idOf('host', 'br-demo'), idOf('host', 'up0')]) t.true(lit.includes(id));
+    for (const id of [idOf('web', 'eth0'), idOf('host', 'br-wires'), idOf('host', 'up0')]) t.true(lit.includes(id));
     t.false(lit.includes(idOf('db', 'eth0')));
     t.is(await page.evaluate("document.querySelectorAll('.edge.lit').length"), 3, 'wire, port, nat');
-    await page.pointAt(`.link[data-id="${idOf('host', 'br-demo')}"]`);
+    await page.pointAt(`.link[data-id="${idOf('host', 'br-wires')}"]`);
     t.true((await litEnds()).includes(idOf('db', 'eth0')), 'through the bridge both go');
     await page.pointAt('h1');
     t.deepEqual(await litEnds(), []);

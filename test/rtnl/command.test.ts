@@ -231,6 +231,11 @@ function isOwn(entry: { readonly local?: string; readonly dst?: string }): boole
   return /^(fe80|ff00|multicast)/.test(entry.local ?? entry.dst ?? '');
 }
 
+/** The groups that a link has joined: as its addresses become ready. */
+function isGroup(mac: string): boolean {
+  return mac.startsWith('33:33:') || mac.startsWith('01:00:5e:');
+}
+
 function state(sandbox: Sandbox): unknown {
   const run = (...args: string[]): unknown =>
     JSON.parse(sandbox.run('ip', '-j', '-d', ...args) || '[]', (key, value: unknown) => {
@@ -243,7 +248,9 @@ function state(sandbox: Sandbox): unknown {
     routes: run('-4', 'route', 'show', 'table', 'all'),
     routes6: run('-6', 'route', 'show', 'table', 'all'),
     neighbours: run('neigh', 'show', 'nud', 'permanent'),
-    fdb: JSON.parse(sandbox.run('bridge', '-j', 'fdb', 'show')),
+    fdb: (JSON.parse(sandbox.run('bridge', '-j', 'fdb', 'show')) as { mac: string }[]).filter(
+      ({ mac }) => !isGroup(mac),
+    ),
   };
 }
 

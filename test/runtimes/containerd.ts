@@ -65,7 +65,9 @@ function client(
       // Not --detach: then ctr never takes the network away.
       const ended = machine.start('ctr', '--address', socket, 'run', ...options, id, ...args);
       const exec = (...inside: string[]) => ctr('task', 'exec', `--exec-id=exec${++count}`, id, ...inside);
-      await until(`container ${id} runs`, () => exec('/bin/ip', 'addr') !== '', ended);
+      // NB: a task can be looked into from its creation on, before the plugins are called.
+      const isRunning = () => new RegExp(`^${id}\\s+\\d+\\s+RUNNING`, 'm').test(ctr('task', 'ls'));
+      await until(`container ${id} runs`, () => isRunning() && exec('/bin/ip', 'addr') !== '', ended);
       return {
         id,
         exec,

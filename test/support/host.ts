@@ -91,13 +91,15 @@ export function ip<T = Record<string, unknown>>(...args: string[]): T[] {
 export function snapshot(root: string): string {
   const run = (program: string, ...args: string[]) => execFileSync(program, args, QUIETLY);
   const ownDoing = /^.*\b(fe80::|ff00::\/8).*\n| linkdown|valid_lft \S+ preferred_lft \S+/gm;
+  // What follows from an IPv6 address comes from a work queue, when its link is ready.
+  const following = /^(local|anycast) [0-9a-f:]*:\S* .*\n/gm;
   return [
     run('ip', '-d', '-o', 'link').replace(
       /qlen \d+|promiscuity \d+|\w+_timer +[\d.]+|topology_change\w* \d|[gt]s?r?o_\w+ \d+|NO-CARRIER,|,LOWER_UP|state [A-Z]+/g,
       '',
     ),
     run('ip', '-o', 'addr').replace(ownDoing, ''),
-    run('ip', 'route', 'show', 'table', 'all').replace(ownDoing, ''), // of both families
+    run('ip', 'route', 'show', 'table', 'all').replace(ownDoing, '').replace(following, ''), // of both families
     // Without what the kernel puts at each link by itself: that has the handle 0.
     run('tc', 'qdisc', 'show').replace(/^qdisc \w+ 0: .*\n|refcnt \d+ |direct_packets_stat \d+ /gm, ''),
     inOrder(run('nft', 'list', 'ruleset')),

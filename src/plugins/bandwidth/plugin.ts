@@ -194,17 +194,31 @@ function exists(nl: NetlinkSocket, index: number): boolean {
 
 /** Removes what limits a link, where it is as we make it. */
 function removeRoot(nl: NetlinkSocket, index: number): void {
-  const found = qdisc.find(nl, index, TC_H.ROOT);
-  if (found?.handle !== ROOT_HANDLE || (found.kind !== 'tbf' && found.kind !== 'htb')) return;
-  tolerantly(() => nl.execute(qdisc.remove(index, TC_H.ROOT)), 'ENOENT', 'ENODEV');
+  tolerantly(
+    () => {
+      const found = qdisc.find(nl, index, TC_H.ROOT);
+      if (found?.handle !== ROOT_HANDLE || (found.kind !== 'tbf' && found.kind !== 'htb')) return;
+      nl.execute(qdisc.remove(index, TC_H.ROOT));
+    },
+    'ENOENT',
+    'ENODEV',
+  );
 }
 
 /** Removes the redirection of what comes in, where it leads to the ifb, or nowhere. */
 function removeIngress(nl: NetlinkSocket, index: number, isItsIfb: (index: number) => boolean): void {
-  if (qdisc.find(nl, index, TC_H.INGRESS)?.kind !== 'ingress') return;
-  const filters = filter.list(nl, index, INGRESS_HANDLE);
-  if (!filters.every(({ redirect }) => redirect !== undefined && isItsIfb(redirect))) return;
-  tolerantly(() => nl.execute(qdisc.remove(index, TC_H.INGRESS)), 'ENOENT', 'EINVAL', 'ENODEV');
+  // NB: the kernel may be taking the link down with its namespace meanwhile: ENODEV at any of these.
+  tolerantly(
+    () => {
+      if (qdisc.find(nl, index, TC_H.INGRESS)?.kind !== 'ingress') return;
+      const filters = filter.list(nl, index, INGRESS_HANDLE);
+      if (!filters.every(({ redirect }) => redirect !== undefined && isItsIfb(redirect))) return;
+      nl.execute(qdisc.remove(index, TC_H.INGRESS));
+    },
+    'ENOENT',
+    'EINVAL',
+    'ENODEV',
+  );
 }
 
 /** What is gone already is well. */

@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { becomeHost, mounts, type Sandbox } from '../../support/host.ts';
+import { becomeHost, ip, mounts, type Sandbox } from '../../support/host.ts';
 import { bridgeConf, type Json, Lab, type Target } from '../../support/lab.ts';
 import { namespaceAt, sharing, startMain } from './sandboxes.ts';
 
@@ -69,7 +69,10 @@ const refusals: readonly Refusal[] = [
   },
   {
     title: 'a container whose namespace is gone',
-    prepare: (_lab, main) => execFileSync('umount', [main.path]),
+    prepare: (_lab, main) => {
+      execFileSync('umount', [main.path]);
+      untilGone('veth');
+    },
     code: 121,
     says: /the container "main": its network namespace ".*" is gone/,
   },
@@ -190,6 +193,11 @@ test.serial('what a killed process leaves half written is not read, and goes wit
   execFileSync('ip', ['link', 'del', 'cni0']);
   t.is(lab.snapshot(), before);
 });
+
+/** The kernel takes a namespace down in the background, and with it the host's ends of its wires. */
+function untilGone(kind: string): void {
+  while (ip('link', 'show', 'type', kind).some(({ ifname }) => ifname !== undefined)) {}
+}
 
 function refused(t: ExecutionContext, lab: Lab, conf: Json, target: Target, code: number, says: RegExp): void {
   const netns = target.netns ?? target.sandbox?.path ?? '';
