@@ -231,9 +231,15 @@ function isOwn(entry: { readonly local?: string; readonly dst?: string }): boole
   return /^(fe80|ff00|multicast)/.test(entry.local ?? entry.dst ?? '');
 }
 
-/** The groups that a link has joined: as its addresses become ready. */
-function isGroup(mac: string): boolean {
-  return mac.startsWith('33:33:') || mac.startsWith('01:00:5e:');
+interface FdbEntry {
+  readonly mac: string;
+  /** Empty where the bridge has learned it. */
+  readonly state: string;
+}
+
+/** What a bridge has learned from a frame, and the groups that a link joins as its addresses become ready. */
+function isChance({ mac, state }: FdbEntry): boolean {
+  return state === '' || mac.startsWith('33:33:') || mac.startsWith('01:00:5e:');
 }
 
 function state(sandbox: Sandbox): unknown {
@@ -248,9 +254,7 @@ function state(sandbox: Sandbox): unknown {
     routes: run('-4', 'route', 'show', 'table', 'all'),
     routes6: run('-6', 'route', 'show', 'table', 'all'),
     neighbours: run('neigh', 'show', 'nud', 'permanent'),
-    fdb: (JSON.parse(sandbox.run('bridge', '-j', 'fdb', 'show')) as { mac: string }[]).filter(
-      ({ mac }) => !isGroup(mac),
-    ),
+    fdb: (JSON.parse(sandbox.run('bridge', '-j', 'fdb', 'show')) as FdbEntry[]).filter((entry) => !isChance(entry)),
   };
 }
 
