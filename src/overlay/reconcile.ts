@@ -37,8 +37,11 @@ export function carryOut(nl: NetlinkSocket, differences: readonly Difference[]):
  * millisecond. For whoever has just carried out the first; what others have changed meanwhile, reconcile() finds.
  */
 export function follow(nl: NetlinkSocket, before: Intent, after: Intent, tunnel: number | undefined): void {
-  const gone = new Map(before.peers.map((peer) => [keyOf(peer), peer]));
-  const come = after.peers.filter((peer) => !gone.delete(keyOf(peer)));
+  // Most are the same objects; of the rest, those that say the same are no change either.
+  const former = new Set(before.peers);
+  const others = after.peers.filter((peer) => !former.delete(peer));
+  const gone = new Map([...former].map((peer) => [keyOf(peer), peer]));
+  const come = others.filter((peer) => !gone.delete(keyOf(peer)));
   const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network: after.network, peers }, tunnel);
   carryOut(nl, difference(entries([...gone.values()]), entries(come)));
 }
