@@ -2,6 +2,7 @@
 import type { Experiment } from './experiment.ts';
 import { agent } from './experiments/agent.ts';
 import { chain } from './experiments/chain.ts';
+import { inspect } from './experiments/inspect.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
 import { modes } from './experiments/modes.ts';
@@ -18,6 +19,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   overlay,
   policies,
   portmap,
+  inspect,
   ...agent,
   ...plots,
 ];

@@ -35,6 +35,7 @@ export class Graph {
   readonly snapshot: Snapshot;
   readonly #links = new Map<string, { readonly link: LinkEntry; readonly namespace: NamespaceEntry }>();
   readonly #ports: ReadonlyMap<string | undefined, LinkEntry[]>;
+  readonly #leaving = new Map<string, Hop | undefined>();
 
   constructor(snapshot: Snapshot) {
     this.snapshot = snapshot;
@@ -125,11 +126,17 @@ export class Graph {
       (port) => !visited.has(port.id) && port.peer === undefined && port.leadsAway !== true && port.kind !== 'tun',
     );
     if (uplink !== undefined) return { join: 'port', link: uplink };
-    return visited.size > 1 ? this.#leaving(at) : undefined;
+    return visited.size > 1 ? this.#leavingOf(at) : undefined;
+  }
+
+  /** NB: remembered, since all containers of a bridge leave by it. */
+  #leavingOf(at: LinkEntry): Hop | undefined {
+    if (!this.#leaving.has(at.id)) this.#leaving.set(at.id, this.#findLeaving(at));
+    return this.#leaving.get(at.id);
   }
 
   /** Where what is routed leaves a namespace: by the default route, if it passes packets on and that is another link. */
-  #leaving(at: LinkEntry): Hop | undefined {
+  #findLeaving(at: LinkEntry): Hop | undefined {
     const { routes, forwards, masquerades } = this.namespaceOf(at);
     const address = at.addresses.find(({ scope }) => scope === 'global')?.address;
     const cidr = address === undefined ? undefined : Cidr.tryParse(address);

@@ -1,4 +1,5 @@
 /** Reads one namespace: its links, addresses and routes by a socket that was opened inside. */
+import { hasCode } from '../error.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { readSysctl } from '../net/sysctl.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -21,7 +22,8 @@ export interface Seen {
   readonly addresses: ReadonlyMap<number, readonly addr.Address[]>;
   readonly routes: readonly route.Route[];
   readonly forwards: NamespaceEntry['forwards'];
-  readonly masquerades: NamespaceEntry['masquerades'];
+  /** Undefined where we may not look. */
+  readonly masquerades: NamespaceEntry['masquerades'] | undefined;
 }
 
 const SCOPES: Readonly<Record<number, LinkEntry['addresses'][number]['scope']>> = {
@@ -84,7 +86,7 @@ function isWithoutCarrier({ flags, hardware }: link.Link): boolean {
 }
 
 function detailsOf({ attrs: { linkinfo } }: link.Link): Record<string, string | number> {
-  if (linkinfo?.kind === 'vlan' && linkinfo.data) return picked(linkinfo.data, ['id']);
+  if ((linkinfo?.kind === 'vlan' || linkinfo?.kind === 'vxlan') && linkinfo.data) return picked(linkinfo.data, ['id']);
   if (linkinfo?.kind === 'macvlan' || linkinfo?.kind === 'ipvlan') return picked(linkinfo.data ?? {}, ['mode']);
   if (linkinfo?.kind === 'vrf' && linkinfo.data) return picked(linkinfo.data, ['table']);
   if (linkinfo?.kind === 'tun' && linkinfo.data) return picked(linkinfo.data, ['mode']);
@@ -113,7 +115,17 @@ function forwarding(): NamespaceEntry['forwards'] {
   ];
 }
 
-function masquerades(): NamespaceEntry['masquerades'] {
+/** An ordinary user sees links, addresses and routes, and no rules. */
+function masquerades(): Seen['masquerades'] {
+  try {
+    return readMasquerades();
+  } catch (error) {
+    if (hasCode(error, 'EPERM')) return undefined;
+    throw error;
+  }
+}
+
+function readMasquerades(): NamespaceEntry['masquerades'] {
   using nft = tryOpenNft();
   if (nft === undefined) return [];
   const ours = masqueradeList(nft).map(({ ip, comment }) => ({ source: ip.toString(), by: `netloom ${comment}` }));

@@ -16,7 +16,10 @@ import { addChain } from '../runtime/chain.ts';
 import type { Conflist, Json } from '../runtime/conflist.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
 import { type Endpoint, isOwn } from '../runtime/invoke.ts';
+import { isAlive } from '../runtime/process.ts';
 import { buildStage } from './stage.ts';
+
+const PREFIX = 'rehearsal-';
 
 /** One attachment that is to be made. */
 export interface Part {
@@ -47,7 +50,8 @@ export interface RehearsalOptions {
 
 /** @throws NetloomError what the ADD would fail with */
 export function rehearse(context: RuntimeContext, parts: readonly Part[], options: RehearsalOptions = {}): Rehearsal {
-  const root = `${context.paths.run}/rehearsal-${libc.getpid()}`;
+  removeAbandoned(context.paths.run);
+  const root = `${context.paths.run}/${PREFIX}${libc.getpid()}`;
   using undo = new DisposableStack();
   undo.defer(() => removeTree(root));
   const host = pinned(`${root}/host`, undo);
@@ -138,6 +142,15 @@ function pinned(path: string, undo: DisposableStack): Netns {
   pinNew(path);
   undo.defer(() => void unpin(path));
   return undo.use(openNetns(path));
+}
+
+/** What a rehearsal has left that was killed. */
+function removeAbandoned(run: string): void {
+  for (const name of tryList(run) ?? []) {
+    if (!name.startsWith(PREFIX) || isAlive(Number(name.slice(PREFIX.length)))) continue;
+    for (const pin of tryList(`${run}/${name}`) ?? []) unpin(`${run}/${name}/${pin}`);
+    removeTree(`${run}/${name}`);
+  }
 }
 
 /** So that the address is the one that would be given next. */

@@ -32,6 +32,9 @@ export function take(context: RuntimeContext): Snapshot {
     const who = every.unreadable === 1 ? '1 process is' : `${every.unreadable} processes are`;
     warn(`${who} not ours to look into: a namespace that nobody else is in is missing`);
   }
+  if (places.some(({ seen }) => seen.masquerades === undefined)) {
+    warn('rules of nftables are not ours to look at: masquerading is not shown');
+  }
   const beyond = new Beyond(places);
   const namespaces = places.map((place): NamespaceEntry => {
     const { found, seen } = place;
@@ -47,7 +50,7 @@ export function take(context: RuntimeContext): Snapshot {
       forwards: seen.forwards,
       links: seen.links.map((link) => entryOf(place, link, beyond, owners.attachmentOf(found.inode, link.name))),
       routes: seen.routes.map((route) => routeEntry(route, (index) => linkId(found, index))),
-      masquerades: seen.masquerades,
+      masquerades: seen.masquerades ?? [],
     };
   });
   if (hasLegacyNat()) warn('iptables-legacy has NAT rules here: masquerading by them is not shown');
@@ -136,17 +139,19 @@ function markOf(alias: string | undefined) {
  */
 class Beyond {
   readonly #places: readonly Place[];
-  readonly #byIndex = new Map<number, [Place, Link][]>();
+  /** Those with a link of an index that leads to a link of another index. */
+  readonly #leading = new Map<string, Place[]>();
   /** By namespace, then by number. */
   readonly #known = new Map<string, Map<number, Place | undefined>>();
 
   constructor(places: readonly Place[]) {
     this.#places = places;
     for (const place of places) {
-      for (const link of place.seen.links) {
-        const same = this.#byIndex.get(link.index);
-        if (same === undefined) this.#byIndex.set(link.index, [[place, link]]);
-        else same.push([place, link]);
+      for (const { index, attrs } of place.seen.links) {
+        const key = `${index} ${attrs.link}`;
+        const same = this.#leading.get(key);
+        if (same === undefined) this.#leading.set(key, [place]);
+        else same.push(place);
       }
     }
   }
@@ -155,29 +160,27 @@ class Beyond {
     const index = link.attrs.link ?? 0;
     const number = link.attrs.linkNetnsid;
     if (number === undefined) return linkId(from.found, index);
-    const place = this.#placeOf(from, number, index, link.index);
+    const place = this.#placeOf(from, number, this.#leading.get(`${index} ${link.index}`) ?? []);
     return place?.seen.links.some((each) => each.index === index) === true ? linkId(place.found, index) : 'away';
   }
 
+  /** @param likely to be asked about first */
   #placeOf(
     { found, seen }: Pick<Place, 'found' | 'seen'>,
     number: number,
-    index: number,
-    own: number,
+    likely: readonly Place[],
   ): Place | undefined {
     const known = this.#known.get(found.inode) ?? new Map<number, Place | undefined>();
     this.#known.set(found.inode, known);
-    if (known.has(number)) return known.get(number);
-    const candidates = this.#byIndex.get(index) ?? [];
-    const returning = candidates.filter(([, link]) => link.attrs.link === own);
-    for (const place of new Set([...returning, ...candidates].map(([each]) => each).concat(this.#places))) {
-      const its = numberOf(seen, place.netns);
-      if (its === undefined) continue;
-      if (!known.has(its)) known.set(its, place);
-      if (its === number) return place;
+    for (const places of [likely, this.#places]) {
+      for (const place of places) {
+        if (known.has(number)) return known.get(number);
+        const its = numberOf(seen, place.netns);
+        if (its !== undefined) known.set(its, place);
+      }
     }
-    known.set(number, undefined);
-    return undefined;
+    if (!known.has(number)) known.set(number, undefined);
+    return known.get(number);
   }
 }
 

@@ -107,7 +107,8 @@ function qualified(graph: Graph, from: LinkEntry, to: LinkEntry): string {
 
 /** `web  sandbox, 2 processes (sleep), 4026532240` */
 export function titleOf({ isHost, names, pids, command, forwards }: NamespaceEntry): string {
-  const [first, ...others] = names;
+  const [first] = names;
+  const others = names.slice(1).filter(({ kind }) => kind !== 'process');
   const facts = [
     ...(isHost || first === undefined ? [] : [first.kind]),
     ...(others.length > 0 && !isHost ? [`also ${others.map(({ name }) => name).join(', ')}`] : []),

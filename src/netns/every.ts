@@ -39,7 +39,12 @@ export function everyNetns(): EveryNetns {
     else if (inode !== undefined) put(pids, inode, pid);
   }
   const inodes = new Set([own, ...pids.keys(), ...pins.keys()]);
-  const found = [...inodes].map((inode) => ({ inode, pins: pins.get(inode) ?? [], pids: pids.get(inode) ?? [] }));
+  const found = [...inodes].map((inode) => ({
+    inode,
+    // A mount may be listed twice, one over the other.
+    pins: [...new Set(pins.get(inode))],
+    pids: pids.get(inode) ?? [],
+  }));
   return { own, found, unreadable };
 }
 

@@ -1,11 +1,12 @@
 /** `netloom explain`, `--plan` and `--script`: the words of ip, nft and sysctl, which do the same when they are run. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { difference, differenceWords } from '../../src/inspect/difference.ts';
 import type { Snapshot } from '../../src/inspect/snapshot.ts';
+import { pinNew } from '../../src/netns/pin.ts';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost, mounts, type Sandbox } from '../support/host.ts';
 import { inOrder } from '../support/in-order.ts';
@@ -128,6 +129,17 @@ test.serial('network create --plan and --script are about a file', (t) => {
   t.deepEqual(JSON.parse(netloom.run('network', 'ls', '--json')), []);
   execFileSync('bash', { input: script });
   t.like(netloom.json('network', 'ls'), { 0: { name: 'demo', subnets: ['10.64.0.0/24'] } });
+});
+
+test.serial('what a rehearsal that was killed has left goes with the next one', (t) => {
+  const { lab, netloom } = start(t);
+  netloom.run('network', 'create', '--subnet', '10.67.0.0/24', 'demo');
+  const left = join(lab.root, 'run/netloom/rehearsal-4194305'); // No process has a number that high.
+  pinNew(join(left, 'host'));
+  mkdirSync(join(left, 'var/lib'), { recursive: true });
+  netloom.run('explain', 'network:demo');
+  t.false(existsSync(left));
+  t.notRegex(mounts(), /rehearsal/);
 });
 
 test.serial('what cannot be explained is said', (t) => {

@@ -175,6 +175,19 @@ test.serial('looking changes nothing: namespaces that no wire leads to get no nu
   t.deepEqual([numbers(), lab.snapshot()], before);
 });
 
+test.serial('without privileges the own namespace is seen, and what is not is said', (t) => {
+  const { netloom, demo } = start(t);
+  demo();
+  const text = execFileSync('setpriv', ['--bounding-set=-all', NETLOOM, 'inspect'], {
+    env: netloom.environment,
+    encoding: 'utf8',
+  });
+  t.regex(text, /^├─ up0 veth 192\.168\.61\.2\/24 mtu 1500/m);
+  t.regex(text, /⇄ \(not seen\) network demo$/m);
+  t.regex(text, /^not seen: rules of nftables are not ours to look at: masquerading is not shown$/m);
+  t.regex(text, /^not seen: the namespace \S*\/netns\/web could not be looked into: /m);
+});
+
 test.serial('links that are down or without carrier are marked in every view', (t) => {
   const { lab, netloom, paths } = start(t);
   const box = lab.sandbox('box');

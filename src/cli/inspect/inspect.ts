@@ -74,13 +74,21 @@ Examples:
       throw new NetloomError('invalid-option', `--${view} and --${second} are two views, expected one`);
     const context = runtimeContext();
     if (flags.watch) return watch(this, context, what, view === 'json');
-    this.process.stdout.write(await shown(look(context, what), view, paintFor(this)));
+    const snapshot = look(context, what);
+    if (view === 'svg' || view === 'html') warnOfSize(context, snapshot);
+    this.process.stdout.write(await shown(snapshot, view, paintFor(this)));
   },
 });
 
 export function look(context: RuntimeContext, what: string | undefined): Snapshot {
   const snapshot = take(context);
   return what === undefined ? snapshot : select(snapshot, what);
+}
+
+/** A picture of 200 sandboxes takes seconds, one of 500 half a minute: it grows with the square. */
+function warnOfSize(context: RuntimeContext, { namespaces }: Snapshot): void {
+  const count = namespaces.reduce((sum, { links }) => sum + links.length, 0);
+  if (count > 200) context.warn(`drawing ${count} links, which takes a while; "netloom inspect WHAT" draws a part`);
 }
 
 /** NB: what draws is loaded only where something is drawn. */
