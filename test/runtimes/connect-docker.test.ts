@@ -59,3 +59,11 @@ test.serial('what cannot be connected is told apart', async (t) => {
   machine.run('docker', 'rm', '-f', first.id, second, host);
   machine.run(NETLOOM, 'network', 'rm', 'web');
 });
+
+test.serial('wires that docker has made itself are seen, too', (t) => {
+  const name = 'on-docker0';
+  machine.run('docker', 'run', '-d', '--name', name, 'test', '/bin/sleep', '1000');
+  const paths = machine.run(NETLOOM, 'inspect', '--paths', `docker:${name}`);
+  t.regex(paths, /^on-docker0 +eth0 172\.17\.\d+\.\d+\/16 ⇄ veth\w+ ─ docker0 172\.17\.0\.1\/16/);
+  machine.run('docker', 'rm', '-f', name);
+});

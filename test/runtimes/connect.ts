@@ -34,6 +34,11 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
       t.regex(netloom('connect', 'web', target, ...published), /eth0 10\.91\.0\.2\/24 on web/);
       t.is(page('10.91.0.2'), HELLO);
       if (published.length > 0) t.is(page('10.91.0.1:8080'), HELLO);
+      t.regex(
+        netloom('inspect', '--paths', target),
+        /^\S+ +eth0 10\.91\.0\.2\/24 ⇄ veth\w+ ─ br-web 10\.91\.0\.1\/24/m,
+        'it is seen by its name at the engine',
+      );
 
       // By its name alone, as asked for, beside the first.
       netloom('connect', 'db', container.id, '--ifname', 'db0', '--ip', '10.92.0.77', '--mac', '02:00:00:00:00:77');
