@@ -183,7 +183,7 @@ test.serial('without privileges the own namespace is seen, and what is not is sa
     encoding: 'utf8',
   });
   t.regex(text, /^├─ up0 veth 192\.168\.61\.2\/24 mtu 1500/m);
-  t.regex(text, /⇄ \(not seen\) network demo$/m);
+  t.regex(text, /⇄ \(not seen\) network wires$/m);
   t.regex(text, /^not seen: rules of nftables are not ours to look at: masquerading is not shown$/m);
   t.regex(text, /^not seen: the namespace \S*\/netns\/web could not be looked into: /m);
 });
