@@ -20,6 +20,10 @@ const bridge = bridgeConf({
 const ptp: Json = { ...bridge, name: 'routed', type: 'ptp' };
 
 const macvlan: Json = { ...bridge, name: 'lan', type: 'macvlan', master: 'm0' };
+const hostDevice: Json = { ...bridge, name: 'lan', type: 'host-device', device: 'm1' };
+/** The other end of the wire, for the other container. */
+const otherEnd: Json = { ...hostDevice, device: 'm0' };
+const tap: Json = { ...bridge, name: 'lan', type: 'tap' };
 const firewall = (address: string): Json => ({
   cniVersion: '1.1.0',
   name: 'net',
@@ -55,6 +59,11 @@ const cases: readonly Case[] = [
   { title: 'an ADD of bridge', conf: bridge, command: 'ADD', cleanup: 'GC' },
   { title: 'an ADD of ptp', conf: ptp, command: 'ADD', cleanup: 'DEL' },
   { title: 'an ADD of macvlan', conf: macvlan, command: 'ADD', cleanup: 'DEL' },
+  { title: 'an ADD of host-device', conf: hostDevice, command: 'ADD', cleanup: 'DEL', neighbour: otherEnd },
+  { title: 'an ADD of host-device', conf: hostDevice, command: 'ADD', cleanup: 'GC', neighbour: otherEnd },
+  { title: 'a DEL of host-device', conf: hostDevice, command: 'DEL', cleanup: 'DEL', neighbour: otherEnd, least: 12 },
+  { title: 'an ADD of tap', conf: tap, command: 'ADD', cleanup: 'DEL' },
+  { title: 'a DEL of tap', conf: tap, command: 'DEL', cleanup: 'DEL', least: 10 },
   { title: 'an ADD of firewall', conf: firewall('10.1.0.2/24'), command: 'ADD', cleanup: 'DEL', neighbour: 'none' },
   {
     title: 'an ADD of firewall beside another',
@@ -82,7 +91,8 @@ const cases: readonly Case[] = [
 for (const { title, conf, command, cleanup, neighbour: other = conf, least: given } of cases) {
   test.serial(`${title} killed before whichever system call: ${cleanup} leaves nothing`, (t) => {
     const lab = new Lab(t);
-    if (conf === macvlan) makeMaster();
+    if (conf === macvlan || conf === hostDevice) makeWire();
+    if (conf === macvlan) setUp();
     if (conf['type'] === 'firewall') execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
     if (other !== 'none') lab.add(other, { sandbox: lab.sandbox('neighbour') });
     mkdirSync(`${lab.root}/var`, { recursive: true });
@@ -111,8 +121,12 @@ for (const { title, conf, command, cleanup, neighbour: other = conf, least: give
   });
 }
 
-function makeMaster(): void {
+/** NB: not up, for a device that has moved is as if it never was. */
+function makeWire(): void {
   execFileSync('ip', ['link', 'add', 'm0', 'type', 'veth', 'peer', 'name', 'm1']);
+}
+
+function setUp(): void {
   for (const name of ['m0', 'm1']) execFileSync('ip', ['link', 'set', name, 'up']);
 }
 

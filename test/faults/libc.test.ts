@@ -117,8 +117,15 @@ const cases: readonly Case[] = [
     title: 'a container of host-device',
     conf: { ...bridge, type: 'host-device', device: 'm1' },
     hasNeighbour: false,
-    isShort: true,
     prepare: makeWire,
+    least: { fail: [60, 25], lose: [20, 4] },
+  },
+  {
+    title: 'a container of tap',
+    conf: { ...bridge, type: 'tap' },
+    hasNeighbour: false,
+    isShort: true,
+    least: { fail: [60, 25], lose: [15, 4] },
   },
   {
     title: 'a container that shares the network of another',
