@@ -1,11 +1,12 @@
 /** Running plugins in this process with a libc that fails. NB: import this module before anything of src/: see faulty-ffi.ts. */
 import './faulty-ffi.ts';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { ExecutionContext } from 'ava';
 import { checkNetns } from '../../src/cni/netns.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { plugins } from '../../src/plugins/registry.ts';
 import { mounts } from '../support/host.ts';
-import type { Json, Lab, Target } from '../support/lab.ts';
+import type { Json, Lab, Output, Target } from '../support/lab.ts';
 import { type Fault, withFault } from './faulty-ffi.ts';
 
 export const WORDS: Readonly<Record<Fault, string>> = {
@@ -61,6 +62,19 @@ export function settled(look: () => string, wanted: string): string {
     const state = look();
     if (state === wanted || Date.now() > deadline) return state;
   }
+}
+
+/** An ADD that failed said why, in an error object of CNI, and took everything back. */
+export function hasFailedCleanly(
+  t: ExecutionContext,
+  { stdout }: CallEnd,
+  look: () => string,
+  before: string,
+  what: string,
+): void {
+  t.notThrows(() => (JSON.parse(stdout) as Output).msg, what);
+  t.notRegex(stdout, /internal error/, what);
+  t.is(settled(look, before), before, what);
 }
 
 /** Links, addresses, routes, rules, files; mounts; and the settings of each link. */
