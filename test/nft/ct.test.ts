@@ -39,12 +39,15 @@ test.serial('the kernel lists what is wanted, and forgets what is chosen of it',
     '17 192.0.2.1 53 10.1.0.2',
     '6 192.0.2.1 53 10.1.0.2',
   ]);
+  insert('192.0.2.1', '192.0.2.9', 'udp', 5353);
+  t.deepEqual(told(list(nft, 4, { protocol: 17, askerPort: 1000 })).length, 4);
+  t.deepEqual(told(list(nft, 4, { protocol: 17, askerPort: 53 })), []);
   t.deepEqual(told(list(nft, 6, { protocol: 17, port: 53 })), []);
   t.is(
     forget(nft, 4, { protocol: 17, port: 53 }, ({ destination }) => `${destination}` === '192.0.2.1'),
     1,
   );
-  t.is(conntrack('-L').match(/^(udp|tcp)/gm)?.length, 3);
+  t.is(conntrack('-L').match(/^(udp|tcp)/gm)?.length, 4);
   t.notRegex(conntrack('-L', '-p', 'udp', '--dport', '53'), /dst=192\.0\.2\.1 /);
 });
 

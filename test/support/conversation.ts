@@ -43,12 +43,24 @@ export function send(
   return linesOf(start(t, from, 'sender', [address, String(port), String(source)]));
 }
 
-/** Reads answers until one is as wanted. It waits for as long as AVA lets the test run. */
+/** How long an answer may take: programs start slowly on a machine that is busy or emulated. */
+const PATIENCE = 120_000;
+
+/**
+ * Reads answers until one is as wanted.
+ * @throws after two minutes, with what was heard last
+ */
 export async function until(answers: AsyncGenerator<string>, wanted: string): Promise<string> {
+  let heard = 'nothing';
+  const late = AbortSignal.timeout(PATIENCE);
+  const end = new Promise<never>((_, reject) => {
+    late.addEventListener('abort', () => reject(new Error(`waited for "${wanted}", heard ${heard} last`)));
+  });
   for (;;) {
-    const { value, done } = await answers.next();
-    if (done === true) throw new Error(`the sender ended before it heard "${wanted}"`);
+    const { value, done } = await Promise.race([answers.next(), end]);
+    if (done === true) throw new Error(`the sender ended before it heard "${wanted}", after ${heard}`);
     if (value === wanted) return value;
+    heard = `"${value}"`;
   }
 }
 

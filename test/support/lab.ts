@@ -17,6 +17,9 @@ export const REFERENCE = '/usr/lib/cni';
 /** What runs a plugin as on a kernel without the netlink that it asks for first, such as that of nf_tables. */
 export const WITHOUT_NETLINK = 'strace -f -qqq -o /dev/null -e inject=socket:error=EPROTONOSUPPORT'.split(' ');
 
+/** How long a plugin may take: one that hangs is to fail its own test, not to hold up the run. */
+const PATIENCE = 240_000;
+
 export type Json = Record<string, unknown>;
 
 /** A result of spec 0.3.0 or later, or an error object: the keys that tests look at. */
@@ -105,6 +108,8 @@ export class Lab {
       env: this.environment(command, target, options),
       input: options.stdin ?? JSON.stringify(conf),
       encoding: 'utf8',
+      timeout: PATIENCE,
+      killSignal: 'SIGKILL',
     });
     return endOf(status, signal, stdout, stderr);
   }

@@ -59,18 +59,26 @@ type Tuple = Attrs<typeof tuple>;
 /** A connection that the kernel remembers, with what it takes to delete it. */
 export interface Entry {
   readonly protocol: number;
+  /** Who sent the first packet. */
+  readonly source: Ip | undefined;
   /** Where the first packet went. */
   readonly destination: Ip | undefined;
   readonly port: number | undefined;
   /** Who answers: another address where the destination was translated. */
   readonly answerer: Ip | undefined;
   readonly answererPort: number | undefined;
+  /** Whom the answers are for: another address than the sender's where the source was translated. */
+  readonly asker: Ip | undefined;
+  readonly askerPort: number | undefined;
   readonly attrs: Message<typeof entryKind>['attrs'];
   readonly family: Family;
 }
 
-/** What the kernel is to look for; without it, all. */
-export type Wanted = { readonly protocol: number; readonly port: number } | { readonly answerer: Ip };
+/** What the kernel is to look for: where the first packet went, or who answers, or whom the answers are for. */
+export type Wanted =
+  | { readonly protocol: number; readonly port: number }
+  | { readonly protocol: number; readonly askerPort: number }
+  | { readonly answerer: Ip };
 
 /**
  * The entries of a family. NB: kernels before 5.8 give all of them, whatever is wanted, and so does every kernel for an address of IPv6.
@@ -108,8 +116,11 @@ function templateOf(family: Family, wanted: Wanted): Attrs<typeof attrs> {
     if (family === 6) return {};
     return { reply: { addresses: { src4: wanted.answerer } }, filter: { original: 0, reply: SAME.src } };
   }
-  const to: Tuple = { transport: { number: wanted.protocol, dstPort: wanted.port } };
-  return { original: to, filter: { original: SAME.protocol | SAME.dstPort, reply: 0 } };
+  const to = (dstPort: number): Tuple => ({ transport: { number: wanted.protocol, dstPort } });
+  const flags = SAME.protocol | SAME.dstPort;
+  return 'port' in wanted
+    ? { original: to(wanted.port), filter: { original: flags, reply: 0 } }
+    : { reply: to(wanted.askerPort), filter: { original: 0, reply: flags } };
 }
 
 function entryOf(family: Family, attrs: Entry['attrs']): Entry {
@@ -117,10 +128,13 @@ function entryOf(family: Family, attrs: Entry['attrs']): Entry {
   return {
     family,
     protocol: original?.transport?.number ?? 0,
+    source: original?.addresses?.src4 ?? original?.addresses?.src6,
     destination: original?.addresses?.dst4 ?? original?.addresses?.dst6,
     port: original?.transport?.dstPort,
     answerer: reply?.addresses?.src4 ?? reply?.addresses?.src6,
     answererPort: reply?.transport?.srcPort,
+    asker: reply?.addresses?.dst4 ?? reply?.addresses?.dst6,
+    askerPort: reply?.transport?.dstPort,
     attrs,
   };
 }

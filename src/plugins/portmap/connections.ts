@@ -6,11 +6,14 @@ import type { AddressKey } from '../../nft/portmap/layout.ts';
 import type { Publication, Withdrawn } from '../../nft/portmap/portmap.ts';
 import * as addr from '../../rtnl/addr.ts';
 
-const NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sctp: 132 };
+const UDP = 17;
+const NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: UDP, sctp: 132 };
 
 /**
  * After publishing: a sender of UDP that keeps its source port has been sending to the host itself, or to a container that had the port before.
  * What the host only forwards is left alone.
+ * NB: also what the host's own process began from that port, as it does without meaning to when it answers after its connection was forgotten: what the sender
+ * sends then counts as the answer, and is never looked up again while it goes on. (One that answers later than this still has its sender.)
  */
 export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications: readonly Publication[]): void {
   for (const { container, ports } of publications) {
@@ -20,12 +23,19 @@ export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications
     const local = new Set(addr.list(nl, { family }).map(({ address }) => `${address.ip}`));
     const isLocal = (ip: Ip) => local.has(`${ip}`) || (family === 4 && ip.bytes[0] === 127);
     for (const { host, hostPort, containerPort } of ofUdp) {
-      forget(nft, family, { protocol: 17, port: hostPort }, (entry) => {
-        const { protocol, port, destination } = entry;
-        if (protocol !== 17 || port !== hostPort || destination === undefined) return false;
-        const isRight = entry.answerer?.equals(container) === true && entry.answererPort === containerPort;
-        return !isRight && (host === undefined ? isLocal(destination) : destination.equals(host));
+      const isHere = (ip: Ip | undefined) => ip !== undefined && (host === undefined ? isLocal(ip) : ip.equals(host));
+      forget(nft, family, { protocol: UDP, port: hostPort }, (entry) => {
+        if (entry.protocol !== UDP || entry.port !== hostPort || !isHere(entry.destination)) return false;
+        return !(entry.answerer?.equals(container) === true && entry.answererPort === containerPort);
       });
+      forget(
+        nft,
+        family,
+        { protocol: UDP, askerPort: hostPort },
+        // As its own address: answers to a container whose source was translated to this port are the container's.
+        ({ protocol, asker, askerPort, source }) =>
+          protocol === UDP && askerPort === hostPort && isHere(asker) && source?.equals(asker as Ip) === true,
+      );
     }
   }
 }
