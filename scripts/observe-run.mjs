@@ -15,6 +15,9 @@ const CRASHES = new Set([
   'worker-failed',
 ]);
 
+/** How long AVA may take to end after a run in which nothing happened any more, in milliseconds. */
+const GRACE = 5_000;
+
 export async function observeRun({ events }) {
   const report = process.env.NETLOOM_TEST_REPORT;
   const failures = [];
@@ -23,6 +26,11 @@ export async function observeRun({ events }) {
   const tests = {};
   const crashed = new Set();
   let stats;
+  const write = () => {
+    const passed = (stats?.passedTests ?? 0) + (stats?.passedKnownFailingTests ?? 0);
+    const files = [...crashed].map((name) => `${name || 'AVA'} (the whole file: see above)`);
+    writeFileSync(report, JSON.stringify({ passed, failures: [...failures, ...files], skips, tests }));
+  };
 
   for await (const event of events) {
     if (!report) continue;
@@ -41,10 +49,13 @@ export async function observeRun({ events }) {
         for (const title of titles) failures.push(`${relative(process.cwd(), pending)} › ${title} (never ended)`);
       }
     }
-    if (event.type === 'end' || event.type === 'interrupt') {
-      const passed = (stats?.passedTests ?? 0) + (stats?.passedKnownFailingTests ?? 0);
-      const files = [...crashed].map((name) => `${name || 'AVA'} (the whole file: see above)`);
-      writeFileSync(report, JSON.stringify({ passed, failures: [...failures, ...files], skips, tests }));
+    if (event.type === 'end' || event.type === 'interrupt') write();
+    if (event.type === 'timeout') {
+      // NB: AVA waits until nobody holds the standard error of a file that it has ended, which a program that its test started may do for good.
+      setTimeout(() => {
+        write();
+        process.exit(1);
+      }, GRACE).unref();
     }
   }
 }

@@ -19,7 +19,7 @@ const ava = join(root, 'node_modules/ava/entrypoints/cli.js');
 const NODE_ARGUMENTS = (process.env.NETLOOM_TEST_NODE_ARGUMENTS ?? '').split(' ').filter(Boolean);
 
 /** AVA ends a run in which nothing happens for 5 minutes (ava.config.js). This ends AVA itself. */
-const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 60);
+const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 40);
 
 // A user's PATH may lack sbin. npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide nftables' nft.
 const PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'].filter(

@@ -12,7 +12,7 @@ import { kernel } from './kernel.mjs';
 export const TREE = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
 /** A guest that has not ended by then hangs. */
-const LIMIT_MINUTES = Number(process.env.NETLOOM_VM_MINUTES ?? 45);
+const LIMIT_MINUTES = Number(process.env.NETLOOM_VM_MINUTES ?? 40);
 /** KVM where it works is 50 times as fast: NETLOOM_VM_ACCEL=kvm. */
 const ACCEL = process.env.NETLOOM_VM_ACCEL ?? 'tcg,thread=multi';
 const MEMORY = process.env.NETLOOM_VM_MEMORY ?? '4096';
