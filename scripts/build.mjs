@@ -123,6 +123,7 @@ function build(print) {
       'src/main.ts',
       'src/agent/worker.ts',
       'src/agent/overlay-worker.ts',
+      'src/agent/etcd-worker.ts',
       '--outfile',
       beside,
     ]);

@@ -11,10 +11,12 @@ import { Board, STATES } from './board.ts';
 import { BUILD } from './build.ts';
 import { type Desk, openDesk } from './desk.ts';
 import { Door, leave } from './door.ts';
+import { etcdMemberships } from './etcd-memberships.ts';
 import { Log } from './log.ts';
 import { metricsText } from './metrics.ts';
 import { networkFigures } from './networks.ts';
 import { OverlayThread } from './overlay-thread.ts';
+import { overlayConfs } from './overlays.ts';
 import { addressOf, readSettings, type Settings, type SomeSettings } from './settings.ts';
 import { callStatus, kernelErrorNames, type Status, statusSocket } from './status.ts';
 import { Tally } from './tally.ts';
@@ -48,6 +50,8 @@ const WORDS: Readonly<Record<number, 'idle' | 'waiting'>> = {
 
 /** Inside the executable. NB: by its whole path, or a file of that name in the working directory would do as well. */
 const WORKER = '/$bunfs/root/agent/worker.js';
+const OVERLAY_WORKER = '/$bunfs/root/agent/overlay-worker.js';
+const ETCD_WORKER = '/$bunfs/root/agent/etcd-worker.js';
 
 /**
  * Serves calls until it is told to end, or another agent has taken its place. The process goes on when this returns.
@@ -90,7 +94,10 @@ class Agent {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#drain(`got ${signal}`));
     process.on('SIGHUP', () => this.#reread());
     setInterval(() => this.#look(), TICK);
-    new OverlayThread(this.#options.paths, (message) => this.#log.write('warn', message)).start();
+    const { paths } = this.#options;
+    const warn = (message: string) => this.#log.write('warn', message);
+    new OverlayThread(OVERLAY_WORKER, (each) => overlayConfs(each).length > 0, paths, warn).start();
+    new OverlayThread(ETCD_WORKER, (each) => etcdMemberships(each).length > 0, paths, warn).start();
     this.#openDesks();
     this.#log.write('info', 'serving calls', {
       socket: this.#door.path,

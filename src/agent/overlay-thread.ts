@@ -1,19 +1,24 @@
-/** The agent's thread for overlays, from when there is one: most hosts have none, and a thread is some megabytes. */
+/** A thread of the agent that has to do with overlays, from when there is such a one: most hosts have none, and a thread is some megabytes. */
 import type { Paths } from '../paths.ts';
 import type { OverlayAssignment } from './overlay-worker.ts';
-import { overlayConfs } from './overlays.ts';
 
-/** Inside the executable. NB: by its whole path, see agent.ts. */
-const WORKER = '/$bunfs/root/agent/overlay-worker.js';
 /** How often it is looked whether there is one, in ms. */
 const LOOK = 5_000;
 
 export class OverlayThread {
+  readonly #worker: string;
+  readonly #isWanted: (paths: Paths) => boolean;
   readonly #paths: Paths;
   readonly #say: (message: string) => void;
-  #worker: Worker | undefined;
+  #thread: Worker | undefined;
 
-  constructor(paths: Paths, say: (message: string) => void) {
+  /**
+   * @param worker its file, inside the executable. NB: by its whole path, see agent.ts
+   * @param isWanted whether it has anything to do
+   */
+  constructor(worker: string, isWanted: (paths: Paths) => boolean, paths: Paths, say: (message: string) => void) {
+    this.#worker = worker;
+    this.#isWanted = isWanted;
     this.#paths = paths;
     this.#say = say;
   }
@@ -24,13 +29,13 @@ export class OverlayThread {
   }
 
   #look(): void {
-    if (this.#worker !== undefined || overlayConfs(this.#paths).length === 0) return;
-    const worker = new Worker(WORKER, { smol: true });
-    this.#worker = worker;
+    if (this.#thread !== undefined || !this.#isWanted(this.#paths)) return;
+    const worker = new Worker(this.#worker, { smol: true });
+    this.#thread = worker;
     worker.onmessage = ({ data }: MessageEvent<string>) => this.#say(data);
     worker.onerror = (event) => {
       this.#say(`the thread for overlays broke down: ${event.message}`);
-      this.#worker = undefined;
+      this.#thread = undefined;
     };
     const assignment: OverlayAssignment = { paths: this.#paths };
     worker.postMessage(assignment);

@@ -9,6 +9,7 @@ import { hasDevices, isInUse } from '../overlay/devices.ts';
 import { stampOf, touch } from '../overlay/file-store.ts';
 import type { Intent } from '../overlay/intent.ts';
 import { withOverlayLock } from '../overlay/lock.ts';
+import { memoryOf } from '../overlay/memory.ts';
 import { follow, reconcile } from '../overlay/reconcile.ts';
 import type { Paths } from '../paths.ts';
 import { checkConf, type OverlayConf, schema } from '../plugins/overlay/conf.ts';
@@ -59,13 +60,13 @@ export class OverlayKeeper {
   }
 
   #lookAt(nl: NetlinkSocket, conf: OverlayConf, now: number, isSuspect: boolean): void {
-    const { name, store } = conf;
+    const { name } = conf;
     if (!isInUse(nl, name)) {
       this.#kept.delete(name);
       return;
     }
     const kept = this.#kept.get(name);
-    const stamp = `${JSON.stringify(conf)} ${store.type === 'file' ? stampOf(store.path ?? '') : ''}`;
+    const stamp = `${JSON.stringify(conf)} ${this.#stampOf(conf)}`;
     const isDue = kept === undefined || isSuspect || now >= kept.fullAt || !hasDevices(nl, name, kept.tunnel);
     if (!isDue && stamp === kept.stamp) {
       this.#stayAlive(conf, kept.intent, now);
@@ -83,6 +84,11 @@ export class OverlayKeeper {
       this.#kept.set(name, { intent, tunnel, stamp, fullAt });
     });
     this.#stayAlive(conf, intent, now);
+  }
+
+  #stampOf({ name, store }: OverlayConf): string {
+    if (store.type === 'file') return stampOf(store.path ?? '');
+    return store.type === 'etcd' ? stampOf(memoryOf(this.#paths, name)) : '';
   }
 
   #stayAlive({ name, store }: OverlayConf, { own }: Intent, now: number): void {

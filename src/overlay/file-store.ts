@@ -6,30 +6,15 @@
  * A prefix is taken by link(2), which gives a name to one file only, on every file system. Names are kept unique by a lock beside. Nothing expires: a record is a
  * fact until somebody reclaims it. When a file was last changed says when its node was last seen, and decides nothing.
  */
-import { messageOf, NetloomError } from '../error.ts';
+import { messageOf } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { lock, O, open, replaceText, tryLink, tryReadText, tryStat, unlink, writeText } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 import { trySetMtime } from '../ffi/mtime.ts';
-import { fnv1a } from '../fnv.ts';
-import { Cidr } from '../net/cidr.ts';
-import { bitsOf, Ip } from '../net/ip.ts';
+import type { Cidr } from '../net/cidr.ts';
 import type { OverlayNode } from './network.ts';
-
-/** A node as the store has it. */
-export interface NodeRecord extends OverlayNode {
-  /** Which machine has the name: another one with the same is refused. */
-  readonly machine: string;
-}
-
-/** A node that wants a prefix. */
-export interface Applicant {
-  readonly name: string;
-  readonly address: Ip;
-  readonly machine: string;
-  /** The prefix that it had, which its containers may still have addresses of. */
-  readonly former?: Cidr | undefined;
-}
+import { allTaken, candidates } from './prefixes.ts';
+import { type Applicant, type NodeRecord, nameTaken, noSuchNode, recordOf, stillSeen } from './record.ts';
 
 const SUFFIX = '.json';
 
@@ -41,7 +26,7 @@ export function readRecords(directory: string, warn: (message: string) => void):
   return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
 }
 
-/** Changes whenever a node joins, leaves or changes. */
+/** Changes whenever a node joins, leaves or changes: of the directory, or of a file that is replaced. */
 export function stampOf(directory: string): string {
   const stat = tryStat(directory);
   return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.mtime}`;
@@ -63,11 +48,7 @@ export function join(directory: string, subnet: Cidr, nodePrefix: number, applic
       const record = { name, address, subnet: candidate, machine };
       if (take(directory, record)) return record;
     }
-    throw new NetloomError(
-      'address-exhausted',
-      `Cannot join the overlay: all ${1n << BigInt(nodePrefix - subnet.prefix)} prefixes of /${nodePrefix} in ${subnet} are taken`,
-      { hint: 'give back those of nodes that are gone for good: netloom overlay reclaim' },
-    );
+    throw allTaken(subnet, nodePrefix);
   });
 }
 
@@ -90,32 +71,20 @@ export function lastSeen(directory: string, { subnet }: OverlayNode): number | u
 export function reclaim(directory: string, name: string, grace: number, now: number): NodeRecord {
   return withLock(directory, () => {
     const record = (readRecords(directory, () => {}) ?? []).find((each) => each.name === name);
-    if (record === undefined) {
-      throw new NetloomError('no-such-node', `Cannot reclaim the prefix of "${name}": "${directory}" has no such node`);
-    }
+    if (record === undefined) throw noSuchNode(name, `"${directory}" has no such node`);
     const age = now - (lastSeen(directory, record) ?? 0);
-    if (age < grace) {
-      throw new NetloomError(
-        'still-seen',
-        `Cannot reclaim ${record.subnet} of "${name}": it was seen ${Math.max(0, Math.round(age / 1000))} s ago, expected ${grace / 1000} s of silence`,
-        { hint: 'stop its agent; --grace changes how long to wait' },
-      );
-    }
+    if (age < grace) throw stillSeen(record, age / 1000, grace / 1000);
     unlink(fileOf(directory, record.subnet));
     return record;
   });
 }
 
 /** The node is back, be it with another address, or with an empty disk at the same address. */
-function returned(directory: string, existing: NodeRecord, { name, address, machine }: Applicant): NodeRecord {
+function returned(directory: string, existing: NodeRecord, { address, machine }: Applicant): NodeRecord {
   // Somebody else keeps a record without a machine.
   const isSame = existing.machine === machine || existing.machine === '';
   if (!isSame && !existing.address.equals(address)) {
-    throw new NetloomError(
-      'name-taken',
-      `Cannot join the overlay as "${name}": another machine has the name, at ${existing.address}`,
-      { hint: `give this one another "node"; or if the other is gone for good: netloom overlay reclaim` },
-    );
+    throw nameTaken(existing);
   }
   const record = { ...existing, address, machine };
   if (existing.machine === machine && existing.address.equals(address)) return existing;
@@ -131,15 +100,6 @@ function take(directory: string, record: NodeRecord): boolean {
   } finally {
     unlink(beside);
   }
-}
-
-function* candidates(subnet: Cidr, nodePrefix: number, { name, former }: Applicant): Generator<Cidr> {
-  if (former?.prefix === nodePrefix && subnet.contains(former.ip)) yield former;
-  const count = 1n << BigInt(nodePrefix - subnet.prefix);
-  const size = 1n << BigInt(bitsOf(subnet.family) - nodePrefix);
-  const first = subnet.first();
-  const start = BigInt(`0x${fnv1a(name)}`) % count;
-  for (let i = 0n; i < count; i++) yield new Cidr(first.plus(((start + i) % count) * size), nodePrefix);
 }
 
 function withLock<T>(directory: string, action: () => T): T {
@@ -171,15 +131,4 @@ function readRecord(file: string, warn: (message: string) => void): NodeRecord |
     warn(`The node in "${file}" is passed over: ${messageOf(error)}`);
   }
   return undefined;
-}
-
-/** The node that a JSON value describes, or undefined where it describes none. A file that somebody else keeps has no `machine`. */
-export function recordOf(json: unknown): NodeRecord | undefined {
-  if (typeof json !== 'object' || json === null) return undefined;
-  const { name, address, subnet, machine = '' } = json as Readonly<Record<string, unknown>>;
-  if (typeof name !== 'string' || name === '' || typeof machine !== 'string') return undefined;
-  const ip = typeof address === 'string' ? Ip.tryParse(address) : undefined;
-  const prefix = typeof subnet === 'string' ? Cidr.tryParse(subnet) : undefined;
-  if (ip === undefined || prefix === undefined || prefix.hasHostBits()) return undefined;
-  return { name, address: ip, subnet: prefix, machine };
 }

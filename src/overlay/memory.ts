@@ -3,7 +3,7 @@ import { hasCode } from '../error.ts';
 import { makeDirectories, replaceText, tryReadText } from '../ffi/file.ts';
 import { randomBytes } from '../ffi/random.ts';
 import type { Paths } from '../paths.ts';
-import { type NodeRecord, recordOf } from './file-store.ts';
+import { type NodeRecord, recordOf } from './record.ts';
 
 /** An id of this machine's own, made when it is first asked for. */
 export function machineId({ state }: Paths): string {
@@ -18,7 +18,7 @@ export function machineId({ state }: Paths): string {
 }
 
 export function remembered(paths: Paths, network: string): NodeRecord[] {
-  const text = tryReadText(fileOf(paths, network));
+  const text = tryReadText(memoryOf(paths, network));
   if (text === undefined) return [];
   try {
     const json: unknown = JSON.parse(text);
@@ -30,7 +30,7 @@ export function remembered(paths: Paths, network: string): NodeRecord[] {
 
 /** Writes it down where it is not what is there. A full disk is no reason to forward nothing. */
 export function remember(paths: Paths, network: string, nodes: readonly NodeRecord[]): void {
-  const file = fileOf(paths, network);
+  const file = memoryOf(paths, network);
   const text = `${JSON.stringify(nodes)}\n`;
   if (tryReadText(file) === text) return;
   try {
@@ -41,6 +41,7 @@ export function remember(paths: Paths, network: string, nodes: readonly NodeReco
   }
 }
 
-function fileOf({ state }: Paths, network: string): string {
+/** The file with what is known of a network. */
+export function memoryOf({ state }: Paths, network: string): string {
   return `${state}/overlay/${network}.json`;
 }

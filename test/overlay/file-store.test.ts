@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';
-import { type Applicant, join, lastSeen, readRecords, reclaim, stampOf, touch } from '../../src/overlay/file-store.ts';
+import { join, lastSeen, readRecords, reclaim, stampOf, touch } from '../../src/overlay/file-store.ts';
+import type { Applicant } from '../../src/overlay/record.ts';
 import { makeRoot } from '../support/host.ts';
 
 const root = makeRoot();

@@ -1,7 +1,10 @@
 /** `netloom overlay peers`: the nodes of each overlay. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { overlayConfs } from '../../agent/overlays.ts';
+import { messageOf } from '../../error.ts';
 import { lastSeen } from '../../overlay/file-store.ts';
+import type { OverlayNode } from '../../overlay/network.ts';
+import { checkConf, type NodeSource } from '../../plugins/overlay/conf.ts';
 import { intentOf } from '../../plugins/overlay/intent.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { runtimeContext } from '../context.ts';
@@ -11,16 +14,17 @@ export const peersCommand = buildCommand({
   docs: {
     brief: 'List the nodes of overlays',
     fullDescription:
-      'This machine is the first of each. When a node was last seen is known of those in a directory whose agent runs; it decides nothing.\n\nExample: netloom overlay peers --json',
+      'This machine is the first of each. When a node was last seen is known of those in a directory or in etcd whose agent runs; it decides nothing.\n\nExample: netloom overlay peers --json',
   },
   parameters: { flags: { json: jsonFlag } },
-  func(this: CommandContext, { json }: { json: boolean }) {
+  async func(this: CommandContext, { json }: { json: boolean }) {
     const { paths, warn } = runtimeContext();
     using nl = openRoute();
-    const rows = overlayConfs(paths).flatMap((conf) => {
+    const lists = overlayConfs(paths).map(async (conf) => {
       const { own, peers } = intentOf(nl, { conf, paths, warn }, false);
+      const silenceOf = await silencesOf(checkConf(conf).source, warn);
       return [own, ...peers].map((node) => {
-        const seen = conf.store.type === 'file' ? lastSeen(conf.store.path ?? '', node) : undefined;
+        const silence = silenceOf(node);
         const { name, address, subnet } = node;
         return {
           network: conf.name,
@@ -28,10 +32,11 @@ export const peersCommand = buildCommand({
           address: `${address}`,
           prefix: `${subnet}`,
           isThis: node === own,
-          ...(seen !== undefined && { secondsSinceSeen: Math.max(0, Math.round((Date.now() - seen) / 1000)) }),
+          ...(silence !== undefined && { secondsSinceSeen: Math.max(0, Math.round(silence)) }),
         };
       });
     });
+    const rows = (await Promise.all(lists)).flat();
     if (json) printJson(this, rows);
     else {
       printTable(
@@ -48,3 +53,25 @@ export const peersCommand = buildCommand({
     }
   },
 });
+
+/** For each node how long ago it was last seen, in seconds, where its store knows. */
+async function silencesOf(
+  source: NodeSource,
+  warn: (message: string) => void,
+): Promise<(node: OverlayNode) => number | undefined> {
+  if ('file' in source) {
+    return (node) => {
+      const seen = lastSeen(source.file.path, node);
+      return seen === undefined ? undefined : (Date.now() - seen) / 1000;
+    };
+  }
+  if ('nodes' in source) return () => undefined;
+  try {
+    const { withRegistry } = await import('../../overlay/etcd/with-registry.ts');
+    const silences = await withRegistry(source.etcd, (registry) => registry.silences());
+    return ({ name }) => silences.get(name);
+  } catch (error) {
+    warn(messageOf(error));
+    return () => undefined;
+  }
+}

@@ -3,7 +3,9 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { overlayConfs } from '../../agent/overlays.ts';
 import { NetloomError } from '../../error.ts';
 import { reclaim } from '../../overlay/file-store.ts';
-import { nodeName } from '../../overlay/members.ts';
+import { nodeName } from '../../overlay/membership.ts';
+import type { NodeRecord } from '../../overlay/record.ts';
+import { checkConf, type NodeSource, type OverlayConf } from '../../plugins/overlay/conf.ts';
 import { runtimeContext } from '../context.ts';
 
 export const reclaimCommand = buildCommand({
@@ -29,7 +31,7 @@ export const reclaimCommand = buildCommand({
       },
     },
   },
-  func(this: CommandContext, { grace }: { grace: number }, network: string, node: string) {
+  async func(this: CommandContext, { grace }: { grace: number }, network: string, node: string) {
     const confs = overlayConfs(runtimeContext().paths);
     const conf = confs.find(({ name }) => name === network);
     if (conf === undefined) {
@@ -37,19 +39,27 @@ export const reclaimCommand = buildCommand({
         hint: `there are: ${confs.map(({ name }) => name).join(', ') || 'none'}`,
       });
     }
-    if (conf.store.type !== 'file') {
-      throw new NetloomError(
-        'invalid-value',
-        `The nodes of "${network}" stand in its conflist: take "${node}" out there`,
-      );
-    }
     if (node === nodeName(conf)) {
       throw new NetloomError('invalid-value', `"${node}" is this machine: its prefix is in use as long as it is here`);
     }
-    const { subnet } = reclaim(conf.store.path ?? '', node, grace * 1000, Date.now());
+    const { subnet } = await reclaimFrom(checkConf(conf).source, conf, node, grace);
     this.process.stdout.write(`${subnet} is free\n`);
   },
 });
+
+async function reclaimFrom(
+  source: NodeSource,
+  { name }: OverlayConf,
+  node: string,
+  grace: number,
+): Promise<NodeRecord> {
+  if ('file' in source) return reclaim(source.file.path, node, grace * 1000, Date.now());
+  if ('etcd' in source) {
+    const { withRegistry } = await import('../../overlay/etcd/with-registry.ts');
+    return withRegistry(source.etcd, (registry) => registry.reclaim(node, grace));
+  }
+  throw new NetloomError('invalid-value', `The nodes of "${name}" stand in its conflist: take "${node}" out there`);
+}
 
 function seconds(text: string): number {
   const value = Number(text);

@@ -5,6 +5,7 @@ import { messageOf } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { isInUse } from '../../overlay/devices.ts';
 import { overlayDifferences } from '../../overlay/reconcile.ts';
+import { readStanding } from '../../overlay/standing.ts';
 import { checkConf, type OverlayConf } from '../../plugins/overlay/conf.ts';
 import { intentOf } from '../../plugins/overlay/intent.ts';
 import { openRoute } from '../../rtnl/socket.ts';
@@ -41,7 +42,8 @@ export const statusCommand = buildCommand({
         state,
       ]),
     );
-    for (const { network, differences } of rows) {
+    for (const { network, store, differences } of rows) {
+      if (store !== undefined) this.process.stdout.write(`${network}: ${store}\n`);
       for (const each of differences) this.process.stdout.write(`${network}: ${each}\n`);
     }
   },
@@ -56,12 +58,16 @@ interface Row {
   readonly peers?: number;
   readonly mtu?: number;
   readonly state: string;
+  /** How the agent stands with a store that it speaks to. */
+  readonly store?: string;
   readonly differences: readonly string[];
 }
 
 function statusOf(nl: NetlinkSocket, { paths, warn }: RuntimeContext, conf: OverlayConf): Row {
-  const { name, mode, vni } = checkConf(conf).network;
-  const about = { network: name, mode, vni };
+  const { network: agreed, source } = checkConf(conf);
+  const { name, mode, vni } = agreed;
+  const standing = 'etcd' in source ? readStanding(paths, source.etcd) : undefined;
+  const about = { network: name, mode, vni, ...(standing !== undefined && { store: `etcd: ${standing.message}` }) };
   try {
     const { own, peers, mtu, network } = intentOf(nl, { conf, paths, warn }, false);
     const more = { ...about, node: own.name, prefix: `${own.subnet}`, peers: peers.length, mtu };

@@ -6,8 +6,12 @@ import { boolean, type ConfOf, cidr, confSchema, integer, ip, isName, object, te
 import { NetloomError } from '../../error.ts';
 import { bitsOf } from '../../net/ip.ts';
 import type { Mac } from '../../net/mac.ts';
-import type { Membership } from '../../overlay/members.ts';
+import type { EtcdMembership } from '../../overlay/etcd/settings.ts';
+import type { FileMembership } from '../../overlay/members.ts';
+import type { Membership } from '../../overlay/membership.ts';
 import { MODES, type Mode, type OverlayNetwork, type OverlayNode, VNI_MAX, vniOf } from '../../overlay/network.ts';
+import { etcdKeys, etcdOf } from './etcd.ts';
+import { invalid, pathOf } from './invalid.ts';
 
 /** The port of RFC 7348. The kernel's own default is another, from before there was one. */
 const PORT = 4789;
@@ -33,6 +37,7 @@ export const schema = confSchema(() => ({
   store: object({
     type: text,
     path: v.exactOptional(text),
+    ...etcdKeys,
     nodes: v.optional(v.array(object({ name: text, address: ip, subnet: cidr })), []),
   }),
   runtimeConfig: v.optional(object({ mac }), {}),
@@ -41,8 +46,11 @@ export const schema = confSchema(() => ({
 
 export type OverlayConf = ConfOf<typeof schema>;
 
-/** Where the nodes are written: in the configuration, or in a directory. */
-export type NodeSource = { readonly nodes: readonly OverlayNode[] } | { readonly membership: Membership };
+/** Where the nodes are: in the configuration, in a directory, or in an etcd that the agent speaks to. */
+export type NodeSource =
+  | { readonly nodes: readonly OverlayNode[] }
+  | { readonly file: FileMembership }
+  | { readonly etcd: EtcdMembership };
 
 /** The network, and where its nodes are, as far as the configuration alone can tell. Before any change. @throws NetloomError invalid-config */
 export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork; readonly source: NodeSource } {
@@ -52,14 +60,19 @@ export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork
   if (subnet.hasHostBits()) throw invalid('subnet', `${subnet}`, `the prefix itself, ${subnet.network()}`);
   checkIpam(conf);
   const network = { name, mode, vni, port, subnet };
-  if (store.type === 'file') return { network, source: { membership: membershipOf(conf) } };
-  if (store.type !== 'static') throw invalid('store.type', store.type, 'static, file');
+  if (store.type === 'file') {
+    const path = pathOf(store.path ?? '', 'path', 'a directory');
+    return { network, source: { file: { ...membershipOf(conf), path } } };
+  }
+  if (store.type === 'etcd') {
+    return { network, source: { etcd: { ...membershipOf(conf), etcd: etcdOf(store), hasBlocks: mode === 'l2' } } };
+  }
+  if (store.type !== 'static') throw invalid('store.type', store.type, 'static, file, etcd');
   checkNodes(conf, mode);
   return { network, source: { nodes: store.nodes } };
 }
 
-function membershipOf({ name, subnet, nodePrefix, node, underlay, store: { path = '' } }: OverlayConf): Membership {
-  if (!path.startsWith('/')) throw invalid('store.path', path, 'the path of a directory, from "/" on');
+function membershipOf({ name, subnet, nodePrefix, node, underlay }: OverlayConf): Membership {
   if (node !== undefined && !isName(node)) throw invalid('node', node, NAME);
   const prefix = nodePrefix ?? NODE_PREFIX[subnet.family];
   const most = bitsOf(subnet.family) - HOST_BITS;
@@ -70,7 +83,7 @@ function membershipOf({ name, subnet, nodePrefix, node, underlay, store: { path 
       `a whole number from ${subnet.prefix} to ${most}, since "subnet" is ${subnet}`,
     );
   }
-  return { network: name, subnet, nodePrefix: prefix, path, node, underlay };
+  return { network: name, subnet, nodePrefix: prefix, node, underlay };
 }
 
 function checkNodes({ subnet, nodePrefix, store: { nodes } }: OverlayConf, mode: Mode): void {
@@ -141,8 +154,4 @@ const RANGE_KEYS: readonly string[] = ['ranges', 'subnet', 'rangestart', 'rangee
 export function askedMac(call: CniCall<OverlayConf>): Mac | undefined {
   const { runtimeConfig, args } = call.conf;
   return firstMac(['runtimeConfig.mac', runtimeConfig.mac], ['args.cni.mac', args.cni.mac], macInArgs(call));
-}
-
-function invalid(key: string, value: string, expected: string): NetloomError {
-  return new NetloomError('invalid-config', `failed to load netconf: "${key}" is "${value}", expected ${expected}`);
 }

@@ -1,6 +1,7 @@
 /** From a configuration to what this machine should do about it. */
 import type { CniCall } from '../../cni/call.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { membersByAgent } from '../../overlay/agent-members.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { membersOf } from '../../overlay/members.ts';
 import { overlayMtu, ownNode } from '../../overlay/underlay.ts';
@@ -11,7 +12,7 @@ export type OverlayCall = Pick<CniCall<OverlayConf>, 'conf' | 'paths' | 'warn'>;
 
 /**
  * What this node's kernel should have. Changes nothing there.
- * @param joins whether this machine becomes a node of the store where it is none: for an ADD
+ * @param joins whether this machine becomes a node of a directory where it is none: for an ADD
  * @throws NetloomError invalid-config, not-available, name-taken, address-exhausted
  */
 export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean): Intent {
@@ -20,7 +21,9 @@ export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean): 
   const { own, nodes } =
     'nodes' in source
       ? { own: ownNode(nl, source.nodes, conf.node), nodes: source.nodes }
-      : membersOf(nl, source.membership, call, joins);
+      : 'file' in source
+        ? membersOf(nl, source.file, call, joins)
+        : membersByAgent(nl, source.etcd, call);
   const peers = nodes.filter(({ name }) => name !== own.name);
   return { network, own, peers, mtu: overlayMtu(nl, network, own, peers, conf.mtu) };
 }

@@ -18,6 +18,7 @@ import { NetloomError } from '../../error.ts';
 import { ipamStatus } from '../../ipam/delegate.ts';
 import { Cidr } from '../../net/cidr.ts';
 import { Ip } from '../../net/ip.ts';
+import { awaitJoin } from '../../overlay/agent-members.ts';
 import type { OverlayDevices } from '../../overlay/devices.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { withOverlayLock } from '../../overlay/lock.ts';
@@ -48,13 +49,14 @@ export const overlay: Plugin<OverlayConf> = {
 
 function add(call: CniCall<OverlayConf>): CniResult {
   const { conf } = call;
-  checkConf(conf);
+  const { source } = checkConf(conf);
   const asked = askedMac(call);
   using container = openContainer(call);
   using nl = openRoute();
   using undo = new DisposableStack();
   refuseTakenIfname(container, call.ifname);
   refuseDuplicate(nl, call);
+  if ('etcd' in source) awaitJoin(source.etcd, call.paths);
   const intent = intentOf(nl, call, true);
   const ipam = allocate(withNodeRange(call, intent), undo);
   const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX }));
@@ -148,6 +150,6 @@ function asVeth(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
 function status(call: CniCall<OverlayConf>): void {
   const { source } = checkConf(call.conf);
   using nl = openRoute();
-  if ('membership' in source && !isMember(source.membership)) requireStore(nl, source.membership);
+  if ('file' in source && !isMember(source.file)) requireStore(nl, source.file);
   else ipamStatus(withNodeRange(call, intentOf(nl, call, false)));
 }

@@ -9,6 +9,8 @@ const NODE = { name: 'a', address: '192.0.2.1', subnet: '10.96.1.0/24' };
 const OTHER = { name: 'b', address: '192.0.2.2', subnet: '10.96.2.0/24' };
 const nodes = (...list: readonly Json[]) => ({ store: { type: 'static', nodes: list } });
 
+const etcd = (more: Json) => ({ store: { type: 'etcd', endpoints: ['https://192.0.2.1:2379'], ...more } });
+
 const CASES: readonly (readonly [more: Json, says: string])[] = [
   [{ mode: 'l4' }, '"mode" is "l4", expected l3, l2, direct'],
   [{ vni: 0 }, '"vni" is 0, expected a whole number from 1 to 16777215'],
@@ -16,7 +18,35 @@ const CASES: readonly (readonly [more: Json, says: string])[] = [
   [{ port: 0 }, '"port" is 0, expected a whole number from 1 to 65535'],
   [{ subnet: undefined }, '"subnet" is missing'],
   [{ subnet: '10.96.0.1/16' }, '"subnet" is "10.96.0.1/16", expected the prefix itself, 10.96.0.0/16'],
-  [{ store: { type: 'consul' } }, '"store.type" is "consul", expected static, file'],
+  [{ store: { type: 'consul' } }, '"store.type" is "consul", expected static, file, etcd'],
+  [etcd({ endpoints: [] }), '"store.endpoints" is "[]", expected at least one such as "https://192.0.2.1:2379"'],
+  [
+    etcd({ endpoints: ['http://192.0.2.1:2379', '192.0.2.2:2379'] }),
+    '"store.endpoints[1]" is "192.0.2.2:2379", expected a URL such as "https://192.0.2.1:2379" or "http://etcd.example:2379"',
+  ],
+  [
+    etcd({ endpoints: ['https://192.0.2.1:2379/v3'] }),
+    '"store.endpoints[0]" is "https://192.0.2.1:2379/v3", expected a URL such as "https://192.0.2.1:2379" or "http://etcd.example:2379"',
+  ],
+  [etcd({ ca: 'ca.pem' }), '"store.ca" is "ca.pem", expected the path of a file in PEM, from "/" on'],
+  [
+    etcd({ endpoints: ['http://192.0.2.1:2379'], ca: '/ca.pem' }),
+    '"store.ca" is "/ca.pem", expected an endpoint of "https" to go with it',
+  ],
+  [etcd({ cert: '/cert.pem' }), '"store.key" is missing, expected it beside "store.cert"'],
+  [etcd({ user: 'netloom' }), '"store.passwordFile" is missing, expected it beside "store.user"'],
+  [
+    etcd({ user: 'netloom', password: 'secret' }),
+    '"store.password" is there, expected "store.passwordFile": everybody may read a conflist',
+  ],
+  [
+    etcd({ prefix: 'netloom/' }),
+    '"store.prefix" is "netloom/", expected what keys begin with, such as "/netloom", without "/" at its end',
+  ],
+  [
+    { ...etcd({}), nodePrefix: 8 },
+    '"nodePrefix" is "8", expected a whole number from 16 to 30, since "subnet" is 10.96.0.0/16',
+  ],
   [
     { store: { type: 'file', path: 'nodes' } },
     '"store.path" is "nodes", expected the path of a directory, from "/" on',

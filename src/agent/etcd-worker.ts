@@ -1,0 +1,43 @@
+/** The thread of the agent that speaks to etcd. Unlike the others it comes back to the engine's event loop, which HTTP needs. What it learns it writes down; the thread for overlays acts upon it. */
+import { messageOf } from '../error.ts';
+import { EtcdFollower } from '../overlay/etcd/follower.ts';
+import type { EtcdMembership } from '../overlay/etcd/settings.ts';
+import { openRoute } from '../rtnl/socket.ts';
+import { etcdMemberships } from './etcd-memberships.ts';
+import type { OverlayAssignment } from './overlay-worker.ts';
+
+interface Scope {
+  onmessage: ((event: { data: OverlayAssignment }) => void) | null;
+  postMessage(message: string): void;
+}
+
+/** How often conflists are looked at, in ms. */
+const LOOK = 1_000;
+
+const scope = globalThis as unknown as Scope;
+
+scope.onmessage = ({ data: { paths } }) => {
+  scope.onmessage = null;
+  const nl = openRoute();
+  /** By what the conflist says. */
+  const following = new Map<string, AbortController>();
+  const look = () => {
+    const wanted = new Map(etcdMemberships(paths).map((of) => [JSON.stringify(of), of]));
+    for (const [print, end] of following) {
+      if (wanted.has(print)) continue;
+      end.abort();
+      following.delete(print);
+    }
+    for (const [print, of] of wanted) {
+      if (!following.has(print)) following.set(print, start(of));
+    }
+  };
+  const start = (of: EtcdMembership): AbortController => {
+    const say = (message: string) => scope.postMessage(`overlay "${of.network}": ${message}`);
+    const end = new AbortController();
+    new EtcdFollower(of, paths, say).run(nl, end.signal).catch((error) => say(messageOf(error)));
+    return end;
+  };
+  look();
+  setInterval(look, LOOK);
+};

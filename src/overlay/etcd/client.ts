@@ -1,0 +1,137 @@
+/**
+ * An etcd of one or several members. It stays with an endpoint as long as that answers; one that is dead or slow is left for the next, once. A token that is no longer
+ * taken is renewed.
+ */
+import { hasCode, NetloomError } from '../../error.ts';
+import { readText } from '../../ffi/file.ts';
+import type { EtcdSettings } from './settings.ts';
+import { type Answer, Transport } from './transport.ts';
+import { type Part, part } from './wire.ts';
+
+/** How long one endpoint may take for an answer, in ms. etcd itself gives up after 5 s to 7 s where its members have no leader. */
+const LIMIT = 2_000;
+/** Answers after which another member is asked: no leader, timed out, too many requests. */
+const PASSING = [408, 429, 500, 502, 503, 504];
+/** What etcd says of a token that it does not take (any more), and of a call without one. */
+const TOKEN_FAULT = /invalid auth token|revision of auth store is old|user name is empty/;
+/** Whoever gives a user may switch authentication on later. */
+const NO_AUTHENTICATION = 'authentication is not enabled';
+
+export class EtcdClient implements Disposable {
+  readonly #settings: EtcdSettings;
+  readonly #transport: Transport;
+  #current = 0;
+  #token: string | undefined;
+
+  constructor(settings: EtcdSettings) {
+    this.#settings = settings;
+    this.#transport = new Transport(settings);
+  }
+
+  /** The endpoint that is asked first. */
+  get endpoint(): string {
+    return this.#settings.endpoints[this.#current % this.#settings.endpoints.length] ?? '';
+  }
+
+  /** Goes on with the next endpoint: this one has not done what it should. */
+  leave(): void {
+    this.#current++;
+    this.#transport.forgetCertificates();
+  }
+
+  /**
+   * Asks one endpoint after another, each once; a single one twice, for a connection that was kept may be gone.
+   * @throws NetloomError unreachable with what each said; etcd-refused
+   */
+  async ask(path: string, body: unknown, signal?: AbortSignal): Promise<Part> {
+    const failures = new Set<string>();
+    for (let i = 0; i < Math.max(2, this.#settings.endpoints.length); i++) {
+      try {
+        return await this.#askOne(path, body, signal);
+      } catch (error) {
+        if (!hasCode(error, 'unreachable') || signal?.aborted) throw error;
+        failures.add(error.message);
+        this.leave();
+      }
+    }
+    throw new NetloomError('unreachable', [...failures].join('; '));
+  }
+
+  /**
+   * Hears what a watch tells, from the endpoint that was asked last, until it ends. `hasleader`: it ends by itself where its member has lost the others; without, it
+   * would stay open and tell nothing.
+   * @throws NetloomError unreachable, etcd-refused
+   */
+  async watch(request: unknown, signal: AbortSignal, hear: (result: Part) => void): Promise<void> {
+    const { endpoint } = this;
+    const headers = { ...this.#authorization(), 'Grpc-Metadata-hasleader': 'true' };
+    const body = { create_request: request };
+    await this.#transport.listen({ endpoint, path: '/v3/watch', body, headers, limit: LIMIT, signal }, (line) => {
+      hear(part(this.#read(endpoint, line)['result']));
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#transport[Symbol.dispose]();
+  }
+
+  async #askOne(path: string, body: unknown, signal: AbortSignal | undefined): Promise<Part> {
+    const hadToken = this.#token !== undefined;
+    try {
+      return await this.#askOnce(path, body, signal);
+    } catch (error) {
+      const isTokens = hasCode(error, 'etcd-refused') && TOKEN_FAULT.test(error.message);
+      if (!isTokens || this.#settings.user === undefined || !hadToken) throw error;
+      this.#token = undefined;
+      return this.#askOnce(path, body, signal);
+    }
+  }
+
+  async #askOnce(path: string, body: unknown, signal: AbortSignal | undefined): Promise<Part> {
+    const { endpoint } = this;
+    await this.#authenticate(endpoint, signal);
+    const headers = this.#authorization();
+    return this.#read(
+      endpoint,
+      await this.#transport.ask({ endpoint, path, body, headers, limit: LIMIT, ...(signal && { signal }) }),
+    );
+  }
+
+  async #authenticate(endpoint: string, signal: AbortSignal | undefined): Promise<void> {
+    const { user, passwordFile } = this.#settings;
+    if (user === undefined || this.#token !== undefined) return;
+    const password = passwordFile === undefined ? '' : readText(passwordFile).replace(/\r?\n$/, '');
+    const body = { name: user, password };
+    const path = '/v3/auth/authenticate';
+    const answer = await this.#transport.ask({ endpoint, path, body, limit: LIMIT, ...(signal && { signal }) });
+    if (answer.text.includes(NO_AUTHENTICATION)) return;
+    const token = this.#read(endpoint, answer)['token'];
+    if (typeof token === 'string') this.#token = token;
+  }
+
+  #authorization(): Readonly<Record<string, string>> {
+    return this.#token === undefined ? {} : { Authorization: this.#token };
+  }
+
+  /** @throws NetloomError unreachable, etcd-refused */
+  #read(endpoint: string, { status, text }: Answer): Part {
+    let answer: Part = {};
+    try {
+      answer = part(JSON.parse(text));
+    } catch {
+      if (status === 200) throw new NetloomError('unreachable', `${endpoint} is no etcd: it answered ${excerpt(text)}`);
+    }
+    const fault = answer['error'];
+    if (status === 200 && fault === undefined) return answer;
+    // In a stream the error is an object, elsewhere a text.
+    const said = typeof fault === 'string' ? fault : part(fault)['message'];
+    const reason = typeof said === 'string' ? said : `HTTP ${status} ${excerpt(text)}`;
+    const http = Number(part(fault)['http_code'] ?? status);
+    if (PASSING.includes(http)) throw new NetloomError('unreachable', `etcd at ${endpoint} answered: ${reason}`);
+    throw new NetloomError('etcd-refused', `etcd at ${endpoint} refused: ${reason}`);
+  }
+}
+
+function excerpt(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
+}

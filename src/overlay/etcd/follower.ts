@@ -1,0 +1,221 @@
+/**
+ * A node's part in one overlay with the store `etcd`: it joins, follows who else does, and writes down what it knows for those who act upon it (memory.ts). What it
+ * cannot reach it goes on without: what is written down stays.
+ */
+import { hasCode, messageOf, NetloomError } from '../../error.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import type { Paths } from '../../paths.ts';
+import { nodeName, underlayAddress } from '../membership.ts';
+import { machineId, remember, remembered } from '../memory.ts';
+import type { NodeRecord } from '../record.ts';
+import { standingOf, writeStanding } from '../standing.ts';
+import { EtcdClient } from './client.ts';
+import { Forgotten } from './forgotten.ts';
+import { pause } from './pause.ts';
+import { Presence } from './presence.ts';
+import { EtcdRegistry, type Listing } from './registry.ts';
+import type { EtcdMembership } from './settings.ts';
+import { int64, keyEvent, part, parts, startingWith } from './wire.ts';
+
+/** Before the second try, and the longest before any, in ms. Each is shortened by chance. */
+const BACKOFF = { first: 200, longest: 5_000 };
+/** How often it is asked whether the watch has told all, and looked whether this machine's address is another, in ms. */
+const CHECK = 5_000;
+/** How long a watch may take to tell what a question has found, in ms. */
+const LAG = 2_000;
+/** How often a node says that it is there, in ms. */
+const ALIVE = 20_000;
+/** How often all is read again, in ms: old servers can lose a DELETE when they compact (etcd 18089). */
+const RELIST = 600_000;
+/** How long changes are gathered before they are written down, in ms. */
+const GATHER = 5;
+
+export class EtcdFollower {
+  readonly #of: EtcdMembership;
+  readonly #paths: Paths;
+  readonly #say: (message: string) => void;
+  readonly #client: EtcdClient;
+  readonly #registry: EtcdRegistry;
+  readonly #presence: Presence;
+  readonly #forgotten = new Forgotten();
+  #said = '';
+
+  constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void) {
+    this.#of = of;
+    this.#paths = paths;
+    this.#say = say;
+    this.#client = new EtcdClient(of.etcd);
+    this.#registry = new EtcdRegistry(this.#client, of);
+    this.#presence = new Presence(this.#client, `${this.#registry.base}alive/${nodeName(of)}`);
+  }
+
+  /** Until the signal says so. */
+  async run(nl: NetlinkSocket, signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const round = new AbortController();
+      const both = AbortSignal.any([signal, round.signal]);
+      try {
+        await this.#follow(nl, both, () => {
+          failures = 0;
+        });
+      } catch (error) {
+        if (signal.aborted) break;
+        if (hasCode(error, 'unreachable')) this.#client.leave();
+        this.#tell(error);
+        const longest = Math.min(BACKOFF.longest, BACKOFF.first * 2 ** failures++);
+        await pause(Math.random() * longest, signal).catch(() => {});
+      } finally {
+        round.abort();
+      }
+    }
+    this.#client[Symbol.dispose]();
+  }
+
+  /** Joins, reads all, and follows until something is to be done anew. */
+  async #follow(nl: NetlinkSocket, signal: AbortSignal, joined: () => void): Promise<void> {
+    const own = await this.#join(nl, signal);
+    const listing = await this.#registry.list(signal);
+    this.#forgotten.compare(listing, this.#known());
+    this.#writeDown(listing);
+    writeStanding(this.#paths, this.#of, { message: `it joined as "${own.name}" with ${own.subnet}` });
+    this.#said = '';
+    joined();
+    const { endpoint } = this.#client;
+    const seen = { revision: BigInt(listing.revision) };
+    const tasks = [
+      this.#watch(own, listing, seen, signal),
+      this.#check(nl, own, endpoint, seen, signal),
+      this.#stayAlive(signal),
+    ];
+    for (const task of tasks) task.catch(() => {}); // those that end because the first one did
+    await Promise.race(tasks);
+  }
+
+  async #join(nl: NetlinkSocket, signal: AbortSignal): Promise<NodeRecord> {
+    const [name, machine] = [nodeName(this.#of), machineId(this.#paths)];
+    const before = this.#known().find((each) => each.name === name && each.machine === machine);
+    const address = underlayAddress(nl, this.#of);
+    const { record, isNew } = await this.#registry.join({ name, address, machine, former: before?.subnet }, signal);
+    if (isNew && before !== undefined) this.#forgotten.keep(this.#known());
+    return record;
+  }
+
+  /** Ends where this node's own record is another, or the store says that there is more than it can tell. */
+  async #watch(own: NodeRecord, listing: Listing, seen: { revision: bigint }, signal: AbortSignal): Promise<void> {
+    const { nodes } = listing;
+    const end = new AbortController();
+    let writing: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    let cause: NetloomError | undefined;
+    const request = { ...startingWith(this.#registry.base), start_revision: `${seen.revision + 1n}` };
+    try {
+      await this.#client.watch(request, AbortSignal.any([signal, end.signal]), (result) => {
+        if (result['canceled'] === true) {
+          isOver = result['compact_revision'] !== undefined;
+          if (!isOver) cause = new NetloomError('unreachable', `etcd ended the watch: ${result['cancel_reason']}`);
+          end.abort();
+          return;
+        }
+        const changes = parts(result['events']).map((event) => nodes.apply(keyEvent(event)));
+        const revision = BigInt(int64(part(result['header'])['revision']));
+        if (revision > seen.revision) seen.revision = revision;
+        if (!changes.includes(true)) return;
+        const now = nodes.find(own.name);
+        if (now === undefined || now.machine !== own.machine || !now.subnet.equals(own.subnet)) {
+          isOver = true;
+          end.abort();
+          return;
+        }
+        writing ??= setTimeout(() => {
+          writing = undefined;
+          this.#writeDown(listing);
+        }, GATHER);
+      });
+    } catch (error) {
+      if (!isOver) throw cause ?? error;
+    } finally {
+      clearTimeout(writing);
+      if (writing !== undefined && !isOver) this.#writeDown(listing);
+    }
+    if (!isOver) throw cause ?? new NetloomError('unreachable', `etcd at ${this.#client.endpoint} ended the watch`);
+  }
+
+  /** Ends where all is to be read again. @throws NetloomError unreachable where the watch does not tell what is there */
+  async #check(
+    nl: NetlinkSocket,
+    own: NodeRecord,
+    endpoint: string,
+    seen: { revision: bigint },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const limit = performance.now() + RELIST * (1 - Math.random() / 2);
+    let clear = seen.revision;
+    while (performance.now() < limit) {
+      await pause(CHECK * (1 - Math.random() / 5), signal);
+      if (seen.revision > clear) clear = seen.revision;
+      const latest = await this.#latest(clear, signal);
+      if (this.#client.endpoint !== endpoint) {
+        throw new NetloomError('unreachable', `etcd at ${endpoint} does not answer any more`);
+      }
+      const until = performance.now() + LAG;
+      while (latest.ours > seen.revision && performance.now() < until) await pause(50, signal);
+      if (latest.ours > seen.revision) {
+        throw new NetloomError('unreachable', `The watch of etcd at ${endpoint} tells nothing`);
+      }
+      clear = latest.all;
+      const address = addressNow(nl, this.#of);
+      if (address !== undefined && !address.equals(own.address)) return;
+    }
+  }
+
+  /** The revision that etcd is at, and that of the latest change of our keys which is above the one that is known. */
+  async #latest(known: bigint, signal: AbortSignal): Promise<{ readonly all: bigint; readonly ours: bigint }> {
+    const range = startingWith(this.#registry.base);
+    const count = await this.#client.ask('/v3/kv/range', { ...range, count_only: true }, signal);
+    const all = BigInt(int64(part(count['header'])['revision']));
+    if (all <= known) return { all, ours: 0n };
+    const query = { ...range, min_mod_revision: `${known + 1n}`, keys_only: true };
+    const found = await this.#client.ask('/v3/kv/range', query, signal);
+    let ours = 0n;
+    for (const kv of parts(found['kvs'])) {
+      const revision = BigInt(int64(kv['mod_revision']));
+      if (revision > ours && revision <= all) ours = revision;
+    }
+    return { all, ours };
+  }
+
+  /** NB: status only. Where it cannot say so, nothing follows from it. */
+  async #stayAlive(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#presence.tell(signal).catch(() => {});
+      await pause(ALIVE * (1 - Math.random() / 5), signal);
+    }
+  }
+
+  #writeDown({ nodes }: Listing): void {
+    const records = nodes.records((message) => this.#say(message));
+    remember(this.#paths, this.#of.network, this.#forgotten.with(records));
+  }
+
+  #known(): NodeRecord[] {
+    return remembered(this.#paths, this.#of.network);
+  }
+
+  #tell(error: unknown): void {
+    writeStanding(this.#paths, this.#of, standingOf(error));
+    const message = messageOf(error);
+    if (message === this.#said) return;
+    this.#said = message;
+    this.#say(message);
+  }
+}
+
+/** Undefined where it has none, for the moment. */
+function addressNow(nl: NetlinkSocket, of: EtcdMembership) {
+  try {
+    return underlayAddress(nl, of);
+  } catch {
+    return undefined;
+  }
+}

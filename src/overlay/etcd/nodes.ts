@@ -1,0 +1,120 @@
+/** What etcd holds of an overlay, kept in step with it key by key. */
+import { Cidr } from '../../net/cidr.ts';
+import { type NodeRecord, recordOf } from '../record.ts';
+import type { KeyEvent, KeyValue } from './wire.ts';
+
+/** Who has a prefix. */
+interface Holding {
+  readonly prefix: Cidr;
+  readonly node: string;
+}
+
+export class Nodes {
+  readonly #base: string;
+  readonly #values = new Map<string, KeyValue>();
+  /** By their keys. Undefined for what cannot be read. */
+  readonly #records = new Map<string, NodeRecord | undefined>();
+  readonly #holdings = new Map<string, Holding | undefined>();
+
+  /** @param base what all keys begin with */
+  constructor(base: string) {
+    this.#base = base;
+  }
+
+  put(kv: KeyValue): void {
+    this.#values.set(kv.key, kv);
+    const [folder, name = ''] = this.#split(kv.key);
+    if (folder === 'nodes') this.#records.set(kv.key, readRecord(kv.value));
+    if (folder === 'prefixes') this.#holdings.set(kv.key, readHolding(name, kv.value));
+  }
+
+  delete(key: string): void {
+    this.#values.delete(key);
+    this.#records.delete(key);
+    this.#holdings.delete(key);
+  }
+
+  /** @returns whether others act upon it: when somebody was last seen is status only */
+  apply(event: KeyEvent): boolean {
+    const key = 'put' in event ? event.put.key : event.deleted;
+    if ('put' in event) this.put(event.put);
+    else this.delete(key);
+    return ['nodes', 'prefixes'].includes(this.#split(key)[0] ?? '');
+  }
+
+  find(name: string): NodeRecord | undefined {
+    return this.#records.get(`${this.#base}nodes/${name}`);
+  }
+
+  isAnyBut(name: string): boolean {
+    return [...this.#records.values()].some((record) => record !== undefined && record.name !== name);
+  }
+
+  /** Who has a prefix, or a part of it. */
+  holderOf(prefix: Cidr): string | undefined {
+    for (const holding of this.#holdings.values()) if (holding?.prefix.overlaps(prefix)) return holding.node;
+    return undefined;
+  }
+
+  /** All prefixes of a node. */
+  prefixesOf(name: string): Cidr[] {
+    return [...this.#holdings.values()].flatMap((holding) => (holding?.node === name ? [holding.prefix] : []));
+  }
+
+  /** The length that all prefixes have. */
+  get nodePrefix(): number | undefined {
+    const text = this.#values.get(`${this.#base}settings`)?.value;
+    const length = text === undefined ? undefined : (readJson(text) as { nodePrefix?: unknown } | undefined);
+    return typeof length?.nodePrefix === 'number' ? length.nodePrefix : undefined;
+  }
+
+  /** Of a key's last change; '0' where there is no such key. */
+  revisionOf(key: string): string {
+    return this.#values.get(key)?.revision ?? '0';
+  }
+
+  /** The lease by which a node says that it is there. */
+  leaseOf(name: string): string | undefined {
+    return this.#values.get(`${this.#base}alive/${name}`)?.lease;
+  }
+
+  /** All nodes with all their prefixes, in the order of their first ones. What cannot be read is said, and is no node. */
+  records(warn: (message: string) => void): NodeRecord[] {
+    const more = new Map<string, Cidr[]>();
+    for (const holding of this.#holdings.values()) {
+      if (holding !== undefined) more.set(holding.node, [...(more.get(holding.node) ?? []), holding.prefix]);
+    }
+    const records = [...this.#records].flatMap(([key, record]) => {
+      if (record === undefined || key !== `${this.#base}nodes/${record.name}`) {
+        warn(`The node in etcd's "${key}" is passed over: expected "name", "address" and "subnet"`);
+        return [];
+      }
+      const blocks = (more.get(record.name) ?? []).filter((prefix) => !prefix.equals(record.subnet));
+      blocks.sort((one, other) => one.ip.compare(other.ip));
+      return [blocks.length > 0 ? { ...record, blocks } : record];
+    });
+    return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
+  }
+
+  /** The folder of a key and the name in it. */
+  #split(key: string): string[] {
+    return key.slice(this.#base.length).split('/');
+  }
+}
+
+function readRecord(text: string): NodeRecord | undefined {
+  return recordOf(readJson(text));
+}
+
+function readHolding(name: string, node: string): Holding | undefined {
+  const prefix = Cidr.tryParse(name.replace('_', '/'));
+  return prefix === undefined ? undefined : { prefix, node };
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

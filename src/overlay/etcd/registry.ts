@@ -1,0 +1,193 @@
+/**
+ * The nodes of one overlay in etcd:
+ *
+ *   PREFIX/NETWORK/nodes/NAME              { "name", "address", "subnet", "machine" }
+ *   PREFIX/NETWORK/prefixes/10.96.3.0_24   NAME: who has the prefix
+ *   PREFIX/NETWORK/settings                { "nodePrefix": 24 }: with prefixes of several lengths one could be part of another
+ *   PREFIX/NETWORK/alive/NAME              with a lease: status only
+ *
+ * A node and its prefix are made in one transaction, where neither is there. They have no lease: nothing but reclaim() takes them away.
+ */
+import { NetloomError } from '../../error.ts';
+import type { Cidr } from '../../net/cidr.ts';
+import { allTaken, candidates } from '../prefixes.ts';
+import { type Applicant, type NodeRecord, nameTaken, noSuchNode, stillSeen } from '../record.ts';
+import type { EtcdClient } from './client.ts';
+import { Nodes } from './nodes.ts';
+import { REMEMBERED, silenceOf } from './presence.ts';
+import type { EtcdMembership } from './settings.ts';
+import { int64, isAt, keyValue, type Part, part, parts, put, remove, startingWith } from './wire.ts';
+
+/** How often a node is tried to be made, where others are faster. */
+const ATTEMPTS = 50;
+
+/** All there is, as of one revision. */
+export interface Listing {
+  readonly nodes: Nodes;
+  readonly revision: string;
+  /** Which etcd it is. */
+  readonly cluster: string;
+}
+
+export interface Joined {
+  readonly record: NodeRecord;
+  /** Whether the store did not know the node. */
+  readonly isNew: boolean;
+}
+
+export class EtcdRegistry {
+  readonly #client: EtcdClient;
+  readonly #of: EtcdMembership;
+  /** What the keys of nodes and prefixes begin with. */
+  readonly base: string;
+
+  constructor(client: EtcdClient, of: EtcdMembership) {
+    this.#client = client;
+    this.#of = of;
+    this.base = `${of.etcd.prefix}/${of.network}/`;
+  }
+
+  async list(signal?: AbortSignal): Promise<Listing> {
+    return this.#read(await this.#transact([], [this.#range()], signal));
+  }
+
+  /**
+   * Gets a node its record: the one that it has, with its present address, or a new one with a prefix that nobody has.
+   * @throws NetloomError name-taken, address-exhausted, invalid-config; unreachable, etcd-refused
+   */
+  async join(applicant: Applicant, signal?: AbortSignal): Promise<Joined> {
+    let { nodes } = await this.list(signal);
+    for (let i = 0; i < ATTEMPTS; i++) {
+      const record = this.#wanted(nodes, applicant, i);
+      const existing = nodes.find(applicant.name);
+      const isThere = existing !== undefined && isSame(existing, record);
+      if (isThere && nodes.holderOf(record.subnet) === record.name) return { record: existing, isNew: false };
+      const answer = await this.#write(nodes, record, signal);
+      if (answer['succeeded'] === true) return { record, isNew: existing === undefined };
+      nodes = this.#read(answer).nodes;
+    }
+    throw new NetloomError('unreachable', `Cannot join the overlay: others were faster ${ATTEMPTS} times`);
+  }
+
+  /**
+   * Gives the prefixes back that a node no longer has.
+   * @param grace for how long it must not have been heard of, in seconds
+   * @throws NetloomError no-such-node, still-seen; unreachable, etcd-refused
+   */
+  async reclaim(name: string, grace: number): Promise<NodeRecord> {
+    const { nodes } = await this.list();
+    const record = nodes.find(name);
+    if (record === undefined) throw noSuchNode(name, `etcd has none below "${this.base}"`);
+    const silence = await silenceOf(this.#client, nodes.leaseOf(name));
+    if (silence !== undefined && silence < grace) throw stillSeen(record, silence, grace);
+    if (silence === undefined && grace > REMEMBERED) throw new NetloomError('invalid-value', tooLong(grace));
+    const keys = [this.#nodeKey(name), `${this.base}alive/${name}`];
+    for (const prefix of nodes.prefixesOf(name)) keys.push(this.#prefixKey(prefix));
+    const compare = keys.map((key) => isAt(key, nodes.revisionOf(key)));
+    const answer = await this.#transact(compare, keys.map(remove));
+    if (answer['succeeded'] === true) return record;
+    throw new NetloomError('try-again', `Cannot reclaim the prefix of "${name}": its record has just been changed`);
+  }
+
+  /** How long ago each node was last heard of, in seconds, where etcd remembers. */
+  async silences(): Promise<Map<string, number>> {
+    const { nodes } = await this.list();
+    const silences = new Map<string, number>();
+    const ask = async ({ name }: NodeRecord) => {
+      const silence = await silenceOf(this.#client, nodes.leaseOf(name));
+      if (silence !== undefined) silences.set(name, silence);
+    };
+    await Promise.all(nodes.records(() => {}).map(ask));
+    return silences;
+  }
+
+  /** The prefix that the node has or gets, where it is one of the network as it is configured now. */
+  #wanted(nodes: Nodes, { name, address, machine, former }: Applicant, attempt: number): NodeRecord {
+    const { nodePrefix } = this.#of;
+    const existing = nodes.find(name);
+    if (existing !== undefined && existing.machine !== machine && !existing.address.equals(address)) {
+      throw nameTaken(existing);
+    }
+    if (nodes.nodePrefix !== undefined && nodes.nodePrefix !== nodePrefix && nodes.isAnyBut(name)) {
+      throw new NetloomError(
+        'invalid-config',
+        `Cannot join the overlay: "nodePrefix" is ${nodePrefix}, expected ${nodes.nodePrefix}, as the nodes in etcd have it`,
+      );
+    }
+    const had = existing?.subnet ?? former;
+    const holder = existing === undefined ? undefined : nodes.holderOf(existing.subnet);
+    const isFree = holder === undefined || holder === name;
+    const prefix =
+      existing !== undefined && isFree && this.#isOfNetwork(existing.subnet)
+        ? existing.subnet
+        : this.#free(nodes, name, had, attempt);
+    return { name, address, subnet: prefix, machine };
+  }
+
+  /** Whoever was too late looks elsewhere: those that met once would meet again. */
+  #free(nodes: Nodes, name: string, former: Cidr | undefined, attempt: number): Cidr {
+    const { subnet, nodePrefix } = this.#of;
+    const place = attempt === 0 ? name : `${name} ${attempt}`;
+    for (const candidate of candidates(subnet, nodePrefix, { name: place, former })) {
+      const holder = nodes.holderOf(candidate);
+      if (holder === undefined || holder === name) return candidate;
+    }
+    throw allTaken(subnet, nodePrefix);
+  }
+
+  /** One transaction: all of it, or nothing where somebody was faster. */
+  #write(nodes: Nodes, record: NodeRecord, signal?: AbortSignal): Promise<Part> {
+    const { name, address, subnet, machine } = record;
+    const [node, prefix, settings] = [this.#nodeKey(name), this.#prefixKey(subnet), `${this.base}settings`];
+    const given = nodes.prefixesOf(name).filter((each) => !this.#isOfNetwork(each));
+    return this.#transact(
+      [node, prefix, settings].map((key) => isAt(key, nodes.revisionOf(key))),
+      [
+        put(node, JSON.stringify({ name, address, subnet, machine })),
+        put(prefix, name),
+        ...(nodes.nodePrefix === this.#of.nodePrefix
+          ? []
+          : [put(settings, JSON.stringify({ nodePrefix: this.#of.nodePrefix }))]),
+        ...given.map((each) => remove(this.#prefixKey(each))),
+      ],
+      signal,
+    );
+  }
+
+  #isOfNetwork(prefix: Cidr): boolean {
+    return prefix.prefix === this.#of.nodePrefix && this.#of.subnet.contains(prefix.ip);
+  }
+
+  /** @returns the answer; where something has changed, with all that there is now */
+  #transact(compare: readonly Part[], success: readonly Part[], signal?: AbortSignal): Promise<Part> {
+    return this.#client.ask('/v3/kv/txn', { compare, success, failure: [this.#range()] }, signal);
+  }
+
+  #range(): Part {
+    return { request_range: startingWith(this.base) };
+  }
+
+  #read(answer: Part): Listing {
+    const header = part(answer['header']);
+    const nodes = new Nodes(this.base);
+    const [range] = parts(answer['responses']);
+    for (const kv of parts(part(range?.['response_range'])['kvs'])) nodes.put(keyValue(kv));
+    return { nodes, revision: int64(header['revision']), cluster: int64(header['cluster_id']) };
+  }
+
+  #nodeKey(name: string): string {
+    return `${this.base}nodes/${name}`;
+  }
+
+  #prefixKey(prefix: Cidr): string {
+    return `${this.base}prefixes/${prefix.toString().replace('/', '_')}`;
+  }
+}
+
+function tooLong(grace: number): string {
+  return `"--grace" is ${grace}, expected at most ${REMEMBERED}: etcd remembers no longer when a node was heard of`;
+}
+
+function isSame(one: NodeRecord, other: NodeRecord): boolean {
+  return one.machine === other.machine && one.address.equals(other.address) && one.subnet.equals(other.subnet);
+}

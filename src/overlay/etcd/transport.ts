@@ -1,0 +1,120 @@
+/**
+ * HTTP to one endpoint. The modules for it are Node's: Bun has them, too, and unlike fetch() they take certificates on both. NB: nothing that the call of a plugin loads
+ * may import this file, it takes 10 ms.
+ */
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { messageOf, NetloomError } from '../../error.ts';
+import { readText } from '../../ffi/file.ts';
+import type { EtcdSettings } from './settings.ts';
+
+export interface Question {
+  readonly endpoint: string;
+  readonly path: string;
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For the answer; for one that comes in parts, for its beginning, in ms. */
+  readonly limit: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+type Certificates = Readonly<Partial<Record<'ca' | 'cert' | 'key', string>>>;
+
+export class Transport implements Disposable {
+  readonly #settings: EtcdSettings;
+  readonly #http = new HttpAgent({ keepAlive: true });
+  readonly #https = new HttpsAgent({ keepAlive: true });
+  #certificates: Certificates | undefined;
+
+  constructor(settings: EtcdSettings) {
+    this.#settings = settings;
+  }
+
+  /** Reads certificates again before the next question: they may have been renewed. */
+  forgetCertificates(): void {
+    this.#certificates = undefined;
+  }
+
+  /** @throws NetloomError unreachable, and what is wrong with a file of certificates */
+  async ask(question: Question): Promise<Answer> {
+    let text = '';
+    const status = await this.#send(question, false, (part) => (text += part));
+    return { status, text };
+  }
+
+  /**
+   * Hears an answer line by line, until it ends or the signal says so.
+   * @throws NetloomError as ask()
+   */
+  async listen(question: Question, hear: (line: Answer) => void): Promise<void> {
+    let rest = '';
+    const status = await this.#send(question, true, (part, status) => {
+      const lines = (rest + part).split('\n');
+      rest = lines.pop() ?? '';
+      for (const text of lines) if (text !== '') hear({ status, text });
+    });
+    if (rest !== '') hear({ status, text: rest });
+  }
+
+  [Symbol.dispose](): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+
+  /** @returns the status, when all has come */
+  async #send(question: Question, isStream: boolean, hear: (part: string, status: number) => void): Promise<number> {
+    const { endpoint, path, body, headers, limit, signal } = question;
+    const isTls = endpoint.startsWith('https:');
+    this.#certificates ??= isTls ? readCertificates(this.#settings) : {};
+    const options = {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      agent: isTls ? this.#https : this.#http,
+      ...this.#certificates,
+    };
+    return new Promise((resolve, reject) => {
+      const request = (isTls ? httpsRequest : httpRequest)(`${endpoint}${path}`, options, (response) => {
+        if (isStream) clearTimeout(timer);
+        const status = response.statusCode ?? 0;
+        response.setEncoding('utf8');
+        response.on('data', (part: string) => hear(part, status));
+        response.on('error', fail);
+        response.on('end', () => finish(() => resolve(status)));
+        // An answer that broke off has no end.
+        response.on('close', () => fail(new Error('the connection was lost')));
+      });
+      const finish = (settle: () => void) => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        settle();
+      };
+      const fail = (error: unknown) => {
+        finish(() => reject(unreachable(endpoint, error)));
+        request.destroy();
+      };
+      const timer = setTimeout(() => fail(new Error(`no answer within ${limit / 1000} s`)), limit);
+      const abort = () => fail(signal?.reason);
+      signal?.addEventListener('abort', abort);
+      request.on('error', fail);
+      request.end(JSON.stringify(body));
+      if (signal?.aborted) abort();
+    });
+  }
+}
+
+function readCertificates({ ca, cert, key }: EtcdSettings): Certificates {
+  return {
+    ...(ca !== undefined && { ca: readText(ca) }),
+    ...(cert !== undefined && { cert: readText(cert) }),
+    ...(key !== undefined && { key: readText(key) }),
+  };
+}
+
+function unreachable(endpoint: string, cause: unknown): NetloomError {
+  return new NetloomError('unreachable', `Cannot reach etcd at ${endpoint}: ${messageOf(cause)}`, { cause });
+}

@@ -1,0 +1,78 @@
+/**
+ * What etcd's JSON gateway takes and gives: bytes are Base64, int64 are strings, and what is zero is missing. A PUT event has no `type`, a transaction that failed
+ * no `succeeded`, a lease that is gone no `TTL`. https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/
+ */
+
+export interface KeyValue {
+  readonly key: string;
+  readonly value: string;
+  /** The revision of its last change. */
+  readonly revision: string;
+  /** The lease that it goes with; '0' where there is none. */
+  readonly lease: string;
+}
+
+export interface RangeAnswer {
+  readonly kvs: readonly KeyValue[];
+}
+
+/** What happened to a key. */
+export type KeyEvent = { readonly put: KeyValue } | { readonly deleted: string };
+
+/** A part of an answer of which nothing is known yet. */
+export type Part = Readonly<Record<string, unknown>>;
+
+export function encode(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  return btoa(String.fromCharCode(...bytes));
+}
+
+export function decode(base64: unknown): string {
+  if (typeof base64 !== 'string') return '';
+  return new TextDecoder().decode(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+}
+
+/** All keys that begin with a text, as `key` and `range_end`. NB: the text is not empty, and its last letter has a next one. */
+export function startingWith(text: string) {
+  const end = text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1);
+  return { key: encode(text), range_end: encode(end) };
+}
+
+export function put(key: string, value: string, lease = '0') {
+  return { request_put: { key: encode(key), value: encode(value), lease } };
+}
+
+export function remove(key: string) {
+  return { request_delete_range: { key: encode(key) } };
+}
+
+/** That a key is as it was at its revision, where `0` is: that there is none. */
+export function isAt(key: string, revision: string) {
+  return { key: encode(key), target: 'MOD', result: 'EQUAL', mod_revision: revision };
+}
+
+export function part(value: unknown): Part {
+  return typeof value === 'object' && value !== null ? (value as Part) : {};
+}
+
+export function parts(value: unknown): Part[] {
+  return Array.isArray(value) ? value.map(part) : [];
+}
+
+export function int64(value: unknown): string {
+  return typeof value === 'string' ? value : '0';
+}
+
+export function keyValue(value: Part): KeyValue {
+  return {
+    key: decode(value['key']),
+    value: decode(value['value']),
+    revision: int64(value['mod_revision']),
+    lease: int64(value['lease']),
+  };
+}
+
+export function keyEvent(event: Part): KeyEvent {
+  const kv = keyValue(part(event['kv']));
+  return event['type'] === 'DELETE' ? { deleted: kv.key } : { put: kv };
+}

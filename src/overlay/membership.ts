@@ -1,0 +1,74 @@
+/** What being in an overlay takes, whatever the store. */
+import { NetloomError } from '../error.ts';
+import { readText } from '../ffi/file.ts';
+import type { Cidr } from '../net/cidr.ts';
+import { Ip } from '../net/ip.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import type { Paths } from '../paths.ts';
+import * as addr from '../rtnl/addr.ts';
+import * as route from '../rtnl/route.ts';
+import type { NodeRecord } from './record.ts';
+
+/** How a machine wants to be in an overlay. */
+export interface Membership {
+  readonly network: string;
+  readonly subnet: Cidr;
+  readonly nodePrefix: number;
+  /** This node's name; the machine's where it is not given. */
+  readonly node?: string | undefined;
+  /** The prefix of the underlay that this machine has its address in; otherwise it is the one of the default route. */
+  readonly underlay?: Cidr | undefined;
+}
+
+export interface Members {
+  readonly own: NodeRecord;
+  readonly nodes: readonly NodeRecord[];
+}
+
+export interface Surroundings {
+  readonly paths: Paths;
+  warn(message: string): void;
+}
+
+/** Those that can be peers of this node. A record that cannot be one is said, and the others are kept. */
+export function fitting(
+  nodes: readonly NodeRecord[],
+  own: NodeRecord,
+  { subnet }: Membership,
+  around: Surroundings,
+): NodeRecord[] {
+  return nodes.filter((node, i) => {
+    const before = nodes[i - 1];
+    const fault =
+      node.subnet.family !== subnet.family || node.subnet.prefix < subnet.prefix || !subnet.contains(node.subnet.ip)
+        ? `its prefix ${node.subnet} is no part of ${subnet}`
+        : before?.subnet.overlaps(node.subnet) === true
+          ? `its prefix ${node.subnet} overlaps with that of "${before.name}"`
+          : node.address.family !== own.address.family
+            ? `its address ${node.address} is not of IPv${own.address.family}, as this node's`
+            : undefined;
+    if (fault !== undefined) around.warn(`The node "${node.name}" is passed over: ${fault}`);
+    return fault === undefined;
+  });
+}
+
+/** The name of this node; the machine's where it is not given. */
+export function nodeName({ node }: Pick<Membership, 'node'>): string {
+  return node ?? readText('/proc/sys/kernel/hostname').trim();
+}
+
+/** The address that this machine has on the underlay. @throws NetloomError not-available */
+export function underlayAddress(nl: NetlinkSocket, { underlay }: Membership): Ip {
+  if (underlay !== undefined) {
+    const found = addr.list(nl, { family: underlay.family }).find(({ address }) => underlay.contains(address.ip));
+    if (found !== undefined) return found.address.ip;
+    throw new NetloomError('not-available', `This machine has no address of the underlay, ${underlay}`);
+  }
+  for (const outside of ['192.0.2.0', '2001:db8::']) {
+    const src = route.lookup(nl, Ip.parse(outside))?.src;
+    if (src !== undefined) return src;
+  }
+  throw new NetloomError('not-available', 'This machine has no default route, and so no address for the overlay', {
+    hint: 'say in "underlay" of which prefix its address is',
+  });
+}

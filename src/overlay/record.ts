@@ -1,0 +1,62 @@
+/** What stores have of a node. */
+import { NetloomError } from '../error.ts';
+import { Cidr } from '../net/cidr.ts';
+import { Ip } from '../net/ip.ts';
+import type { OverlayNode } from './network.ts';
+
+/** A node as the store has it. */
+export interface NodeRecord extends OverlayNode {
+  /** Which machine has the name: another one with the same is refused. */
+  readonly machine: string;
+  /** Prefixes that it has besides its first one, in the mode `l2`. */
+  readonly blocks?: readonly Cidr[];
+}
+
+/** A node that wants a prefix. */
+export interface Applicant {
+  readonly name: string;
+  readonly address: Ip;
+  readonly machine: string;
+  /** The prefix that it had, which its containers may still have addresses of. */
+  readonly former?: Cidr | undefined;
+}
+
+/** The node that a JSON value describes, or undefined where it describes none. A file that somebody else keeps has no `machine`. */
+export function recordOf(json: unknown): NodeRecord | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { name, address, subnet, machine = '', blocks = [] } = json as Readonly<Record<string, unknown>>;
+  if (typeof name !== 'string' || name === '' || typeof machine !== 'string') return undefined;
+  const ip = typeof address === 'string' ? Ip.tryParse(address) : undefined;
+  const prefix = prefixOf(subnet);
+  if (ip === undefined || prefix === undefined) return undefined;
+  const more = Array.isArray(blocks) ? blocks.flatMap((block) => prefixOf(block) ?? []) : [];
+  return { name, address: ip, subnet: prefix, machine, ...(more.length > 0 && { blocks: more }) };
+}
+
+/** The error for a name that another machine has. */
+export function nameTaken({ name, address }: NodeRecord): NetloomError {
+  return new NetloomError(
+    'name-taken',
+    `Cannot join the overlay as "${name}": another machine has the name, at ${address}`,
+    { hint: `give this one another "node"; or if the other is gone for good: netloom overlay reclaim` },
+  );
+}
+
+/** The error for a node that is to be reclaimed and is not there. */
+export function noSuchNode(name: string, why: string): NetloomError {
+  return new NetloomError('no-such-node', `Cannot reclaim the prefix of "${name}": ${why}`);
+}
+
+/** The error for one that was there a moment ago. @param silence in seconds, as `grace` is */
+export function stillSeen({ name, subnet }: NodeRecord, silence: number, grace: number): NetloomError {
+  return new NetloomError(
+    'still-seen',
+    `Cannot reclaim ${subnet} of "${name}": it was seen ${Math.max(0, Math.round(silence))} s ago, expected ${grace} s of silence`,
+    { hint: 'stop its agent; --grace changes how long to wait' },
+  );
+}
+
+function prefixOf(value: unknown): Cidr | undefined {
+  const prefix = typeof value === 'string' ? Cidr.tryParse(value) : undefined;
+  return prefix?.hasHostBits() === false ? prefix : undefined;
+}

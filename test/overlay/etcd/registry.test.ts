@@ -1,0 +1,111 @@
+/** Nodes in etcd: who gets which prefix, who comes back, who is refused, and what is given back. */
+import test, { type ExecutionContext } from 'ava';
+import { Cidr } from '../../../src/net/cidr.ts';
+import { Ip } from '../../../src/net/ip.ts';
+import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
+import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
+import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
+import type { Applicant } from '../../../src/overlay/record.ts';
+import { Etcd } from '../../support/etcd.ts';
+import { becomeHost, makeRoot } from '../../support/host.ts';
+
+becomeHost();
+const root = makeRoot();
+test.after.always(() => root.remove());
+
+const teardowns: (() => void)[] = [];
+let etcd: Etcd;
+test.before(async () => {
+  etcd = await Etcd.start({ teardown: (end) => void teardowns.push(end as () => void) }, root.path);
+});
+test.after.always(async () => {
+  for (const end of teardowns) await end();
+});
+
+let count = 0;
+
+function membership(more: Partial<EtcdMembership> = {}): EtcdMembership {
+  return {
+    network: `net${++count}`,
+    subnet: Cidr.parse('10.96.0.0/16'),
+    nodePrefix: 24,
+    etcd: etcd.settings,
+    hasBlocks: false,
+    ...more,
+  };
+}
+
+function open(t: Pick<ExecutionContext, 'teardown'>, of = membership()): EtcdRegistry {
+  const client = new EtcdClient(of.etcd);
+  t.teardown(() => client[Symbol.dispose]());
+  return new EtcdRegistry(client, of);
+}
+
+function applicant(name: string, address: string, machine = `machine of ${name}`): Applicant {
+  return { name, address: Ip.parse(address), machine };
+}
+
+async function recordsOf(registry: EtcdRegistry) {
+  const { nodes } = await registry.list();
+  return nodes.records(() => {});
+}
+
+test.serial('each node has a prefix of its own, and the same one again', async (t) => {
+  const registry = open(t);
+  const a = await registry.join(applicant('a', '192.0.2.1'));
+  const b = await registry.join(applicant('b', '192.0.2.2'));
+  t.false(a.record.subnet.overlaps(b.record.subnet));
+  const { revision } = await registry.list();
+  const again = await registry.join(applicant('a', '192.0.2.1'));
+  t.deepEqual([`${again.record.subnet}`, again.isNew], [`${a.record.subnet}`, false]);
+  t.is((await registry.list()).revision, revision, 'nothing is written where nothing differs');
+});
+
+test.serial(
+  'a node that comes back with another address or with an empty disk keeps its prefix; another of its name is refused',
+  async (t) => {
+    const registry = open(t);
+    const { record: first } = await registry.join(applicant('a', '192.0.2.1'));
+    const { record: moved } = await registry.join(applicant('a', '192.0.2.9'));
+    t.deepEqual([`${moved.address}`, `${moved.subnet}`], ['192.0.2.9', `${first.subnet}`]);
+    const { record: empty } = await registry.join(applicant('a', '192.0.2.9', 'new'));
+    t.deepEqual([empty.machine, `${empty.subnet}`], ['new', `${first.subnet}`]);
+    const error = await t.throwsAsync(registry.join(applicant('a', '192.0.2.10', 'third')), { code: 'name-taken' });
+    t.is(error?.message, 'Cannot join the overlay as "a": another machine has the name, at 192.0.2.9');
+    t.is((await recordsOf(registry)).length, 1);
+  },
+);
+
+test.serial('two machines that take one name at once: one has it', async (t) => {
+  const registry = open(t);
+  const ends = await Promise.allSettled(
+    ['one', 'two', 'three'].map((machine, i) => registry.join(applicant('a', `192.0.2.${i + 1}`, machine))),
+  );
+  t.is(ends.filter(({ status }) => status === 'fulfilled').length, 1);
+  t.is((await recordsOf(registry)).length, 1);
+});
+
+test.serial('prefixes of another length are refused: one could be part of another', async (t) => {
+  const of = membership();
+  await open(t, of).join(applicant('a', '192.0.2.1'));
+  const error = await t.throwsAsync(open(t, { ...of, nodePrefix: 26 }).join(applicant('b', '192.0.2.2')), {
+    code: 'invalid-config',
+  });
+  t.is(error?.message, 'Cannot join the overlay: "nodePrefix" is 26, expected 24, as the nodes in etcd have it');
+  // Whoever is alone may change his mind.
+  const { record } = await open(t, { ...of, nodePrefix: 26 }).join(applicant('a', '192.0.2.1'));
+  t.is(record.subnet.prefix, 26);
+  t.is((await open(t, of).list()).nodes.prefixesOf('a').length, 1);
+});
+
+test.serial('a hundred nodes that join at once all have a prefix within 5 s, none twice', async (t) => {
+  const of = membership();
+  const begin = performance.now();
+  await Promise.all(Array.from({ length: 100 }, (_, i) => open(t, of).join(applicant(`node${i}`, `192.0.2.${i + 1}`))));
+  const took = performance.now() - begin;
+  const records = await recordsOf(open(t, of));
+  t.is(new Set(records.map(({ subnet }) => `${subnet}`)).size, 100);
+  t.is(new Set(records.map(({ name }) => name)).size, 100);
+  t.log(`${Math.round(took)} ms`);
+  t.true(took < 5_000, `${took} ms`);
+});

@@ -1,0 +1,134 @@
+/** Nodes that are in etcd: the agent joins and follows, an ADD waits for it, and packets go on whatever etcd does. */
+import { execFileSync } from 'node:child_process';
+import test, { type ExecutionContext } from 'ava';
+import { until } from '../../runtimes/until.ts';
+import { NETLOOM } from '../../support/command.ts';
+import { Etcd, type EtcdOptions } from '../../support/etcd.ts';
+import { becomeHost } from '../../support/host.ts';
+import type { Json } from '../../support/lab.ts';
+import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
+
+becomeHost();
+
+/** Where etcd is, on the underlay. */
+const ADDRESS = '192.0.2.1';
+
+/** For conditions that nothing ends before they hold. */
+const never = new Promise<string>(() => {});
+
+async function withEtcd(t: ExecutionContext, options: EtcdOptions = {}, cluster: ClusterOptions = {}) {
+  const made = new Cluster(t, cluster);
+  execFileSync('ip', ['addr', 'add', `${ADDRESS}/24`, 'dev', 'under0']);
+  const etcd = await Etcd.start(t, made.lab.root, { address: ADDRESS, ...options });
+  const [one, two, three] = made.machines;
+  if (one === undefined || two === undefined || three === undefined) throw new Error('there are three');
+  const conf = ({ name }: Machine, more: Json = {}): Json =>
+    made.conf({
+      node: name,
+      underlay: made.underlay,
+      store: { type: 'etcd', endpoints: etcd.endpoints },
+      ...more,
+    });
+  return { cluster: made, etcd, one, two, three, conf };
+}
+
+/** Runs a command of the command line on a machine. */
+function netloom({ sandbox, root }: Machine, ...args: string[]): string {
+  return sandbox.run('env', `NETLOOM_ROOT=${root}`, NETLOOM, 'overlay', ...args);
+}
+
+test.serial('agents join, ADDs need no etcd, and all reach all', async (t) => {
+  const { cluster, etcd, one, two, three, conf } = await withEtcd(t);
+  const machines = [one, two, three];
+  for (const machine of machines) await cluster.agent(t, machine, conf(machine));
+  const first = machines.map((machine) => cluster.add(machine, `${machine.name}a`, conf(machine)));
+  const addresses = first.map(({ address }) => address);
+  t.is(new Set(addresses.map((each) => each.split('.')[2])).size, 3, 'each machine has a prefix of its own');
+  for (const container of first) {
+    await until('all are reached', () => cluster.unreached(container, addresses, '-W 1').length === 0, never);
+  }
+  await etcd.killMember(0);
+  const second = machines.map((machine) => cluster.add(machine, `${machine.name}b`, conf(machine)));
+  const all = [...first, ...second].map(({ address }) => address);
+  t.is(new Set(all).size, 6);
+  for (const container of second) t.deepEqual(cluster.unreached(container, all), []);
+  for (const [i, machine] of machines.entries()) {
+    const container = second[i];
+    if (container !== undefined) t.deepEqual(cluster.check(machine, container, conf(machine)), {} as never);
+    t.is(cluster.lab.exec('STATUS', conf(machine), {}, cluster.on(machine)).status, 0);
+  }
+});
+
+test.serial(
+  'without an agent an ADD waits for it, and says so; another machine of the same name is refused',
+  async (t) => {
+    const { cluster, one, two, conf } = await withEtcd(t);
+    const sandbox = cluster.lab.sandbox('c1');
+    const before = cluster.snapshot(one);
+    const { output } = cluster.lab.exec('ADD', conf(one), { sandbox }, cluster.on(one));
+    t.is(output.code, 11);
+    t.is(
+      output.msg,
+      'This machine, "n1", is no node of the overlay "net" yet: it waits for the agent, which has not said anything of it (waited 10 s)',
+    );
+    t.regex(output.details ?? '', /run "netloom agent", with the conflist in ".*net\.d"/);
+    t.is(cluster.lab.exec('STATUS', conf(one), {}, cluster.on(one)).output.code, 50);
+    t.is(cluster.snapshot(one), before);
+
+    // An agent that comes while it waits ends the wait.
+    const waiting = cluster.lab.start('ADD', conf(one), { sandbox }, cluster.on(one));
+    await cluster.agent(t, one, conf(one));
+    t.is((await waiting).status, 0);
+
+    await cluster.agent(t, two, { ...conf(two), node: 'n1' });
+    const refused = cluster.lab.exec(
+      'ADD',
+      { ...conf(two), node: 'n1' },
+      { sandbox: cluster.lab.sandbox('c2') },
+      cluster.on(two),
+    ).output;
+    t.is(refused.code, 111);
+    t.is(refused.msg, 'Cannot join the overlay as "n1": another machine has the name, at 192.0.2.11');
+  },
+);
+
+test.serial(
+  'who joins, moves and leaves is carried over; the command line tells of nodes and gives prefixes back',
+  async (t) => {
+    const { cluster, one, two, three, conf } = await withEtcd(t);
+    await cluster.agent(t, one, conf(one));
+    const first = cluster.add(one, 'c1', conf(one));
+    const others = [];
+    for (const machine of [two, three]) {
+      const agent = await cluster.agent(t, machine, conf(machine));
+      others.push({ agent, container: cluster.add(machine, `${machine.name}a`, conf(machine)) });
+    }
+    const [second, third] = others;
+    if (second === undefined || third === undefined) throw new Error('there are two');
+    const reached = (...addresses: string[]) => cluster.unreached(first, addresses, '-W 1').length === 0;
+    await until('both are reached', () => reached(second.container.address, third.container.address), never);
+
+    two.sandbox.run('bash', '-ec', 'ip addr del 192.0.2.12/24 dev eth0; ip addr add 192.0.2.22/24 dev eth0');
+    await until('it is reached at its other address', () => reached(second.container.address), never);
+    t.regex(one.sandbox.run('bridge', 'fdb', 'show'), /dst 192\.0\.2\.22/);
+
+    const peers = JSON.parse(netloom(one, 'peers', '--json')) as { node: string; secondsSinceSeen: number }[];
+    t.deepEqual(peers.map(({ node }) => node).sort(), ['n1', 'n2', 'n3']);
+    t.true(peers.every(({ secondsSinceSeen }) => secondsSinceSeen < 60));
+    t.regex(
+      netloom(one, 'status'),
+      /net +l3 .* 2 +1450 +complete\nnet: etcd: it joined as "n1" with 10\.96\.\d+\.0\/24\n/,
+    );
+    t.throws(() => netloom(one, 'reclaim', 'net', 'n3'), {
+      message: /"n3": it was seen \d+ s ago, expected 600 s of silence/,
+    });
+    third.agent.kill('SIGKILL');
+    t.regex(netloom(one, 'reclaim', 'net', 'n3', '--grace', '0'), /^10\.96\.\d+\.0\/24 is free\n$/);
+    await until(
+      'what led to it is gone',
+      () => !one.sandbox.run('bridge', 'fdb', 'show').includes('192.0.2.13'),
+      never,
+    );
+    t.true(reached(second.container.address));
+  },
+);
