@@ -1,7 +1,6 @@
 /** Reads one namespace: its links, addresses and routes by a socket that was opened inside. */
 import { hasCode } from '../error.ts';
 import type { Cidr } from '../net/cidr.ts';
-import { readSysctl } from '../net/sysctl.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import type { Netns } from '../netns/namespace.ts';
 import { withNetns } from '../netns/within.ts';
@@ -11,6 +10,7 @@ import { tryOpenNft } from '../nft/socket.ts';
 import * as addr from '../rtnl/addr.ts';
 import { ARPHRD, IFF } from '../rtnl/constants.ts';
 import * as link from '../rtnl/link.ts';
+import { isForwarding } from '../rtnl/netconf.ts';
 import * as route from '../rtnl/route.ts';
 import { openRoute } from '../rtnl/socket.ts';
 import type { LinkEntry, NamespaceEntry, RouteEntry } from './snapshot.ts';
@@ -26,6 +26,8 @@ export interface Seen {
   readonly masquerades: NamespaceEntry['masquerades'] | undefined;
 }
 
+const FAMILIES = [4, 6] as const;
+
 const SCOPES: Readonly<Record<number, LinkEntry['addresses'][number]['scope']>> = {
   [route.RT_SCOPE.UNIVERSE]: 'global',
   [route.RT_SCOPE.HOST]: 'host',
@@ -37,7 +39,7 @@ const SCOPES: Readonly<Record<number, LinkEntry['addresses'][number]['scope']>> 
  */
 export function look(netns: Netns | undefined): Seen {
   const enter = <T>(inside: () => T): T => (netns === undefined ? inside() : withNetns(netns, inside as () => never));
-  const { nl, forwards } = enter(() => ({ nl: openRoute(), forwards: forwarding() }));
+  const nl = enter(() => openRoute());
   const links = link.list(nl);
   const byLink = Map.groupBy(addr.list(nl), ({ link: index }) => index);
   const passesOn = netns === undefined || links.some(({ kind }) => kind === 'bridge');
@@ -46,7 +48,7 @@ export function look(netns: Netns | undefined): Seen {
     links,
     addresses: byLink,
     routes: route.list(nl).filter(({ table, dst }) => table !== route.RT_TABLE.LOCAL && !isOfTheLink(dst)),
-    forwards,
+    forwards: FAMILIES.filter((family) => isForwarding(nl, family)),
     masquerades: passesOn ? enter(masquerades) : [],
   };
 }
@@ -105,14 +107,6 @@ function picked(data: object, names: readonly string[]): Record<string, string |
 function isOfTheLink({ ip, family }: Cidr): boolean {
   const text = ip.toString();
   return family === 6 && (text.startsWith('fe80:') || text.startsWith('ff'));
-}
-
-function forwarding(): NamespaceEntry['forwards'] {
-  const on = (key: string) => readSysctl(key) === '1';
-  return [
-    ...(on('net/ipv4/ip_forward') ? [4 as const] : []),
-    ...(on('net/ipv6/conf/all/forwarding') ? [6 as const] : []),
-  ];
 }
 
 /** An ordinary user sees links, addresses and routes, and no rules. */

@@ -138,49 +138,43 @@ function markOf(alias: string | undefined) {
  * namespace that is can only be asked the other way round: by which number do you know this one? So the likely ones are asked about first, and the answers kept.
  */
 class Beyond {
-  readonly #places: readonly Place[];
-  /** Those with a link of an index that leads to a link of another index. */
-  readonly #leading = new Map<string, Place[]>();
-  /** By namespace, then by number. */
-  readonly #known = new Map<string, Map<number, Place | undefined>>();
+  /** By index, those with a link of it; and by two indices, those with a link of the first that leads to the second. */
+  readonly #having: ReadonlyMap<string, readonly Place[]>;
+  /** What was asked, by the inode of who was asked and then of whom about. */
+  readonly #asked = new Map<string, Map<string, number | undefined>>();
 
   constructor(places: readonly Place[]) {
-    this.#places = places;
+    const having = new Map<string, Place[]>();
+    const put = (key: string, place: Place) => {
+      const same = having.get(key);
+      if (same === undefined) having.set(key, [place]);
+      else same.push(place);
+    };
     for (const place of places) {
       for (const { index, attrs } of place.seen.links) {
-        const key = `${index} ${attrs.link}`;
-        const same = this.#leading.get(key);
-        if (same === undefined) this.#leading.set(key, [place]);
-        else same.push(place);
+        put(`${index}`, place);
+        put(`${index} ${attrs.link}`, place);
       }
     }
+    this.#having = having;
   }
 
   of(from: Pick<Place, 'found' | 'seen'>, link: Link): string | 'away' {
     const index = link.attrs.link ?? 0;
     const number = link.attrs.linkNetnsid;
     if (number === undefined) return linkId(from.found, index);
-    const place = this.#placeOf(from, number, this.#leading.get(`${index} ${link.index}`) ?? []);
-    return place?.seen.links.some((each) => each.index === index) === true ? linkId(place.found, index) : 'away';
+    // Ends of a wire point at each other. What a link stands on points nowhere.
+    const likely = this.#having.get(PAIRED.has(link.kind) ? `${index} ${link.index}` : `${index}`) ?? [];
+    const place = likely.find((each) => this.#numberOf(from, each) === number);
+    return place === undefined ? 'away' : linkId(place.found, index);
   }
 
-  /** @param likely to be asked about first */
-  #placeOf(
-    { found, seen }: Pick<Place, 'found' | 'seen'>,
-    number: number,
-    likely: readonly Place[],
-  ): Place | undefined {
-    const known = this.#known.get(found.inode) ?? new Map<number, Place | undefined>();
-    this.#known.set(found.inode, known);
-    for (const places of [likely, this.#places]) {
-      for (const place of places) {
-        if (known.has(number)) return known.get(number);
-        const its = numberOf(seen, place.netns);
-        if (its !== undefined) known.set(its, place);
-      }
-    }
-    if (!known.has(number)) known.set(number, undefined);
-    return known.get(number);
+  #numberOf({ found, seen }: Pick<Place, 'found' | 'seen'>, place: Place): number | undefined {
+    const known = this.#asked.get(found.inode) ?? new Map<string, number | undefined>();
+    this.#asked.set(found.inode, known);
+    const { inode } = place.found;
+    if (!known.has(inode)) known.set(inode, numberOf(seen, place.netns));
+    return known.get(inode);
   }
 }
 

@@ -28,6 +28,8 @@ export const RTM = {
   NEWTFILTER: 44,
   DELTFILTER: 45,
   GETTFILTER: 46,
+  NEWNETCONF: 80,
+  GETNETCONF: 82,
   NEWNSID: 88,
   GETNSID: 90,
 } as const;

@@ -6,6 +6,7 @@ import { bridgeVlanKind } from './bridge-vlan.ts';
 import { AF, RTM } from './constants.ts';
 import { linkKind } from './link.ts';
 import { neighKind } from './neigh.ts';
+import { netconfKind } from './netconf.ts';
 import { nsidKind } from './nsid.ts';
 import { routeKind } from './route.ts';
 import { ruleKind } from './rule.ts';
@@ -18,6 +19,7 @@ const KINDS: Readonly<Record<string, MessageKind>> = {
   ROUTE: routeKind,
   NEIGH: neighKind,
   RULE: ruleKind,
+  NETCONF: netconfKind,
   NSID: nsidKind,
   QDISC: qdiscKind,
   TCLASS: classKind,
