@@ -12,7 +12,7 @@ import { round, summarize } from '../statistics.ts';
 
 const SANDBOXES = 500;
 const BUDGET = 1000;
-const VIEWS = [[], ['sb-250'], ['--json'], ['--mermaid']] as const;
+const VIEWS = [[], ['sb-250'], ['--json'], ['--mermaid'], ['--svg']] as const;
 
 export const inspect: Experiment = {
   name: 'inspect',

@@ -4,10 +4,13 @@ import { drawn, edgeWords, lines } from './picture-text.ts';
 import type { LinkEntry, NamespaceEntry, Snapshot } from './snapshot.ts';
 import { titleOf } from './text.ts';
 
-export interface Box {
-  /** Its middle. */
+export interface Point {
   readonly x: number;
   readonly y: number;
+}
+
+/** A rectangle by its middle. */
+export interface Box extends Point {
   readonly width: number;
   readonly height: number;
 }
@@ -28,7 +31,7 @@ export interface PlacedEdge {
   readonly kind: Edge['kind'] | 'routed' | 'nat';
   readonly from: LinkEntry;
   readonly to: LinkEntry;
-  readonly points: readonly { readonly x: number; readonly y: number }[];
+  readonly points: readonly Point[];
   readonly label: Box;
   readonly lines: readonly string[];
   readonly paths: readonly number[];
@@ -58,7 +61,7 @@ export async function layout(snapshot: Snapshot): Promise<Picture> {
   const plan = new Dagre({ compound: true, multigraph: true });
   plan.setGraph({
     rankdir: 'LR',
-    nodesep: 36,
+    nodesep: 24,
     edgesep: 10,
     ranksep: 40,
     ranker: 'tight-tree',
@@ -66,19 +69,21 @@ export async function layout(snapshot: Snapshot): Promise<Picture> {
     marginy: 24,
   });
   plan.setDefaultEdgeLabel(() => ({}));
-  const links = snapshot.namespaces.flatMap((namespace) =>
-    drawn(namespace.links, graph).map((link) => ({ link, namespace })),
-  );
-  for (const namespace of snapshot.namespaces) plan.setNode(namespace.id, {});
-  for (const { link, namespace } of links) {
-    // A box is as wide as what is in it, and its title is, too.
-    const isAlone = drawn(namespace.links, graph).length === 1;
-    const size = sizeOf(lines(link));
-    plan.setNode(
-      link.id,
-      isAlone ? { ...size, width: Math.max(size.width, widthOf(titleOf(namespace)) - 2 * MARGIN) } : size,
-    );
-    plan.setParent(link.id, namespace.id);
+  const places = snapshot.namespaces.map((namespace) => ({ namespace, links: drawn(namespace.links, graph) }));
+  // A link that is alone is placed as its namespace's box: a nest for each takes five times as long for 200 sandboxes.
+  const alone = new Set<string>();
+  for (const { namespace, links } of places) {
+    if (links.length > 1) plan.setNode(namespace.id, {});
+    for (const link of links) {
+      const size = sizeOf(lines(link));
+      if (links.length > 1) {
+        plan.setNode(link.id, size);
+        plan.setParent(link.id, namespace.id);
+      } else {
+        plan.setNode(link.id, boxOf(size, namespace));
+        alone.add(link.id);
+      }
+    }
   }
   const edges = [...graph.edges().map((edge) => ({ ...edge, lines: edgeWords(edge).split(', ') })), ...through.routed];
   for (const { from, to, kind, lines: words } of edges) {
@@ -86,38 +91,47 @@ export async function layout(snapshot: Snapshot): Promise<Picture> {
   }
   place(plan);
   const { width = 0, height = 0 } = plan.graph() as { width?: number; height?: number };
-  const box = (id: string) => plan.node(id) as Box;
+  const box = (link: LinkEntry): Box => {
+    const { x, y } = plan.node(link.id) as Box;
+    return { x, y: alone.has(link.id) ? y + LINE / 2 : y, ...sizeOf(lines(link)) };
+  };
   return {
     width,
     height,
-    namespaces: snapshot.namespaces
-      .filter(({ links: own }) => own.length > 0)
-      .map((namespace) =>
-        around(
-          namespace,
-          drawn(namespace.links, graph).map(({ id }) => box(id)),
-          through.of(namespace.links.map(({ id }) => id)),
-        ),
+    namespaces: places
+      .filter(({ links }) => links.length > 0)
+      .map(({ namespace, links }) =>
+        around(namespace, links.map(box), through.of(namespace.links.map(({ id }) => id))),
       ),
-    links: links.map(({ link }) => ({
-      link,
-      lines: lines(link),
-      paths: through.of([link.id]),
-      ...dimensions(box(link.id)),
-    })),
+    links: places.flatMap(({ links }) =>
+      links.map((link) => ({ link, lines: lines(link), paths: through.of([link.id]), ...box(link) })),
+    ),
     edges: edges.map(({ from, to, kind, lines: words }) => {
-      const placed = plan.edge({ v: from.id, w: to.id, name: kind }) as Box & { points: { x: number; y: number }[] };
+      const placed = plan.edge({ v: from.id, w: to.id, name: kind }) as Box & { points: Point[] };
       return {
         from,
         to,
         kind,
         lines: words,
-        points: placed.points,
+        points: fromRimToRim(box(from), placed.points, box(to)),
         label: dimensions(placed),
         paths: through.of([from.id], [to.id]),
       };
     }),
   };
+}
+
+/** NB: a line ends at the link, where dagre may have drawn it to the box around it only. */
+function fromRimToRim(from: Box, points: readonly Point[], to: Box): Point[] {
+  const bends = points.slice(1, -1);
+  return [rimOf(from, bends[0] ?? to), ...bends, rimOf(to, bends.at(-1) ?? from)];
+}
+
+/** Where the straight line from the middle of a box towards a point leaves it. */
+function rimOf({ x, y, width, height }: Box, toward: Point): Point {
+  const [dx, dy] = [toward.x - x, toward.y - y];
+  const part = 1 / Math.max(Math.abs(dx) / (width / 2), Math.abs(dy) / (height / 2), 1);
+  return { x: x + dx * part, y: y + dy * part };
 }
 
 function dimensions({ x, y, width, height }: Box): Box {
@@ -126,14 +140,21 @@ function dimensions({ x, y, width, height }: Box): Box {
 
 /** Around its links, with the title above them. NB: dagre leaves room for neither a title nor much else, so its own boxes are not used. */
 function around(namespace: NamespaceEntry, inside: readonly Box[], paths: readonly number[]): PlacedNamespace {
+  const left = Math.min(...inside.map(({ x, width }) => x - width / 2));
+  const right = Math.max(...inside.map(({ x, width }) => x + width / 2));
+  const top = Math.min(...inside.map(({ y, height }) => y - height / 2));
+  const bottom = Math.max(...inside.map(({ y, height }) => y + height / 2));
+  const size = boxOf({ width: right - left, height: bottom - top }, namespace);
   const title = titleOf(namespace);
-  const left = Math.min(...inside.map(({ x, width }) => x - width / 2)) - MARGIN;
-  const right = Math.max(...inside.map(({ x, width }) => x + width / 2)) + MARGIN;
-  const top = Math.min(...inside.map(({ y, height }) => y - height / 2)) - MARGIN - LINE;
-  const bottom = Math.max(...inside.map(({ y, height }) => y + height / 2)) + MARGIN;
-  const width = Math.max(right - left, widthOf(title));
-  const height = bottom - top;
-  return { namespace, title, paths, x: left + width / 2, y: top + height / 2, width, height };
+  return { namespace, title, paths, x: (left + right) / 2, y: (top + bottom - LINE) / 2, ...size };
+}
+
+/** How large a namespace is drawn around what is in it, and its title. */
+function boxOf({ width, height }: Pick<Box, 'width' | 'height'>, namespace: NamespaceEntry) {
+  return {
+    width: Math.max(width + 2 * MARGIN, widthOf(titleOf(namespace))),
+    height: height + 2 * MARGIN + LINE,
+  };
 }
 
 function widthOf(title: string): number {
@@ -152,7 +173,9 @@ function pathsThrough(graph: Graph) {
   for (const [number, path] of graph.paths().entries()) {
     for (const [i, { link, join }] of path.entries()) {
       if (link === undefined) continue;
-      byLink.set(link.id, [...(byLink.get(link.id) ?? []), number]);
+      const through = byLink.get(link.id);
+      if (through === undefined) byLink.set(link.id, [number]);
+      else through.push(number);
       const before = path[i - 1]?.link;
       if (before === undefined || (join !== 'nat' && join !== 'routed')) continue;
       routed.set(`${before.id} ${link.id} ${join}`, { kind: join, from: before, to: link, lines: [join] });

@@ -17,6 +17,9 @@ interface Answer {
   readonly error?: { readonly message: string };
 }
 
+/** How long the browser may take for one answer, or for a page, on a machine that has other work. */
+const LIMIT_S = 60;
+
 /** A page, and what it has told of itself. */
 export class Page {
   readonly #child: ChildProcess;
@@ -53,15 +56,24 @@ export class Page {
 
   static async open(file: string): Promise<Page> {
     const page = new Page();
-    const { targetInfos } = await page.#ask('Target.getTargets');
+    try {
+      await page.#load(file);
+      return page;
+    } catch (error) {
+      await page.close();
+      throw error;
+    }
+  }
+
+  async #load(file: string): Promise<void> {
+    const { targetInfos } = await this.#ask('Target.getTargets');
     const target = (targetInfos as { type: string; targetId: string }[]).find(({ type }) => type === 'page');
-    const { sessionId } = await page.#ask('Target.attachToTarget', { targetId: target?.targetId, flatten: true });
-    page.#session = sessionId as string;
-    for (const domain of ['Page', 'Runtime', 'Log']) await page.#ask(`${domain}.enable`);
-    const loaded = new Promise<void>((resolve) => page.#events.set('Page.loadEventFired', resolve));
-    await page.#ask('Page.navigate', { url: pathToFileURL(file).href });
-    await loaded;
-    return page;
+    const { sessionId } = await this.#ask('Target.attachToTarget', { targetId: target?.targetId, flatten: true });
+    this.#session = sessionId as string;
+    for (const domain of ['Page', 'Runtime', 'Log']) await this.#ask(`${domain}.enable`);
+    const loaded = new Promise<void>((resolve) => this.#events.set('Page.loadEventFired', resolve));
+    await this.#ask('Page.navigate', { url: pathToFileURL(file).href });
+    await within(loaded, () => `${file} is not loaded`);
   }
 
   /** The value of an expression. */
@@ -95,7 +107,7 @@ export class Page {
   #ask(method: string, params: Json = {}): Promise<Json> {
     const id = ++this.#count;
     const message = { id, method, params, ...(this.#session !== undefined && { sessionId: this.#session }) };
-    return new Promise((resolve, reject) => {
+    const answered = new Promise<Json>((resolve, reject) => {
       const end = () => reject(new Error('chromium ended'));
       this.#child.once('exit', end);
       this.#waiting.set(id, ({ result = {}, error }) => {
@@ -105,6 +117,7 @@ export class Page {
       });
       (this.#child.stdio[3] as Writable).write(`${JSON.stringify(message)}\0`);
     });
+    return within(answered, () => `no answer to ${method}`);
   }
 
   #hear(answer: Answer): void {
@@ -114,5 +127,17 @@ export class Page {
     if (method === 'Runtime.exceptionThrown') this.complaints.push(JSON.stringify(params));
     if (method === 'Log.entryAdded' && (params?.['entry'] as Json)?.['level'] === 'error')
       this.complaints.push(JSON.stringify(params));
+  }
+}
+
+async function within<T>(promise: Promise<T>, what: () => string): Promise<T> {
+  let limit: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    limit = setTimeout(() => reject(new Error(`chromium: ${what()} after ${LIMIT_S} s`)), LIMIT_S * 1000);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(limit);
   }
 }

@@ -85,10 +85,10 @@ export function look(context: RuntimeContext, what: string | undefined): Snapsho
   return what === undefined ? snapshot : select(snapshot, what);
 }
 
-/** A picture of 200 sandboxes takes seconds, one of 500 half a minute: it grows with the square. */
+/** A picture of 500 sandboxes takes a second; what is larger, some more, and nobody reads it. */
 function warnOfSize(context: RuntimeContext, { namespaces }: Snapshot): void {
   const count = namespaces.reduce((sum, { links }) => sum + links.length, 0);
-  if (count > 200) context.warn(`drawing ${count} links, which takes a while; "netloom inspect WHAT" draws a part`);
+  if (count > 2000) context.warn(`drawing ${count} links, which takes a while; "netloom inspect WHAT" draws a part`);
 }
 
 /** NB: what draws is loaded only where something is drawn. */
