@@ -110,9 +110,14 @@ static _Noreturn void execute(char **argv, const struct bytes *input) {
       }
       if (fd != 0) close(fd);
     }
-    /* Code that runs once is not worth compiling: a fifth of the processor's time for a call. GC may have thousands of attachments to go through. */
+    /* What the engine prepares for programs that live long. Each costs a call more than it brings (docs/decisions.md, "Speed"): compiling code that runs
+       once, and two threads, one of which takes memory in advance and the other gives it back. GC may have thousands of attachments to go through. */
     const char *command = getenv("CNI_COMMAND");
-    if (command == NULL || strcmp(command, "GC") != 0) setenv("BUN_JSC_useBaselineJIT", "0", 0);
+    if (command == NULL || strcmp(command, "GC") != 0) {
+      setenv("BUN_JSC_useBaselineJIT", "0", 0);
+      setenv("BUN_JSC_useWarmUpMarkedBlocks", "0", 0);
+      setenv("MIMALLOC_SCAVENGER", "0", 0);
+    }
     execv(path, argv);
   }
   dprintf(2, "netloom-shim: cannot execute \"%s\", which should be beside this file: %s\n", length > 0 ? path : "/proc/self/exe", strerror(errno));
