@@ -10,6 +10,7 @@ import * as bridgeVlan from '../../src/rtnl/bridge-vlan.ts';
 import * as fdb from '../../src/rtnl/fdb.ts';
 import * as link from '../../src/rtnl/link.ts';
 import * as neigh from '../../src/rtnl/neigh.ts';
+import * as netconf from '../../src/rtnl/netconf.ts';
 import * as route from '../../src/rtnl/route.ts';
 import { bytes, hex, viewOf, written } from '../netlink/bytes.ts';
 import { bodyHex } from './messages.ts';
@@ -68,6 +69,19 @@ const GOLDEN: readonly Golden[] = [
             08 00  04 00  78 05 00 00            #       IFLA_MTU 1400
             0a 00  01 00  02 42 0a 01 00 02  00 00  #    IFLA_ADDRESS
             08 00  1c 00  09 00 00 00            #       IFLA_NET_NS_FD 9
+    `,
+  },
+  {
+    title: 'a setting of IPv4 on a link',
+    request: netconf.notifyArp(5),
+    type: 16,
+    flags: 0,
+    bytes: `
+      00  00  00 00  05 00 00 00  00 00 00 00  00 00 00 00  # ifinfomsg: ifi_index 5
+      14 00  1a 80                               # IFLA_AF_SPEC, nested
+        10 00  02 80                             #   AF_INET, nested
+          0c 00  01 80                           #     IFLA_INET_CONF, nested
+            08 00  16 00  01 00 00 00            #       IPV4_DEVCONF_ARP_NOTIFY
     `,
   },
   {
@@ -528,10 +542,10 @@ test('a route of several next hops is read with each', (t) => {
   ]);
 });
 
-test('every request says in one sentence what it does, and how iproute2 would', (t) => {
+test('every request says in one sentence what it does, and how iproute2 or sysctl would', (t) => {
   for (const { request } of GOLDEN) {
     t.regex(request.action, /^(create|change|remove|add|replace|prepend|set) .*[^.]$/);
-    t.regex(request.command, /^(ip|bridge) /);
+    t.regex(request.command, /^(ip|bridge|sysctl) /);
     t.notRegex(request.command, /\[object|undefined/);
   }
 });

@@ -67,6 +67,7 @@ test.serial(
     const [eth0] = sandbox.ip<LinkJson>('addr', 'show', 'dev', 'eth0');
     t.is(eth0?.address, interfaces[2]?.mac);
     t.deepEqual(globals(eth0), ['10.1.0.2/24']);
+    t.is(sandbox.run('cat', '/proc/sys/net/ipv4/conf/eth0/arp_notify').trim(), '1');
     t.deepEqual(
       sandbox.ip('route').map(({ dst }) => dst),
       ['10.1.0.0/24'],
