@@ -27,7 +27,11 @@ const bin = join(dist, 'bin');
 const executable = join(dist, 'netloom');
 const shim = join(dist, 'netloom-shim');
 const stamp = join(dist, '.built-from');
+const programs = join(dist, '.programs');
 const bun = join(root, 'node_modules/.bin/bun');
+
+/** For the plugin types' programs, one file each: src/main.ts. */
+const BUNDLE_FLAGS = ['--minify', '--format=esm', '--target=bun'];
 
 const FLAGS = [
   '--compile',
@@ -93,6 +97,15 @@ function linkTarget(path) {
   }
 }
 
+/** The entry point of each plugin type. */
+function programSources() {
+  return ['src/plugins', 'src/ipam'].flatMap((directory) =>
+    readdirSync(join(root, directory))
+      .map((type) => `${directory}/${type}/main.ts`)
+      .filter((file) => existsSync(join(root, file))),
+  );
+}
+
 /** Compiles the shim. @returns whether there is one now: without a C compiler there is not */
 function buildShim(id) {
   if (spawnSync(cc, ['--version']).status !== 0) {
@@ -116,10 +129,13 @@ function build(print) {
   const id = print.slice(0, 16);
   try {
     const define = ['--define', `NETLOOM_BUILD="${id}"`];
+    run(bun, ['build', ...BUNDLE_FLAGS, ...define, ...programSources(), '--root', 'src', '--outdir', programs]);
     run(bun, [
       'build',
       ...FLAGS,
       ...define,
+      // The programs as they were just bundled, and not their sources: package.json.
+      '--conditions=bundled',
       'src/main.ts',
       'src/agent/worker.ts',
       'src/agent/overlay-worker.ts',

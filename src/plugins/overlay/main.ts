@@ -1,0 +1,6 @@
+/** The program of this type: src/main.ts. */
+import { recorded } from '../../attach/recorded.ts';
+import { execute } from '../../cni/execute.ts';
+import { overlay } from './plugin.ts';
+
+execute(recorded(overlay));
