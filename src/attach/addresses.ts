@@ -8,7 +8,6 @@ import { withNetns } from '../netns/within.ts';
 import * as addr from '../rtnl/addr.ts';
 import * as inet from '../rtnl/inet.ts';
 import * as link from '../rtnl/link.ts';
-
 import * as route from '../rtnl/route.ts';
 import type { ContainerSide } from './namespace.ts';
 

@@ -8,9 +8,9 @@ import { type Message, type MessageKind, NLM_F, type Request, readMessage } from
 import * as addr from '../../src/rtnl/addr.ts';
 import * as bridgeVlan from '../../src/rtnl/bridge-vlan.ts';
 import * as fdb from '../../src/rtnl/fdb.ts';
+import * as inet from '../../src/rtnl/inet.ts';
 import * as link from '../../src/rtnl/link.ts';
 import * as neigh from '../../src/rtnl/neigh.ts';
-import * as netconf from '../../src/rtnl/netconf.ts';
 import * as route from '../../src/rtnl/route.ts';
 import { bytes, hex, viewOf, written } from '../netlink/bytes.ts';
 import { bodyHex } from './messages.ts';
@@ -73,7 +73,7 @@ const GOLDEN: readonly Golden[] = [
   },
   {
     title: 'a setting of IPv4 on a link',
-    request: netconf.notifyArp(5),
+    request: inet.notifyArp(5),
     type: 16,
     flags: 0,
     bytes: `
