@@ -3,7 +3,8 @@ import { hasCode, messageOf } from '../error.ts';
 import { NLMSG, type RawMessage, readMessage } from '../netlink/message.ts';
 import { isDeviceName } from '../overlay/network.ts';
 import type { Paths } from '../paths.ts';
-import { RTNLGRP } from '../rtnl/constants.ts';
+import { addrKind } from '../rtnl/addr.ts';
+import { RTM, RTNLGRP } from '../rtnl/constants.ts';
 import { linkKind } from '../rtnl/link.ts';
 import { openRoute } from '../rtnl/socket.ts';
 import { OverlayKeeper } from './overlays.ts';
@@ -20,6 +21,9 @@ interface Scope {
 /** How often stores are looked at, in ms: a directory tells nobody that it has changed, least of all a shared one. */
 const TICK = 1_000;
 
+/** RT_SCOPE_LINK: of the addresses that every link has by itself, as containers come and go. */
+const SCOPE_LINK = 253;
+
 const scope = globalThis as unknown as Scope;
 
 scope.onmessage = ({ data }) => {
@@ -27,10 +31,10 @@ scope.onmessage = ({ data }) => {
   const keeper = new OverlayKeeper(data.paths, (message) => scope.postMessage(message));
   using nl = openRoute();
   using events = openRoute();
-  events.join(RTNLGRP.LINK);
+  for (const group of [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR]) events.join(group);
   let next = performance.now();
   for (;;) {
-    const isSuspect = events.next(Math.max(0, next - performance.now())).some(isAboutOverlays);
+    const isSuspect = events.next(Math.max(0, next - performance.now())).some((raw) => isAboutOverlays(raw, keeper));
     const now = performance.now();
     if (!isSuspect && now < next) continue;
     try {
@@ -44,8 +48,20 @@ scope.onmessage = ({ data }) => {
   }
 };
 
-/** Whether a link of an overlay was made, changed or removed; or too much has happened to say. */
-function isAboutOverlays(raw: RawMessage): boolean {
-  if (raw.type === NLMSG.OVERRUN) return true;
-  return isDeviceName(readMessage(linkKind, raw).attrs.name ?? '');
+/**
+ * Whether a link of an overlay was made, changed or removed, or one that leads to other nodes, or an address: the node's own may have changed, and with the last one of a link
+ * the kernel drops the routes by it. Or too much has happened to say.
+ */
+function isAboutOverlays(raw: RawMessage, keeper: OverlayKeeper): boolean {
+  switch (raw.type) {
+    case NLMSG.OVERRUN:
+      return true;
+    case RTM.NEWADDR:
+    case RTM.DELADDR:
+      return readMessage(addrKind, raw).header.scope !== SCOPE_LINK;
+    default: {
+      const { header, attrs } = readMessage(linkKind, raw);
+      return keeper.usesLink(header.index) || isDeviceName(attrs.name ?? '');
+    }
+  }
 }

@@ -11,6 +11,7 @@ import type { Intent } from '../overlay/intent.ts';
 import { withOverlayLock } from '../overlay/lock.ts';
 import { memoryOf } from '../overlay/memory.ts';
 import { follow, reconcile } from '../overlay/reconcile.ts';
+import { homeOf } from '../overlay/underlay.ts';
 import type { Paths } from '../paths.ts';
 import { checkConf, type OverlayConf, schema } from '../plugins/overlay/conf.ts';
 import { intentOf } from '../plugins/overlay/intent.ts';
@@ -25,6 +26,8 @@ const ALIVE = 30_000;
 interface Kept {
   readonly intent: Intent;
   readonly tunnel: number | undefined;
+  /** The link of the node's own address. */
+  readonly home: number | undefined;
   /** What the store was like before it was read. */
   readonly stamp: string;
   readonly fullAt: number;
@@ -55,8 +58,16 @@ export class OverlayKeeper {
         this.#said.delete(conf.name);
       } catch (error) {
         this.#tell(conf.name, messageOf(error));
+        // What has happened is not forgotten over it: the next look compares everything.
+        const kept = this.#kept.get(conf.name);
+        if (kept !== undefined) this.#kept.set(conf.name, { ...kept, fullAt: 0 });
       }
     }
+  }
+
+  /** Whether the way to other nodes begins at a link, as far as is known. */
+  usesLink(index: number): boolean {
+    return [...this.#kept.values()].some(({ home }) => home === index);
   }
 
   #lookAt(nl: NetlinkSocket, conf: OverlayConf, now: number, isSuspect: boolean): void {
@@ -81,7 +92,7 @@ export class OverlayKeeper {
       if (canFollow) follow(nl, kept.intent, intent, kept.tunnel);
       const tunnel = canFollow ? kept.tunnel : reconcile(nl, intent).tunnel?.index;
       const fullAt = canFollow ? kept.fullAt : now + FULL * (1 - Math.random() / 10);
-      this.#kept.set(name, { intent, tunnel, stamp, fullAt });
+      this.#kept.set(name, { intent, tunnel, home: homeOf(nl, intent.own), stamp, fullAt });
     });
     this.#stayAlive(conf, intent, now);
   }

@@ -71,7 +71,7 @@ function underlayMtu(
   peers: readonly OverlayNode[],
 ): number {
   const links = new Map(link.list(nl).map((each) => [each.index, each]));
-  const home = links.get(linkOf(nl, own.address));
+  const home = links.get(homeOf(nl, own) ?? 0);
   // An address on `lo`, as routing daemons like it, says nothing of the wires.
   let least = home === undefined || home.hardware === ARPHRD.LOOPBACK ? Number.POSITIVE_INFINITY : home.mtu;
   for (const { name, address } of peers) {
@@ -92,6 +92,7 @@ function notDirect(name: string, address: Ip, way: route.Route | undefined): Net
   );
 }
 
-function linkOf(nl: NetlinkSocket, ip: Ip): number {
-  return addr.list(nl, { family: ip.family }).find(({ address }) => address.ip.equals(ip))?.link ?? 0;
+/** The link that has a node's address. */
+export function homeOf(nl: NetlinkSocket, { address: own }: Pick<OverlayNode, 'address'>): number | undefined {
+  return addr.list(nl, { family: own.family }).find(({ address }) => address.ip.equals(own))?.link;
 }

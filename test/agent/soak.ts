@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import type { Sandbox } from '../support/host.ts';
 import { BIN, bridgeConf, type Json, type Lab, type Output } from '../support/lab.ts';
+import { randomOf } from '../support/random.ts';
 import { AgentProcess } from './agent-process.ts';
 
 export interface SoakOptions {
@@ -199,15 +200,4 @@ async function killAgents(
   agent.signal('SIGTERM');
   const end = await agent.ended();
   if (end !== 0) report.wrong.push(`the last agent ended with ${end}: ${agent.stderr}`);
-}
-
-/** Mulberry32: small, and the same for a seed wherever it runs. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -3,12 +3,13 @@
  * whose namespace the underlay is.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { until } from '../../runtimes/until.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { files, type Sandbox } from '../../support/host.ts';
 import { type Json, Lab, type Output } from '../../support/lab.ts';
+import { DirectoryStore, type MakeStore, type SharedStore } from './shared-store.ts';
 
 export type Family = 4 | 6;
 
@@ -22,10 +23,18 @@ export interface Container {
 
 export interface Machine {
   readonly name: string;
+  readonly number: number;
   readonly sandbox: Sandbox;
   readonly root: string;
   readonly address: string;
   readonly subnet: string;
+}
+
+/** A device of the overlay, as `ip` tells of it. */
+export interface Device {
+  readonly ifname: string;
+  readonly address: string;
+  readonly linkinfo?: { readonly info_data?: { readonly local?: string } };
 }
 
 /** Who asks: a container, or with its namespace alone a machine. */
@@ -38,7 +47,12 @@ export interface ClusterOptions {
   readonly inner?: Family;
   readonly count?: number;
   readonly mtu?: number;
+  /** Where machines with a shared configuration find each other: a directory, where it is not given. */
+  readonly makeStore?: MakeStore;
 }
+
+/** How many containers ask all others at a time. */
+const AT_ONCE = 10;
 
 export class Cluster {
   readonly lab: Lab;
@@ -46,22 +60,31 @@ export class Cluster {
   readonly inner: Family;
   readonly subnet: string;
   readonly underlay: string;
-  /** A directory that all machines see. */
-  readonly store: string;
+  /** Where machines with a shared configuration find each other. */
+  readonly shared: SharedStore;
+  readonly #family: Family;
+  readonly #mtu: number;
 
   constructor(
     t: Pick<ExecutionContext, 'teardown'>,
-    { family = 4, inner = 4, count = 3, mtu = 1500 }: ClusterOptions = {},
+    {
+      family = 4,
+      inner = 4,
+      count = 3,
+      mtu = 1500,
+      makeStore = (root) => new DirectoryStore(root),
+    }: ClusterOptions = {},
   ) {
     this.lab = new Lab(t);
+    this.#family = family;
+    this.#mtu = mtu;
     this.inner = inner;
     this.underlay = family === 4 ? '192.0.2.0/24' : '2001:db8::/64';
-    this.store = `${this.lab.root}/store`;
-    mkdirSync(this.store);
+    this.shared = makeStore(this.lab.root);
     this.subnet = inner === 4 ? '10.96.0.0/16' : 'fd96::/48';
     execFileSync('ip', ['link', 'add', 'under0', 'mtu', `${mtu}`, 'type', 'bridge']);
     execFileSync('ip', ['link', 'set', 'under0', 'up']);
-    this.machines = Array.from({ length: count }, (_, i) => this.#machine(i + 1, family, mtu));
+    this.machines = Array.from({ length: count }, (_, i) => this.boot(i + 1));
   }
 
   conf(more: Json = {}): Json {
@@ -87,11 +110,34 @@ export class Cluster {
   add(machine: Machine, name: string, conf: Json = this.conf()): Container {
     const sandbox = this.lab.sandbox(name);
     const result = this.lab.add(conf, { sandbox }, this.on(machine));
-    return { sandbox, result, address: (result.ips?.[0]?.address ?? '').replace(/\/.*/, '') };
+    return { sandbox, result, address: addressOf(result) };
+  }
+
+  /** Containers that are all attached at once. */
+  async addAll(machine: Machine, names: readonly string[], conf: Json): Promise<Container[]> {
+    const sandboxes = names.map((name) => this.lab.sandbox(name));
+    const ends = sandboxes.map(async (sandbox): Promise<Container> => {
+      const { status, output, stderr } = await this.lab.start('ADD', conf, { sandbox }, this.on(machine));
+      if (status !== 0) throw new Error(`ADD of ${sandbox.name} left with ${status}: ${output.msg} ${stderr}`);
+      return { sandbox, result: output, address: addressOf(output) };
+    });
+    return await Promise.all(ends);
   }
 
   del(machine: Machine, { sandbox }: Pick<Container, 'sandbox'>, conf: Json = this.conf()): void {
     this.lab.del(conf, { sandbox }, this.on(machine));
+  }
+
+  /** A GC that leaves these alone, and no others. */
+  gc(machine: Machine, valid: readonly Container[], conf: Json): void {
+    const attachments = valid.map(({ sandbox }) => ({ containerID: sandbox.name, ifname: 'eth0' }));
+    const { status, output } = this.lab.exec(
+      'GC',
+      { ...conf, 'cni.dev/valid-attachments': attachments },
+      {},
+      this.on(machine),
+    );
+    if (status !== 0) throw new Error(`GC on ${machine.name}: ${output.msg}`);
   }
 
   /** Says what of the network a machine has: an error object, or an empty one. */
@@ -106,10 +152,38 @@ export class Cluster {
     return sandbox.run('bash', '-c', script.join('\n')).split('\n').filter(Boolean);
   }
 
-  /** The configuration of one machine where the nodes are in a directory that all of them see. */
+  /**
+   * Who does not reach whom, each asked a few times: `n1a → 10.96.2.3`. Empty where all reach all.
+   * NB: a few ask at a time, and on one layer 2 everybody forgets afterwards. There each pair is two neighbours, and a kernel keeps 1024 for all its namespaces together (gc_thresh3):
+   * what is more is lost without a word, and counted in table_fulls of /proc/net/stat/arp_cache.
+   */
+  async gaps(from: readonly Container[], ...options: string[]): Promise<string[]> {
+    const gaps: string[] = [];
+    for (let i = 0; i < from.length; i += AT_ONCE) {
+      const asking = from.slice(i, i + AT_ONCE).map(async ({ sandbox, address }) => {
+        const others = from.map((each) => each.address).filter((other) => other !== address);
+        if (others.length === 0) return [];
+        const silent = await silentOf(sandbox, [...options, ...others]);
+        return silent.map((other) => `${sandbox.name} → ${other}`);
+      });
+      gaps.push(...(await Promise.all(asking)).flat());
+      if (this.#isOneLink(from)) {
+        const forget = from.map(({ sandbox }) => `nsenter --net=${sandbox.path} ip neigh flush all`);
+        execFileSync('bash', ['-c', `{ ${forget.join('; ')}; } 2>&1`]);
+      }
+    }
+    return gaps;
+  }
+
+  /** Whether containers have the whole network on their link, as in the mode `l2`. */
+  #isOneLink(containers: readonly Container[]): boolean {
+    const [, length = ''] = this.subnet.split('/');
+    return containers.some(({ result }) => result.ips?.[0]?.address.endsWith(`/${length}`));
+  }
+
+  /** The configuration of one machine where the nodes are in a store that all of them see. */
   sharedConf({ name }: Machine, more: Json = {}): Json {
-    const store = { type: 'file', path: this.store };
-    return this.conf({ node: name, underlay: this.underlay, store, ...more });
+    return this.conf({ node: name, underlay: this.underlay, store: this.shared.conf, ...more });
   }
 
   /** Puts a conflist of the configuration on a machine. */
@@ -146,23 +220,93 @@ export class Cluster {
     return [sandbox.run('bash', '-c', script).replace(ownDoing, ''), ...files(root)].join('\n');
   }
 
-  #machine(number: number, family: Family, mtu: number): Machine {
+  /** An address of the underlay. */
+  addressOn(number: number): string {
+    return this.#family === 4 ? `192.0.2.${number}` : `2001:db8::${number}`;
+  }
+
+  /** What stays of a machine while it is down. */
+  placeOf(number: number): Pick<Machine, 'name' | 'root'> {
     const name = `n${number}`;
+    return { name, root: `${this.lab.root}/${name}` };
+  }
+
+  /** A machine comes up: for the first time, or with the disk that it had. */
+  boot(number: number, address = this.addressOn(10 + number)): Machine {
+    const { name, root } = this.placeOf(number);
     const sandbox = this.lab.sandbox(name);
-    const address = family === 4 ? `192.0.2.1${number}` : `2001:db8::1${number}`;
+    const isV4 = this.#family === 4;
     const subnet = this.inner === 4 ? `10.96.${number}.0/24` : `fd96:0:0:${number}::/64`;
-    const wire = `under${number}`;
+    const wire = wireOf(number);
+    const mac = `02:00:5e:00:53:${number.toString(16).padStart(2, '0')}`;
+    const mtu = this.#mtu;
     execFileSync('bash', ['-e'], {
-      input: `ip link add ${wire} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${sandbox.path}
+      input: `ip link add ${wire} mtu ${mtu} type veth peer name eth0 mtu ${mtu} address ${mac} netns ${sandbox.path}
         ip link set ${wire} master under0 up`,
     });
     sandbox.run(
       'bash',
       '-ec',
-      `ip link set lo up; ip link set eth0 up; ip addr add ${address}/${family === 4 ? 24 : 64} dev eth0 ${family === 6 ? 'nodad' : ''}`,
+      `ip link set lo up; ip link set eth0 up; ip addr add ${address}/${isV4 ? 24 : 64} dev eth0 ${isV4 ? '' : 'nodad'}`,
     );
-    const root = `${this.lab.root}/${name}`;
-    mkdirSync(root);
-    return { name, sandbox, root, address, subnet };
+    mkdirSync(root, { recursive: true });
+    return { name, number, sandbox, root, address, subnet };
   }
+
+  /** A machine loses its power: what is on its disk stays, what a boot empties does not. NB: whoever has started an agent there kills it first. */
+  cutPower({ number, sandbox, root }: Machine): void {
+    execFileSync('ip', ['link', 'del', wireOf(number)]);
+    sandbox[Symbol.dispose]();
+    rmSync(`${root}/run`, { recursive: true, force: true });
+  }
+
+  /** A machine gets another address on the underlay, and loses the one that it had. */
+  move({ sandbox }: Pick<Machine, 'sandbox'>, from: string, to: string): void {
+    const [prefix, nodad] = this.#family === 4 ? [24, ''] : [64, 'nodad'];
+    // NB: in this order. The second of a prefix goes with the first.
+    const script = `ip addr del ${from}/${prefix} dev eth0; ip addr add ${to}/${prefix} dev eth0 ${nodad}`;
+    sandbox.run('bash', '-ec', script);
+  }
+
+  /** The machine's cable to the underlay is pulled, or put in again. */
+  cable({ number }: Machine, state: 'up' | 'down'): void {
+    execFileSync('ip', ['link', 'set', wireOf(number), state]);
+  }
+}
+
+/** The device that packets to other machines go by, where there is one. */
+export function tunnelOf(sandbox: Sandbox): Device | undefined {
+  return sandbox.ip<Device>('link', 'show', 'type', 'vxlan').find(({ ifname }) => ifname.startsWith('nlx-'));
+}
+
+/** The bridge of a machine's containers. */
+export function bridgeOf(sandbox: Sandbox): Device | undefined {
+  return sandbox.ip<Device>('link', 'show', 'type', 'bridge').find(({ ifname }) => ifname.startsWith('nlb-'));
+}
+
+/** The underlay's end of a machine's cable. */
+function wireOf(number: number): string {
+  return `under${number}`;
+}
+
+function addressOf({ ips }: Output): string {
+  return (ips?.[0]?.address ?? '').replace(/\/.*/, '');
+}
+
+/** The addresses that do not answer. */
+function silentOf(sandbox: Sandbox, args: readonly string[]): Promise<string[]> {
+  const child = spawn('nsenter', [`--net=${sandbox.path}`, 'fping', '-u', '-r', '4', '-t', '500', '-i', '1', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let silent = '';
+  let said = '';
+  child.stdout.on('data', (data) => (silent += data));
+  child.stderr.on('data', (data) => (said += data)); // such as what routers answer
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status) => {
+      if (status === 0 || status === 1) resolve(silent.split('\n').filter(Boolean));
+      else reject(new Error(`fping ${args.join(' ')} in ${sandbox.name} left with ${status}: ${said}`));
+    });
+  });
 }

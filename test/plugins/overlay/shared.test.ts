@@ -6,8 +6,9 @@ import test from 'ava';
 import { until } from '../../runtimes/until.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { becomeHost } from '../../support/host.ts';
-import type { Json } from '../../support/lab.ts';
-import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
+import { DirectoryStore } from './shared-store.ts';
+import { wiring } from './wiring.ts';
 
 becomeHost();
 
@@ -21,17 +22,10 @@ function withMachines(
   return { cluster, one, two, three };
 }
 
-function records({ store }: Cluster): Json[] {
-  return readdirSync(store)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => JSON.parse(readFileSync(join(store, name), 'utf8')) as Json);
-}
-
-/** What leads from a machine to others, with the tunnel's index, which tells whether it was made anew. */
-function wiring({ sandbox }: Machine): string {
-  const script =
-    'ip -o link | grep -o "^[0-9]*: nl[bx]-[^:]*"; ip route show proto 111; ip neigh show nud permanent; bridge fdb show | grep dst | sort';
-  return sandbox.run('bash', '-c', script);
+/** The directory that all machines see. */
+function directoryOf({ shared }: Cluster): string {
+  if (!(shared instanceof DirectoryStore)) throw new Error('these tests are about directories');
+  return shared.path;
 }
 
 /** For conditions that nothing ends before they hold. */
@@ -46,7 +40,8 @@ for (const options of [{}, { inner: 6, family: 6 }] as const satisfies readonly 
         cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
       );
       t.deepEqual(
-        records(cluster)
+        cluster.shared
+          .nodes()
           .map(({ name }) => name)
           .sort(),
         ['n1', 'n2', 'n3'],
@@ -72,7 +67,7 @@ test.serial('another machine of the same name is refused; one that has none yet 
   t.is(output.code, 111);
   t.is(output.msg, 'Cannot join the overlay as "n1": another machine has the name, at 192.0.2.11');
   t.is(cluster.lab.exec('STATUS', cluster.sharedConf(two), {}, cluster.on(two)).status, 0);
-  const nowhere = { ...cluster.sharedConf(two), store: { type: 'file', path: `${cluster.store}/nowhere` } };
+  const nowhere = { ...cluster.sharedConf(two), store: { type: 'file', path: `${directoryOf(cluster)}/nowhere` } };
   const refused = cluster.lab.exec('STATUS', nowhere, {}, cluster.on(two)).output;
   t.is(refused.code, 50);
   t.regex(refused.msg ?? '', /Cannot join the overlay in ".*\/nowhere": ENOENT/);
@@ -104,7 +99,7 @@ test.serial(
     t.throws(() => netloom('reclaim', 'net', 'n1'), { message: /"n1" is this machine/ });
     t.regex(netloom('reclaim', 'net', 'n2', '--grace', '0'), /^10\.96\.\d+\.0\/24 is free\n$/);
     t.deepEqual(
-      records(cluster).map(({ name }) => name),
+      cluster.shared.nodes().map(({ name }) => name),
       ['n1'],
     );
     cluster.add(one, 'n1c', cluster.sharedConf(one));
@@ -160,6 +155,31 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
   t.is(wiring(one), '');
 });
 
+for (const mode of ['l3', 'direct']) {
+  test.serial(
+    `${mode}: an agent hears that its machine has another address, or lost its link for a moment`,
+    async (t) => {
+      const { cluster, one, two } = withMachines(t);
+      const [first, second] = [one, two].map((machine) =>
+        cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine, { mode })),
+      );
+      if (first === undefined || second === undefined) throw new Error('there are two');
+      for (const machine of [one, two]) await cluster.agent(t, machine, cluster.sharedConf(machine, { mode }));
+      const meet = (what: string) =>
+        until(what, () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+      await meet('they reach each other');
+
+      cluster.move(two, two.address, cluster.addressOn(22));
+      await meet('it is reached at its other address');
+      t.deepEqual(cluster.shared.nodes().find(({ name }) => name === two.name)?.address, cluster.addressOn(22));
+      // With it goes what the kernel has only with a link that is up: its routes.
+      two.sandbox.run('bash', '-ec', 'ip link set eth0 down; ip link set eth0 up');
+      await meet('it is reached after its link was down');
+      t.deepEqual(cluster.check(two, second, cluster.sharedConf(two, { mode })), {} as never);
+    },
+  );
+}
+
 test.serial(
   'the directory away, the agent killed and started again: not one packet is lost, and nothing is written',
   async (t) => {
@@ -188,21 +208,21 @@ test.serial(
     let report = '';
     ping.stdout.on('data', (data) => (report += data));
 
-    renameSync(cluster.store, `${cluster.store}.away`);
-    mkdirSync(cluster.store); // what is left where a mount is missing
+    renameSync(directoryOf(cluster), `${directoryOf(cluster)}.away`);
+    mkdirSync(directoryOf(cluster)); // what is left where a mount is missing
     agent.kill('SIGKILL');
-    const [record] = readdirSync(`${cluster.store}.away`).filter(
+    const [record] = readdirSync(`${directoryOf(cluster)}.away`).filter(
       (name) => name.startsWith('10.96.') && isOf(cluster, name, 'n1'),
     );
-    const seen = () => statSync(join(cluster.store, record ?? '')).mtimeMs;
+    const seen = () => statSync(join(directoryOf(cluster), record ?? '')).mtimeMs;
     await cluster.agent(t, one, conf);
     const extra = cluster.add(one, 'n1b', conf); // an ADD works, too
     t.deepEqual(cluster.unreached(extra, [second.address]), []);
     cluster.del(one, extra, conf);
-    execFileSync('rmdir', [cluster.store]);
-    renameSync(`${cluster.store}.away`, cluster.store);
+    execFileSync('rmdir', [directoryOf(cluster)]);
+    renameSync(`${directoryOf(cluster)}.away`, directoryOf(cluster));
     const then = seen();
-    execFileSync('touch', ['-d', '1 hour ago', join(cluster.store, record ?? '')]);
+    execFileSync('touch', ['-d', '1 hour ago', join(directoryOf(cluster), record ?? '')]);
     await until('the agent says in the directory that it is there', () => seen() >= then, never);
     t.is(wiring(one), before);
 
@@ -214,8 +234,8 @@ test.serial(
   },
 );
 
-function isOf({ store }: Cluster, name: string, node: string): boolean {
-  return readFileSync(join(`${store}.away`, name), 'utf8').includes(`"${node}"`);
+function isOf(cluster: Cluster, name: string, node: string): boolean {
+  return readFileSync(join(`${directoryOf(cluster)}.away`, name), 'utf8').includes(`"${node}"`);
 }
 
 function fail(): never {

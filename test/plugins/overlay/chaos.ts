@@ -1,0 +1,431 @@
+/**
+ * What happens to a cluster, at random: machines join, leave, crash, return and move; containers come and go; devices and entries are removed; agents are killed; the store is
+ * rewritten or away. Whoever throws the dice with the same seed has the same events.
+ */
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import type { ExecutionContext } from 'ava';
+import { NETLOOM } from '../../support/command.ts';
+import type { Json } from '../../support/lab.ts';
+import { randomOf } from '../../support/random.ts';
+import { bridgeOf, type Cluster, type Container, type Machine, tunnelOf } from './cluster.ts';
+import { actualWays, expectedWays } from './ways.ts';
+
+/** The most machines at a time, and containers of one. */
+const MACHINES = 5;
+const CONTAINERS = 3;
+/** Machines that run when it begins. */
+const FIRST = 3;
+
+/** A machine that runs. */
+interface Running {
+  readonly machine: Machine;
+  readonly containers: Map<string, Container>;
+  /** On the underlay. */
+  address: string;
+  agent: ChildProcess | undefined;
+  isCut: boolean;
+  /** What the machine was before anything of the overlay was there. */
+  readonly before: string;
+}
+
+/** One that has crashed, and has its disk and its record still. */
+interface Crashed {
+  readonly number: number;
+  readonly address: string;
+}
+
+interface Kind {
+  /** How often, against the others. */
+  readonly weight: number;
+  readonly isPossible?: () => boolean;
+  /** @returns what was done */
+  readonly happen: () => string | Promise<string>;
+}
+
+export class Chaos {
+  /** What has happened, in order. */
+  readonly trace: string[] = [];
+  readonly #t: ExecutionContext;
+  readonly #cluster: Cluster;
+  readonly #mode: string;
+  readonly #random: () => number;
+  readonly #running = new Map<number, Running>();
+  readonly #crashed = new Map<number, Crashed>();
+  /** The prefix that each known node has had since it joined. */
+  readonly #prefixes = new Map<string, string>();
+  #isStoreAway = false;
+  #addresses = 100;
+  #names = 0;
+
+  constructor(t: ExecutionContext, cluster: Cluster, mode: string, seed: number) {
+    this.#t = t;
+    this.#cluster = cluster;
+    this.#mode = mode;
+    this.#random = randomOf(seed);
+  }
+
+  async start(): Promise<void> {
+    for (let i = 0; i < FIRST; i++) this.trace.push(await this.#join());
+  }
+
+  /** One more event. */
+  async step(): Promise<void> {
+    const possible = this.#kinds().filter(({ isPossible }) => isPossible?.() ?? true);
+    const [kind] = this.#one(possible.flatMap((each) => Array.from({ length: each.weight }, () => each)));
+    if (kind !== undefined) this.trace.push(await kind.happen());
+  }
+
+  /** What holds nobody back any more: the store is there, cables are in, agents run. */
+  async calm(): Promise<void> {
+    if (this.#isStoreAway) await this.#restoreStore();
+    for (const one of this.#running.values()) {
+      if (one.isCut) this.#plug(one);
+      if (one.agent === undefined) await this.#startAgent(one);
+    }
+  }
+
+  /** Where what is differs from what should be, in sentences; none where all is as it should be. */
+  differences(): string[] {
+    const nodes = this.#cluster.shared.nodes();
+    const wrong: string[] = [];
+    for (const node of nodes) {
+      const known = this.#prefixes.get(node.name);
+      if (known === undefined) wrong.push(`the store has ${node.name}, which has left`);
+      else if (known !== node.subnet) wrong.push(`${node.name} had ${known}, and has ${node.subnet}`);
+    }
+    if (new Set(nodes.map(({ subnet }) => subnet)).size < nodes.length) wrong.push('a prefix is there twice');
+    for (const name of this.#prefixes.keys()) {
+      if (!nodes.some((node) => node.name === name)) wrong.push(`the store lacks ${name}`);
+    }
+    for (const { machine, address, containers } of this.#running.values()) {
+      const { name, sandbox } = machine;
+      const recorded = nodes.find((node) => node.name === name)?.address;
+      // One without containers has nothing that others want to reach, and says where it is with the next.
+      if (containers.size > 0 && recorded !== address)
+        wrong.push(`${name} is at ${address}, the store has ${recorded}`);
+      const [have, want] = [
+        actualWays(this.#mode, machine),
+        containers.size === 0 ? [] : expectedWays(this.#mode, name, nodes),
+      ];
+      for (const each of want) if (!have.includes(each)) wrong.push(`${name} lacks ${each}`);
+      for (const each of have) if (!want.includes(each)) wrong.push(`${name} has ${each}`);
+      const tunnel = tunnelOf(sandbox);
+      const hasTunnel = containers.size > 0 && this.#mode !== 'direct';
+      if ((tunnel !== undefined) !== hasTunnel) wrong.push(`${name} has ${tunnel === undefined ? 'no' : 'a'} tunnel`);
+      const local = tunnel?.linkinfo?.info_data?.local;
+      if (tunnel !== undefined && local !== address) wrong.push(`the tunnel of ${name} is at ${local}`);
+      if ((bridgeOf(sandbox) !== undefined) !== containers.size > 0) wrong.push(`the bridge of ${name}`);
+    }
+    return wrong;
+  }
+
+  /** Who does not reach whom. */
+  async gaps(): Promise<string[]> {
+    return await this.#cluster.gaps([...this.#running.values()].flatMap(({ containers }) => [...containers.values()]));
+  }
+
+  /** What CHECK says on each machine. */
+  complaints(): string[] {
+    return [...this.#running.values()].flatMap(({ machine, containers }) => {
+      const [first] = containers.values();
+      if (first === undefined) return [];
+      const { msg, details = '' } = this.#cluster.check(machine, first, this.#conf(machine));
+      return msg === undefined ? [] : [`${machine.name}: ${msg} ${details}`];
+    });
+  }
+
+  #kinds(): Kind[] {
+    const { size } = this.#running;
+    const isStoreThere = () => !this.#isStoreAway;
+    return [
+      { weight: 8, isPossible: () => this.#with(hasRoom).length > 0, happen: () => this.#attach(this.#pick(hasRoom)) },
+      { weight: 5, isPossible: () => this.#with(hasContainers).length > 0, happen: () => this.#detach() },
+      { weight: 3, isPossible: () => !this.#isStoreAway && this.#free().length > 0, happen: () => this.#join() },
+      { weight: 2, isPossible: () => !this.#isStoreAway && size > 2, happen: () => this.#leave() },
+      { weight: 2, isPossible: () => size > 2, happen: () => this.#crash() },
+      { weight: 3, isPossible: () => this.#crashed.size > 0, happen: () => this.#return() },
+      { weight: 1, isPossible: () => !this.#isStoreAway && this.#crashed.size > 0, happen: () => this.#giveUp() },
+      { weight: 4, happen: () => this.#move() },
+      { weight: 6, isPossible: () => this.#with(hasContainers).length > 0, happen: () => this.#breakDevice() },
+      { weight: 1, isPossible: () => this.#with(hasContainers).length > 0, happen: () => this.#removeBridge() },
+      { weight: 2, isPossible: () => this.#with(hasContainers).length > 0, happen: () => this.#removeEntries() },
+      { weight: 3, isPossible: isStoreThere, happen: () => this.#disturb() },
+      { weight: 2, happen: () => (this.#isStoreAway ? this.#restoreStore() : this.#takeStoreAway()) },
+      { weight: 3, happen: () => this.#agent() },
+      { weight: 2, happen: () => this.#cable() },
+    ];
+  }
+
+  async #attach(one: Running): Promise<string> {
+    const name = `c${++this.#names}`;
+    one.containers.set(name, this.#cluster.add(one.machine, name, this.#conf(one.machine)));
+    return `${one.machine.name}: ${name} is attached`;
+  }
+
+  #detach(): string {
+    const one = this.#pick(hasContainers);
+    const [name = ''] = this.#one([...one.containers.keys()]);
+    this.#remove(one, name);
+    return `${one.machine.name}: ${name} is detached`;
+  }
+
+  async #join(): Promise<string> {
+    const number = this.#free()[0] ?? 0;
+    await this.#boot(number, this.#cluster.addressOn(10 + number));
+    const { name } = this.#cluster.placeOf(number);
+    return `${name} joins`;
+  }
+
+  /** As whoever takes a machine out of service: no containers any more, then its prefix is given back. */
+  async #leave(): Promise<string> {
+    const one = this.#pick();
+    const { machine } = one;
+    for (const name of [...one.containers.keys()]) this.#remove(one, name);
+    const left = this.#remains(machine);
+    if (left !== one.before)
+      throw new Error(`${machine.name} leaves something behind:\n${left}\nbefore:\n${one.before}`);
+    await this.#powerOff(one);
+    this.#reclaim(machine.name);
+    rmSync(machine.root, { recursive: true });
+    return `${machine.name} leaves`;
+  }
+
+  async #crash(): Promise<string> {
+    const one = this.#pick();
+    const { number, name } = one.machine;
+    // NB: with the address that the others know, which it may not have said yet where it has moved.
+    const address = one.address;
+    await this.#powerOff(one);
+    this.#crashed.set(number, { number, address });
+    return `${name} crashes`;
+  }
+
+  async #return(): Promise<string> {
+    const [crashed] = this.#one([...this.#crashed.values()]);
+    if (crashed === undefined) return 'nobody returns';
+    const { number, address } = crashed;
+    const { name, root } = this.#cluster.placeOf(number);
+    const recorded = this.#isStoreAway
+      ? undefined
+      : this.#cluster.shared.nodes().find((node) => node.name === name)?.address;
+    // Without its disk it is the same node only at the same address.
+    const isEmpty = recorded === address && this.#random() < 0.5;
+    if (isEmpty) rmSync(`${root}/var`, { recursive: true, force: true });
+    this.#crashed.delete(number);
+    await this.#boot(number, address);
+    return `${name} returns${isEmpty ? ' with an empty disk' : ''}`;
+  }
+
+  #giveUp(): string {
+    const [crashed] = this.#one([...this.#crashed.values()]);
+    if (crashed === undefined) return 'nobody is given up';
+    const { name, root } = this.#cluster.placeOf(crashed.number);
+    this.#crashed.delete(crashed.number);
+    this.#reclaim(name);
+    rmSync(root, { recursive: true });
+    return `${name} is given up`;
+  }
+
+  #move(): string {
+    const one = this.#pick();
+    const to = this.#cluster.addressOn(++this.#addresses);
+    this.#cluster.move(one.machine, one.address, to);
+    one.address = to;
+    return `${one.machine.name} moves to ${to}`;
+  }
+
+  #breakDevice(): string {
+    const { machine } = this.#pick(hasContainers);
+    const { sandbox, name } = machine;
+    const [bridge, tunnel] = [bridgeOf(sandbox)?.ifname, tunnelOf(sandbox)?.ifname];
+    const ways = [
+      `ip link set ${bridge} down`,
+      `ip addr flush dev ${bridge}`,
+      `ip link set ${bridge} mtu 1300`,
+      ...(tunnel === undefined
+        ? []
+        : [
+            `ip link del ${tunnel}`,
+            `ip link del ${tunnel}`,
+            `ip link set ${tunnel} down`,
+            `ip link set ${tunnel} address 02:00:00:00:00:01`,
+          ]),
+    ];
+    const [way = ''] = this.#one(ways);
+    sandbox.run('bash', '-c', way);
+    return `${name}: ${way}`;
+  }
+
+  /** Its containers are cut off: whoever runs them attaches them anew. */
+  #removeBridge(): string {
+    const one = this.#pick(hasContainers);
+    const { sandbox, name } = one.machine;
+    sandbox.run('ip', 'link', 'del', bridgeOf(sandbox)?.ifname ?? '');
+    const names = [...one.containers.keys()];
+    for (const each of names) this.#remove(one, each);
+    for (const each of names) one.containers.set(each, this.#cluster.add(one.machine, each, this.#conf(one.machine)));
+    return `${name}: its bridge is removed, ${names.join(', ')} are attached anew`;
+  }
+
+  /** Nobody hears of that at once: the next ADD finds it. */
+  async #removeEntries(): Promise<string> {
+    const one = this.#pick(hasContainers);
+    const { sandbox, name } = one.machine;
+    const tunnel = tunnelOf(sandbox)?.ifname;
+    const ways = [
+      'ip route flush proto 111',
+      ...(tunnel === undefined ? [] : [`ip neigh flush dev ${tunnel} nud permanent`]),
+      ...(tunnel === undefined
+        ? []
+        : [`bridge fdb show dev ${tunnel} | while read -r mac rest; do bridge fdb del $mac dev ${tunnel}; done`]),
+    ];
+    const [way = ''] = this.#one(ways);
+    sandbox.run('bash', '-c', `${way} || true`);
+    return `${name}: ${way}; ${await this.#attach(one)}`;
+  }
+
+  async #disturb(): Promise<string> {
+    const kind = Math.floor(this.#random() * 2);
+    await this.#cluster.shared.disturb(kind);
+    return `the store is disturbed (${kind})`;
+  }
+
+  async #takeStoreAway(): Promise<string> {
+    this.#isStoreAway = true;
+    await this.#cluster.shared.takeAway();
+    return 'the store is away';
+  }
+
+  async #restoreStore(): Promise<string> {
+    await this.#cluster.shared.restore();
+    this.#isStoreAway = false;
+    return 'the store is back';
+  }
+
+  async #agent(): Promise<string> {
+    const one = this.#pick();
+    if (one.agent === undefined) return await this.#startAgent(one);
+    await this.#stopAgent(one);
+    return `${one.machine.name}: the agent is killed`;
+  }
+
+  #cable(): string {
+    const one = this.#pick();
+    if (one.isCut) return this.#plug(one);
+    this.#cluster.cable(one.machine, 'down');
+    one.isCut = true;
+    return `${one.machine.name} is cut off`;
+  }
+
+  #plug(one: Running): string {
+    this.#cluster.cable(one.machine, 'up');
+    one.isCut = false;
+    return `${one.machine.name} is connected again`;
+  }
+
+  async #boot(number: number, address: string): Promise<void> {
+    const machine = this.#cluster.boot(number, address);
+    // What a runtime does after a boot: none of its containers is there.
+    this.#cluster.gc(machine, [], this.#conf(machine));
+    const one: Running = {
+      machine,
+      containers: new Map(),
+      address,
+      agent: undefined,
+      isCut: false,
+      before: this.#remains(machine),
+    };
+    this.#running.set(number, one);
+    await this.#startAgent(one);
+    await this.#attach(one);
+    if (this.#isStoreAway || this.#prefixes.has(machine.name)) return;
+    const joined = this.#cluster.shared.nodes().find(({ name }) => name === machine.name);
+    if (joined === undefined) throw new Error(`${machine.name} has joined, and the store lacks it`);
+    this.#prefixes.set(machine.name, joined.subnet);
+  }
+
+  async #powerOff(one: Running): Promise<void> {
+    await this.#stopAgent(one);
+    this.#cluster.cutPower(one.machine);
+    for (const { sandbox } of one.containers.values()) sandbox[Symbol.dispose]();
+    this.#running.delete(one.machine.number);
+  }
+
+  async #startAgent(one: Running): Promise<string> {
+    one.agent = await this.#cluster.agent(this.#t, one.machine, this.#conf(one.machine));
+    return `${one.machine.name}: the agent is started`;
+  }
+
+  async #stopAgent(one: Running): Promise<void> {
+    const { agent } = one;
+    one.agent = undefined;
+    if (agent === undefined) return;
+    const ended = once(agent, 'close');
+    agent.kill('SIGKILL');
+    await ended;
+  }
+
+  #remove(one: Running, name: string): void {
+    const container = one.containers.get(name);
+    if (container === undefined) return;
+    this.#cluster.del(one.machine, container, this.#conf(one.machine));
+    one.containers.delete(name);
+    container.sandbox[Symbol.dispose]();
+  }
+
+  #reclaim(name: string): void {
+    const [{ machine } = this.#pick()] = this.#running.values();
+    const { sandbox, root } = machine;
+    this.#cluster.conflist(machine, this.#conf(machine));
+    const environment = { PATH: process.env['PATH'], NETLOOM_ROOT: root };
+    const args = ['overlay', 'reclaim', 'net', name, '--grace', '0'];
+    execFileSync('nsenter', [`--net=${sandbox.path}`, NETLOOM, ...args], { env: environment, stdio: 'pipe' });
+    this.#prefixes.delete(name);
+  }
+
+  /** Without what a node keeps for good, and whatever its address is now. */
+  #remains(machine: Machine): string {
+    return this.#cluster
+      .snapshot(machine)
+      .split('\n')
+      .filter((line) => line !== '' && !/^(var\/lib\/netloom|etc\/cni|run)\//.test(line))
+      .join('\n')
+      .replaceAll(/192\.0\.2\.\d+/g, 'ADDRESS');
+  }
+
+  #conf(machine: Machine): Json {
+    return this.#cluster.sharedConf(machine, { mode: this.#mode });
+  }
+
+  /** Numbers of machines that neither run nor have a record. */
+  #free(): number[] {
+    return Array.from({ length: MACHINES }, (_, i) => i + 1).filter(
+      (number) => !this.#running.has(number) && !this.#crashed.has(number),
+    );
+  }
+
+  #with(condition: (one: Running) => boolean): Running[] {
+    return [...this.#running.values()].filter(condition);
+  }
+
+  #pick(condition: (one: Running) => boolean = () => true): Running {
+    const [one] = this.#one(this.#with(condition));
+    if (one === undefined) throw new Error('there is none');
+    return one;
+  }
+
+  /** One of them, in an array: none of none. */
+  #one<T>(all: readonly T[]): T[] {
+    return all.slice(Math.floor(this.#random() * all.length)).slice(0, 1);
+  }
+}
+
+function hasContainers({ containers }: Running): boolean {
+  return containers.size > 0;
+}
+
+function hasRoom({ containers }: Running): boolean {
+  return containers.size < CONTAINERS;
+}

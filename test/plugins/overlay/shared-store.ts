@@ -1,0 +1,72 @@
+/** Where all machines of a cluster find each other, as a parameter: every test of shared nodes runs with whatever store it is given. */
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Json } from '../../support/lab.ts';
+
+/** A node as the store has it. */
+export interface StoredNode {
+  readonly name: string;
+  readonly address: string;
+  readonly subnet: string;
+}
+
+export interface SharedStore {
+  /** The key `store` of every machine's configuration. */
+  readonly conf: Json;
+  nodes(): StoredNode[];
+  /** Nobody reaches it until `restore()`. */
+  takeAway(): void | Promise<void>;
+  restore(): void | Promise<void>;
+  /** Something that changes no node: what the store does by itself, or who looks after it. */
+  disturb(kind: number): void | Promise<void>;
+}
+
+/** Makes a store. @param root a directory of its own */
+export type MakeStore = (root: string) => SharedStore;
+
+/** A directory that all machines see. */
+export class DirectoryStore implements SharedStore {
+  readonly path: string;
+  readonly conf: Json;
+
+  constructor(root: string) {
+    this.path = join(root, 'store');
+    this.conf = { type: 'file', path: this.path };
+    mkdirSync(this.path);
+  }
+
+  nodes(): StoredNode[] {
+    return this.#records().map((name) => JSON.parse(readFileSync(join(this.path, name), 'utf8')) as StoredNode);
+  }
+
+  takeAway(): void {
+    renameSync(this.path, this.#aside);
+  }
+
+  restore(): void {
+    renameSync(this.#aside, this.path);
+  }
+
+  /** Every file is another one with the same content; or one more is there that is no node, and goes again. */
+  disturb(kind: number): void {
+    if (kind % 2 === 0) {
+      for (const name of this.#records()) {
+        const beside = join(this.path, `.${name}.new`);
+        writeFileSync(beside, readFileSync(join(this.path, name)));
+        renameSync(beside, join(this.path, name));
+      }
+      return;
+    }
+    const damaged = join(this.path, '10.96.0.0_24.json');
+    writeFileSync(`${damaged}.new`, '{"name": ');
+    renameSync(`${damaged}.new`, `${damaged}.torn.json`);
+  }
+
+  get #aside(): string {
+    return `${this.path}.away`;
+  }
+
+  #records(): string[] {
+    return readdirSync(this.path).filter((name) => name.endsWith('.json') && !name.endsWith('.torn.json'));
+  }
+}
