@@ -8,8 +8,10 @@ import { type Conflist, type Json, parseConflist } from '../runtime/conflist.ts'
 import type { RuntimeContext } from '../runtime/context.ts';
 import type { Endpoint } from '../runtime/invoke.ts';
 import { attachmentsOf } from '../runtime/network/store.ts';
+import type { PlannedSandbox } from '../runtime/sandbox/sandbox.ts';
 import type { Target } from '../runtime/target.ts';
-import { type Part, type Rehearsal, rehearse } from './rehearse.ts';
+import { CONTAINER, type Part, type Rehearsal, rehearse, type Step } from './rehearse.ts';
+import { withoutStanding } from './standing.ts';
 
 /** What made what a target has now, from nothing, with the addresses and MACs that it has. @throws NetloomError not-attached */
 export function explainTarget(context: RuntimeContext, target: Target): Rehearsal {
@@ -49,19 +51,37 @@ function withMacs(rehearsal: Rehearsal, results: readonly Json[]): Rehearsal {
   return { ...rehearsal, steps };
 }
 
-/** What attaching would do now, on this host as it is. */
-export function explainAdd(context: RuntimeContext, part: Part): Rehearsal {
-  // One that stands, so that what only the first one makes is there in the play, too; one with ports makes more.
-  const others = attachmentsOf(context, part.list.name).toSorted((a, b) => portsOf(b).length - portsOf(a).length);
-  const before = others[0] === undefined ? undefined : { list: part.list, endpoint: itselfAnew(others[0]) };
-  return rehearse(context, [part], { before });
+/** What attaching one container would do now, on this host as it is. */
+export function explainAdd(context: RuntimeContext, parts: readonly Part[]): Rehearsal {
+  const names = [...new Set(parts.map(({ list }) => list.name))];
+  const rehearsal = rehearse(context, parts, { before: names.flatMap((name) => standing(context, name)) });
+  return { ...rehearsal, steps: withoutStanding(rehearsal.steps) };
+}
+
+/** One attachment of a network that stands, so that what only the first one makes is there in the play, too; one with ports makes more. */
+function standing(context: RuntimeContext, network: string): Part[] {
+  const [other] = attachmentsOf(context, network).toSorted((a, b) => portsOf(b).length - portsOf(a).length);
+  return other === undefined ? [] : [{ list: cachedList(other), endpoint: itselfAnew(other) }];
+}
+
+/** What making a sandbox would do: its namespace, and what attaches it. */
+export function explainSandbox(context: RuntimeContext, { netns, endpoints }: PlannedSandbox): Rehearsal {
+  const rehearsal = explainAdd(context, endpoints);
+  if (netns === undefined) return rehearsal;
+  const directory = netns.slice(0, netns.lastIndexOf('/'));
+  const make = `mkdir -p '${directory}' && touch ${CONTAINER} && unshare --net=${CONTAINER} true`;
+  const steps: Step[] = [
+    { where: 'host', told: [{ action: `make the network namespace "${netns}"`, command: make }] },
+    { where: 'container', told: [{ action: 'change the link "lo"', command: 'ip link set lo up' }] },
+  ];
+  return { ...rehearsal, steps: [...steps, ...rehearsal.steps] };
 }
 
 /** What attaching any container to a network would do. @throws NetloomError no-network */
 export function explainNetwork(context: RuntimeContext, name: string): Rehearsal {
   const { list } = findNetwork(context.paths.conf, name);
   const endpoint = { containerId: 'container', netns: '', ifname: 'eth0', args: [], capabilityArgs: {} };
-  return explainAdd(context, { list, endpoint });
+  return explainAdd(context, [{ list, endpoint }]);
 }
 
 function portsOf({ capabilityArgs: { portMappings } }: CachedAttachment): readonly unknown[] {

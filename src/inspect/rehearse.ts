@@ -45,7 +45,7 @@ export interface RehearsalOptions {
   /** From nothing: nothing is forwarded yet, and these links of the host are not there yet. Otherwise on the host as it is. */
   readonly without?: readonly string[];
   /** Attached before the curtain rises, for what only the first attachment of a network makes. */
-  readonly before?: Part | undefined;
+  readonly before?: readonly Part[];
 }
 
 /** @throws NetloomError what the ADD would fail with */
@@ -64,9 +64,8 @@ export function rehearse(context: RuntimeContext, parts: readonly Part[], option
   const played = ({ list, endpoint }: Part) => addChain(play, list, { ...endpoint, netns: container.path });
   buildStage(host, { without: new Set(options.without), forwards: options.without === undefined });
   return withNetns(host, () => {
-    if (options.before !== undefined) {
-      const other = pinned(`${root}/other`, undo);
-      addChain(play, options.before.list, { ...options.before.endpoint, netns: other.path });
+    for (const [i, { list, endpoint }] of (options.before ?? []).entries()) {
+      addChain(play, list, { ...endpoint, netns: pinned(`${root}/other-${i}`, undo).path });
     }
     // Leases after that one's: it must not have taken an address that the real one would get.
     for (const { list } of parts) copyLeases(context.paths.leases, play.paths.leases, list.name);

@@ -1,8 +1,12 @@
 /** A namespace that plays this host: links of the same names and MACs with the same addresses and default routes, so that plugins find what they would find here. */
 import { isOurAlias } from '../attach/owner.ts';
 import { readSysctl, writeSysctl } from '../net/sysctl.ts';
+import type { Request } from '../netlink/message.ts';
 import type { Netns } from '../netns/namespace.ts';
 import { withNetns } from '../netns/within.ts';
+import { commit } from '../nft/batch.ts';
+import * as iptablesForward from '../nft/iptables-forward.ts';
+import { tryOpenNft } from '../nft/socket.ts';
 import * as addr from '../rtnl/addr.ts';
 import { ARPHRD } from '../rtnl/constants.ts';
 import * as link from '../rtnl/link.ts';
@@ -17,12 +21,14 @@ interface Scenery {
   readonly addresses: readonly addr.Address[];
   readonly routes: readonly route.Route[];
   readonly sysctls: readonly (readonly [key: string, value: string])[];
+  /** iptables' own chain for what is forwarded, which plugins have to get past. */
+  readonly chains: readonly Request[];
 }
 
 export interface StageOptions {
   /** Links that are not there in the play: what is to be explained makes them. */
   readonly without: ReadonlySet<string>;
-  /** Whether packets are forwarded in the play where they are here. */
+  /** Whether packets are forwarded in the play where they are here, and kept from it by iptables where they are here. */
   readonly forwards: boolean;
 }
 
@@ -30,7 +36,7 @@ export interface StageOptions {
 export function buildStage(stage: Netns, { without, forwards }: StageOptions): void {
   const scenery = read();
   const links = scenery.links.filter(({ name }) => !without.has(name));
-  withNetns(stage, () => build({ ...scenery, links, sysctls: forwards ? scenery.sysctls : [] }));
+  withNetns(stage, () => build({ ...scenery, links, ...(!forwards && { sysctls: [], chains: [] }) }));
 }
 
 function read(): Scenery {
@@ -46,11 +52,17 @@ function read(): Scenery {
       const value = readSysctl(key);
       return value === undefined ? [] : [[key, value] as const];
     }),
+    chains: readChains(),
   };
 }
 
+function readChains(): Request[] {
+  using nft = tryOpenNft();
+  return nft === undefined ? [] : iptablesForward.unaltered(nft);
+}
+
 /** What this kernel does not let us play is left out: then a plugin that needs it says so. */
-function build({ links: played, addresses, routes, sysctls }: Scenery): void {
+function build({ links: played, addresses, routes, sysctls, chains }: Scenery): void {
   using nl = openRoute();
   nl.attempt(played.map(playedBy));
   const made = new Map(link.list(nl).map(({ name, index }) => [name, index]));
@@ -70,6 +82,8 @@ function build({ links: played, addresses, routes, sysctls }: Scenery): void {
     }),
   );
   for (const [key, value] of sysctls) if (readSysctl(key) !== value) writeSysctl(key, value);
+  using nft = chains.length === 0 ? undefined : tryOpenNft();
+  if (nft !== undefined) commit(nft, chains);
 }
 
 /** A bridge is a bridge. Everything else is a wire, on which any other kind can stand, and which has a carrier only if its other end is up. */

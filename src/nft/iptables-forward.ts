@@ -24,6 +24,7 @@ import { ruleAttrs, ruleKind } from './rule.ts';
 import { comment, markedBit } from './statements/iptables.ts';
 import { counter } from './statements/other.ts';
 import { verdict } from './statements/verdict.ts';
+import * as table from './table.ts';
 import { nftCommand } from './text.ts';
 
 /** The mark's bit, beside the one of port maps (0x2000). It is on a packet only while that passes the forward hook. */
@@ -37,6 +38,14 @@ type IptablesFamily = (typeof FAMILY_NAMES)[number];
 /** What is missing of it, as requests for the batch that adds an endpoint. */
 export function missing(nft: NetlinkSocket, adminChain: string): Request[] {
   return FAMILY_NAMES.flatMap((family) => missingOf(nft, family, adminChain));
+}
+
+/** Where iptables forwards, and nothing of ours is in the way yet: the bare chains, as requests for a namespace that plays this one. */
+export function unaltered(nft: NetlinkSocket): Request[] {
+  return FAMILY_NAMES.filter(
+    (family) =>
+      chain.get(nft, forwardOf(family))?.isBase === true && chain.get(nft, chainOf(family, OWN)) === undefined,
+  ).flatMap((family) => [table.add({ family, name: 'filter' }), chain.add(forwardOf(family))]);
 }
 
 /** What is there of it, as requests that take it away. The administrator's chain stays, unless we made it and it is still empty. */

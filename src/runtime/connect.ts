@@ -75,20 +75,49 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
   return { record, result };
 }
 
-/** What connect() would call plugins with. @throws NetloomError no-network */
-export function plannedEndpoint(
-  context: RuntimeContext,
-  network: string,
-  target: Target,
-  asked: Asked,
-): { readonly list: Conflist; readonly endpoint: Endpoint } {
-  const { list } = findNetwork(context.paths.conf, network);
-  const names = new EndpointStore(context).of(target.id.containerId).map(({ ifname }) => ifname);
-  return { list, endpoint: endpointOf(list, recordOf(network, target, asked, [...interfacesOf(target), ...names])) };
+/** What plugins would be called with. */
+export interface Planned {
+  readonly list: Conflist;
+  readonly endpoint: Endpoint;
 }
 
+/** What connect() would call plugins with. @throws NetloomError no-network */
+export function plannedEndpoint(context: RuntimeContext, network: string, target: Target, asked: Asked): Planned {
+  const names = new EndpointStore(context).of(target.id.containerId).map(({ ifname }) => ifname);
+  return planned(context, network, target, asked, [...interfacesOf(target), ...names]);
+}
+
+/** The same for several networks of a namespace that is not made yet. @throws NetloomError no-network */
+export function plannedEndpoints(
+  context: RuntimeContext,
+  id: TargetId,
+  path: string,
+  requests: readonly (Asked & { readonly network: string })[],
+): Planned[] {
+  const taken = ['lo'];
+  return requests.map(({ network, ...asked }) => {
+    const plan = planned(context, network, { id, netns: { path, id: '' }, process: undefined }, asked, taken);
+    taken.push(plan.endpoint.ifname);
+    return plan;
+  });
+}
+
+function planned(
+  context: RuntimeContext,
+  network: string,
+  place: Place,
+  asked: Asked,
+  taken: readonly string[],
+): Planned {
+  const { list } = findNetwork(context.paths.conf, network);
+  return { list, endpoint: endpointOf(list, recordOf(network, place, asked, taken)) };
+}
+
+/** What is remembered of a target. */
+type Place = Pick<Target, 'id' | 'process'> & { readonly netns: Pick<Target['netns'], 'path' | 'id'> };
+
 /** @param taken names that the interface cannot have */
-function recordOf(network: string, target: Target, asked: Asked, taken: readonly string[]): EndpointRecord {
+function recordOf(network: string, target: Place, asked: Asked, taken: readonly string[]): EndpointRecord {
   return {
     format: 1,
     network,

@@ -120,6 +120,59 @@ test.serial('connect --plan says what connect does next, and does nothing', (t) 
   t.regex(netloom.run('explain', 'network:demo'), /10\.63\.0\.\d+\/24 brd \+ dev eth0/);
 });
 
+test.serial('a script runs on a host whose table other networks have made, and makes what connect makes', (t) => {
+  const { netloom, sandbox } = start(t);
+  const ruleset = () => inOrder(execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }));
+  netloom.run('network', 'create', '--subnet', '10.68.0.0/24', 'standing');
+  sandbox('first', '--network', 'standing');
+  // As docker leaves it. From here on there is a rule of ours to be made in it, too.
+  execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
+  t.teardown(() => execFileSync('nft', ['delete', 'table', 'ip', 'filter']));
+  netloom.run('network', 'create', '--subnet', '10.69.0.0/24', 'demo');
+  sandbox('web', '--network', 'none');
+  const connect = ['connect', 'demo', 'web', '-p', '8069:80', '--ip', '10.69.0.9'];
+  const fresh = netloom.run(...connect, '--script');
+  t.regex(fresh, /insert rule ip filter FORWARD .*jump NETLOOM-FORWARD/, 'past the policy that drops');
+  netloom.run(...connect);
+  const made = [ruleset(), netloom.run('inspect', '--paths', 'web')];
+  netloom.run('disconnect', 'demo', 'web');
+  const script = netloom.run(...connect, '--script');
+  t.notRegex(script, /create map inet netloom masquerade4 /, 'what stands is not made again');
+  execFileSync('bash', { input: script, stdio: ['pipe', 'inherit', 'inherit'] });
+  t.deepEqual([ruleset(), netloom.run('inspect', '--paths', 'web')], made);
+});
+
+test.serial(
+  'sandbox create --script makes the sandbox and its networks, run --plan tells of them, and neither does',
+  (t) => {
+    const { lab, netloom } = start(t);
+    netloom.run('network', 'create', '--subnet', '10.70.0.0/24', 'front');
+    netloom.run('network', 'create', '--subnet', '10.71.0.0/24', 'back');
+    const asked = ['--name', 'web', '--network', 'front,ip=10.70.0.9', '--network', 'back,ifname=db0', '-p', '8070:80'];
+    const before = [lab.snapshot(), mounts()];
+    const script = netloom.run('sandbox', 'create', ...asked, '--script');
+    const plan = netloom.run('run', ...asked, '--plan', '--', 'false');
+    t.regex(plan, /^ {2}1\. on the host: make the network namespace ".*\/netns\/web"$/m);
+    t.regex(plan, /add address 10\.71\.0\.2\/24 to link "db0"$/m);
+    t.deepEqual([lab.snapshot(), mounts()], before);
+    t.deepEqual(netloom.json('sandbox', 'ls'), []);
+    const path = join(lab.root, 'made-by-script');
+    execFileSync('bash', {
+      input: script,
+      env: { ...process.env, CONTAINER: path },
+      stdio: ['pipe', 'inherit', 'inherit'],
+    });
+    t.teardown(() => execFileSync('umount', [path]));
+    const inside = execFileSync('nsenter', [`--net=${path}`, 'ip', '-br', '-4', 'addr'], { encoding: 'utf8' });
+    t.regex(inside, /^eth0@\S+ +UP +10\.70\.0\.9\/24/m);
+    t.regex(inside, /^db0@\S+ +UP +10\.71\.0\.2\/24/m);
+    t.regex(execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }), /tcp \. 8070.* : 10\.70\.0\.9 \. 80/);
+    const shared = netloom.try('run', '--network', 'host', '--script', '--', 'true');
+    t.is(shared.status, 0);
+    t.regex(shared.stderr, /nothing is attached/);
+  },
+);
+
 test.serial('network create --plan and --script are about a file', (t) => {
   const { lab, netloom } = start(t);
   const args = ['network', 'create', '--subnet', '10.64.0.0/24', 'demo'];

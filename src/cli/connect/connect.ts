@@ -84,7 +84,7 @@ Examples:
     using target = openTarget(context, words, { shared });
     const asked = { ifname, ips: ip.map(String), mac, ports: publish.flat() };
     if (isPlanned(how)) {
-      const rehearsal = explainAdd(context, plannedEndpoint(context, network, target, asked));
+      const rehearsal = explainAdd(context, [plannedEndpoint(context, network, target, asked)]);
       const title = `What "netloom connect ${network} ${words}" does`;
       return printRehearsal(this, rehearsal, { ...how, json }, title, target.netns.path);
     }

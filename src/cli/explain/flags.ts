@@ -1,8 +1,11 @@
 /** `--plan` and `--script` of the commands that do something. */
 import type { CommandContext } from '@stricli/core';
 import { NetloomError } from '../../error.ts';
+import { explainSandbox } from '../../inspect/explain.ts';
 import type { Rehearsal } from '../../inspect/rehearse.ts';
 import { planOf, scriptOf } from '../../inspect/script.ts';
+import type { RuntimeContext } from '../../runtime/context.ts';
+import { planSandbox, type SandboxOptions } from '../../runtime/sandbox/sandbox.ts';
 import { printJson } from '../print.ts';
 
 export interface PlanFlags {
@@ -19,6 +22,22 @@ export const planFlags = {
 export function isPlanned({ plan, script }: PlanFlags): boolean {
   if (plan && script) throw new NetloomError('invalid-option', '--plan and --script are two views, expected one');
   return plan || script;
+}
+
+/** What making a sandbox would do. @param words the command that would */
+export function printSandboxPlan(
+  command: CommandContext,
+  context: RuntimeContext,
+  options: SandboxOptions,
+  flags: PlanFlags & { readonly json: boolean },
+  words: string,
+): void {
+  const plan = planSandbox(context, options);
+  const rehearsal = explainSandbox(context, plan);
+  if (plan.netns === undefined && !flags.json) {
+    context.warn(`nothing is attached to "${plan.name}": the network is another's, and as it is`);
+  }
+  printRehearsal(command, rehearsal, flags, `What "netloom ${words}" does`, plan.netns ?? '');
 }
 
 export function printRehearsal(

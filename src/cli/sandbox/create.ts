@@ -2,6 +2,7 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { createSandbox } from '../../runtime/sandbox/sandbox.ts';
 import { wordsOfConnected } from '../connect/describe.ts';
 import { runtimeContext } from '../context.ts';
+import { isPlanned, type PlanFlags, planFlags, printSandboxPlan } from '../explain/flags.ts';
 import { jsonFlag, printJson } from '../print.ts';
 import { describeSandbox } from './describe.ts';
 import { optionsOf, type SandboxFlags, sandboxAliases, sandboxFlags } from './flags.ts';
@@ -10,11 +11,14 @@ export const createCommand = buildCommand({
   docs: {
     brief: 'Make a sandbox that stays',
     fullDescription:
-      'A sandbox is a network namespace without a container: "netloom exec" runs commands in it, "netloom connect" wires it to more networks. It comes back after a boot with "netloom restore".\n\nExample: netloom sandbox create --name db --network db,ip=10.91.0.20',
+      'A sandbox is a network namespace without a container: "netloom exec" runs commands in it, "netloom connect" wires it to more networks. It comes back after a boot with "netloom restore".\n\nExamples:\n  netloom sandbox create --name db --network db,ip=10.91.0.20\n  netloom sandbox create --name db --network db --script',
   },
-  parameters: { flags: { ...sandboxFlags, json: jsonFlag }, aliases: sandboxAliases },
-  func(this: CommandContext, { json, ...flags }: SandboxFlags & { readonly json: boolean }) {
+  parameters: { flags: { ...sandboxFlags, ...planFlags, json: jsonFlag }, aliases: sandboxAliases },
+  func(this: CommandContext, { json, plan, script, ...flags }: SandboxFlags & PlanFlags & { readonly json: boolean }) {
     const context = runtimeContext();
+    if (isPlanned({ plan, script })) {
+      return printSandboxPlan(this, context, optionsOf(flags), { plan, script, json }, 'sandbox create');
+    }
     const { sandbox, connected } = createSandbox(context, optionsOf(flags));
     if (json) printJson(this, describeSandbox(context, sandbox));
     else {

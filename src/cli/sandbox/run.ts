@@ -2,6 +2,7 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { createSandbox, endSandbox } from '../../runtime/sandbox/sandbox.ts';
 import { runtimeContext } from '../context.ts';
 import { sentencesOf } from '../errors.ts';
+import { isPlanned, type PlanFlags, planFlags, printSandboxPlan } from '../explain/flags.ts';
 import { EXEC_EXIT, execute } from './execute.ts';
 import { optionsOf, type SandboxFlags, sandboxAliases, sandboxFlags } from './flags.ts';
 
@@ -10,13 +11,15 @@ export const runCommand = buildCommand({
     brief: 'Run a command in a network namespace of its own, with networks',
     fullDescription: `Makes a sandbox, connects it, runs the command there and removes the sandbox with whatever still runs in it. No image is needed: files are those of the machine, but /etc/resolv.conf and /etc/hosts. The exit status is the command's, 128 and a signal's number where that ended it, 127 where there is no such command, 126 where it cannot be executed, and 125 where netloom itself failed.
 
+--plan and --script are about the sandbox and its networks; the command is not run.
+
 Examples:
   netloom run --network web -- ping -c 1 10.90.0.1
   netloom run --name site --network web,ip=10.90.0.20 -p 8080:80 -- python3 -m http.server 80
   netloom run --network container:site -- ip addr`,
   },
   parameters: {
-    flags: sandboxFlags,
+    flags: { ...sandboxFlags, ...planFlags },
     aliases: sandboxAliases,
     positional: {
       kind: 'array',
@@ -24,7 +27,11 @@ Examples:
       parameter: { parse: String, placeholder: 'CMD', brief: 'Command with its arguments, after "--"' },
     },
   },
-  async func(this: CommandContext, flags: SandboxFlags, ...command: string[]) {
+  async func(this: CommandContext, { plan, script, ...flags }: SandboxFlags & PlanFlags, ...command: string[]) {
+    if (isPlanned({ plan, script })) {
+      const options = { ...optionsOf(flags), command };
+      return printSandboxPlan(this, runtimeContext(), options, { plan, script, json: false }, 'run');
+    }
     process.exitCode = await run(flags, command);
   },
 });

@@ -11,15 +11,15 @@ import { openRoute } from '../../rtnl/socket.ts';
 import { AttachmentCache } from '../cache.ts';
 import { findNetwork } from '../conf-directory.ts';
 import type { Json } from '../conflist.ts';
-import { type Connected, connectLocked, remove } from '../connect.ts';
+import { type Asked, type Connected, connectLocked, type Planned, plannedEndpoints, remove } from '../connect.ts';
 import type { RuntimeContext } from '../context.ts';
 import { EndpointStore } from '../endpoints.ts';
 import { exclusively } from '../lock.ts';
 import type { PortMapping } from '../ports.ts';
 import { findProcess, killAll, processesIn } from '../process.ts';
-import { openTarget, Target } from '../target.ts';
+import { openTarget, Target, type TargetId } from '../target.ts';
 import { removeFiles, type Surroundings, writeFiles } from './files.ts';
-import { type Mode, modeOf } from './mode.ts';
+import { type Mode, modeOf, type NetworkRequest } from './mode.ts';
 import { findSandbox, type Sandbox, sandboxNetns, sandboxRecords, tryFindSandbox } from './store.ts';
 
 export interface SandboxOptions {
@@ -67,6 +67,25 @@ export function createSandbox(context: RuntimeContext, options: SandboxOptions):
     undo.move();
     return { sandbox, connected };
   });
+}
+
+/** A sandbox that is not made. */
+export interface PlannedSandbox {
+  readonly name: string;
+  /** Where its namespace would be pinned; undefined where it would have none of its own. */
+  readonly netns: string | undefined;
+  readonly endpoints: readonly Planned[];
+}
+
+/** What createSandbox() would make. @throws NetloomError sandbox-exists, exclusive-network, no-network */
+export function planSandbox(context: RuntimeContext, options: SandboxOptions): PlannedSandbox {
+  const mode = modeOf(options.networks);
+  const name = nameFor(context, options.name);
+  checkPorts(mode, options.ports);
+  if (mode.kind !== 'own') return { name, netns: undefined, endpoints: [] };
+  const netns = sandboxNetns(context, name);
+  const requests = requestsOf(context, mode.networks, options.ports);
+  return { name, netns, endpoints: plannedEndpoints(context, idOf(name), netns, requests) };
 }
 
 /** Removes a sandbox. @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless they are to be killed */
@@ -155,18 +174,30 @@ export function resultsOf(context: RuntimeContext, name: string): Json[] {
   });
 }
 
-/** Ports are published by the first network that can; where none can, the first one says so. */
 function wire(
   context: RuntimeContext,
   { name }: Sandbox,
-  networks: Extract<Mode, { kind: 'own' }>['networks'],
+  networks: readonly NetworkRequest[],
   ports: readonly PortMapping[],
 ): Connected[] {
-  using target = new Target({ kind: 'sandbox', containerId: name, name }, openNetns(sandboxNetns(context, name)));
-  const publisher = networks.findIndex(({ network }) => canPublish(context, network));
-  return networks.map(({ network, ...asked }, i) =>
-    connectLocked(context, network, target, { ...asked, ports: i === Math.max(0, publisher) ? ports : [] }),
+  using target = new Target(idOf(name), openNetns(sandboxNetns(context, name)));
+  return requestsOf(context, networks, ports).map(({ network, ...asked }) =>
+    connectLocked(context, network, target, asked),
   );
+}
+
+function idOf(name: string): TargetId {
+  return { kind: 'sandbox', containerId: name, name };
+}
+
+/** Ports are published by the first network that can; where none can, the first one says so. */
+function requestsOf(
+  context: RuntimeContext,
+  networks: readonly NetworkRequest[],
+  ports: readonly PortMapping[],
+): (Asked & { readonly network: string })[] {
+  const publisher = networks.findIndex(({ network }) => canPublish(context, network));
+  return networks.map((request, i) => ({ ...request, ports: i === Math.max(0, publisher) ? ports : [] }));
 }
 
 function canPublish({ paths }: RuntimeContext, network: string): boolean {
