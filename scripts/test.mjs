@@ -8,7 +8,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -70,12 +70,20 @@ function checkNode() {
 /** Files at once. More than processors: what removes links waits for the kernel (RCU) rather than for a processor. */
 const CONCURRENCY = Math.min(2 * availableParallelism(), 8);
 
-/** Runs AVA in a process group of its own, so that nothing it started survives it. */
+/**
+ * Runs AVA in a process group of its own, so that nothing it started survives it. Each test file is a process that loads most of src/: what Node has made of it once, the others find
+ * compiled, which starts them three times as fast.
+ */
 function runAva(args, report) {
   return new Promise((resolve) => {
     const child = spawn(node, [...NODE_ARGUMENTS, ava, `--concurrency=${CONCURRENCY}`, ...args], {
       cwd: root,
-      env: { ...process.env, PATH: PATH.join(delimiter), NETLOOM_TEST_REPORT: report },
+      env: {
+        ...process.env,
+        PATH: PATH.join(delimiter),
+        NETLOOM_TEST_REPORT: report,
+        NODE_COMPILE_CACHE: join(dirname(report), 'compiled'),
+      },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true,
     });
