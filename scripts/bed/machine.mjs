@@ -23,8 +23,12 @@ const MEMORY = process.env.NETLOOM_VM_MEMORY ?? '4096';
  */
 const CPUS = process.env.NETLOOM_VM_CPUS ?? '1';
 
-/** What a boot does not need. Without mitigations a system call changes no page tables, which is dear to emulate. */
-const CMDLINE = 'console=ttyS0 panic=-1 mitigations=off nokaslr audit=0 apparmor=0 tsc=reliable nowatchdog';
+/**
+ * What a boot does not need. Without mitigations a system call changes no page tables, which is dear to emulate. The kernel panics where its timer seems to stand still at first,
+ * which is so when this machine does not let the guest run for a while: it is not to look.
+ */
+const CMDLINE =
+  'console=ttyS0 panic=-1 no_timer_check mitigations=off nokaslr audit=0 apparmor=0 tsc=reliable nowatchdog';
 
 /**
  * A directory that the guest shares: `job` goes in (a bash script), `log`, `status` and what the job puts there come out.
