@@ -3,12 +3,12 @@
  * with the executable. A failed ADD leaves the attachment as the bridge made it, and so does DEL after whatever happened.
  */
 import './faulty-ffi.ts';
-import { readdirSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { becomeHost, type Sandbox } from '../support/host.ts';
-import { bridgeConf, type Json, Lab, type Target } from '../support/lab.ts';
-import { CALLS, isKilled } from './killed.ts';
-import { call, eachCall, faulty, hasFailedCleanly, settled, stateOf, WORDS } from './rounds.ts';
+import { becomeHost } from '../support/host.ts';
+import { bridgeConf, type Json, Lab } from '../support/lab.ts';
+import { eachKill } from './killed.ts';
+import { call, eachAddThatFails, eachCall, faulty, type Scene, stateOfBoth, WORDS, whatFailed } from './rounds.ts';
+import { settled } from './settled.ts';
 
 becomeHost();
 
@@ -47,42 +47,17 @@ const cases: readonly Case[] = [
   { title: 'sbr', conf: chained('sbr'), calls: [15, 15] },
 ];
 
-interface Attached {
-  readonly lab: Lab;
-  readonly target: Target & { readonly sandbox: Sandbox };
-  readonly conf: Json;
-}
-
 /** A container on a bridge, beside another. */
-function attached(t: ExecutionContext, { conf }: Case): Attached {
+function attached(t: ExecutionContext, { conf }: Case): Scene {
   const lab = new Lab(t);
   lab.add(bridge, { sandbox: lab.sandbox('neighbour') });
-  const target = { sandbox: lab.sandbox('victim') };
-  return { lab, target, conf: { ...conf, prevResult: lab.add(bridge, target) } };
-}
-
-/** The host and the container. */
-function everything({ lab, target: { sandbox } }: Attached): string {
-  const inside = (...args: string[]) =>
-    sandbox.run('ip', ...args).replace(/valid_lft.*|state [A-Z]+|,LOWER_UP|promiscuity \d+/g, '');
-  // Link-local addresses, and routes to one's own, come by themselves, some time after the link.
-  const sorted = (text: string) =>
-    text
-      .split('\n')
-      .filter((line) => !/fe80::|ff00::|table local/.test(line))
-      .sort()
-      .join('\n');
-  return [
-    stateOf(lab),
-    sorted(inside('-d', '-o', 'addr')),
-    inside('-d', '-o', 'link'),
-    ...['-4', '-6'].flatMap((family) => [
-      inside(family, 'rule'),
-      sorted(inside(family, 'route', 'show', 'table', 'all')),
-    ]),
-    sandbox.run('sh', '-c', 'cat /proc/sys/net/ipv4/conf/eth0/*'),
-    ...readdirSync(lab.root, { recursive: true, encoding: 'utf8' }).filter((path) => /\.json|\.tmp/.test(path)),
-  ].join('\n');
+  const sandbox = lab.sandbox('victim');
+  return {
+    lab,
+    target: { sandbox },
+    conf: { ...conf, prevResult: lab.add(bridge, { sandbox }) },
+    look: () => stateOfBoth(lab, sandbox),
+  };
 }
 
 for (const one of cases) {
@@ -90,26 +65,7 @@ for (const one of cases) {
     test.serial(
       `ADD of ${one.title}: whichever call ${WORDS[fault]}, an ADD that fails leaves nothing, and DEL takes back what it did`,
       (t) => {
-        const it = attached(t, one);
-        const { lab, target, conf } = it;
-        const before = everything(it);
-        let failures = 0;
-        const points = eachCall((n) => {
-          const { calls, end } = faulty(fault, n, () => call(lab, 'ADD', conf, target));
-          const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
-          if (end.status !== 0) {
-            failures++;
-            hasFailedCleanly(t, end, () => everything(it), before, what);
-          }
-          t.is(call(lab, 'DEL', conf, target).status, 0, what);
-          t.is(
-            settled(() => everything(it), before),
-            before,
-            what,
-          );
-          return calls;
-        });
-        t.log(`${points} calls, ${failures} failed ADDs`);
+        const { points, failures } = eachAddThatFails(t, attached(t, one), fault);
         t.true(points >= (fault === 'fail' ? one.calls[0] : one.calls[0] / 6), `${points} points`);
         t.true(failures > points / 3, `${failures} failures`);
       },
@@ -117,25 +73,21 @@ for (const one of cases) {
 
     test.serial(`DEL of ${one.title}: whichever call ${WORDS[fault]}, another DEL finishes`, (t) => {
       let it = attached(t, one);
-      let before = everything(it);
+      let before = it.look();
       const points = eachCall((n) => {
         const { lab, target, conf } = it;
         t.is(call(lab, 'ADD', conf, target).status, 0);
         const { calls, end } = faulty(fault, n, () => call(lab, 'DEL', conf, target));
-        const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
+        const what = whatFailed(calls, n, end);
         t.is(call(lab, 'DEL', conf, target).status, 0, what);
         if (calls[n - 1] === 'ioctl' && end.status === 0) {
           // The path was taken for none of a namespace, so whatever was in there is gone: another container.
           lab.del(bridge, target);
           it = { ...it, conf: { ...one.conf, prevResult: lab.add(bridge, target) } };
-          before = everything(it);
+          before = it.look();
           return calls;
         }
-        t.is(
-          settled(() => everything(it), before),
-          before,
-          what,
-        );
+        t.is(settled(it.look, before), before, what);
         return calls;
       });
       t.log(`${points} calls`);
@@ -145,9 +97,8 @@ for (const one of cases) {
 
   for (const fault of ['interrupt', 'shorten'] as const) {
     test.serial(`ADD and DEL of ${one.title}: whichever call ${WORDS[fault]}, they succeed`, (t) => {
-      const it = attached(t, one);
-      const { lab, target, conf } = it;
-      const before = everything(it);
+      const { lab, target, conf, look } = attached(t, one);
+      const before = look();
       eachCall((n) => {
         const { calls } = faulty(fault, n, () => {
           const [added, deleted] = [call(lab, 'ADD', conf, target), call(lab, 'DEL', conf, target)];
@@ -156,34 +107,13 @@ for (const one of cases) {
         });
         return calls;
       });
-      t.is(
-        settled(() => everything(it), before),
-        before,
-      );
+      t.is(settled(look, before), before);
     });
   }
 
   for (const command of ['ADD', 'DEL'] as const) {
     test.serial(`${command} of ${one.title} killed before whichever system call: DEL leaves nothing`, (t) => {
-      const it = attached(t, one);
-      const { lab, target, conf } = it;
-      const before = everything(it);
-      let points = 0;
-      for (const name of CALLS) {
-        for (let n = 1; ; n++) {
-          if (command === 'DEL') lab.add(conf, target);
-          const killed = isKilled(lab, command, conf, target, `${name}:signal=KILL:when=${n}`);
-          lab.del(conf, target);
-          t.is(
-            settled(() => everything(it), before),
-            before,
-            `${command} killed before ${name}, the ${n}th`,
-          );
-          if (!killed) break;
-          points++;
-        }
-      }
-      t.log(`${points} calls`);
+      const points = eachKill(t, attached(t, one), command);
       t.true(points > 10, `${points} calls`);
     });
   }

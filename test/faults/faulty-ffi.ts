@@ -55,6 +55,8 @@ interface State {
   fault: Fault;
   /** Which call of those counted; 0 for none. */
   at: number;
+  /** The functions that are counted; all that can fail where there are none. */
+  only: ReadonlySet<string> | undefined;
   /** Those counted so far. */
   calls: string[];
   /** errno of the last call, where that was ours. */
@@ -63,7 +65,7 @@ interface State {
   depth: number;
 }
 
-const state: State = { fault: 'fail', at: 0, calls: [], errno: undefined, depth: 0 };
+const state: State = { fault: 'fail', at: 0, only: undefined, calls: [], errno: undefined, depth: 0 };
 
 type Call = (...args: unknown[]) => number;
 
@@ -79,10 +81,11 @@ adapter.errno = () => state.errno ?? errno();
 
 /**
  * Makes the N-th call fail while a function runs.
+ * @param only the functions that may fail, in place of all
  * @returns the names of the calls that could have failed, in order: with fewer than N, none did
  */
-export function withFault(fault: Fault, at: number, run: () => void): readonly string[] {
-  Object.assign(state, { fault, at, calls: [], errno: undefined, depth: 0 });
+export function withFault(fault: Fault, at: number, run: () => void, only?: ReadonlySet<string>): readonly string[] {
+  Object.assign(state, { fault, at, only, calls: [], errno: undefined, depth: 0 });
   try {
     run();
   } finally {
@@ -109,7 +112,7 @@ function really(name: string, call: Call, args: unknown[]): number {
 }
 
 function counts(name: string, args: readonly unknown[]): boolean {
-  if (NEVER.has(name)) return false;
+  if (NEVER.has(name) || state.only?.has(name) === false) return false;
   // The way home: a thread that cannot come back ends the process (src/netns/within.ts), which the tests by SIGKILL stand for.
   if (name === 'setns' && state.depth > 0) return false;
   if (name === 'readlink' && state.calls.filter((each) => each === name).length >= READLINKS) return false;

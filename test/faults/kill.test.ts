@@ -9,6 +9,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, mounts } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
+import { makeMaster, makeWire } from './cable.ts';
 import { CALLS, isKilled } from './killed.ts';
 
 becomeHost();
@@ -91,8 +92,8 @@ const cases: readonly Case[] = [
 for (const { title, conf, command, cleanup, neighbour: other = conf, least: given } of cases) {
   test.serial(`${title} killed before whichever system call: ${cleanup} leaves nothing`, (t) => {
     const lab = new Lab(t);
-    if (conf === macvlan || conf === hostDevice) makeWire();
-    if (conf === macvlan) setUp();
+    if (conf === hostDevice) makeWire();
+    if (conf === macvlan) makeMaster();
     if (conf['type'] === 'firewall') execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
     if (other !== 'none') lab.add(other, { sandbox: lab.sandbox('neighbour') });
     mkdirSync(`${lab.root}/var`, { recursive: true });
@@ -119,15 +120,6 @@ for (const { title, conf, command, cleanup, neighbour: other = conf, least: give
     const least = given ?? (conf['prevResult'] !== undefined ? 10 : command === 'ADD' ? 30 : 25);
     t.true(points > least, `${points} calls`);
   });
-}
-
-/** NB: not up, for a device that has moved is as if it never was. */
-function makeWire(): void {
-  execFileSync('ip', ['link', 'add', 'm0', 'type', 'veth', 'peer', 'name', 'm1']);
-}
-
-function setUp(): void {
-  for (const name of ['m0', 'm1']) execFileSync('ip', ['link', 'set', name, 'up']);
 }
 
 /** As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. And the mounts. */

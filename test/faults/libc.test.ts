@@ -11,7 +11,9 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
-import { call, eachCall, faulty, hasFailedCleanly, settled, stateOf, WORDS } from './rounds.ts';
+import { makeMaster, makeWire } from './cable.ts';
+import { call, eachCall, faulty, hasFailedCleanly, stateOf, WORDS, whatFailed } from './rounds.ts';
+import { settled } from './settled.ts';
 
 becomeHost();
 for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${key}`, '1');
@@ -147,7 +149,7 @@ for (const one of cases) {
           one.prepare?.();
           const before = stateOf(lab);
           const { calls, end } = faulty(fault, n, () => call(lab, 'ADD', one.conf, target));
-          const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
+          const what = whatFailed(calls, n, end);
           if (end.status !== 0) {
             failures++;
             hasFailedCleanly(t, end, () => stateOf(lab), before, what);
@@ -177,7 +179,7 @@ for (const one of cases) {
         one.prepare?.();
         t.is(call(lab, 'ADD', one.conf, target).status, 0);
         const { calls, end } = faulty(fault, n, () => call(lab, 'DEL', one.conf, target));
-        const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
+        const what = whatFailed(calls, n, end);
         if (end.status === 0) t.notRegex(lab.snapshot(), /victim/, `a DEL that succeeded, ${what}`);
         else failures++;
         t.is(call(lab, 'DEL', one.conf, target).status, 0, what);
@@ -220,18 +222,6 @@ function labFor(t: ExecutionContext, { hasNeighbour }: Case) {
   symlinkSync(process.execPath, `${lab.root}/bin/host-local`);
   if (hasNeighbour) t.is(call(lab, 'ADD', bridge, { sandbox: lab.sandbox('neighbour') }).status, 0);
   return { lab, target: { sandbox: lab.sandbox('victim') } };
-}
-
-/** A wire with both ends on the host, once. NB: never up, for a device that has moved is as if it never was. */
-function makeWire(): void {
-  if (existsSync('/sys/class/net/m0')) return;
-  execFileSync('ip', ['link', 'add', 'm0', 'type', 'veth', 'peer', 'name', 'm1']);
-}
-
-/** What links of the container hang on. */
-function makeMaster(): void {
-  makeWire();
-  for (const name of ['m0', 'm1']) execFileSync('ip', ['link', 'set', name, 'up']);
 }
 
 function removeLink(name: string): void {

@@ -3,12 +3,13 @@
  * chains and route_localnet; DEL does the rest after a failed DEL, and so it does after a kill.
  */
 import './faulty-ffi.ts';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { portmapConf } from '../plugins/portmap/publisher.ts';
 import { becomeHost } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
-import { CALLS, isKilled } from './killed.ts';
-import { call, eachCall, faulty, hasFailedCleanly, settled, stateOf, WORDS } from './rounds.ts';
+import { eachKill } from './killed.ts';
+import { call, eachAddThatFails, eachCall, eachDelThatFails, faulty, type Scene, stateOf, WORDS } from './rounds.ts';
+import { settled } from './settled.ts';
 
 becomeHost();
 
@@ -38,10 +39,8 @@ const cases: readonly Case[] = [
 ];
 
 /** A container that is attached, and asks for ports. */
-function scene(
-  lab: Lab,
-  { conf, hasNeighbour }: Case,
-): { conf: Json; target: { sandbox: ReturnType<Lab['sandbox']> } } {
+function scene(t: ExecutionContext, { conf, hasNeighbour }: Case): Scene {
+  const lab = new Lab(t);
   const attach = (name: string) => {
     const sandbox = lab.sandbox(name);
     return { sandbox, prevResult: lab.add(bridge, { sandbox }) };
@@ -54,7 +53,13 @@ function scene(
   const conditions = { conditionsV4: ['-i', 'cni0'] };
   if (hasNeighbour) lab.add({ ...portmapConf(theirs, conditions), prevResult: neighbour.prevResult }, neighbour);
   const { sandbox, prevResult } = attach('victim');
-  return { conf: { ...conf, prevResult }, target: { sandbox } };
+  return {
+    lab,
+    target: { sandbox },
+    conf: { ...conf, prevResult },
+    delConf: portmapConf(undefined),
+    look: () => stateOf(lab),
+  };
 }
 
 for (const one of cases) {
@@ -62,63 +67,22 @@ for (const one of cases) {
     test.serial(
       `ADD of ${one.title}: whichever call ${WORDS[fault]}, an ADD that fails leaves nothing, and DEL succeeds`,
       (t) => {
-        const lab = new Lab(t);
-        const { conf, target } = scene(lab, one);
-        const before = stateOf(lab);
-        let failures = 0;
-        const points = eachCall((n) => {
-          const { calls, end } = faulty(fault, n, () => call(lab, 'ADD', conf, target));
-          const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
-          if (end.status !== 0) {
-            failures++;
-            hasFailedCleanly(t, end, () => stateOf(lab), before, what);
-          }
-          t.is(call(lab, 'DEL', portmapConf(undefined), target).status, 0, what);
-          t.is(
-            settled(() => stateOf(lab), before),
-            before,
-            what,
-          );
-          return calls;
-        });
-        t.log(`${points} calls, ${failures} failed ADDs`);
+        const { points, failures } = eachAddThatFails(t, scene(t, one), fault);
         t.true(points > (fault === 'fail' ? 40 : 12), `${points} points`);
         t.true(failures > points / 4, `${failures} failures`);
       },
     );
 
     test.serial(`DEL of ${one.title}: whichever call ${WORDS[fault]}, another DEL finishes`, (t) => {
-      const lab = new Lab(t);
-      const { conf, target } = scene(lab, one);
-      const before = stateOf(lab);
-      const points = eachCall((n) => {
-        t.is(call(lab, 'ADD', conf, target).status, 0);
-        const { calls, end } = faulty(fault, n, () => call(lab, 'DEL', portmapConf(undefined), target));
-        const what = `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${end.stdout}${end.stderr}`;
-        if (end.status === 0)
-          t.is(
-            settled(() => stateOf(lab), before),
-            before,
-            `a DEL that succeeded, ${what}`,
-          );
-        t.is(call(lab, 'DEL', portmapConf(undefined), target).status, 0, what);
-        t.is(
-          settled(() => stateOf(lab), before),
-          before,
-          what,
-        );
-        return calls;
-      });
-      t.log(`${points} calls`);
+      const points = eachDelThatFails(t, scene(t, one), fault);
       t.true(points > (fault === 'fail' ? 20 : 10), `${points} points`);
     });
   }
 
   for (const fault of ['interrupt', 'shorten'] as const) {
     test.serial(`ADD and DEL of ${one.title}: whichever call ${WORDS[fault]}, they succeed`, (t) => {
-      const lab = new Lab(t);
-      const { conf, target } = scene(lab, one);
-      const before = stateOf(lab);
+      const { lab, conf, target, look } = scene(t, one);
+      const before = look();
       const points = eachCall((n) => {
         const { calls, end } = faulty(fault, n, () => {
           const added = call(lab, 'ADD', conf, target);
@@ -128,10 +92,7 @@ for (const one of cases) {
         t.is(end.status, 0, `call ${n}, ${calls[n - 1]}\n${end.stdout}`);
         return calls;
       });
-      t.is(
-        settled(() => stateOf(lab), before),
-        before,
-      );
+      t.is(settled(look, before), before);
       t.true(points > (fault === 'interrupt' ? 30 : 2), `${points} points`);
     });
   }
@@ -144,27 +105,9 @@ const killed: readonly (readonly [command: 'ADD' | 'DEL', cleanup: 'DEL' | 'GC']
 ];
 for (const [command, cleanup] of killed) {
   test.serial(`${command} killed before whichever system call: ${cleanup} leaves nothing`, (t) => {
-    const lab = new Lab(t);
-    const { conf, target } = scene(lab, { title: '', conf: portmapConf(ports), hasNeighbour: false });
-    const before = stateOf(lab);
-    let points = 0;
-    for (const name of CALLS) {
-      for (let n = 1; ; n++) {
-        if (command === 'DEL') lab.add(conf, target);
-        const wasKilled = isKilled(lab, command, conf, target, `${name}:signal=KILL:when=${n}`);
-        const what = `${command} killed before ${name}, the ${n}th`;
-        if (cleanup === 'DEL') lab.del(portmapConf(undefined), target);
-        else lab.gc(portmapConf(undefined), []);
-        t.is(
-          settled(() => stateOf(lab), before),
-          before,
-          what,
-        );
-        if (!wasKilled) break;
-        points++;
-      }
-    }
-    t.log(`${points} calls`);
+    const it = scene(t, { title: '', conf: portmapConf(ports), hasNeighbour: false });
+    const collect = () => it.lab.gc(portmapConf(undefined), []);
+    const points = eachKill(t, it, command, cleanup === 'GC' ? collect : undefined);
     t.true(points > 25, `${points} calls`);
   });
 }

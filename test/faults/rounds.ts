@@ -1,13 +1,14 @@
 /** Running plugins in this process with a libc that fails. NB: import this module before anything of src/: see faulty-ffi.ts. */
 import './faulty-ffi.ts';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import type { ExecutionContext } from 'ava';
 import { checkNetns } from '../../src/cni/netns.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { plugins } from '../../src/plugins/registry.ts';
-import { mounts } from '../support/host.ts';
+import { mounts, type Sandbox } from '../support/host.ts';
 import type { Json, Lab, Output, Target } from '../support/lab.ts';
 import { type Fault, withFault } from './faulty-ffi.ts';
+import { settled } from './settled.ts';
 
 export const WORDS: Readonly<Record<Fault, string>> = {
   fail: 'fails',
@@ -41,11 +42,17 @@ export function call(lab: Lab, command: string, conf: Json, target: Target): Cal
   return { status, stdout, stderr };
 }
 
-export function faulty(fault: Fault, n: number, run: () => CallEnd): { calls: readonly string[]; end: CallEnd } {
+export function faulty(
+  fault: Fault,
+  n: number,
+  run: () => CallEnd,
+  only?: ReadonlySet<string>,
+): { calls: readonly string[]; end: CallEnd } {
   let end: CallEnd | undefined;
-  const calls = withFault(fault, n, () => {
+  const keep = () => {
     end = run();
-  });
+  };
+  const calls = withFault(fault, n, keep, only);
   if (end === undefined) throw new Error('withFault() did not run');
   return { calls, end };
 }
@@ -53,15 +60,6 @@ export function faulty(fault: Fault, n: number, run: () => CallEnd): { calls: re
 /** Goes on until there are no more calls to fail. @returns how many there were */
 export function eachCall(round: (n: number) => readonly string[]): number {
   for (let n = 1; ; n++) if (round(n).length < n) return n - 1;
-}
-
-/** The state as soon as it is what it should be, or after a while: some of a link's state follows by itself. */
-export function settled(look: () => string, wanted: string): string {
-  const deadline = Date.now() + 3_000;
-  for (;;) {
-    const state = look();
-    if (state === wanted || Date.now() > deadline) return state;
-  }
 }
 
 /** An ADD that failed said why, in an error object of CNI, and took everything back. */
@@ -77,27 +75,94 @@ export function hasFailedCleanly(
   t.is(settled(look, before), before, what);
 }
 
+/** An attachment that is made and taken away while things fail. */
+export interface Scene {
+  readonly lab: Lab;
+  readonly target: Target & { readonly sandbox: Sandbox };
+  readonly conf: Json;
+  /** What DEL gets, where that is something else. */
+  readonly delConf?: Json;
+  /** All that it may touch, as it is now. */
+  look(): string;
+}
+
+/**
+ * ADDs in which each call fails in turn: one that fails leaves nothing, and DEL takes back what one did that succeeded all the same.
+ * @param only the functions that fail, in place of all
+ */
+export function eachAddThatFails(
+  t: ExecutionContext,
+  { lab, target, conf, delConf = conf, look }: Scene,
+  fault: Fault,
+  only?: ReadonlySet<string>,
+): { readonly points: number; readonly failures: number } {
+  const before = look();
+  let failures = 0;
+  const points = eachCall((n) => {
+    const { calls, end } = faulty(fault, n, () => call(lab, 'ADD', conf, target), only);
+    const what = whatFailed(calls, n, end);
+    const hasFailed = end.status !== 0;
+    if (hasFailed) hasFailedCleanly(t, end, look, before, what);
+    t.is(call(lab, 'DEL', delConf, target).status, 0, what);
+    // A DEL that has nothing to do and breaks something is seen by the next round.
+    if (!hasFailed) t.is(settled(look, before), before, what);
+    failures += Number(hasFailed);
+    return calls;
+  });
+  t.log(`${points} calls, ${failures} failed ADDs`);
+  return { points, failures };
+}
+
+/** DELs in which each call fails in turn: one that succeeds has left nothing, and after one that fails another finishes. @returns how many calls */
+export function eachDelThatFails(
+  t: ExecutionContext,
+  { lab, target, conf, delConf = conf, look }: Scene,
+  fault: Fault,
+  only?: ReadonlySet<string>,
+): number {
+  const before = look();
+  const points = eachCall((n) => {
+    t.is(call(lab, 'ADD', conf, target).status, 0);
+    const { calls, end } = faulty(fault, n, () => call(lab, 'DEL', delConf, target), only);
+    const what = whatFailed(calls, n, end);
+    const hasFailed = end.status !== 0;
+    if (!hasFailed) t.is(settled(look, before), before, `a DEL that succeeded, ${what}`);
+    t.is(call(lab, 'DEL', delConf, target).status, 0, what);
+    if (hasFailed) t.is(settled(look, before), before, what);
+    return calls;
+  });
+  t.log(`${points} calls`);
+  return points;
+}
+
+export function whatFailed(calls: readonly string[], n: number, { stdout, stderr }: CallEnd): string {
+  return `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${stdout}${stderr}`;
+}
+
 /** Links, addresses, routes, rules, files; mounts; and the settings of each link. */
 export function stateOf(lab: Lab): string {
-  return [
-    lab.snapshot(),
-    mounts(),
-    ...settings('/proc/sys/net/ipv4/conf'),
-    ...settings('/proc/sys/net/ipv6/conf'),
-  ].join('\n');
+  return [lab.snapshot(), mounts(), settings()].join('\n');
 }
 
-function settings(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+/** By a program, for there are some hundred for each link. It says nothing of a secret that was never set, and is not well then. */
+function settings(): string {
+  const places = ['/proc/sys/net/ipv4/conf', '/proc/sys/net/ipv6/conf'];
+  return spawnSync('grep', ['-rs', '', ...places], { encoding: 'utf8' })
+    .stdout.split('\n')
     .sort()
-    .map((key) => `${directory}/${key}: ${settingAt(`${directory}/${key}`)}`);
+    .join('\n');
 }
 
-/** Undefined for a directory, and for a secret that was never set. */
-function settingAt(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
+/** The same with what the container has: links, addresses, rules, routes of every table, settings. */
+export function stateOfBoth(lab: Lab, sandbox: Sandbox): string {
+  const script =
+    'printf "%s\\n" link addr rule "route show table all" | ip -d -o -batch - && ip -6 rule && cat /proc/sys/net/ipv4/conf/*/*';
+  const inside = sandbox
+    .run('sh', '-c', script)
+    .replace(/valid_lft.*|state [A-Z]+|,LOWER_UP|promiscuity \d+/g, '')
+    .split('\n')
+    // Link-local addresses, and routes to one's own, come by themselves, some time after the link.
+    .filter((line) => !/fe80::|ff00::|table local/.test(line))
+    .sort();
+  return [stateOf(lab), ...inside].join('\n');
 }

@@ -1,0 +1,8 @@
+/** Looks until the state is what it should be, or for a while: some of a link's state follows by itself. @returns what it saw last */
+export function settled(look: () => string, wanted: string): string {
+  const deadline = Date.now() + 3_000;
+  for (;;) {
+    const state = look();
+    if (state === wanted || Date.now() > deadline) return state;
+  }
+}
