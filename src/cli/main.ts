@@ -4,7 +4,7 @@ import { agentCommand } from './agent.ts';
 import { COMPLETE, complete, completionCommand } from './completion.ts';
 import { connectCommand } from './connect/connect.ts';
 import { disconnectCommand } from './connect/disconnect.ts';
-import { demoCommand } from './demo/demo.ts';
+import { demoRoutes } from './demo/routes.ts';
 import { doctorCommand } from './doctor.ts';
 import { EXIT, text } from './errors.ts';
 import { explainCommand } from './explain/explain.ts';
@@ -45,7 +45,7 @@ const commands = buildRouteMap({
     status: statusCommand,
     policy: policyCommand,
     overlay: overlayRoutes,
-    demo: demoCommand,
+    demo: demoRoutes,
   },
   docs: {
     brief: 'Wires containers to networks',

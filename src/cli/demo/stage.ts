@@ -1,0 +1,111 @@
+/** What a demo plays on: network namespaces and a directory of its own, so that the machine stays as it is. All of it goes when the stage does. */
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NetloomError } from '../../error.ts';
+import { run } from '../../ffi/spawn.ts';
+import { Ip } from '../../net/ip.ts';
+import { type Netns, openNetns } from '../../netns/namespace.ts';
+import { pinNew, unpin } from '../../netns/pin.ts';
+import { withNetns } from '../../netns/within.ts';
+import { plugins } from '../../plugins/registry.ts';
+import * as link from '../../rtnl/link.ts';
+import { openRoute } from '../../rtnl/socket.ts';
+import { ping } from './ping.ts';
+
+/** A plugin's configuration. */
+export type Conf = Readonly<Record<string, unknown>> & { readonly type: string };
+
+/** A namespace that plays something. */
+export interface Role {
+  readonly name: string;
+  readonly netns: Netns;
+}
+
+/** What a container got. */
+export interface Attached {
+  readonly ip: Ip;
+  /** Of the host, as the container sees it. */
+  readonly gateway: Ip;
+}
+
+export class Stage implements Disposable {
+  readonly #print: (line: string) => void;
+  readonly #cleanup = new DisposableStack();
+  readonly #root: string;
+  /** A directory with every plugin type under its name, as /opt/cni/bin is. */
+  readonly #bin: string;
+
+  constructor(print: (line: string) => void) {
+    this.#print = print;
+    this.#root = mkdtempSync(join(tmpdir(), 'netloom-demo-'));
+    this.#cleanup.defer(() => rmSync(this.#root, { recursive: true, force: true }));
+    this.#bin = join(this.#root, 'bin');
+    mkdirSync(this.#bin);
+    for (const type of plugins.keys()) symlinkSync(process.execPath, join(this.#bin, type));
+  }
+
+  /** A new namespace. */
+  role(name: string): Role {
+    const path = join(this.#root, name);
+    pinNew(path);
+    this.#cleanup.defer(() => unpin(path));
+    const netns = this.#cleanup.use(openNetns(path));
+    withNetns(netns, () => {
+      using nl = openRoute();
+      nl.execute(link.set({ name: 'lo' }, {}, { up: true }));
+    });
+    return { name, netns };
+  }
+
+  /** Attaches a container, and says so. */
+  add(host: Role, { name, netns }: Role, conf: Conf): Attached {
+    const started = performance.now();
+    const result = this.#call('ADD', host, { name, netns }, conf) as { ips: [{ address: string; gateway: string }] };
+    const took = (performance.now() - started).toFixed(1);
+    const [{ address, gateway }] = result.ips;
+    this.#print(`ADD ${name.padEnd(6)} eth0 ${address}, gateway ${gateway} (${took} ms)`);
+    return { ip: Ip.parse(address.slice(0, address.indexOf('/'))), gateway: Ip.parse(gateway) };
+  }
+
+  del(host: Role, container: Role, conf: Conf): void {
+    this.#call('DEL', host, container, conf);
+    this.#print(`DEL ${container.name}`);
+  }
+
+  /** Sends one packet and gets one back. @throws NetloomError timed-out */
+  reach({ name, netns }: Role, otherName: string, address: Ip): void {
+    const took = withNetns(netns, () => ping(address));
+    if (took === undefined) throw new NetloomError('timed-out', `"${name}" does not reach ${otherName} at ${address}`);
+    this.#print(`${name.padEnd(6)} → ${otherName.padEnd(8)} ${address}  ${took.toFixed(2)} ms`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#cleanup.dispose();
+  }
+
+  /** Executes the plugin as a container runtime does, with the host's namespace as its own, and files for each host. */
+  #call(command: 'ADD' | 'DEL', host: Role, { name, netns }: Role, conf: Conf): unknown {
+    const environment = {
+      PATH: process.env['PATH'] ?? '',
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: name,
+      CNI_NETNS: netns.path,
+      CNI_IFNAME: 'eth0',
+      CNI_PATH: this.#bin,
+      NETLOOM_ROOT: join(this.#root, `files-${host.name}`),
+    };
+    const stdin = new TextEncoder().encode(JSON.stringify(conf));
+    const plugin = join(this.#bin, conf.type);
+    const { status, stdout, stderr } = withNetns(host.netns, () => run(plugin, [plugin], environment, stdin));
+    const [text, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    if (status !== 0) throw new NetloomError('plugin-failed', `${command} of "${name}" failed: ${text}${said}`);
+    return text === '' ? undefined : JSON.parse(text ?? '');
+  }
+}
+
+/** The names of a namespace's links. */
+export function linksOf({ netns }: Role): string[] {
+  using nl = withNetns(netns, () => openRoute());
+  return link.list(nl).map(({ name }) => name);
+}
