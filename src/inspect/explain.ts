@@ -26,7 +26,7 @@ export function explainTarget(context: RuntimeContext, target: Target): Rehearsa
       },
     );
   }
-  const rehearsal = rehearse(context, parts, { without: bridgesOf(parts) });
+  const rehearsal = rehearse(context, parts, { without: onHost(parts) });
   return withMacs(
     rehearsal,
     parts.map(({ result }) => result),
@@ -115,10 +115,19 @@ function asItStands(attachment: CachedAttachment): Part & { readonly result: Jso
   const { ips: _ips, ...capabilityArgs } = attachment.capabilityArgs;
   const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
   const mac = macOf(result, attachment.ifname);
+  // A plugin that chooses addresses by itself is asked for those that stand.
+  const ips = list.plugins.some(({ conf }) => hasIpam(conf)) ? [] : ipsOf(result).map(({ address }) => bare(address));
+  const [ip] = ips;
+  const args = attachment.args.filter(([key]) => key !== 'IP');
+  const asksByArgs = ip !== undefined && !declared.includes('ips');
   const endpoint: Endpoint = {
     ...attachment,
-    args: attachment.args.filter(([key]) => key !== 'IP'),
-    capabilityArgs: { ...capabilityArgs, ...(declared.includes('mac') && mac !== undefined && { mac }) },
+    args: asksByArgs ? [['IgnoreUnknown', '1'], ...args, ['IP', ip]] : args,
+    capabilityArgs: {
+      ...capabilityArgs,
+      ...(declared.includes('mac') && mac !== undefined && { mac }),
+      ...(declared.includes('ips') && ips.length > 0 && { ips }),
+    },
   };
   return { list: parseConflist(JSON.stringify(whole), `the attachment to "${list.name}"`), endpoint, result };
 }
@@ -128,14 +137,22 @@ function hasIpam(conf: Json): boolean {
 }
 
 function frozen(conf: Json, result: Json): Json {
-  const ips = Array.isArray(result['ips']) ? (result['ips'] as Json[]) : [];
   const { routes, dns } = conf['ipam'] as Json;
   return {
     type: 'static',
-    addresses: ips.map(({ address, gateway }) => ({ address, ...(gateway !== undefined && { gateway }) })),
+    addresses: ipsOf(result).map(({ address, gateway }) => ({ address, ...(gateway !== undefined && { gateway }) })),
     ...(routes !== undefined && { routes }),
     ...(dns !== undefined && { dns }),
   };
+}
+
+function ipsOf(result: Json): readonly Json[] {
+  return Array.isArray(result['ips']) ? (result['ips'] as Json[]) : [];
+}
+
+/** `10.1.0.2` of `10.1.0.2/24` */
+function bare(address: unknown): string {
+  return String(address).split('/')[0] ?? '';
 }
 
 interface Interface {
@@ -152,11 +169,12 @@ function macOf(result: Json, ifname: string): string | undefined {
   return interfacesOf(result).find(({ name, sandbox }) => name === ifname && (sandbox ?? '') !== '')?.mac;
 }
 
-/** The bridges that the networks make for themselves. */
-function bridgesOf(parts: readonly { readonly list: Conflist }[]): string[] {
-  return parts.flatMap(({ list }) =>
-    list.plugins
+/** What is on the host for the networks: the bridges that they make for themselves, and whatever else their results tell of. */
+function onHost(parts: readonly { readonly list: Conflist; readonly result: Json }[]): string[] {
+  return parts.flatMap(({ list, result }) => [
+    ...list.plugins
       .filter(({ type }) => type === 'bridge')
       .map(({ conf }) => (typeof conf['bridge'] === 'string' ? conf['bridge'] : 'cni0')),
-  );
+    ...interfacesOf(result).flatMap(({ name, sandbox }) => (sandbox || name === undefined ? [] : [name])),
+  ]);
 }

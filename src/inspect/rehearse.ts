@@ -68,7 +68,8 @@ export function rehearse(context: RuntimeContext, parts: readonly Part[], option
       addChain(play, list, { ...endpoint, netns: pinned(`${root}/other-${i}`, undo).path });
     }
     // Leases after that one's: it must not have taken an address that the real one would get.
-    for (const { list } of parts) copyLeases(context.paths.leases, play.paths.leases, list.name);
+    const owners = new Set(parts.map(({ endpoint }) => endpoint.containerId));
+    for (const { list } of parts) copyLeases(context.paths.leases, play.paths.leases, list.name, owners);
     const listener = new Listener(host, container);
     const results = hearing(
       (deed) => listener.hear(deed),
@@ -152,12 +153,13 @@ function removeAbandoned(run: string): void {
   }
 }
 
-/** So that the address is the one that would be given next. */
-function copyLeases(from: string, to: string, network: string): void {
+/** So that the address is the one that would be given next. NB: without those of who is attached in the play, which would be in its own way. */
+function copyLeases(from: string, to: string, network: string, owners: ReadonlySet<string>): void {
   removeTree(`${to}/${network}`);
   for (const name of tryList(`${from}/${network}`) ?? []) {
     if (name === 'lock') continue;
     const text = readText(`${from}/${network}/${name}`);
+    if (owners.has(text.split(/\r?\n/)[0] ?? '')) continue;
     makeDirectories(`${to}/${network}`);
     writeText(`${to}/${network}/${name}`, text, O.WRONLY | O.CREAT | O.TRUNC);
   }

@@ -7,6 +7,7 @@ import { withNetns } from '../netns/within.ts';
 import { commit } from '../nft/batch.ts';
 import * as iptablesForward from '../nft/iptables-forward.ts';
 import { tryOpenNft } from '../nft/socket.ts';
+import { isDeviceName } from '../overlay/network.ts';
 import * as addr from '../rtnl/addr.ts';
 import { ARPHRD } from '../rtnl/constants.ts';
 import * as link from '../rtnl/link.ts';
@@ -42,10 +43,12 @@ export function buildStage(stage: Netns, { without, forwards }: StageOptions): v
 function read(): Scenery {
   using nl = openRoute();
   return {
-    // A port is found by nobody: it is its master that has the addresses. What is ours belongs to attachments.
+    // A port is found by nobody: it is its master that has the addresses. What is ours belongs to attachments, or comes with the first of them.
     links: link
       .list(nl)
-      .filter(({ name, master, alias }) => name !== 'lo' && master === undefined && !isOurAlias(alias)),
+      .filter(
+        ({ name, master, alias }) => name !== 'lo' && master === undefined && !isOurAlias(alias) && !isDeviceName(name),
+      ),
     addresses: addr.list(nl).filter(({ scope }) => scope === 0),
     routes: route.list(nl).filter(({ dst, table }) => dst.prefix === 0 && table === route.RT_TABLE.MAIN),
     sysctls: FORWARDING.flatMap((key) => {

@@ -10,7 +10,7 @@ import { pinNew } from '../../src/netns/pin.ts';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost, mounts, type Sandbox } from '../support/host.ts';
 import { inOrder } from '../support/in-order.ts';
-import { Lab } from '../support/lab.ts';
+import { type Json, Lab } from '../support/lab.ts';
 
 becomeHost();
 
@@ -39,7 +39,26 @@ function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
   return snapshot;
 }
 
-const networks: readonly [title: string, create: readonly string[], run: readonly string[]][] = [
+/** Queueing disciplines with what is below them, without counters. */
+const SHAPING =
+  "for dev in $(ip -br link | sed 's/[@ ].*//'); do tc qdisc show dev $dev; tc class show dev $dev; tc filter show dev $dev; tc filter show dev $dev parent ffff:; done | grep -v noqueue | sed -E 's/refcnt [0-9]+ |direct_packets_stat [0-9]+ //'";
+
+const nodes = [
+  { name: 'here', address: '192.168.62.2', subnet: '10.62.1.0/24' },
+  { name: 'there', address: '192.168.62.3', subnet: '10.62.2.0/24' },
+];
+const overlay = { type: 'overlay', subnet: '10.62.0.0/16', nodePrefix: 24, store: { type: 'static', nodes } };
+const bridge = {
+  type: 'bridge',
+  bridge: 'br-demo',
+  isDefaultGateway: true,
+  ipam: { type: 'host-local', ranges: [[{ subnet: '10.62.0.0/24' }]] },
+};
+const portmap = { type: 'portmap', capabilities: { portMappings: true } };
+const limits = { ingressRate: 20_000_000, ingressBurst: 400_000, egressRate: 40_000_000, egressBurst: 400_000 };
+
+/** Options of `network create`, or the plugins of a conflist. */
+const networks: readonly [title: string, create: readonly string[] | readonly Json[], run: readonly string[]][] = [
   ['a bridge with both families and a published port', ['--subnet', '10.62.0.0/24', '--ipv6'], ['-p', '8062:80']],
   ['an internal bridge', ['--internal', '--subnet', '10.62.0.0/24'], []],
   ['ptp', ['-d', 'ptp', '--subnet', '10.62.0.0/24'], ['-p', '8062:80/udp']],
@@ -48,12 +67,17 @@ const networks: readonly [title: string, create: readonly string[], run: readonl
     ['-d', 'macvlan', '-o', 'parent=up0', '--subnet', '192.168.62.0/24', '--ip-range', '192.168.62.64/26'],
     [],
   ],
+  ['a bridge with limits', [bridge, { type: 'bandwidth', ...limits }], []],
+  ['a bridge with limits for some', [bridge, { type: 'bandwidth', ...limits, shapedSubnets: ['10.9.0.0/16'] }], []],
+  ['a routed overlay', [overlay], []],
+  ['an overlay of one layer 2 with a published port', [{ ...overlay, mode: 'l2' }, portmap], ['-p', '8062:80']],
 ];
 for (const [title, create, run] of networks) {
   test.serial(`the script of ${title} makes in a fresh namespace what the plugins have made`, async (t) => {
     const { lab, netloom, sandbox } = start(t);
     execFileSync('sh', ['-ec', PARENT]);
-    netloom.run('network', 'create', ...create, 'demo');
+    if (isWords(create)) netloom.run('network', 'create', ...create, 'demo');
+    else writeConflist(lab, 'demo', create);
     sandbox('web', '--network', 'demo', ...run);
     const before = [lab.snapshot(), mounts()];
     const script = netloom.run('explain', '--script', 'web');
@@ -64,6 +88,7 @@ for (const [title, create, run] of networks) {
     );
     const made = snapshotIn(netloom);
     const rules = execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' });
+    const shaping = execFileSync('sh', ['-c', SHAPING], { encoding: 'utf8' });
     netloom.run('sandbox', 'rm', 'web');
     const host = lab.sandbox('host-of-script');
     const web = lab.sandbox('web');
@@ -75,6 +100,8 @@ for (const [title, create, run] of networks) {
       stdio: ['pipe', 'inherit', 'inherit'],
     });
     t.deepEqual(inOrder(host.run('nft', 'list', 'ruleset')), inOrder(rules));
+    t.is(host.run('sh', '-c', SHAPING), shaping);
+    t.is(/htb|tbf/.test(shaping), title.includes('limits'));
     // Carriers come by and by.
     let differences = ['not looked'];
     for (let i = 0; i < 200 && differences.length > 0; i++) {
@@ -83,6 +110,16 @@ for (const [title, create, run] of networks) {
     }
     t.deepEqual(differences, []);
   });
+}
+
+function isWords(create: readonly string[] | readonly Json[]): create is readonly string[] {
+  return create.every((each) => typeof each === 'string');
+}
+
+function writeConflist({ root }: Lab, name: string, plugins: readonly Json[]): void {
+  const directory = join(root, 'etc/cni/net.d');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, `${name}.conflist`), JSON.stringify({ cniVersion: '1.0.0', name, plugins }));
 }
 
 test.serial('connect --plan says what connect does next, and does nothing', (t) => {
@@ -206,10 +243,8 @@ test.serial('what cannot be explained is said', (t) => {
   writeFileSync(join(bin, 'strange'), '#!/bin/sh\ncat >/dev/null; echo "{\\"cniVersion\\": \\"1.0.0\\"}"\n', {
     mode: 0o755,
   });
-  mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
   const strange = new Netloom(lab.root, { CNI_PATH: bin });
-  const file = join(lab.root, 'etc/cni/net.d/strange.conflist');
-  writeFileSync(file, JSON.stringify({ cniVersion: '1.0.0', name: 'strange', plugins: [{ type: 'strange' }] }));
+  writeConflist(lab, 'strange', [{ type: 'strange' }]);
   t.is(
     strange.run('explain', 'network:strange'),
     '     "strange" is somebody else\'s plugin: what it does is not known\n',
