@@ -1,23 +1,31 @@
 import type { CniCall } from '../cni/call.ts';
 import type { CniResult } from '../cni/result.ts';
 import { hasCode, NetloomError } from '../error.ts';
-import { ipamAdd, ipamDel } from '../ipam/delegate.ts';
+import { ipamAdd } from '../ipam/delegate.ts';
+import { releaseUndone } from './release.ts';
 
 /** Addresses from the IPAM plugin, given back when the ADD fails. Nothing where the network has no IPAM. */
 export function allocate(call: CniCall, undo: DisposableStack): CniResult {
-  if (call.conf.ipam === undefined) return {};
-  const result = add(call, undo);
-  undo.defer(() => ipamDel(call));
-  if ((result.ips ?? []).length === 0) throw new NetloomError('ipam-failed', 'IPAM plugin returned missing IP config');
-  return result;
+  return allocation(call, undo)();
 }
 
-/** A result that cannot be read is one all the same: the other plugin has given addresses out. Any other failure says that it has not. */
-function add(call: CniCall, undo: DisposableStack): CniResult {
-  try {
-    return ipamAdd(call);
-  } catch (error) {
-    if (hasCode(error, 'invalid-result')) undo.defer(() => ipamDel(call));
-    throw error;
-  }
+/** The same for a plugin that makes its link first: whatever it makes from here on is undone before the addresses are given back. */
+export function allocation(call: CniCall, undo: DisposableStack): () => CniResult {
+  let isTaken = false;
+  undo.defer(() => {
+    if (isTaken) releaseUndone(call);
+  });
+  return () => {
+    if (call.conf.ipam === undefined) return {};
+    try {
+      const result = ipamAdd(call);
+      isTaken = true;
+      if ((result.ips ?? []).length > 0) return result;
+    } catch (error) {
+      // A result that cannot be read is one all the same: the other plugin has given addresses out. Any other failure says that it has not.
+      isTaken = hasCode(error, 'invalid-result');
+      throw error;
+    }
+    throw new NetloomError('ipam-failed', 'IPAM plugin returned missing IP config');
+  };
 }

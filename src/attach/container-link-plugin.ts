@@ -5,18 +5,18 @@ import type { ConfSchema } from '../cni/config.ts';
 import type { Plugin } from '../cni/plugin.ts';
 import type { CniDns, CniResult } from '../cni/result.ts';
 import { hasCode, messageOf, NetloomError } from '../error.ts';
-import { ipamCheck, ipamDel, ipamGc, ipamStatus } from '../ipam/delegate.ts';
+import { ipamCheck, ipamStatus } from '../ipam/delegate.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import type * as link from '../rtnl/link.ts';
 import { openRoute } from '../rtnl/socket.ts';
 import { configureInterface } from './addresses.ts';
-import { allocate } from './allocate.ts';
+import { allocation } from './allocate.ts';
 import { announce } from './announce.ts';
 import { attachedOf } from './chained.ts';
 import { addContainerLink, type LinkPlan, removeContainerLinks } from './container-link.ts';
-import { gather } from './gather.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from './namespace.ts';
 import { isCurrent, staleRecords } from './record.ts';
+import { collectAndRelease, removeAndRelease } from './release.ts';
 import { Differences, verifyAddresses, verifyInterface } from './verify.ts';
 
 /** What one type is, beside the shape that all have. */
@@ -32,7 +32,7 @@ export interface ContainerLinkType<C extends NetConf> {
   /** What the link is made of. Looks, and changes nothing. @throws NetloomError where the kernel would refuse it */
   plan(call: CniCall<C>, host: NetlinkSocket, container: ContainerSide): LinkPlan;
   /** Where addresses come from. Default: the IPAM plugin. */
-  addresses?(call: CniCall<C>, container: ContainerSide, undo: DisposableStack): CniResult;
+  addresses?(call: CniCall<C>, container: ContainerSide, allocate: () => CniResult): CniResult;
   /** The DNS that the result has. Default: the configuration's, or else that of IPAM. */
   dns?(conf: C, ipam: CniResult): CniDns | undefined;
   /** For CHECK: the values that the kernel's data of the kind has after an ADD. Default: none. */
@@ -61,8 +61,9 @@ function add<C extends NetConf>(type: ContainerLinkType<C>, call: CniCall<C>): C
   using undo = new DisposableStack();
   refuseTakenIfname(container, call.ifname);
   const plan = type.plan(call, nl, container);
+  const allocate = allocation(call, undo);
   const made = addContainerLink(container, call, plan, undo);
-  const ipam = type.addresses?.(call, container, undo) ?? allocate(call, undo);
+  const ipam = type.addresses?.(call, container, allocate) ?? allocate();
   const dns = type.dns === undefined ? (call.conf.dns ?? ipam.dns) : type.dns(call.conf, ipam);
   const result = attach(container, call, made, ipam);
   if (type.announces && made.mac !== undefined) announce(container, made.index, made.mac);
@@ -82,17 +83,11 @@ export function attach(container: ContainerSide, call: CniCall, made: link.Link,
 
 /** DEL: the link, where its namespace is still there, and then the addresses. Needs neither the master nor prevResult. */
 export function removeAttachment(call: CniCall, kind: string): void {
-  gather(
-    () => removeContainerLinks(call, kind),
-    () => {
-      if (call.conf.ipam !== undefined) ipamDel(call);
-    },
-  );
+  removeAndRelease(call, () => removeContainerLinks(call, kind));
 }
 
 /**
- * GC: links go with their namespace, but one may outlive its attachment, such as a pin that nobody has taken away. Its link is removed before the address is given to
- * somebody else, for it would go on answering.
+ * GC: links go with their namespace, but one may outlive its attachment, such as a pin that nobody has taken away.
  * @param remove takes away what an attachment has in its namespace; the call is as that of its DEL
  */
 export function collectAttachments<C extends NetConf>(
@@ -100,7 +95,8 @@ export function collectAttachments<C extends NetConf>(
   type: string,
   remove: (stale: CniCall<C>) => void,
 ): void {
-  gather(
+  collectAndRelease(
+    call,
     ...staleRecords(call, type)
       .filter(isCurrent)
       .map(
@@ -108,9 +104,6 @@ export function collectAttachments<C extends NetConf>(
           () =>
             remove({ ...call, containerId: container, ifname, netns }),
       ),
-    () => {
-      if (call.conf.ipam !== undefined) ipamGc(call);
-    },
   );
 }
 

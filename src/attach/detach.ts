@@ -1,13 +1,12 @@
 /** DEL and GC of attachments by veth: the same for every plugin that makes one. */
 import type { CniCall, NetConf } from '../cni/call.ts';
-import { ipamDel, ipamGc } from '../ipam/delegate.ts';
 import { openRoute } from '../rtnl/socket.ts';
-import { gather } from './gather.ts';
 import { removeContainerLink, removeHostLink, removeStaleLinks } from './links.ts';
 import { removeStaleMasquerades, unmasquerade } from './masquerade.ts';
 import { tryOpenContainer } from './namespace.ts';
 import { ownerOf, validOwners } from './owner.ts';
 import { endRemembered, endStaleRemembered } from './policy.ts';
+import { collectAndRelease, removeAndRelease } from './release.ts';
 import { hostEndName } from './wire.ts';
 
 export interface VethConf extends NetConf {
@@ -16,11 +15,11 @@ export interface VethConf extends NetConf {
 
 /**
  * Removes the wire, its masquerading and its leases. Needs neither the namespace nor prevResult, and does what is left to do each time it is called.
- * The address is given back last: nobody may get it while the old wire still answers for it.
  */
 export function detach(call: CniCall<VethConf>): void {
   const owner = ownerOf(call);
-  gather(
+  removeAndRelease(
+    call,
     () => {
       using nl = openRoute();
       if (removeHostLink(nl, hostEndName(owner), owner)) return;
@@ -32,24 +31,18 @@ export function detach(call: CniCall<VethConf>): void {
       if (call.conf.ipMasq) unmasquerade(call);
     },
     () => endRemembered(call),
-    () => {
-      if (call.conf.ipam !== undefined) ipamDel(call);
-    },
   );
 }
 
 /** Removes what the network has of attachments that the runtime no longer knows. */
 export function collectStale(call: CniCall<VethConf>): void {
-  const { name, ipam } = call.conf;
-  gather(
+  collectAndRelease(
+    call,
     () => {
       using nl = openRoute();
-      removeStaleLinks(nl, name, validOwners(call));
+      removeStaleLinks(nl, call.conf.name, validOwners(call));
     },
     () => removeStaleMasquerades(call),
     () => endStaleRemembered(call),
-    () => {
-      if (ipam !== undefined) ipamGc(call);
-    },
   );
 }

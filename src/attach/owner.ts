@@ -6,6 +6,8 @@ import type { Attachment, CniCall } from '../cni/call.ts';
 import { fnv1a } from '../fnv.ts';
 
 const PREFIX = 'netloom:';
+/** NB: not the prefix of other marks of ours: what carries those is ours to remove, and a device never is. */
+export const DEVICE_PREFIX = 'netloom-device:';
 /** Bytes that a name of an interface may have more than letters, which is what is counted below: five of three bytes each. */
 const SLACK = 10;
 /** Longest ifalias that the kernel takes (IFALIASZ less the NUL). */

@@ -66,16 +66,14 @@ function enter(call: CniCall, record: AttachmentRecord, undo: DisposableStack): 
   if (existing?.id !== record.id || existing.netns !== record.netns) putRecord(paths, record);
 }
 
-/** What a sharer sees in its namespace is another container's, so its DELs look into none; only its own type knows what to do there. */
+/**
+ * What a sharer sees in its namespace is another container's, so its DELs look into none; only its own type knows what to do there. Where it cannot be read whether the container is one,
+ * nothing is done.
+ */
 function del<C extends NetConf>(plugin: Plugin<C>, call: CniCall<C>): void {
   const key = keyOf(call, plugin.type);
-  let seesNothing = plugin.type !== SHARING;
-  gather(
-    () => {
-      seesNothing &&= isSharer(recordsOf(call, key.container));
-    },
-    () => plugin.del(seesNothing ? { ...call, netns: '' } : call),
-  );
+  const seesNothing = plugin.type !== SHARING && isSharer(recordsOf(call, key.container));
+  plugin.del(seesNothing ? { ...call, netns: '' } : call);
   // NB: last, and not where something is left: the next DEL may need it.
   removeRecord(call.paths, key);
 }

@@ -48,8 +48,11 @@ const EINTR = 4;
 const EIO = 5;
 const ENOMEM = 12;
 
-/** `fail`: the call fails and does nothing. `lose`: it does its work, and fails all the same. `interrupt`: EINTR. `shorten`: a read or write of 1 byte. */
-export type Fault = 'fail' | 'lose' | 'interrupt' | 'shorten';
+/**
+ * `fail`: the call fails and does nothing. `lose`: it does its work, and fails all the same. `interrupt`: EINTR. `shorten`: a read or write of 1 byte. `mute`: from that message on none
+ * goes out.
+ */
+export type Fault = 'fail' | 'lose' | 'interrupt' | 'shorten' | 'mute';
 
 interface State {
   fault: Fault;
@@ -98,7 +101,8 @@ function around(name: string, call: Call, args: unknown[]): number {
   state.errno = undefined;
   if (state.at === 0 || !counts(name, args)) return really(name, call, args);
   state.calls.push(name);
-  if (state.calls.length !== state.at) return really(name, call, args);
+  const isMeant = state.fault === 'mute' ? state.calls.length >= state.at : state.calls.length === state.at;
+  if (!isMeant) return really(name, call, args);
   if (state.fault === 'shorten') return call(args[0], args[1], 1);
   if (state.fault === 'lose') call(...args);
   state.errno = errnoFor(name);
@@ -117,6 +121,7 @@ function counts(name: string, args: readonly unknown[]): boolean {
   if (name === 'setns' && state.depth > 0) return false;
   if (name === 'readlink' && state.calls.filter((each) => each === name).length >= READLINKS) return false;
   if (state.fault === 'interrupt') return INTERRUPTIBLE.has(name);
+  if (state.fault === 'mute') return name === 'sendto';
   if (state.fault === 'shorten') return (name === 'read' || name === 'write') && Number(args[2]) > 1;
   // Whatever else was done and then reported as failed, the caller sees as for `fail`.
   if (state.fault === 'lose') return name === 'recvfrom' || name === 'sendto' || name === 'write';

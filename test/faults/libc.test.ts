@@ -9,7 +9,7 @@ import './faulty-ffi.ts';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { becomeHost } from '../support/host.ts';
+import { becomeHost, files, type Sandbox } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
 import { makeMaster, makeWire } from './cable.ts';
 import { call, eachCall, faulty, hasFailedCleanly, stateOf, WORDS, whatFailed } from './rounds.ts';
@@ -61,6 +61,8 @@ interface Case {
   readonly prepare?: () => void;
   /** Whether the bridge `cni0` has a container already, and with it the network its addresses and its nft objects. */
   readonly hasNeighbour: boolean;
+  /** GC, too. */
+  readonly isCollected?: true;
   /** Only the ADD: the rest is as for another case. */
   readonly isShort?: true;
   /** How many calls an ADD and a DEL make at the least, of those that a fault can meet. */
@@ -69,7 +71,7 @@ interface Case {
 
 const cases: readonly Case[] = [
   { title: 'the first container of a bridge', conf: bridge, hasNeighbour: false, prepare: () => removeLink('cni0') },
-  { title: 'another container of a bridge', conf: bridge, hasNeighbour: true },
+  { title: 'another container of a bridge', conf: bridge, hasNeighbour: true, isCollected: true },
   {
     title: 'a container of a bridge that is down and has another address',
     conf: { ...bridge, bridge: 'other0', forceAddress: true, promiscMode: true },
@@ -112,6 +114,7 @@ const cases: readonly Case[] = [
     title: 'a container of macvlan',
     conf: { ...bridge, type: 'macvlan', master: 'm0' },
     hasNeighbour: false,
+    isCollected: true,
     prepare: makeMaster,
     least: { fail: [60, 25], lose: [20, 4] },
   },
@@ -119,6 +122,7 @@ const cases: readonly Case[] = [
     title: 'a container of host-device',
     conf: { ...bridge, type: 'host-device', device: 'm1' },
     hasNeighbour: false,
+    isCollected: true,
     prepare: makeWire,
     least: { fail: [60, 25], lose: [20, 4] },
   },
@@ -182,12 +186,51 @@ for (const one of cases) {
         const what = whatFailed(calls, n, end);
         if (end.status === 0) t.notRegex(lab.snapshot(), /victim/, `a DEL that succeeded, ${what}`);
         else failures++;
+        t.true(
+          end.status === 0 || keepsLeases(lab, one, target),
+          `the address is free before the link is gone, ${what}`,
+        );
         t.is(call(lab, 'DEL', one.conf, target).status, 0, what);
         t.notRegex(lab.snapshot(), /victim/, what);
         return calls;
       });
       t.log(`${points} calls, ${failures} failed DELs`);
       t.true(points > least[fault][1], `${points} points`);
+    });
+  }
+
+  if (one.isCollected) {
+    test.serial(`ADD of ${one.title}: what cannot be undone keeps its addresses until DEL`, (t) => {
+      const { lab, target } = labFor(t, one);
+      const points = eachCall((n) => {
+        one.prepare?.();
+        const { calls, end } = faulty('mute', n, () => call(lab, 'ADD', one.conf, target));
+        const what = `message ${n}\n${end.stdout}${end.stderr}`;
+        t.true(keepsLeases(lab, one, target), what);
+        t.is(call(lab, 'DEL', one.conf, target).status, 0, what);
+        t.notRegex(files(lab.root).join('\n'), /victim/, what);
+        t.is(target.sandbox.ip('link').length, 1, what);
+        return calls;
+      });
+      t.true(points > 4, `${points} points`);
+    });
+
+    test.serial(`GC of ${one.title}: whichever call fails, no address is free before its link is gone`, (t) => {
+      const { lab, target } = labFor(t, one);
+      const valid = one.hasNeighbour ? [{ containerID: 'neighbour', ifname: 'eth0' }] : [];
+      const conf = { ...one.conf, 'cni.dev/valid-attachments': valid };
+      const points = eachCall((n) => {
+        one.prepare?.();
+        t.is(call(lab, 'ADD', one.conf, target).status, 0);
+        const { calls, end } = faulty('fail', n, () => call(lab, 'GC', conf, {}));
+        const what = whatFailed(calls, n, end);
+        t.true(keepsLeases(lab, one, target), what);
+        t.is(call(lab, 'GC', conf, {}).status, 0, what);
+        t.notRegex(files(lab.root).join('\n'), /victim/, what);
+        t.is(target.sandbox.ip('link').length, 1, what);
+        return calls;
+      });
+      t.true(points > 25, `${points} points`);
     });
   }
 
@@ -222,6 +265,18 @@ function labFor(t: ExecutionContext, { hasNeighbour }: Case) {
   symlinkSync(process.execPath, `${lab.root}/bin/host-local`);
   if (hasNeighbour) t.is(call(lab, 'ADD', bridge, { sandbox: lab.sandbox('neighbour') }).status, 0);
   return { lab, target: { sandbox: lab.sandbox('victim') } };
+}
+
+/** Whether each address that the container answers for has a lease, so that nobody else gets it. */
+function keepsLeases({ root }: Lab, { conf }: Case, { sandbox }: { readonly sandbox: Sandbox }): boolean {
+  if (conf['ipam'] === undefined) return true;
+  const leases = files(root)
+    .filter((file) => /^var\/lib\/cni\/networks\/net\/.*: victim\b/.test(file))
+    .join('\n');
+  const addresses = sandbox
+    .ip<{ addr_info: readonly { local: string; scope: string }[] }>('addr')
+    .flatMap(({ addr_info: all }) => all.filter(({ scope }) => scope === 'global'));
+  return addresses.every(({ local }) => leases.includes(`/${local}: `));
 }
 
 function removeLink(name: string): void {

@@ -15,6 +15,7 @@ export const WORDS: Readonly<Record<Fault, string>> = {
   lose: 'fails after it has done its work',
   interrupt: 'is interrupted',
   shorten: 'is cut short',
+  mute: 'is the first message that does not go out',
 };
 
 export interface CallEnd {

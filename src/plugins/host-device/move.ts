@@ -6,15 +6,13 @@
  * The mark goes on before the device moves, in the same datagram: no moment shows a device in a container that nobody would bring home.
  */
 import { gather } from '../../attach/gather.ts';
-import { commentOf, isCommentOfNetwork } from '../../attach/owner.ts';
+import { commentOf, DEVICE_PREFIX, isCommentOfNetwork } from '../../attach/owner.ts';
 import { hasCode, NetloomError } from '../../error.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import type { Netns } from '../../netns/namespace.ts';
 import * as link from '../../rtnl/link.ts';
 
-/** NB: not the prefix of other marks of ours: what carries those is ours to remove, and a device never is. */
-const PREFIX = 'netloom-device:';
 /** Longest ifalias that the kernel takes, in bytes (IFALIASZ less the NUL). */
 const ALIAS_MAX = 255;
 
@@ -29,15 +27,15 @@ export interface Mark {
 
 /** `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in is lost. */
 export function textOf({ owner, name, alias }: Mark): string {
-  const short = `${PREFIX}${owner} ${name}`;
+  const short = `${DEVICE_PREFIX}${owner} ${name}`;
   const whole = alias === '' ? short : `${short} ${alias}`;
   return new TextEncoder().encode(whole).length > ALIAS_MAX ? short : whole;
 }
 
 /** Reads a mark. A container may write what it likes there: a name that is none is no mark. */
 export function markOf(alias: string | undefined): Mark | undefined {
-  if (alias === undefined || !alias.startsWith(PREFIX)) return undefined;
-  const [owner = '', name = '', ...rest] = alias.slice(PREFIX.length).split(' ');
+  if (alias === undefined || !alias.startsWith(DEVICE_PREFIX)) return undefined;
+  const [owner = '', name = '', ...rest] = alias.slice(DEVICE_PREFIX.length).split(' ');
   return owner === '' || ifnameFault(name) !== undefined ? undefined : { owner, name, alias: rest.join(' ') };
 }
 

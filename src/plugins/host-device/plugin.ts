@@ -4,10 +4,11 @@ import { attach, collectAttachments, verifyAttachment } from '../../attach/conta
 import { gather } from '../../attach/gather.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname, tryOpenContainer } from '../../attach/namespace.ts';
 import { ownerOf, validOwners } from '../../attach/owner.ts';
+import { removeAndRelease } from '../../attach/release.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
-import { ipamCheck, ipamDel, ipamStatus } from '../../ipam/delegate.ts';
+import { ipamCheck, ipamStatus } from '../../ipam/delegate.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 import { ownNetns } from '../../netns/namespace.ts';
 import * as link from '../../rtnl/link.ts';
@@ -94,14 +95,11 @@ function announce(container: ContainerSide, name: string, { mac }: link.Link): v
 function del(call: CniCall<HostDeviceConf>): void {
   const owner = ownerOf(call);
   gather(
-    () => bringHome(call),
+    () => removeAndRelease(call, () => bringHome(call)),
     () => {
-      // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved.
+      // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved. It has no addresses here.
       using nl = openRoute();
       rename(nl, isOwner(owner));
-    },
-    () => {
-      if (call.conf.ipam !== undefined) ipamDel(call);
     },
   );
 }

@@ -1,6 +1,5 @@
 /** ipvlan: a link that shares the MAC of an interface of the host and has addresses of its own. https://www.cni.dev/plugins/current/main/ipvlan/ */
 import * as v from 'valibot';
-import { allocate } from '../../attach/allocate.ts';
 import type { LinkPlan } from '../../attach/container-link.ts';
 import { containerLinkPlugin } from '../../attach/container-link-plugin.ts';
 import { masterFor, masterKeys, requireMaster } from '../../attach/master.ts';
@@ -38,8 +37,8 @@ export const ipvlan = containerLinkPlugin<IpvlanConf>({
     requireAddresses(call.conf);
     return plan(call, host, container);
   },
-  addresses(call, container, undo) {
-    const result = given(call.conf) ?? allocate(call, undo);
+  addresses(call, container, allocate) {
+    const result = given(call.conf) ?? allocate();
     return isRouted(call.conf) ? routed(result, container.nl) : result;
   },
   made: ({ mode }) => ({ mode }),

@@ -1,6 +1,6 @@
 /** tap: a link whose other end is a program, such as a virtual machine in the container. https://www.cni.dev/plugins/current/main/tap/ */
 import * as v from 'valibot';
-import { allocate } from '../../attach/allocate.ts';
+import { allocation } from '../../attach/allocate.ts';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import { adoptLink, removeContainerLinks, temporaryName } from '../../attach/container-link.ts';
 import { attach, collectAttachments, removeAttachment, verifyAttachment } from '../../attach/container-link-plugin.ts';
@@ -71,8 +71,9 @@ function add(call: CniCall<TapConf>): CniResult {
     ...(conf.mtu > 0 && { mtu: conf.mtu }),
     ...(bridge !== undefined && { master: bridge.index }),
   };
+  const allocate = allocation(call, undo);
   const made = adoptLink(container, call, asked, undo, () => make(container, call));
-  const ipam = allocate(call, undo);
+  const ipam = allocate();
   const now = { ...made, mac: mac ?? made.mac, mtu: conf.mtu > 0 ? conf.mtu : made.mtu };
   const result = attach(container, call, now, ipam);
   const dns = conf.dns ?? ipam.dns;
