@@ -157,7 +157,7 @@ test.serial('slips of the pen in conflists are found, and files that are none', 
     'my-own-note': 1,
     ipam: { ...(list.plugins[0]?.['ipam'] as object), rangs: [] },
   });
-  writeFileSync(conflist, JSON.stringify(list));
+  writeFileSync(conflist, JSON.stringify(list).replace('{', '{"disableCheck": true, "disableCheck": false, '));
   const broken = join(lab.root, 'etc/cni/net.d/broken.conflist');
   writeFileSync(broken, '{');
   const { findings } = examine('--fix');
@@ -165,6 +165,7 @@ test.serial('slips of the pen in conflists are found, and files that are none', 
     findings.map(({ check, evidence }) => [check, check === 'typo' ? evidence : '']),
     [
       ['conflist', ''],
+      ['typo', 'as true and as false'],
       ['typo', 'the plugin "bridge" has no such key, and has "isGateway"'],
       ['typo', 'the plugin "bridge" has no such key, and has "ipam.ranges"'],
     ],

@@ -174,6 +174,32 @@ test.serial('a key with slashes names an interface with a dot, and one with dots
   t.is(sysctl(sandbox, 'ipv4/conf/a.b/forwarding'), '1');
 });
 
+for (const at of ['sysctl', 'args.cni.sysctl']) {
+  test.serial(`a key of ${at} that is there twice is refused, with both values`, (t) => {
+    const lab = new Lab(t);
+    const { sandbox, prevResult } = attached(lab);
+    const key = '"net.core.somaxconn"';
+    const twice = `{${key}: "1", ${key}: "2"}`;
+    const more = at === 'sysctl' ? `"sysctl": ${twice}` : `"args": {"cni": {"sysctl": ${twice}}}`;
+    const conf = { ...tuning({}), prevResult };
+    const before = sysctl(sandbox, 'core/somaxconn');
+    for (const command of ['ADD', 'CHECK']) {
+      const { output } = lab.exec(
+        command,
+        conf,
+        { sandbox },
+        { stdin: JSON.stringify(conf).replace('{', `{${more},`) },
+      );
+      t.is(output.code, 7);
+      t.is(
+        output.msg,
+        `failed to load netconf: "${at}" has "net.core.somaxconn" twice, as "1" and "2", expected it once`,
+      );
+    }
+    t.is(sysctl(sandbox, 'core/somaxconn'), before);
+  });
+}
+
 interface Bad {
   readonly conf: Json;
   readonly code: number;
@@ -207,6 +233,11 @@ const bad: readonly Bad[] = [
     conf: { sysctl: { 'net.core.somaxconn': '1', 'net/core/somaxconn': '2' } },
     code: 7,
     says: /"net\/core\/somaxconn": "2", "net.core.somaxconn" names the same setting and is "1"/,
+  },
+  {
+    conf: { sysctl: { 'net.core.somaxconn': '1', 'net/core/somaxconn': '1' } },
+    code: 7,
+    says: /"net\/core\/somaxconn": "1", "net.core.somaxconn" names the same setting/,
   },
   { conf: { sysctl: { 'net.core.somaxconn': 'many' } }, code: 100, says: /"net.core.somaxconn" to "many": .*EINVAL/ },
   { conf: { sysctl: [] }, code: 7, says: /"sysctl" is \[\], expected an object/ },

@@ -1,4 +1,5 @@
 /** Conflists that cannot be read, and keys in them that look like slips of the pen: an unknown key is passed over, as the specification wants it. */
+import { duplicateKeys } from '../../cni/duplicate-keys.ts';
 import { plugins } from '../../plugins/registry.ts';
 import { distance } from './distance.ts';
 import type { Check, Finding } from './finding.ts';
@@ -49,8 +50,15 @@ export const unreadable: Check = ({ faults }) =>
   }));
 
 export const typos: Check = ({ networks }) =>
-  networks.flatMap(({ list, file }) =>
-    list.plugins.flatMap(({ type, conf }) => {
+  networks.flatMap(({ list, file }) => [
+    ...duplicateKeys(list.text).map(({ at, key, values }) => ({
+      check: 'typo',
+      what: `"${[...at, key].join('.')}" in "${file}" is there twice`,
+      evidence: `as ${values.join(' and as ')}`,
+      effect: 'only the last one counts',
+      mend: 'remove one',
+    })),
+    ...list.plugins.flatMap(({ type, conf }) => {
       const plugin = plugins.get(type);
       if (plugin === undefined) return [];
       const ipam = conf['ipam'];
@@ -59,7 +67,7 @@ export const typos: Check = ({ networks }) =>
         ...(typeof ipam === 'object' && ipam !== null ? slips(file, type, 'ipam.', ipam, IPAM) : []),
       ];
     }),
-  );
+  ]);
 
 function slips(file: string, type: string, at: string, conf: object, known: readonly string[]): Finding[] {
   const folded = new Set(known.map((key) => key.toLowerCase()));

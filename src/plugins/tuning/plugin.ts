@@ -33,6 +33,7 @@ import {
   locate,
   readAllowlist,
   refuseForeignKeys,
+  refuseTwice,
   refuseUnlisted,
   type Sysctl,
   setSysctl,
@@ -67,6 +68,7 @@ function add(call: CniCall<TuningConf>): CniResult {
 }
 
 function checkSysctls(call: CniCall<TuningConf>, { sysctls }: Tuning): void {
+  if (sysctls.length > 0) refuseTwice(call.stdin);
   refuseForeignKeys(sysctls, call.ifname);
   refuseUnlisted(sysctls, call.paths.sysctlAllowlist);
 }

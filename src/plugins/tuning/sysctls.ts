@@ -2,6 +2,7 @@
  * Sysctls of the container's namespace, those of the network only. A key is written with dots or with slashes (man 8 sysctl): `net.ipv4.conf.eth0.forwarding`,
  * `net/ipv4/conf/eth0.100/forwarding`; `IFNAME` in it stands for the interface of the call.
  */
+import { duplicateKeys } from '../../cni/duplicate-keys.ts';
 import { messageOf, NetloomError } from '../../error.ts';
 import { isRegular, tryReadText, tryStat } from '../../ffi/file.ts';
 import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
@@ -16,6 +17,21 @@ export interface Sysctl {
 }
 
 const WRITABLE = 0o222;
+
+/**
+ * What JSON.parse() takes for one key. Two that name one setting in different words are found by locate().
+ * @param text the configuration as it came
+ * @throws NetloomError invalid-config where a key of `sysctl` is there twice
+ */
+export function refuseTwice(text: string): void {
+  const twice = duplicateKeys(text).find(({ at }) => at.at(-1) === 'sysctl' && at[0] !== 'prevResult');
+  if (twice === undefined) return;
+  const { at, key, values } = twice;
+  throw new NetloomError(
+    'invalid-config',
+    `failed to load netconf: "${at.join('.')}" has "${key}" twice, as ${values.join(' and ')}, expected it once`,
+  );
+}
 
 /** @throws NetloomError invalid-config where a key is none of the network's, before anything was looked at */
 export function refuseForeignKeys(sysctls: readonly (readonly [key: string, value: string])[], ifname: string): void {
@@ -39,8 +55,7 @@ export function locate(sysctls: readonly (readonly [key: string, value: string])
     const path = pathsOf(key, ifname).find((each) => isSetting(each));
     if (path === undefined) throw refused(key, value, 'the container has no such setting');
     const other = found.get(path);
-    if (other !== undefined && !isSame(other.value, value))
-      throw refused(key, value, `"${other.key}" names the same setting and is "${other.value}"`);
+    if (other !== undefined) throw refused(key, value, `"${other.key}" names the same setting and is "${other.value}"`);
     found.set(path, { key, path, value });
   }
   return [...found.values()];
