@@ -82,8 +82,8 @@ const RULESET = `table inet netloom {
 		flags interval
 		comment "peers"
 		elements = { 172.20.10.0-172.20.10.8 . tcp . 80-443,
-			     172.20.10.10-172.20.10.255 . tcp . 80-443,
-			     172.20.10.9 . tcp . 443 }
+			     172.20.10.9 . tcp . 443,
+			     172.20.10.10-172.20.10.255 . tcp . 80-443 }
 	}
 
 	set egress6-HASH {
