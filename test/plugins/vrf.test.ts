@@ -91,6 +91,39 @@ needs('vrf')('two interfaces share a VRF, a third has its own; the last one take
   t.deepEqual(vrfs(sandbox), []);
 });
 
+needs('vrf')(
+  'an interface that somebody else has put into the VRF stays there, and so does a VRF of somebody else',
+  (t) => {
+    const lab = new Lab(t);
+    const sandbox = lab.sandbox('c1');
+    const { target, prevResult } = attached(lab, sandbox);
+    const before = lab.snapshot();
+    lab.add({ ...vrf(), prevResult }, target);
+    const member = () => sandbox.ip<{ master?: string }>('link', 'show', 'eth1')[0]?.master;
+    // Another network's ADD for the same interface is refused; its runtime calls DEL all the same. So does one that shares the namespace.
+    for (const [conf, other] of [
+      [vrf({ name: 'other' }), target],
+      [vrf(), { ...target, containerId: 'sharer' }],
+    ] as const) {
+      t.regex(lab.exec('ADD', { ...conf, prevResult }, other).output.msg ?? '', /has already a master set: blue/);
+      lab.del({ ...conf, prevResult }, other);
+      lab.gc({ ...conf, name: 'other' }, []);
+      t.is(member(), 'blue');
+    }
+    lab.del(vrf(), target);
+    t.is(member(), undefined);
+    t.deepEqual(vrfs(sandbox), []);
+
+    sandbox.run('ip', 'link', 'add', 'blue', 'type', 'vrf', 'table', '9');
+    lab.add({ ...vrf(), prevResult }, target);
+    lab.del(vrf(), target);
+    t.deepEqual(vrfs(sandbox), ['blue 9']);
+    lab.add({ ...vrf(), prevResult }, target);
+    lab.gc(vrf(), []);
+    t.is(lab.snapshot(), before);
+  },
+);
+
 needs('vrf')('the table asked for, in 32 bits; another than that of the VRF is refused', (t) => {
   const lab = new Lab(t);
   const sandbox = lab.sandbox('c1');

@@ -19,11 +19,14 @@ import * as link from '../../rtnl/link.ts';
 import * as route from '../../rtnl/route.ts';
 import * as rule from '../../rtnl/rule.ts';
 import { openRoute } from '../../rtnl/socket.ts';
+import { forget, forgetStale, remember, remembered } from './record.ts';
 
 /** Where the search for a free table begins, as in the reference. */
 const FIRST_TABLE = 1;
 /** rtm_protocol of the routes that the kernel adds by itself, with the addresses. */
 const RTPROT_KERNEL = 2;
+/** The alias of a VRF that was made here, and so goes with its last interface. */
+const MARK = 'netloom-vrf';
 
 const schema = confSchema(() => ({ vrfname: ifname, table: v.optional(uint32, 0) }));
 
@@ -36,7 +39,7 @@ export const vrf: Plugin<VrfConf> = {
   add,
   del,
   check,
-  gc() {}, // all of it is within the container's namespace
+  gc: forgetStale, // the rest is within the container's namespace
   status,
 };
 
@@ -57,6 +60,8 @@ function add(call: CniCall<VrfConf>): CniResult {
   using undo = new DisposableStack();
   const found = requireFreeInterface(container, call.ifname);
   const domain = findVrf(container.nl, conf) ?? createVrf(container.nl, conf, undo);
+  undo.defer(() => forget(call));
+  remember(call, container.netns.id);
   enslave(container.nl, found, domain, undo);
   undo.move(); // All of it stands: nothing to undo.
   return result;
@@ -96,8 +101,12 @@ function createVrf(nl: NetlinkSocket, conf: VrfConf, undo: DisposableStack): Vrf
   const table = conf.table !== 0 ? conf.table : freeTable(FIRST_TABLE, route.list(nl), rule.list(nl), others);
   // NB: the namespace is locked and the name was free, so whatever has it then is ours.
   undo.defer(() => nl.attempt([link.remove({ name: conf.vrfname })]));
+  // NB: both in one datagram, as in attach/wire.ts: no moment shows a VRF of ours without its mark.
   needsVrf(() =>
-    nl.execute(link.add({ name: conf.vrfname, linkinfo: { kind: 'vrf', data: { table } } }, { up: true })),
+    nl.executeAll([
+      link.add({ name: conf.vrfname, linkinfo: { kind: 'vrf', data: { table } } }, { up: true }),
+      link.set({ name: conf.vrfname }, { alias: MARK }),
+    ]),
   );
   return { index: link.get(nl, { name: conf.vrfname }).index, table };
 }
@@ -138,17 +147,22 @@ function restoreAddresses(nl: NetlinkSocket, index: number, addresses: readonly 
   nl.attempt(lost.map(({ address }) => addr.add(index, address, { nodad: true })));
 }
 
-/** Takes the interface out; the last one takes the VRF along. Without the namespace nothing is left to do. */
+/** Takes the interface out where this attachment has put it in; the last one takes the VRF along. Without the namespace nothing is left to do. */
 function del(call: CniCall<VrfConf>): void {
   using container = tryOpenContainer(call);
-  if (container === undefined) return;
-  lock(container.netns.fd, container.netns.path);
-  const { nl } = container;
+  if (container !== undefined) leave(call, container);
+  forget(call);
+}
+
+function leave(call: CniCall<VrfConf>, { nl, netns }: ContainerSide): void {
+  lock(netns.fd, netns.path);
   const domain = link.find(nl, { name: call.conf.vrfname });
   if (domain?.kind !== 'vrf') return;
   const found = link.find(nl, { name: call.ifname });
-  if (found?.master === domain.index) nl.execute(link.set({ index: found.index }, { master: 0 }));
-  if (link.list(nl).some(({ master }) => master === domain.index)) return;
+  // NB: an ADD that was refused, because another attachment has it in a VRF, is followed by a DEL all the same.
+  const isOwn = remembered(call) === netns.id;
+  if (isOwn && found?.master === domain.index) nl.execute(link.set({ index: found.index }, { master: 0 }));
+  if (domain.alias !== MARK || link.list(nl).some(({ master }) => master === domain.index)) return;
   nl.execute(link.remove({ index: domain.index }));
 }
 
