@@ -2,16 +2,21 @@
 import { commentOf } from '../../attach/owner.ts';
 import type { Differences } from '../../attach/verify.ts';
 import * as nftOverlay from '../../nft/overlay.ts';
-import { openNft, tryOpenNft } from '../../nft/socket.ts';
+import { openNft, requireNft, tryOpenNft } from '../../nft/socket.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { bridgeName, tunnelName } from '../../overlay/network.ts';
 import type { OverlayConf } from './conf.ts';
 
 export function guard({ network }: Intent, conf: OverlayConf): void {
   const wanted = guardOf(conf, network.mode);
-  if (wanted.tunnel === undefined && wanted.internal === undefined) return;
+  if (guardsNothing(wanted)) return;
   using nft = openNft();
   nftOverlay.add(nft, wanted);
+}
+
+/** For STATUS. @throws NetloomError not-available where there is something to guard and the kernel has no nf_tables */
+export function requireGuard({ network }: Pick<Intent, 'network'>, conf: OverlayConf): void {
+  if (!guardsNothing(guardOf(conf, network.mode))) requireNft('Cannot keep packets in the overlay');
 }
 
 /** Ends it, whatever of it there is: the mode may have been another. */
@@ -24,6 +29,10 @@ export function unguard(conf: OverlayConf): void {
 export function verifyGuard({ network }: Intent, conf: OverlayConf, differences: Differences): void {
   using nft = openNft();
   for (const sentence of nftOverlay.differences(nft, guardOf(conf, network.mode))) differences.add(sentence);
+}
+
+function guardsNothing({ tunnel, internal }: nftOverlay.OverlayGuard): boolean {
+  return tunnel === undefined && internal === undefined;
 }
 
 /** In the mode `l2` packets that this machine routes into the tunnel leave it by the bridge. */

@@ -18,6 +18,7 @@ import { NetloomError } from '../../error.ts';
 import { ipamStatus } from '../../ipam/delegate.ts';
 import { Cidr } from '../../net/cidr.ts';
 import { Ip } from '../../net/ip.ts';
+import { requireNft } from '../../nft/socket.ts';
 import { awaitJoin } from '../../overlay/agent-members.ts';
 import type { OverlayDevices } from '../../overlay/devices.ts';
 import type { Intent } from '../../overlay/intent.ts';
@@ -28,7 +29,7 @@ import { reconcile } from '../../overlay/reconcile.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { check } from './check.ts';
 import { askedMac, checkConf, type OverlayConf, schema } from './conf.ts';
-import { guard } from './guard.ts';
+import { guard, requireGuard } from './guard.ts';
 import { intentOf, masquerades } from './intent.ts';
 import { withAnyRange, withNodeRange } from './ipam.ts';
 import { leave } from './leave.ts';
@@ -148,7 +149,9 @@ function asVeth(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
 
 /** A machine that is no node of a directory yet may become one with its first ADD. @throws NetloomError not-available with the reason */
 function status(call: CniCall<OverlayConf>): void {
-  const { source } = checkConf(call.conf);
+  const { network, source } = checkConf(call.conf);
+  if (masquerades(call.conf)) requireNft('Cannot masquerade');
+  requireGuard({ network }, call.conf);
   using nl = openRoute();
   if ('file' in source && !isMember(source.file)) requireStore(nl, source.file);
   else ipamStatus(withNodeRange(call, intentOf(nl, call, false)));

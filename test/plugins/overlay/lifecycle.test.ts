@@ -1,7 +1,7 @@
 /** An overlay through its life on one machine: second ADDs, DEL, CHECK, GC, STATUS, peers that change, devices that vanish. */
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../../support/host.ts';
-import type { Json } from '../../support/lab.ts';
+import { type Json, WITHOUT_NETLINK } from '../../support/lab.ts';
 import { Cluster, type Container, type Machine } from './cluster.ts';
 
 becomeHost();
@@ -219,6 +219,20 @@ test.serial("a container's MAC follows from its address, unless the runtime asks
   const asked = cluster.conf({ runtimeConfig: { mac: '02:11:22:33:44:55' } });
   t.is(mac(cluster.add(one, 'c3', asked)), '02:11:22:33:44:55');
 });
+
+for (const [more, code, says] of [
+  [{}, 50, 'Cannot masquerade: the kernel has no nf_tables (CONFIG_NF_TABLES)'],
+  [{ ipMasq: false }, 50, 'Cannot keep packets in the overlay: the kernel has no nf_tables (CONFIG_NF_TABLES)'],
+  [{ mode: 'direct', internal: true }, 50, 'Cannot keep packets in the overlay: the kernel has no nf_tables'],
+  [{ mode: 'direct', ipMasq: false }, 105, 'Cannot open a netlink socket'],
+] as const) {
+  test.serial(`STATUS on a kernel without nf_tables: ${JSON.stringify(more)}`, (t) => {
+    const [cluster] = withMachine(t);
+    const { output } = cluster.lab.exec('STATUS', cluster.conf(more), {}, { wrap: WITHOUT_NETLINK });
+    t.is(output.code, code, output.msg);
+    t.true(output.msg?.startsWith(says), output.msg);
+  });
+}
 
 test.serial('a machine that is none of the nodes says so, with STATUS and ADD; a DEL succeeds there', (t) => {
   const [cluster, one] = withMachine(t);
