@@ -9,10 +9,12 @@ import { Ip } from '../net/ip.ts';
 import type { AttrTable } from '../netlink/attribute.ts';
 import { be16, be32, u8, u32 } from '../netlink/codec.ts';
 import { type Message, type MessageKind, type Request, request } from '../netlink/message.ts';
-import { NetlinkSocket } from '../netlink/socket.ts';
+import { NetlinkSocket, type SocketOptions } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
+import { type TraceNames, traced } from '../netlink/trace.ts';
 
 const NETLINK_SOCK_DIAG = 4;
+/** Both of a question and of its answer. */
 const SOCK_DIAG_BY_FAMILY = 20;
 const AF = { 4: 2, 6: 10 } as const;
 
@@ -66,6 +68,17 @@ const listenerKind = {
   attrs: { isV6Only: [11, u8] }, // INET_DIAG_SKV6ONLY
 } as const satisfies MessageKind & { readonly attrs: AttrTable };
 
+const questionKind = { name: 'listener', header: asked, attrs: {} } as const satisfies MessageKind;
+
+/** What they are called, for the tracer. NB: a question is shorter than an answer. */
+export const diagNames: TraceNames = {
+  protocol: NETLINK_SOCK_DIAG,
+  messageOf: (type, { byteLength }) =>
+    type === SOCK_DIAG_BY_FAMILY
+      ? { name: 'SOCK_DIAG_BY_FAMILY', kind: byteLength < answer.size ? questionKind : listenerKind }
+      : undefined,
+};
+
 export interface Listener {
   /** Any address of its family where it is unspecified. */
   readonly address: Ip;
@@ -75,8 +88,8 @@ export interface Listener {
 }
 
 /** A socket that asks about the sockets of the calling thread's network namespace. */
-export function openDiag(): NetlinkSocket {
-  return new NetlinkSocket(NETLINK_SOCK_DIAG);
+export function openDiag(options: SocketOptions = {}): NetlinkSocket {
+  return new NetlinkSocket(NETLINK_SOCK_DIAG, traced(diagNames, options));
 }
 
 /**

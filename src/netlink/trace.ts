@@ -6,9 +6,10 @@
  */
 import { messageOf } from '../error.ts';
 import { errnoName, errnoSentence } from '../ffi/errno.ts';
+import { printLine } from '../ffi/print.ts';
 import { type Ack, readAck, readDone } from './error.ts';
 import { type MessageKind, messagesOf, NLM_F, NLMSG, type RawMessage, readMessage } from './message.ts';
-import type { Tap } from './socket.ts';
+import type { SocketOptions, Tap } from './socket.ts';
 
 /** What a protocol calls its messages, and what they are made of. */
 export interface TraceNames {
@@ -16,6 +17,12 @@ export interface TraceNames {
   readonly protocol: number;
   /** The name and kind of a message by its nlmsg_type, and by its payload where one type has several. Undefined where it is not known. */
   messageOf(type: number, payload: DataView): { readonly name: string; readonly kind: MessageKind } | undefined;
+}
+
+/** Options of a socket whose messages are printed on stderr where NETLOOM_TRACE=netlink is set, unless the options have a tap of their own. */
+export function traced(names: TraceNames, options: SocketOptions): SocketOptions {
+  const isPrinted = options.tap === undefined && isTraced(process.env['NETLOOM_TRACE']);
+  return isPrinted ? { ...options, tap: tracer([names], printLine) } : options;
 }
 
 /** Whether NETLOOM_TRACE, a list of words with commas, asks for netlink. */
@@ -59,9 +66,9 @@ function ackText({ errno, sentence, offset }: Ack): string {
   return `${reason}${words === undefined ? '' : `, ${words}`}${offset === undefined ? '' : `, at byte ${offset}`}`;
 }
 
-/** NB: the bits from 0x100 up mean one thing to a GET and another to a NEW. */
+/** NB: the bits from 0x100 up mean one thing to a GET, which those of SOCK_DIAG are, and another to a NEW. */
 function flagNames(flags: number, name: string): string[] {
-  const isGet = name.includes('GET');
+  const isGet = name.includes('GET') || name.startsWith('SOCK_DIAG');
   const bits: [string, number][] = [
     ['request', NLM_F.REQUEST],
     ['multi', NLM_F.MULTI],

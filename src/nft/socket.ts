@@ -1,8 +1,7 @@
 /** The socket for nf_tables. */
 import { hasCode, NetloomError } from '../error.ts';
-import { printLine } from '../ffi/print.ts';
 import { NetlinkSocket, type SocketOptions } from '../netlink/socket.ts';
-import { isTraced, tracer } from '../netlink/trace.ts';
+import { traced } from '../netlink/trace.ts';
 import * as generation from './generation.ts';
 import { NETLINK_NETFILTER } from './message.ts';
 import { nftNames } from './trace.ts';
@@ -12,12 +11,8 @@ import { nftNames } from './trace.ts';
  * message is printed on stderr, unless the options have a tap of their own.
  */
 export function openNft(options: SocketOptions = {}): NetlinkSocket {
-  const isPrinted = options.tap === undefined && isTraced(process.env['NETLOOM_TRACE']);
   try {
-    return new NetlinkSocket(
-      NETLINK_NETFILTER,
-      isPrinted ? { ...options, tap: tracer([nftNames], printLine) } : options,
-    );
+    return new NetlinkSocket(NETLINK_NETFILTER, traced(nftNames, options));
   } catch (error) {
     if (!hasCode(error, 'EPROTONOSUPPORT')) throw error;
     throw new NetloomError('unsupported', 'Cannot use nf_tables: the kernel lacks it (CONFIG_NF_TABLES)', {

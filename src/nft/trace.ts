@@ -1,7 +1,8 @@
-/** What nf_tables' messages are called, for the tracer. NFT_MSG_* of linux/netfilter/nf_tables.h. */
+/** What messages of nf_tables and of connection tracking are called, for the tracer. NFT_MSG_* of linux/netfilter/nf_tables.h, IPCTNL_MSG_CT_* of nfnetlink_conntrack.h. */
 import type { MessageKind } from '../netlink/message.ts';
 import type { TraceNames } from '../netlink/trace.ts';
 import { chainKind } from './chain.ts';
+import { CT, entryKind } from './ct/entry.ts';
 import { elementKind } from './element.ts';
 import { NETLINK_NETFILTER, NFT_MSG, nfgenmsg } from './message.ts';
 import { ruleKind } from './rule.ts';
@@ -28,8 +29,14 @@ export const nftNames: TraceNames = {
   messageOf(type) {
     const frame = FRAME[type];
     if (frame !== undefined) return { name: frame, kind: bareKind };
-    const name = Object.entries(NFT_MSG).find(([, number]) => number === type)?.[0];
+    const entry = nameOf(CT, type);
+    if (entry !== undefined) return { name: `IPCTNL_MSG_CT_${entry}`, kind: entryKind };
+    const name = nameOf(NFT_MSG, type);
     const kind = name === undefined ? undefined : KINDS[name.slice('NEW'.length)];
     return name === undefined || kind === undefined ? undefined : { name: `NFT_MSG_${name}`, kind };
   },
 };
+
+function nameOf(numbers: Readonly<Record<string, number>>, type: number): string | undefined {
+  return Object.entries(numbers).find(([, number]) => number === type)?.[0];
+}

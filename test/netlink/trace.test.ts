@@ -2,9 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { diagNames, listeners, openDiag } from '../../src/diag/listeners.ts';
 import { Cidr } from '../../src/net/cidr.ts';
 import { NLMSG } from '../../src/netlink/message.ts';
 import { isTraced, tracer } from '../../src/netlink/trace.ts';
+import * as conntrack from '../../src/nft/ct/entry.ts';
+import { openNft } from '../../src/nft/socket.ts';
+import { nftNames } from '../../src/nft/trace.ts';
 import * as addr from '../../src/rtnl/addr.ts';
 import * as bridgeVlan from '../../src/rtnl/bridge-vlan.ts';
 import * as link from '../../src/rtnl/link.ts';
@@ -17,6 +21,9 @@ import { ack, fakeKernel, message } from './fake-kernel.ts';
 becomeHost();
 const root = makeRoot();
 test.after.always(() => root.remove());
+
+/** A connection that is not there. */
+const ENTRY = { family: 4, attrs: { original: { transport: { number: 17, dstPort: 53 } } } } as conntrack.Entry;
 
 function traced(run: (nl: ReturnType<typeof openRoute>) => void): string[] {
   const lines: string[] = [];
@@ -75,6 +82,37 @@ test("a bridge's VLANs are told of as such", (t) => {
     lines[0],
     'netlink -> RTM_SETLINK request ack #1 bridge vlan {family: 7, index: 99999} {afSpec: {self: false, vlans: [{first: 5, last: 9, untagged: true}]}}',
   );
+});
+
+test('connection tracking and the sockets that listen have names, too', (t) => {
+  const lines: string[] = [];
+  const print = (line: string) => lines.push(line.replace(/cookie\d: \d+/g, 'cookie'));
+  {
+    using diag = openDiag({ tap: tracer([diagNames], print) });
+    listeners(diag, 'tcp', 7);
+    using nft = openNft({ tap: tracer([nftNames], print) });
+    conntrack.list(nft, 4, { protocol: 17, port: 53 });
+    nft.attempt([conntrack.remove(ENTRY)]);
+  }
+  const sent = lines.filter((line) => line.startsWith('netlink ->'));
+  t.is(
+    sent[0],
+    'netlink -> SOCK_DIAG_BY_FAMILY request dump #1 listener {family: 2, protocol: 6, states: 1024, sport: 7} {}',
+  );
+  const to = '{original: {transport: {number: 17, dstPort: 53}}';
+  t.deepEqual(sent.slice(2), [
+    `netlink -> IPCTNL_MSG_CT_GET request dump #1 conntrack {family: 2} ${to}, filter: {original: 40, reply: 0}}`,
+    `netlink -> IPCTNL_MSG_CT_DELETE request ack #2 conntrack {family: 2} ${to}}`,
+  ]);
+  const answer = new Uint8Array(72);
+  answer[0] = 2;
+  const tap = tracer([diagNames, nftNames], print);
+  tap('in', message(20, 2, 1, answer), 4);
+  tap('in', message(0x100, 2, 1, new Uint8Array([2, 0, 0, 0])), 12);
+  t.deepEqual(lines.slice(-2), [
+    'netlink <- SOCK_DIAG_BY_FAMILY multi #1 listener {family: 2} {}',
+    'netlink <- IPCTNL_MSG_CT_NEW multi #1 conntrack {family: 2} {}',
+  ]);
 });
 
 test('what has no name is told of by type and length, and what is damaged by its fault', (t) => {

@@ -9,7 +9,11 @@ import { nfgenmsg } from '../message.ts';
 const NFNL_SUBSYS_CTNETLINK = 1;
 
 /** IPCTNL_MSG_CT_*, with the subsystem in the upper byte. */
-const CT = { GET: (NFNL_SUBSYS_CTNETLINK << 8) | 1, DELETE: (NFNL_SUBSYS_CTNETLINK << 8) | 2 } as const;
+export const CT = {
+  NEW: NFNL_SUBSYS_CTNETLINK << 8,
+  GET: (NFNL_SUBSYS_CTNETLINK << 8) | 1,
+  DELETE: (NFNL_SUBSYS_CTNETLINK << 8) | 2,
+} as const;
 
 const AF = { 4: 2, 6: 10 } as const;
 
