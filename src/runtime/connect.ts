@@ -10,6 +10,7 @@ import { findNetwork } from './conf-directory.ts';
 import type { Conflist, Json } from './conflist.ts';
 import type { RuntimeContext } from './context.ts';
 import { type EndpointRecord, EndpointStore, netnsOf } from './endpoints.ts';
+import { chosenPorts } from './free-port.ts';
 import type { Endpoint } from './invoke.ts';
 import { exclusively } from './lock.ts';
 import type { PortMapping } from './ports.ts';
@@ -48,7 +49,7 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
     old.network === network && (asked.ifname ?? old.ifname) === old.ifname && !present.includes(old.ifname);
   for (const old of known.filter(isReplaced)) remove(context, old);
   const names = known.filter((old) => !isReplaced(old)).map(({ ifname }) => ifname);
-  const record = recordOf(network, target, asked, [...present, ...names]);
+  const record = recordOf(context, network, target, asked, [...present, ...names]);
   if (present.includes(record.ifname)) {
     throw new NetloomError(
       'ifname-in-use',
@@ -110,14 +111,20 @@ function planned(
   taken: readonly string[],
 ): Planned {
   const { list } = findNetwork(context.paths.conf, network);
-  return { list, endpoint: endpointOf(list, recordOf(network, place, asked, taken)) };
+  return { list, endpoint: endpointOf(list, recordOf(context, network, place, asked, taken)) };
 }
 
 /** What is remembered of a target. */
 type Place = Pick<Target, 'id' | 'process'> & { readonly netns: Pick<Target['netns'], 'path' | 'id'> };
 
 /** @param taken names that the interface cannot have */
-function recordOf(network: string, target: Place, asked: Asked, taken: readonly string[]): EndpointRecord {
+function recordOf(
+  context: RuntimeContext,
+  network: string,
+  target: Place,
+  asked: Asked,
+  taken: readonly string[],
+): EndpointRecord {
   return {
     format: 1,
     network,
@@ -128,7 +135,7 @@ function recordOf(network: string, target: Place, asked: Asked, taken: readonly 
     ...(target.process !== undefined && { process: target.process }),
     ips: [...asked.ips],
     ...(asked.mac !== undefined && { mac: asked.mac }),
-    ports: [...asked.ports],
+    ports: chosenPorts(context, asked.ports),
   };
 }
 

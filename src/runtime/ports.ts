@@ -1,9 +1,10 @@
-/** Published ports in docker's words: `[HOSTIP:]HOSTPORT:CONTAINERPORT[/PROTOCOL]`, ports or ranges of the same length. */
+/** Published ports in docker's words: `[[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]`, ports or ranges of the same length. */
 import { NetloomError } from '../error.ts';
 import { Ip } from '../net/ip.ts';
 
 /** As the `portMappings` capability has it. */
 export interface PortMapping {
+  /** 0 until one is chosen (chosenPorts()). */
   readonly hostPort: number;
   readonly containerPort: number;
   readonly protocol: string;
@@ -11,7 +12,7 @@ export interface PortMapping {
 }
 
 const PROTOCOLS = ['tcp', 'udp', 'sctp'];
-const EXPECTED = 'expected [HOSTIP:]HOSTPORT:CONTAINERPORT[/tcp|udp|sctp], such as 8080:80';
+const EXPECTED = 'expected [[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/tcp|udp|sctp], such as 8080:80';
 
 /** @throws NetloomError invalid-port */
 export function parsePorts(text: string): PortMapping[] {
@@ -19,12 +20,12 @@ export function parsePorts(text: string): PortMapping[] {
     throw new NetloomError('invalid-port', `"${text}" cannot be published: ${why}, ${EXPECTED}`);
   };
   const [, address, host = '', container = '', protocol = 'tcp'] =
-    /^(?:(\[[^\]]*\]|[^:[\]]*):)?([^:/]+):([^:/]+)(?:\/(.*))?$/.exec(text) ?? refuse('it is malformed');
+    /^(?:(?:(\[[^\]]*\]|[^:[\]]*):)?([^:/]*):)?([^:/]+)(?:\/(.*))?$/.exec(text) ?? refuse('it is malformed');
   const hostIP = address === undefined || address === '' ? undefined : Ip.tryParse(address.replace(/^\[|\]$/g, ''));
   if (address !== undefined && address !== '' && hostIP === undefined) refuse(`"${address}" is no address`);
   if (!PROTOCOLS.includes(protocol)) refuse(`"${protocol}" is no protocol`);
-  const hostPorts = range(host) ?? refuse(`"${host}" is no port`);
   const containerPorts = range(container) ?? refuse(`"${container}" is no port`);
+  const hostPorts = host === '' ? containerPorts.map(() => 0) : (range(host) ?? refuse(`"${host}" is no port`));
   if (hostPorts.length !== containerPorts.length) refuse('the ranges differ in length');
   return hostPorts.map((hostPort, i) => ({
     hostPort,

@@ -80,6 +80,33 @@ reached
   isClean();
 });
 
+test.serial("a port without the host's gets a free one, and host-gateway is the host's address", (t) => {
+  const { netloom, isClean } = start(t);
+  const asked = ['--network', 'web', '-p', '80', '-p', '127.0.0.1::80/udp', '--add-host', 'up:host-gateway'];
+  const words = netloom.run('sandbox', 'create', '--name', 'site', ...asked);
+  const [, tcp = '', udp = ''] = /, (\d+)->80\/tcp, 127\.0\.0\.1:(\d+)->80\/udp$/m.exec(words) ?? [];
+  for (const port of [tcp, udp]) t.true(Number(port) >= 1024 && Number(port) <= 65535, words);
+  t.true(netloom.run('sandbox', 'ls').includes(`${tcp}->80/tcp`));
+  t.regex(
+    execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }),
+    new RegExp(`tcp \\. ${tcp} .*10\\.91\\.0\\.2 \\. 80`),
+  );
+  netloom.run('exec', 'site', '--', 'sh', '-ec', "grep -qx '10.91.0.1\tup' /etc/hosts; ping -c 1 -W 5 -q up");
+  // One range of one port: whoever comes second gets none.
+  execFileSync('sysctl', ['-qw', 'net.ipv4.ip_local_port_range=40000 40000']);
+  t.teardown(() => execFileSync('sysctl', ['-qw', 'net.ipv4.ip_local_port_range=32768 60999']));
+  t.regex(netloom.run('run', '--name', 'b', '--network', 'web', '-p', '80', '--plan', '--', 'true'), /tcp \. 40000/);
+  t.regex(
+    netloom.try('sandbox', 'create', '--network', 'web', '-p', '80-81').stderr,
+    /Cannot publish 81\/tcp: no port is free/,
+  );
+  const nowhere = netloom.try('sandbox', 'create', '--network', 'none', '--add-host', 'up:host-gateway');
+  t.is(nowhere.status, 1);
+  t.regex(nowhere.stderr, /no network of the sandbox has an address of the host/);
+  netloom.run('sandbox', 'rm', 'site');
+  isClean();
+});
+
 test.serial('nothing of a sandbox is seen outside: mounts, files, directory', (t) => {
   const { netloom, isClean } = start(t);
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8');

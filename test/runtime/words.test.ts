@@ -11,6 +11,9 @@ const ports: readonly [text: string, words: readonly string[]][] = [
   ['127.0.0.1:8080:80', ['127.0.0.1:8080->80/tcp']],
   ['[::1]:8080:80', ['[::1]:8080->80/tcp']],
   [':8080:80', ['8080->80/tcp']],
+  ['80', ['0->80/tcp']],
+  [':80/udp', ['0->80/udp']],
+  ['127.0.0.1::80-81', ['127.0.0.1:0->80/tcp', '127.0.0.1:0->81/tcp']],
   ['1-2:65534-65535/udp', ['1->65534/udp', '2->65535/udp']],
 ];
 for (const [text, words] of ports) {
@@ -21,7 +24,8 @@ for (const [text, words] of ports) {
 
 for (const text of [
   '',
-  '80',
+  'a',
+  '0',
   'a:80',
   '80:b',
   '0:80',
@@ -82,7 +86,7 @@ for (const given of [
   });
 }
 
-const nobody = { nameservers: [], search: [], addresses: [] };
+const nobody = { nameservers: [], search: [], addresses: [], gateways: [] };
 const host = 'search home.arpa\nnameserver 127.0.0.53\nnameserver 9.9.9.9 \n# nameserver 1.1.1.1\noptions edns0\n';
 
 test('resolv.conf: what was asked for, what the networks say, what the host has but for its own loopback', (t) => {
@@ -102,6 +106,8 @@ test('hosts: the loopback, the sandbox, what was added', (t) => {
     ),
     '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n10.1.0.2\tsite\nfd00::2\tsite\n10.1.0.9\ta\nfd00::9\tb\n',
   );
-  for (const pair of ['a:10.1.0.9', 'a=fd00::9', 'a:fd00::9']) t.true(isHostPair(pair), pair);
+  const around = { ...nobody, gateways: ['10.1.0.1', 'fd00::1'] };
+  t.regex(hostsOf({ name: 'site', hosts: ['up:host-gateway'] }, around), /^10\.1\.0\.1\tup\nfd00::1\tup$/m);
+  for (const pair of ['a:10.1.0.9', 'a=fd00::9', 'a:fd00::9', 'a:host-gateway']) t.true(isHostPair(pair), pair);
   for (const pair of ['a', ':10.1.0.9', 'a:', 'a b:10.1.0.9', 'a:10.1']) t.false(isHostPair(pair), pair);
 });

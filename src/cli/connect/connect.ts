@@ -58,7 +58,8 @@ Examples:
         variadic: true,
         parse: parsePorts,
         placeholder: 'HOST:CONTAINER',
-        brief: 'Publish a port: [HOSTIP:]HOSTPORT:CONTAINERPORT[/PROTOCOL]',
+        brief:
+          'Publish a port: [[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]; a free one of the host where none is given',
       },
       shared: { kind: 'boolean', default: false, brief: 'Also where several containers share the namespace' },
       ...planFlags,

@@ -34,11 +34,16 @@ export const sandboxFlags = {
     ...list,
     parse: parsePorts,
     placeholder: 'HOST:CONTAINER',
-    brief: 'Publish a port: [HOSTIP:]HOSTPORT:CONTAINERPORT[/PROTOCOL]',
+    brief: 'Publish a port: [[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]; a free one of the host where none is given',
   },
   dns: { ...list, parse: Ip.parse, placeholder: 'IP', brief: 'Name server' },
   dnsSearch: { ...list, parse: parseWord, placeholder: 'DOMAIN', brief: 'Domain to look names up in; "." for none' },
-  addHost: { ...list, parse: parseHost, placeholder: 'NAME:IP', brief: 'Line for /etc/hosts' },
+  addHost: {
+    ...list,
+    parse: parseHost,
+    placeholder: 'NAME:IP',
+    brief: 'Line for /etc/hosts; NAME:host-gateway for the host itself',
+  },
 } as const;
 
 export const sandboxAliases = { p: 'publish' } as const;
@@ -68,5 +73,8 @@ function parseWord(text: string): string {
 
 function parseHost(text: string): string {
   if (isHostPair(text)) return text;
-  throw new NetloomError('invalid-host', `${JSON.stringify(text)} is no line for /etc/hosts, expected NAME:ADDRESS`);
+  throw new NetloomError(
+    'invalid-host',
+    `${JSON.stringify(text)} is no line for /etc/hosts, expected NAME:ADDRESS or NAME:host-gateway`,
+  );
 }

@@ -6,11 +6,15 @@ import { Ip } from '../../net/ip.ts';
 import type { RuntimeContext } from '../context.ts';
 import type { Sandbox } from './store.ts';
 
-/** What the sandbox's networks say: their name servers, and the sandbox's own addresses. */
+/** In place of an address: those by which the sandbox reaches the host. docker's word. */
+const HOST_GATEWAY = 'host-gateway';
+
+/** What the sandbox's networks say: their name servers, the sandbox's own addresses, and those that the host has there. */
 export interface Surroundings {
   readonly nameservers: readonly string[];
   readonly search: readonly string[];
   readonly addresses: readonly string[];
+  readonly gateways: readonly string[];
 }
 
 export interface SandboxFiles {
@@ -62,21 +66,30 @@ export function resolvConfOf(
   ].join('\n');
 }
 
-export function hostsOf({ name, hosts }: Pick<Sandbox, 'name' | 'hosts'>, { addresses }: Surroundings): string {
+export function hostsOf(
+  { name, hosts }: Pick<Sandbox, 'name' | 'hosts'>,
+  { addresses, gateways }: Surroundings,
+): string {
   return [
     '127.0.0.1\tlocalhost',
     '::1\tlocalhost ip6-localhost ip6-loopback',
     ...addresses.map((address) => `${address.replace(/\/.*$/, '')}\t${name}`),
-    ...hosts.map((pair) => {
+    ...hosts.flatMap((pair) => {
       const at = pair.search(/[:=]/);
-      return `${pair.slice(at + 1)}\t${pair.slice(0, at)}`;
+      const address = pair.slice(at + 1);
+      return (address === HOST_GATEWAY ? gateways : [address]).map((each) => `${each}\t${pair.slice(0, at)}`);
     }),
     '',
   ].join('\n');
 }
 
+/** Whether a line of hosts asks for the addresses of the host. */
+export function isOfHost(pair: string): boolean {
+  return pair.slice(pair.search(/[:=]/) + 1) === HOST_GATEWAY;
+}
+
 /** Whether a pair is `NAME:ADDRESS` or `NAME=ADDRESS`, as docker has it. */
 export function isHostPair(pair: string): boolean {
   const at = pair.search(/[:=]/);
-  return at > 0 && !/\s/.test(pair) && Ip.tryParse(pair.slice(at + 1)) !== undefined;
+  return at > 0 && !/\s/.test(pair) && (isOfHost(pair) || Ip.tryParse(pair.slice(at + 1)) !== undefined);
 }

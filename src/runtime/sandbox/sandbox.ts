@@ -6,6 +6,7 @@ import { randomBytes } from '../../ffi/random.ts';
 import { openNetns, tryOpenNetns } from '../../netns/namespace.ts';
 import { pinAt, pinFile, pinNew, unpin } from '../../netns/pin.ts';
 import { withNetns } from '../../netns/within.ts';
+import * as addr from '../../rtnl/addr.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { AttachmentCache } from '../cache.ts';
@@ -18,7 +19,7 @@ import { exclusively } from '../lock.ts';
 import type { PortMapping } from '../ports.ts';
 import { findProcess, killAll, processesIn } from '../process.ts';
 import { openTarget, Target, type TargetId } from '../target.ts';
-import { removeFiles, type Surroundings, writeFiles } from './files.ts';
+import { isOfHost, removeFiles, type Surroundings, writeFiles } from './files.ts';
 import { type Mode, modeOf, type NetworkRequest } from './mode.ts';
 import { findSandbox, type Sandbox, sandboxNetns, sandboxRecords, tryFindSandbox } from './store.ts';
 
@@ -63,7 +64,11 @@ export function createSandbox(context: RuntimeContext, options: SandboxOptions):
     sandboxRecords(context).put(name, sandbox);
     makeNamespace(context, sandbox);
     const connected = mode.kind === 'own' ? wire(context, sandbox, mode.networks, options.ports) : [];
-    if (mode.kind !== 'host') writeFiles(context, sandbox, surroundingsOf(connected.map(({ result }) => result)));
+    if (mode.kind !== 'host') {
+      const around = surroundingsOf(connected.map(({ result }) => result));
+      refuseUnreachableHost(sandbox, around);
+      writeFiles(context, sandbox, around);
+    }
     undo.move();
     return { sandbox, connected };
   });
@@ -162,7 +167,29 @@ export function surroundingsOf(results: readonly Json[]): Surroundings {
     nameservers: dns.flatMap(({ nameservers }) => words(nameservers)),
     search: dns.flatMap(({ search }) => words(search)),
     addresses: ips.flatMap(({ address }) => (typeof address === 'string' ? [address] : [])),
+    gateways: ofHost(words(ips.map(({ gateway }) => gateway))),
   };
+}
+
+/** Those of some addresses that are the host's own: the gateway of a macvlan, say, is another machine. */
+function ofHost(addresses: readonly string[]): string[] {
+  if (addresses.length === 0) return [];
+  using nl = openRoute();
+  const own = new Set(addr.list(nl).map(({ address }) => address.ip.toString()));
+  return [...new Set(addresses)].filter((address) => own.has(address));
+}
+
+/** @throws NetloomError no-host-gateway */
+function refuseUnreachableHost({ hosts }: Sandbox, { gateways }: Surroundings): void {
+  const asking = hosts.find(isOfHost);
+  if (asking === undefined || gateways.length > 0) return;
+  throw new NetloomError(
+    'no-host-gateway',
+    `Cannot add "${asking}": no network of the sandbox has an address of the host`,
+    {
+      hint: 'networks of the drivers bridge, ptp and overlay have one',
+    },
+  );
 }
 
 /** The results that the cache has of a sandbox's attachments. */
