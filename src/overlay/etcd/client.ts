@@ -125,10 +125,11 @@ export class EtcdClient implements Disposable {
     if (status === 200 && fault === undefined) return answer;
     // In a stream the error is an object, elsewhere a text.
     const said = typeof fault === 'string' ? fault : part(fault)['message'];
-    const reason = typeof said === 'string' ? said : `HTTP ${status} ${excerpt(text)}`;
+    const reason = typeof said === 'string' ? said : `HTTP ${status}: ${text.trim().slice(0, 200)}`;
     const http = Number(part(fault)['http_code'] ?? status);
     if (PASSING.includes(http)) throw new NetloomError('unreachable', `etcd at ${endpoint} answered: ${reason}`);
-    throw new NetloomError('etcd-refused', `etcd at ${endpoint} refused: ${reason}`);
+    const remedy = text.startsWith('CommonName') ? '; give netloom a certificate without a common name' : '';
+    throw new NetloomError('etcd-refused', `etcd at ${endpoint} refused: ${reason.trim()}${remedy}`);
   }
 }
 

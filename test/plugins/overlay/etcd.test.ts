@@ -1,10 +1,12 @@
 /** Nodes that are in etcd: the agent joins and follows, an ADD waits for it, and packets go on whatever etcd does. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { until } from '../../runtimes/until.ts';
+import { makeCertificates, tlsArgs } from '../../support/certificates.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { Etcd, type EtcdOptions } from '../../support/etcd.ts';
-import { becomeHost } from '../../support/host.ts';
+import { passwordFile, requireUsers, tokenArgs, USER } from '../../support/etcd-users.ts';
+import { becomeHost, makeRoot } from '../../support/host.ts';
 import type { Json } from '../../support/lab.ts';
 import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
 
@@ -26,7 +28,7 @@ async function withEtcd(t: ExecutionContext, options: EtcdOptions = {}, cluster:
     made.conf({
       node: name,
       underlay: made.underlay,
-      store: { type: 'etcd', endpoints: etcd.endpoints },
+      store: { type: 'etcd', ...etcd.settings },
       ...more,
     });
   return { cluster: made, etcd, one, two, three, conf };
@@ -132,3 +134,67 @@ test.serial(
     t.true(reached(second.container.address));
   },
 );
+
+test.serial(
+  'three members with certificates and tokens; one is killed, all are, and are back: not one packet is lost',
+  async (t) => {
+    const root = makeRoot();
+    t.teardown(root.remove);
+    const certificates = makeCertificates(root.path, 'certificates', ADDRESS);
+    const settings = { ca: certificates.ca, ...certificates.client };
+    const args = [...tlsArgs(certificates), ...tokenArgs(root.path, 2)];
+    const { cluster, etcd, one, two, three, conf } = await withEtcd(t, { members: 3, scheme: 'https', args, settings });
+    await requireUsers(etcd);
+    const store = { type: 'etcd', ...etcd.settings, user: USER, passwordFile: passwordFile(root.path) };
+    const of = (machine: Machine) => conf(machine, { store });
+    const agent = await cluster.agent(t, one, of(one));
+    await cluster.agent(t, two, of(two));
+    const [first, second] = [one, two].map((machine) => cluster.add(machine, `${machine.name}a`, of(machine)));
+    if (first === undefined || second === undefined) throw new Error('there are two');
+    const reaches = (address: string) => cluster.unreached(first, [address], '-W 1').length === 0;
+    await until('they reach each other', () => reaches(second.address), never);
+    const ping = spawn('nsenter', [
+      `--net=${first.sandbox.path}`,
+      'ping',
+      '-i',
+      '0.02',
+      '-W',
+      '10',
+      '-q',
+      second.address,
+    ]);
+    let report = '';
+    ping.stdout.on('data', (data) => (report += data));
+    const ended = new Promise((resolve) => ping.on('close', resolve));
+    t.teardown(() => ping.kill('SIGKILL'));
+
+    await etcd.killMember(0);
+    await cluster.agent(t, three, of(three));
+    const third = cluster.add(three, 'n3a', of(three));
+    await until('who joined with one of three away is reached', () => reaches(third.address), never);
+
+    await etcd.killMember(1);
+    await etcd.killMember(2);
+    await until('the agent says so', () => /etcd: Cannot reach etcd at https/.test(statusOf(one)), never);
+    agent.kill('SIGKILL');
+    await cluster.agent(t, one, of(one));
+    const later = cluster.add(one, 'n1b', of(one));
+    t.deepEqual(cluster.unreached(later, [first.address, second.address, third.address]), []);
+    t.is(cluster.lab.exec('STATUS', of(one), {}, cluster.on(one)).status, 0);
+    cluster.del(one, later, of(one));
+
+    for (const member of [0, 1, 2]) etcd.startMember(member);
+    three.sandbox.run('bash', '-ec', 'ip addr del 192.0.2.13/24 dev eth0; ip addr add 192.0.2.23/24 dev eth0');
+    await until('etcd is back, and who has moved is reached', () => reaches(third.address), never);
+    t.regex(one.sandbox.run('bridge', 'fdb', 'show'), /dst 192\.0\.2\.23/);
+    await until('the agent says so', () => /etcd: it joined as "n1"/.test(statusOf(one)), never);
+
+    ping.kill('SIGINT');
+    await ended;
+    t.regex(report, / 0% packet loss/);
+  },
+);
+
+function statusOf(machine: Machine): string {
+  return netloom(machine, 'status');
+}
