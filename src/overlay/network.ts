@@ -26,6 +26,8 @@ export interface OverlayNode {
   readonly address: Ip;
   /** The addresses of its containers. */
   readonly subnet: Cidr;
+  /** More of them, in the mode `l2`. */
+  readonly blocks?: readonly Cidr[];
 }
 
 /** A VNI has 24 bits; 0 is none. */

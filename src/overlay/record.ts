@@ -8,8 +8,6 @@ import type { OverlayNode } from './network.ts';
 export interface NodeRecord extends OverlayNode {
   /** Which machine has the name: another one with the same is refused. */
   readonly machine: string;
-  /** Prefixes that it has besides its first one, in the mode `l2`. */
-  readonly blocks?: readonly Cidr[];
 }
 
 /** A node that wants a prefix. */

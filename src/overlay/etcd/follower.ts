@@ -3,14 +3,17 @@
  * cannot reach it goes on without: what is written down stays.
  */
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
+import type { Cidr } from '../../net/cidr.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import type { Paths } from '../../paths.ts';
 import { nodeName, underlayAddress } from '../membership.ts';
 import { machineId, remember, remembered } from '../memory.ts';
 import type { NodeRecord } from '../record.ts';
 import { standingOf, writeStanding } from '../standing.ts';
+import { settle, wishes } from '../wishes.ts';
 import { EtcdClient } from './client.ts';
 import { Forgotten } from './forgotten.ts';
+import { LeaseCount } from './lease-count.ts';
 import { pause } from './pause.ts';
 import { Presence } from './presence.ts';
 import { EtcdRegistry, type Listing } from './registry.ts';
@@ -29,6 +32,8 @@ const ALIVE = 20_000;
 const RELIST = 600_000;
 /** How long changes are gathered before they are written down, in ms. */
 const GATHER = 5;
+/** How often it is looked what ADDs wish for, in ms. */
+const WISHES = 100;
 
 export class EtcdFollower {
   readonly #of: EtcdMembership;
@@ -87,6 +92,7 @@ export class EtcdFollower {
       this.#watch(own, listing, seen, signal),
       this.#check(nl, own, endpoint, seen, signal),
       this.#stayAlive(signal),
+      ...(this.#of.hasBlocks ? [this.#grant(own, listing, signal)] : []),
     ];
     for (const task of tasks) task.catch(() => {}); // those that end because the first one did
     await Promise.race(tasks);
@@ -183,6 +189,37 @@ export class EtcdFollower {
       if (revision > ours && revision <= all) ours = revision;
     }
     return { all, ours };
+  }
+
+  /** Gets the blocks that ADDs wish for, and one more before they are all full, so that an ADD need not wait. */
+  async #grant({ name }: NodeRecord, listing: Listing, signal: AbortSignal): Promise<void> {
+    const { network } = this.#of;
+    const leases = new LeaseCount(this.#of, this.#paths);
+    for (;;) {
+      const wanted = wishes(this.#paths, network);
+      const isScarce = leases.isScarce(listing.nodes.prefixesOf(name));
+      for (const wish of [...wanted, ...(isScarce && wanted.length === 0 ? (['any'] as const) : [])]) {
+        await this.#claim(name, wish === 'any' ? undefined : wish, listing, signal).catch((error) =>
+          this.#excuse(error),
+        );
+        settle(this.#paths, network, wish);
+      }
+      await pause(WISHES, signal);
+    }
+  }
+
+  /** NB: done when the watch has told of it and it is written down, which is what the ADD waits for. */
+  async #claim(name: string, wanted: Cidr | undefined, listing: Listing, signal: AbortSignal): Promise<void> {
+    const claimed = (await this.#registry.claim(name, wanted, signal)) ?? wanted;
+    if (claimed === undefined) return;
+    const limit = performance.now() + LAG;
+    while (listing.nodes.holderOf(claimed) === undefined && performance.now() < limit) await pause(GATHER, signal);
+    this.#writeDown(listing);
+  }
+
+  /** None is left: the ADD says so. @throws any other error */
+  #excuse(error: unknown): void {
+    if (!hasCode(error, 'address-exhausted')) throw error;
   }
 
   /** NB: status only. Where it cannot say so, nothing follows from it. */

@@ -66,7 +66,27 @@ export class EtcdRegistry {
       if (answer['succeeded'] === true) return { record, isNew: existing === undefined };
       nodes = this.#read(answer).nodes;
     }
-    throw new NetloomError('unreachable', `Cannot join the overlay: others were faster ${ATTEMPTS} times`);
+    throw tooSlow();
+  }
+
+  /**
+   * Gets a node one more prefix.
+   * @param wanted the one that it is to be; otherwise whichever is free
+   * @returns the prefix, or undefined where somebody has it
+   * @throws NetloomError address-exhausted; unreachable, etcd-refused
+   */
+  async claim(name: string, wanted: Cidr | undefined, signal?: AbortSignal): Promise<Cidr | undefined> {
+    let { nodes } = await this.list(signal);
+    for (let i = 0; i < ATTEMPTS; i++) {
+      const prefix = wanted ?? this.#free(nodes, name, i);
+      if (nodes.holderOf(prefix) !== undefined || !this.#isOfNetwork(prefix)) return undefined;
+      const [node, key] = [this.#nodeKey(name), this.#prefixKey(prefix)];
+      const compare = [node, key].map((each) => isAt(each, nodes.revisionOf(each)));
+      const answer = await this.#transact(compare, [put(key, name)], signal);
+      if (answer['succeeded'] === true) return prefix;
+      nodes = this.#read(answer).nodes;
+    }
+    throw tooSlow();
   }
 
   /**
@@ -120,17 +140,16 @@ export class EtcdRegistry {
     const prefix =
       existing !== undefined && isFree && this.#isOfNetwork(existing.subnet)
         ? existing.subnet
-        : this.#free(nodes, name, had, attempt);
+        : this.#free(nodes, name, attempt, had);
     return { name, address, subnet: prefix, machine };
   }
 
   /** Whoever was too late looks elsewhere: those that met once would meet again. */
-  #free(nodes: Nodes, name: string, former: Cidr | undefined, attempt: number): Cidr {
+  #free(nodes: Nodes, name: string, attempt: number, former?: Cidr): Cidr {
     const { subnet, nodePrefix } = this.#of;
     const place = attempt === 0 ? name : `${name} ${attempt}`;
     for (const candidate of candidates(subnet, nodePrefix, { name: place, former })) {
-      const holder = nodes.holderOf(candidate);
-      if (holder === undefined || holder === name) return candidate;
+      if (nodes.holderOf(candidate) === undefined) return candidate;
     }
     throw allTaken(subnet, nodePrefix);
   }
@@ -182,6 +201,10 @@ export class EtcdRegistry {
   #prefixKey(prefix: Cidr): string {
     return `${this.base}prefixes/${prefix.toString().replace('/', '_')}`;
   }
+}
+
+function tooSlow(): NetloomError {
+  return new NetloomError('unreachable', `Cannot take a prefix of the overlay: others were faster ${ATTEMPTS} times`);
 }
 
 function tooLong(grace: number): string {

@@ -18,4 +18,6 @@ export interface EtcdMembership extends Membership {
   readonly etcd: EtcdSettings;
   /** Whether nodes may have more prefixes than one: in the mode `l2`. */
   readonly hasBlocks: boolean;
+  /** Where host-local keeps the leases of all networks, where that is not the usual place. */
+  readonly leases?: string | undefined;
 }

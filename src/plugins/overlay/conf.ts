@@ -65,11 +65,21 @@ export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork
     return { network, source: { file: { ...membershipOf(conf), path } } };
   }
   if (store.type === 'etcd') {
-    return { network, source: { etcd: { ...membershipOf(conf), etcd: etcdOf(store), hasBlocks: mode === 'l2' } } };
+    return {
+      network,
+      source: {
+        etcd: { ...membershipOf(conf), etcd: etcdOf(store), hasBlocks: mode === 'l2', leases: leasesOf(conf) },
+      },
+    };
   }
   if (store.type !== 'static') throw invalid('store.type', store.type, 'static, file, etcd');
   checkNodes(conf, mode);
   return { network, source: { nodes: store.nodes } };
+}
+
+function leasesOf({ ipam }: OverlayConf): string | undefined {
+  const directory = ipam?.['dataDir'];
+  return typeof directory === 'string' && directory !== '' ? directory : undefined;
 }
 
 function membershipOf({ name, subnet, nodePrefix, node, underlay }: OverlayConf): Membership {

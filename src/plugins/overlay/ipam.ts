@@ -1,6 +1,7 @@
 /** Addresses of the node's prefix: host-local, told the ranges that follow from it. */
 import type { CniCall } from '../../cni/call.ts';
 import type { Cidr } from '../../net/cidr.ts';
+import type { Ip } from '../../net/ip.ts';
 import { gatewayOf, type Intent } from '../../overlay/intent.ts';
 import type { OverlayConf } from './conf.ts';
 
@@ -9,24 +10,34 @@ export function withNodeRange(
   call: CniCall<OverlayConf>,
   intent: Pick<Intent, 'network' | 'own'>,
 ): CniCall<OverlayConf> {
-  const { subnet } = intent.own;
-  const gateway = gatewayOf(intent);
-  return withRange(call, {
-    subnet: gateway.network(),
-    rangeStart: gateway.ip.plus(1n),
-    // NB: the last of a prefix within a larger subnet is no broadcast address, but next to it one that looks like it is spared.
-    rangeEnd: subnet.family === 4 ? subnet.last().plus(-1n) : subnet.last(),
-    gateway: gateway.ip,
-  });
+  const { subnet: first, blocks = [] } = intent.own;
+  const { ip: gateway } = gatewayOf(intent);
+  const subnet = gatewayOf(intent).network();
+  return withRanges(call, [
+    { subnet, rangeStart: gateway.plus(1n), rangeEnd: lastOf(first), gateway },
+    ...blocks.map((block) => ({ subnet, rangeStart: block.first(), rangeEnd: lastOf(block), gateway })),
+  ]);
+}
+
+/** NB: the last of a prefix within a larger subnet is no broadcast address, but next to it one that looks like it is spared. */
+function lastOf(block: Cidr): Ip {
+  return block.family === 4 ? block.last().plus(-1n) : block.last();
 }
 
 /** The same for a DEL or a GC, which must work where this machine is no node any more. Leases are found by their owner. */
 export function withAnyRange(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
-  return withRange(call, { subnet: call.conf.subnet });
+  return withRanges(call, [{ subnet: call.conf.subnet }]);
 }
 
-function withRange(call: CniCall<OverlayConf>, range: { readonly subnet: Cidr } & Readonly<Record<string, unknown>>) {
-  const ipam = { ...call.conf.ipam, type: 'host-local', ranges: [[range]] };
+interface Range {
+  readonly subnet: Cidr;
+  readonly rangeStart?: Ip;
+  readonly rangeEnd?: Ip;
+  readonly gateway?: Ip;
+}
+
+function withRanges(call: CniCall<OverlayConf>, ranges: readonly Range[]): CniCall<OverlayConf> {
+  const ipam = { ...call.conf.ipam, type: 'host-local', ranges: [ranges] };
   const json = JSON.parse(call.stdin) as Readonly<Record<string, unknown>>;
   return { ...call, conf: { ...call.conf, ipam }, stdin: JSON.stringify({ ...json, ipam }) };
 }

@@ -3,7 +3,6 @@
  * nodes is a tunnel, or with the mode `direct` the layer 2 that they share. docs/overlay.md
  */
 import { configureInterface } from '../../attach/addresses.ts';
-import { allocate } from '../../attach/allocate.ts';
 import { announce, awaitCarrier } from '../../attach/announce.ts';
 import { collectStale, detach } from '../../attach/detach.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
@@ -27,6 +26,7 @@ import { isMember, requireStore } from '../../overlay/members.ts';
 import { containerMac } from '../../overlay/network.ts';
 import { reconcile } from '../../overlay/reconcile.ts';
 import { openRoute } from '../../rtnl/socket.ts';
+import { allocateHere } from './allocate.ts';
 import { check } from './check.ts';
 import { askedMac, checkConf, type OverlayConf, schema } from './conf.ts';
 import { guard, requireGuard } from './guard.ts';
@@ -59,7 +59,7 @@ function add(call: CniCall<OverlayConf>): CniResult {
   refuseDuplicate(nl, call);
   if ('etcd' in source) awaitJoin(source.etcd, call.paths);
   const intent = intentOf(nl, call, true);
-  const ipam = allocate(withNodeRange(call, intent), undo);
+  const ipam = allocateHere(call, intent, () => intentOf(nl, call, false), undo);
   const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX }));
   const routes = [...routesInside(intent, conf, ips), ...(ipam.routes ?? [])];
   const mac = asked ?? containerMac(conf.name, ips[0]?.address.ip ?? intent.own.address);

@@ -1,13 +1,16 @@
 /** Nodes that are in etcd: the agent joins and follows, an ADD waits for it, and packets go on whatever etcd does. */
 import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
+import { keyValue, parts, startingWith } from '../../../src/overlay/etcd/wire.ts';
 import { until } from '../../runtimes/until.ts';
 import { makeCertificates, tlsArgs } from '../../support/certificates.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { Etcd, type EtcdOptions } from '../../support/etcd.ts';
 import { passwordFile, requireUsers, tokenArgs, USER } from '../../support/etcd-users.ts';
 import { becomeHost, makeRoot } from '../../support/host.ts';
-import type { Json } from '../../support/lab.ts';
+import type { Json, Output } from '../../support/lab.ts';
+import { untilAsync } from '../../support/until-async.ts';
 import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
 
 becomeHost();
@@ -194,6 +197,74 @@ test.serial(
     t.regex(report, / 0% packet loss/);
   },
 );
+
+test.serial(
+  'l2: blocks of addresses from etcd, another before they are full; one that is asked for is given, or refused with its holder',
+  async (t) => {
+    const { cluster, etcd, one, two, conf } = await withEtcd(t);
+    // Eight blocks of 8 addresses, of which the first gives five away.
+    const of = (machine: Machine) => conf(machine, { mode: 'l2', subnet: '10.96.0.0/26', nodePrefix: 29 });
+    for (const machine of [one, two]) await cluster.agent(t, machine, of(machine));
+    const first = cluster.add(one, 'c1', of(one));
+    const second = cluster.add(two, 'c2', of(two));
+    await until('they reach each other', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+
+    const taken = [blockOf(first.address), blockOf(second.address)];
+    const free = [8, 16, 24, 32].find((block) => !taken.includes(block)) ?? 0;
+    const asking = (machine: Machine, name: string, address: string) => {
+      const target = { sandbox: cluster.lab.sandbox(name), args: `IgnoreUnknown=1;IP=${address}` };
+      return cluster.lab.exec('ADD', of(machine), target, cluster.on(machine)).output;
+    };
+    const given = asking(one, 'c3', `10.96.0.${free + 5}`);
+    t.is(given.ips?.[0]?.address, `10.96.0.${free + 5}/26`, given.msg);
+    const refused = asking(two, 'c4', `10.96.0.${free + 6}`);
+    t.is(refused.code, 102);
+    t.is(
+      refused.msg,
+      `Cannot give the address 10.96.0.${free + 6}: it is one of 10.96.0.${free}/29, which the node "n1" has`,
+    );
+
+    const more = ['d1', 'd2', 'd3'].map((name) => cluster.add(two, name, of(two)));
+    const blocksOfTwo = async () => {
+      const { kvs } = await etcd.ask('/v3/kv/range', startingWith('/netloom/net/prefixes/'));
+      return parts(kvs).filter((kv) => keyValue(kv).value === 'n2').length;
+    };
+    await untilAsync(
+      'the agent has got another block before this one is full',
+      async () => (await blocksOfTwo()) === 2,
+    );
+    await untilAsync('it is known', () =>
+      readFileSync(`${two.root}/var/lib/netloom/overlay/net.json`, 'utf8').includes('"blocks"'),
+    );
+    await etcd.killMember(0);
+    for (const name of ['d4', 'd5', 'd6']) more.push(cluster.add(two, name, of(two)));
+    const addresses = [second, ...more].map(({ address }) => address);
+    t.is(new Set(addresses).size, 7);
+    t.is(new Set(addresses.map(blockOf)).size, 2);
+    t.deepEqual(cluster.unreached(first, addresses), []);
+  },
+);
+
+test.serial('l2: a node takes one block after another, until none is left', async (t) => {
+  const { cluster, one, conf } = await withEtcd(t);
+  const of = conf(one, { mode: 'l2', subnet: '10.96.0.0/28', nodePrefix: 30 });
+  await cluster.agent(t, one, of);
+  const addresses = new Set<string>();
+  let last: Output = { cniVersion: '' };
+  for (let i = 0; i < 12; i++) {
+    last = cluster.lab.exec('ADD', of, { sandbox: cluster.lab.sandbox(`c${i}`) }, cluster.on(one)).output;
+    if (last.code !== undefined) break;
+    addresses.add(last.ips?.[0]?.address ?? '');
+  }
+  t.is(last.code, 101);
+  // Its first block gives one, the others three each, the one with the network's own address two.
+  t.true(addresses.size === 9 || addresses.size === 10, [...addresses].join());
+});
+
+/** The first address of a block of 8, without what all have in common. */
+function blockOf(address: string): number {
+  return Number(address.split('.')[3]) & ~7;
+}
 
 function statusOf(machine: Machine): string {
   return netloom(machine, 'status');

@@ -1,0 +1,93 @@
+/**
+ * Addresses of an ADD: from what this node has. One that is asked for and is another node's is refused with its holder; where nodes take blocks of the same store
+ * (mode `l2` with etcd) the agent gets the block of one that is nobody's, and another block where all are full.
+ */
+import { allocate } from '../../attach/allocate.ts';
+import type { CniCall } from '../../cni/call.ts';
+import { readHeader } from '../../cni/config.ts';
+import type { CniResult } from '../../cni/result.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import { askedOf, hostLocalSchema } from '../../ipam/host-local/config.ts';
+import { Cidr } from '../../net/cidr.ts';
+import type { Ip } from '../../net/ip.ts';
+import { PATIENCE, waitFor } from '../../overlay/agent-members.ts';
+import type { EtcdMembership } from '../../overlay/etcd/settings.ts';
+import type { Intent } from '../../overlay/intent.ts';
+import type { OverlayNode } from '../../overlay/network.ts';
+import { readStanding } from '../../overlay/standing.ts';
+import { isOpen, type Wish, wish } from '../../overlay/wishes.ts';
+import { checkConf, type OverlayConf } from './conf.ts';
+import { withNodeRange } from './ipam.ts';
+
+/**
+ * @param intent what this node should have
+ * @param now asks for it again, when it may have become more
+ * @throws NetloomError address-in-use with the holder; address-exhausted; try-again where the agent has got no block in time
+ */
+export function allocateHere(
+  call: CniCall<OverlayConf>,
+  intent: Intent,
+  now: () => Intent,
+  undo: DisposableStack,
+): CniResult {
+  const { source } = checkConf(call.conf);
+  const growing = 'etcd' in source && source.etcd.hasBlocks ? source.etcd : undefined;
+  let present = intent;
+  for (const address of askedAddresses(call, intent)) {
+    if (growing !== undefined && isNobodys(address, present)) {
+      ask(call, growing, new Cidr(address, growing.nodePrefix).network());
+      present = now();
+    }
+    refuseForeign(address, present);
+  }
+  try {
+    return allocate(withNodeRange(call, present), undo);
+  } catch (error) {
+    if (growing === undefined || !hasCode(error, 'address-exhausted')) throw error;
+    ask(call, growing, 'any');
+    const later = now();
+    if (blocksOf(later.own).length === blocksOf(present.own).length) throw error;
+    return allocate(withNodeRange(call, later), undo);
+  }
+}
+
+function askedAddresses(call: CniCall<OverlayConf>, intent: Intent): readonly Ip[] {
+  const conf = hostLocalSchema.read(readHeader(withNodeRange(call, intent).stdin));
+  return askedOf({ conf, args: call.args });
+}
+
+/** Waits until the agent has got a block, or knows that it cannot. @throws NetloomError try-again */
+function ask({ paths }: CniCall<OverlayConf>, of: EtcdMembership, wanted: Wish): void {
+  wish(paths, of.network, wanted);
+  if (waitFor(() => !isOpen(paths, of.network, wanted), PATIENCE)) return;
+  const block = wanted === 'any' ? 'another block of addresses' : `the block ${wanted}`;
+  throw new NetloomError(
+    'try-again',
+    `Waited ${PATIENCE / 1000} s for the agent to get ${block} from etcd: ${readStanding(paths, of)?.message ?? 'it says nothing'}`,
+  );
+}
+
+function isNobodys(address: Ip, { network, own, peers }: Intent): boolean {
+  return network.subnet.contains(address) && ![own, ...peers].some((node) => has(node, address));
+}
+
+/** NB: what is of nobody host-local refuses, with the range that there is. */
+function refuseForeign(address: Ip, { peers }: Intent): void {
+  for (const node of peers) {
+    const block = blocksOf(node).find((each) => each.contains(address));
+    if (block === undefined) continue;
+    throw new NetloomError(
+      'address-in-use',
+      `Cannot give the address ${address}: it is one of ${block}, which the node "${node.name}" has`,
+      { hint: 'ask for an address of this node, or for none' },
+    );
+  }
+}
+
+function has(node: OverlayNode, address: Ip): boolean {
+  return blocksOf(node).some((block) => block.contains(address));
+}
+
+function blocksOf({ subnet, blocks = [] }: OverlayNode): readonly Cidr[] {
+  return [subnet, ...blocks];
+}
