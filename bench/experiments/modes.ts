@@ -30,6 +30,8 @@ const MODES: readonly Mode[] = [
   { name: 'host-device', conf: (end) => ({ type: 'host-device', device: CABLE[end] }) },
 ];
 
+const HEADS = ['mode', 'between two sandboxes', 'round trip µs', 'Gbit/s', 'round trip ÷ bridge', 'Gbit/s ÷ bridge'];
+
 const PORT = 5201;
 const ROUND_TRIPS = 5000;
 const STREAM_MS = 1000;
@@ -50,12 +52,19 @@ export const modes: Experiment = {
     const wire = compile('wire', join(bench.root, 'programs'));
     const figures: Record<string, Path | string> = {};
     for (const mode of MODES) figures[mode.name] = await measure(bench, wire, mode);
+    const bridge = figures['bridge'];
+    if (bridge === undefined || typeof bridge === 'string') throw new Error(`no figures of bridge: ${bridge}`);
     const rows = Object.entries(figures).map(([name, path]) =>
       typeof path === 'string'
-        ? [name, path, '', '']
-        : [name, 'one TCP connection', path.roundTrip.toFixed(1), path.throughput.toFixed(1)],
+        ? [name, path, '', '', '', '']
+        : [
+            ...[name, 'one TCP connection', path.roundTrip.toFixed(1), path.throughput.toFixed(1)],
+            ...[path.roundTrip / bridge.roundTrip, path.throughput / bridge.throughput].map((ratio) =>
+              ratio.toFixed(2),
+            ),
+          ],
     );
-    return { heads: ['mode', 'between two sandboxes', 'round trip µs', 'Gbit/s'], rows, figures };
+    return { heads: HEADS, rows, figures };
   },
 };
 

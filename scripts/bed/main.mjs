@@ -1,13 +1,15 @@
 /**
  * Boots Debian's kernel over the working tree: `scripts/vm test [--kernel 6.1|6.12|all] [pattern…]` runs the tests that ask something of their kernel (or
- * those of the patterns, which go to AVA), `scripts/vm shell [--kernel 6.1|6.12]` gives a shell in it. Nothing written there reaches this machine.
+ * those of the patterns, which go to AVA), `scripts/vm shell [--kernel 6.1|6.12]` gives a shell in it, `scripts/vm bench [--kernel 6.1|6.12] [argument…]` runs
+ * the bench. Nothing written there reaches this machine.
  */
 import { spawnSync } from 'node:child_process';
 import { SERIES } from './kernel.mjs';
 import { boot, Job, TREE } from './machine.mjs';
-import { testIn } from './run.mjs';
+import { benchIn, testIn } from './run.mjs';
 
 const USAGE = `usage: scripts/vm test [--kernel ${SERIES.join('|')}|all] [pattern…]
+       scripts/vm bench [--kernel ${SERIES.join('|')}|all] [argument of npm run bench…]
        scripts/vm shell [--kernel ${SERIES.join('|')}]`;
 
 function stop(message) {
@@ -26,12 +28,17 @@ function seriesOf(args) {
   return [value];
 }
 
-async function test(args) {
+function build() {
   const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: TREE, stdio: 'inherit' });
-  if (status !== 0) return stop('vm: the build failed');
+  if (status !== 0) stop('vm: the build failed');
+}
+
+const onOutput = (text) => process.stdout.write(text);
+
+async function test(args) {
+  build();
   let passed = 0;
   let failed = 0;
-  const onOutput = (text) => process.stdout.write(text);
   for (const series of seriesOf(args)) {
     const report = await testIn(series, { patterns: args, onOutput });
     for (const name of report.failures) console.log(`${series}: ${name}`);
@@ -40,6 +47,14 @@ async function test(args) {
   }
   console.log(`\n${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;
+}
+
+async function bench(args) {
+  build();
+  for (const series of seriesOf(args)) {
+    const reason = await benchIn(series, { args, onOutput });
+    if (reason !== undefined) stop(`vm: ${series}: ${reason}`);
+  }
 }
 
 async function shell(args) {
@@ -52,5 +67,6 @@ async function shell(args) {
 const [command, ...args] = process.argv.slice(2);
 if (process.getuid() !== 0) stop('vm: not root: the shares show root files only to root');
 if (command === 'test') await test(args);
+else if (command === 'bench') await bench(args);
 else if (command === 'shell') await shell(args);
 else stop(USAGE);

@@ -1,5 +1,5 @@
 /**
- * A run of the tests in a guest, and its report as scripts/test.mjs writes it.
+ * A run of the tests in a guest, and its report as scripts/test.mjs writes it; and one of the bench.
  */
 import { closeSync, globSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,14 +17,10 @@ const NODE_ARGUMENTS = '--no-opt --no-maglev --no-sparkplug';
  * @returns {Promise<{passed: number, failures: string[], skips: string[], tests: Record<string, number>, log: string}>}
  */
 export async function testIn(series, { patterns = [], onOutput } = {}) {
-  using job = new Job(script(patterns.length > 0 ? patterns : guestFiles()));
-  const log = new Tail(join(job.dir, 'log'));
-  const timer = setInterval(() => onOutput?.(log.more()), 500);
-  const reason = await boot(series, job).catch((error) => error.message);
-  clearInterval(timer);
-  onOutput?.(log.more());
-
-  const report = JSON.parse(job.read('report') ?? '{"passed":0,"failures":[],"skips":[],"tests":{}}');
+  const runs = patterns.length > 0 ? [patterns] : guestRuns(series);
+  using job = new Job(script(runs));
+  const reason = await booted(series, job, { onOutput });
+  const report = together(runs.map((_, i) => job.read(`report-${i}`)));
   const status = job.read('status')?.trim();
   if (reason !== undefined) report.failures.push(`the guest of ${series}: ${reason}`);
   else if (status === undefined) report.failures.push(`the guest of ${series} ended before its tests did`);
@@ -34,24 +30,88 @@ export async function testIn(series, { patterns = [], onOutput } = {}) {
   return { ...report, log: (job.read('log') ?? '') + console };
 }
 
-/** The files that ask something of their kernel: those of kernel-tests, and those with a test that needs a feature. */
-function guestFiles() {
-  const lines = readFileSync(new URL('kernel-tests', import.meta.url), 'utf8').split('\n');
-  const paths = lines.map((line) => line.split(/\s/, 1)[0]).filter((path) => path !== '' && path !== '#');
-  const isIn = (file, path) => file === path || file.startsWith(`${path}/`);
-  const isListed = (file) =>
-    paths.some((path) => isIn(file, path)) && !paths.some((path) => path.startsWith('!') && isIn(file, path.slice(1)));
-  const needs = (file) => /\bneeds[(:]/.test(readFileSync(join(TREE, file), 'utf8')); // also `needs: 'vlan'` of a table of cases
-  return globSync('test/**/*.test.ts', { cwd: TREE })
-    .filter((file) => isListed(file) || needs(file))
-    .sort();
+/**
+ * Runs the bench in a guest.
+ * @param args for bench/main.ts
+ * @returns why it failed
+ */
+export async function benchIn(series, { args, onOutput }) {
+  using job = new Job(
+    `node_modules/node/bin/node ${NODE_ARGUMENTS} --disable-warning=ExperimentalWarning bench/main.ts ${quoted(args)}\n`,
+  );
+  const reason = await booted(series, job, { onOutput, isCounting: true });
+  const status = job.read('status')?.trim();
+  return reason ?? (status === '0' ? undefined : `the bench left with ${status ?? 'nothing'}`);
 }
 
-function script(args) {
-  const quoted = args.map((arg) => `'${arg.replaceAll("'", "'\\''")}'`);
-  return `export NETLOOM_TEST_REPORT=/run/bed/report NETLOOM_TEST_SKIPS=any NETLOOM_TEST_MINUTES=1000
-export NETLOOM_TEST_NODE_ARGUMENTS='${NODE_ARGUMENTS}'
-node_modules/node/bin/node scripts/test.mjs --timeout=15m '--node-arguments=${NODE_ARGUMENTS}' ${quoted.join(' ')}\n`;
+/** A boot whose log is told of while it grows. */
+async function booted(series, job, { onOutput, ...options }) {
+  const log = new Tail(join(job.dir, 'log'));
+  const timer = setInterval(() => onOutput?.(log.more()), 500);
+  const reason = await boot(series, job, options).catch((error) => error.message);
+  clearInterval(timer);
+  onOutput?.(log.more());
+  return reason;
+}
+
+/** Reports of several runs of AVA as one. */
+function together(texts) {
+  const reports = texts.filter((text) => text !== undefined).map((text) => JSON.parse(text));
+  return {
+    passed: reports.reduce((sum, { passed }) => sum + passed, 0),
+    failures: reports.flatMap(({ failures }) => failures),
+    skips: reports.flatMap(({ skips }) => skips),
+    tests: Object.assign({}, ...reports.map(({ tests }) => tests)),
+  };
+}
+
+/**
+ * What AVA gets: first the files that ask something of their kernel as a whole, those of kernel-tests and those with a test that needs a feature; then the files of which
+ * kernel-tests names tests, and these, for AVA takes titles for all of its files.
+ */
+function guestRuns(series) {
+  const entries = kernelTests();
+  const isIn = (file, path) => file === path || file.startsWith(`${path}/`);
+  const leftOut = entries.filter((entry) => entry.isLeftOut || (entry.only ?? series) !== series);
+  const whole = entries.filter((entry) => !leftOut.includes(entry) && entry.titles.length === 0);
+  const parts = entries.filter((entry) => !leftOut.includes(entry) && entry.titles.length > 0);
+  const needs = (file) => /\bneeds[(:]/.test(readFileSync(join(TREE, file), 'utf8')); // also `needs: 'vlan'` of a table of cases
+  const files = globSync('test/**/*.test.ts', { cwd: TREE })
+    .filter((file) => ![...leftOut, ...parts].some(({ path }) => isIn(file, path)))
+    .filter((file) => whole.some(({ path }) => isIn(file, path)) || needs(file))
+    .sort();
+  return [
+    files,
+    [...parts.map(({ path }) => path), ...parts.flatMap(({ titles }) => titles.map((title) => `--match=${title}`))],
+  ].filter((args) => args.length > 0); // AVA without arguments runs everything
+}
+
+/** The lines of kernel-tests: paths, each with the titles that are indented below it. */
+function kernelTests() {
+  const entries = [];
+  for (const line of readFileSync(new URL('kernel-tests', import.meta.url), 'utf8').split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const [, only, leftOut, path] = /^(?:(\d\S*) )?(!?)(\S*)/.exec(line);
+    if (path === '') entries.at(-1).titles.push(line.trim());
+    else entries.push({ path, only, isLeftOut: leftOut === '!', titles: [] });
+  }
+  return entries;
+}
+
+/** Each run with a report of its own; what Node has compiled in the first is there in the second. */
+function script(runs) {
+  const lines = runs.map(
+    (args, i) =>
+      `NETLOOM_TEST_REPORT=/run/bed/report-${i} node_modules/node/bin/node scripts/test.mjs --timeout=15m '--node-arguments=${NODE_ARGUMENTS}' ${quoted(args)} || status=1\n`,
+  );
+  return `export NETLOOM_TEST_SKIPS=any NETLOOM_TEST_MINUTES=1000 NETLOOM_TEST_NODE_ARGUMENTS='${NODE_ARGUMENTS}'
+status=0
+${lines.join('')}exit $status\n`;
+}
+
+/** As words of the shell. */
+function quoted(args) {
+  return args.map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(' ');
 }
 
 function consoleEnd(job) {
