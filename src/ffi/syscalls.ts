@@ -9,6 +9,7 @@ export type Word = number | Uint8Array | null;
 export type Syscall = (number: number, ...args: [Word, Word, Word, Word, Word, Word]) => number;
 
 const AT_FDCWD = -100;
+const AT_REMOVEDIR = 0x200;
 
 /** The number of each call: x86-64, arm64. */
 const NUMBERS = {
@@ -28,9 +29,11 @@ const NUMBERS = {
   getsockopt: [55, 209],
   flock: [73, 32],
   fsync: [74, 82],
+  ftruncate: [77, 46],
   fchdir: [81, 50],
   umask: [95, 166],
   geteuid: [107, 175],
+  getdents64: [217, 61],
   exitGroup: [231, 94],
   openat: [257, 56],
   mkdirat: [258, 34],
@@ -39,8 +42,10 @@ const NUMBERS = {
   symlinkat: [266, 36],
   readlinkat: [267, 78],
   fchmodat: [268, 53],
+  faccessat: [269, 48],
   ppoll: [271, 73],
   unshare: [272, 97],
+  utimensat: [280, 88],
   accept4: [288, 242],
   gettid: [186, 178],
   setns: [308, 268],
@@ -68,6 +73,7 @@ export function directCalls(
     rename: (from, to) => call('renameat2', AT_FDCWD, from, AT_FDCWD, to),
     link: (from, to) => call('linkat', AT_FDCWD, from, AT_FDCWD, to),
     unlink: (path) => call('unlinkat', AT_FDCWD, path),
+    rmdir: (path) => call('unlinkat', AT_FDCWD, path, AT_REMOVEDIR),
     mkdir: (path, mode) => call('mkdirat', AT_FDCWD, path, mode),
     symlink: (target, path) => call('symlinkat', target, AT_FDCWD, path),
     readlink: (path, buffer, size) => call('readlinkat', AT_FDCWD, path, buffer, size),
@@ -86,6 +92,10 @@ export function directCalls(
     listen: (fd, backlog) => call('listen', fd, backlog),
     accept4: (fd, address, size, flags) => call('accept4', fd, address, size, flags),
     getsockopt: (fd, level, name, value, size) => call('getsockopt', fd, level, name, value, size),
+    ftruncate: (fd, size) => call('ftruncate', fd, size),
+    getdents64: (fd, buffer, size) => call('getdents64', fd, buffer, size),
+    access: (path, mode) => call('faccessat', AT_FDCWD, path, mode),
+    utimensat: (fd, path, times, flags) => call('utimensat', fd, path, times, flags),
     chmod: (path, mode) => call('fchmodat', AT_FDCWD, path, mode),
     fchdir: (fd) => call('fchdir', fd),
     umask: (mask) => call('umask', mask),
