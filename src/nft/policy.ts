@@ -87,7 +87,8 @@ const maps: Readonly<Record<Direction, Readonly<Record<Family, set.NftSet<Ip, Ve
   egress: { 4: mapOf('egress', 4), 6: mapOf('egress', 6) },
   ingress: { 4: mapOf('ingress', 4), 6: mapOf('ingress', 6) },
 };
-const allMaps = DIRECTIONS.flatMap((direction) => FAMILIES.map((family) => maps[direction][family]));
+/** NB: written out. The first flatMap() of a process costs 0.1 ms, and all that remove an endpoint have this module. */
+const allMaps = [maps.egress[4], maps.egress[6], maps.ingress[4], maps.ingress[6]];
 
 /** Gives endpoints their policy in place of the one that they had, all at the same moment. @throws NetloomError EEXIST where another network has an address */
 export function apply(nft: NetlinkSocket, entries: readonly Policed[]): void {

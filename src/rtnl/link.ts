@@ -88,14 +88,16 @@ export interface LinkFlags {
  * @throws NetlinkError ENODEV when there is none
  */
 export function set(link: LinkRef, attrs: LinkAttrs, flags: LinkFlags = {}): Request {
-  const bits: [boolean | undefined, number][] = [
-    [flags.up, IFF.UP],
-    [flags.promisc, IFF.PROMISC],
-    [flags.allmulti, IFF.ALLMULTI],
-    [flags.arp === undefined ? undefined : !flags.arp, IFF.NOARP],
-  ];
-  const change = bits.reduce((sum, [value, bit]) => (value === undefined ? sum : sum | bit), 0);
-  const on = bits.reduce((sum, [value, bit]) => (value === true ? sum | bit : sum), 0);
+  let change = 0;
+  let on = 0;
+  const flag = (value: boolean | undefined, bit: number) => {
+    if (value !== undefined) change |= bit;
+    if (value === true) on |= bit;
+  };
+  flag(flags.up, IFF.UP);
+  flag(flags.promisc, IFF.PROMISC);
+  flag(flags.allmulti, IFF.ALLMULTI);
+  flag(flags.arp === undefined ? undefined : !flags.arp, IFF.NOARP);
   if ('name' in link && attrs.name !== undefined) {
     // NB: a message has one IFLA_IFNAME. The new name in it would be taken for the link's, and another link be changed.
     throw new NetloomError('invalid-value', `Cannot rename the link ${quote(link.name)}: a new name takes its index`);
