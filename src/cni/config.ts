@@ -9,7 +9,21 @@ import type { CniResult } from './result.ts';
 import { looseObject, object, parse, type Source, text } from './schema.ts';
 import { checkVersion, DEFAULT_VERSION, decodeResult, dnsSchema } from './versions.ts';
 
-export { boolean, cidr, ifname, int, int32, integer, ip, looseObject, mac, object, text, uint32 } from './schema.ts';
+export {
+  boolean,
+  cidr,
+  ifname,
+  int,
+  int32,
+  integer,
+  ip,
+  looseObject,
+  mac,
+  object,
+  parsed,
+  text,
+  uint32,
+} from './schema.ts';
 
 /** Whether a text is one for the name of a network or the id of a container: `^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`. NB: the pattern itself costs 0.06 ms to set up. */
 export function isName(text: string): boolean {

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { parseArgs } from '../../cni/args.ts';
 import type { CniCall, NetConf } from '../../cni/call.ts';
-import { cidr, confSchema, ip, object, text } from '../../cni/config.ts';
+import { cidr, confSchema, ip, object, parsed, text } from '../../cni/config.ts';
 import type { CniRoute } from '../../cni/result.ts';
 import { isAtLeast, routeSchema } from '../../cni/versions.ts';
 import { NetloomError } from '../../error.ts';
@@ -34,15 +34,7 @@ export interface HostLocalConf extends NetConf {
 const ASKED = 'an IP address such as "10.1.0.5"';
 
 /** An address to ask for. Its prefix, if it has one, counts for nothing: the range has one. */
-const asked = v.pipe(
-  v.string(ASKED),
-  v.rawTransform(({ dataset, addIssue, NEVER }): Ip => {
-    const address = readAsked(dataset.value);
-    if (address !== undefined) return address;
-    addIssue({ message: ASKED });
-    return NEVER;
-  }),
-);
+const asked = parsed(ASKED, readAsked);
 
 export const hostLocalSchema = confSchema(() => {
   const range = {
