@@ -1,0 +1,68 @@
+/**
+ * The kinds of links that not every kernel has, so that this runs in the guests, where a round takes three seconds. So only the messages to the kernel fail, and are killed at: what
+ * becomes of leases and records, and where an answer gets lost, is the same code for all links, and libc.test.ts and kill.test.ts have every call of macvlan.
+ */
+import './faulty-ffi.ts';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import type { ExecutionContext } from 'ava';
+import { type FeatureName, needs } from '../support/features.ts';
+import { becomeHost } from '../support/host.ts';
+import { type Json, Lab } from '../support/lab.ts';
+import { makeMaster } from './cable.ts';
+import { eachKill } from './killed.ts';
+import { eachAddThatFails, eachDelThatFails, type Scene, stateOfBoth } from './rounds.ts';
+
+becomeHost();
+
+const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] };
+const net = { cniVersion: '1.1.0', name: 'net' };
+
+/** What goes to the kernel. */
+const SENDING = new Set(['sendto']);
+
+interface Case {
+  readonly needs: FeatureName;
+  readonly conf: Json;
+  /** How many calls an ADD and a DEL send to the kernel, at the least: so that a test which tests nothing is noticed. */
+  readonly sent: readonly [add: number, del: number];
+}
+
+const cases: readonly Case[] = [
+  { needs: 'ipvlan', conf: { ...net, type: 'ipvlan', master: 'm0', mode: 'l3', ipam }, sent: [5, 2] },
+];
+
+function scene(t: ExecutionContext, { conf }: Case): Scene {
+  const lab = new Lab(t);
+  mkdirSync(`${lab.root}/bin`);
+  symlinkSync(process.execPath, `${lab.root}/bin/host-local`); // it runs in process where CNI_PATH leads to what runs here
+  makeMaster();
+  const sandbox = lab.sandbox('victim');
+  return {
+    lab,
+    target: { sandbox },
+    conf,
+    look: () => stateOfBoth(lab, sandbox),
+  };
+}
+
+for (const one of cases) {
+  const test = needs(one.needs);
+  const [add, del] = one.sent;
+  test(`ADD of ${one.needs}: whichever message fails, an ADD that fails leaves nothing, and DEL succeeds`, (t) => {
+    const { points, failures } = eachAddThatFails(t, scene(t, one), 'fail', SENDING);
+    t.true(points >= add, `${points} points`);
+    t.true(failures > points / 3, `${failures} failures`);
+  });
+
+  test(`DEL of ${one.needs}: whichever message fails, another DEL finishes`, (t) => {
+    const points = eachDelThatFails(t, scene(t, one), 'fail', SENDING);
+    t.true(points >= del, `${points} points`);
+  });
+
+  for (const command of ['ADD', 'DEL'] as const) {
+    test(`${command} of ${one.needs} killed before whichever message: DEL leaves nothing`, (t) => {
+      const kills = eachKill(t, scene(t, one), command, undefined, [...SENDING]);
+      t.true(kills >= (command === 'ADD' ? add : del), `${kills} kills`);
+    });
+  }
+}
