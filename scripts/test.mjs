@@ -82,7 +82,7 @@ function runAva(args, report) {
         ...process.env,
         PATH: PATH.join(delimiter),
         NETLOOM_TEST_REPORT: report,
-        NODE_COMPILE_CACHE: join(dirname(report), 'compiled'),
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(dirname(report), 'compiled'),
       },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true,

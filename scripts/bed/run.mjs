@@ -104,7 +104,7 @@ function script(runs) {
     (args, i) =>
       `NETLOOM_TEST_REPORT=/run/bed/report-${i} node_modules/node/bin/node scripts/test.mjs --timeout=15m '--node-arguments=${NODE_ARGUMENTS}' ${quoted(args)} || status=1\n`,
   );
-  return `export NETLOOM_TEST_SKIPS=any NETLOOM_TEST_MINUTES=1000 NETLOOM_TEST_NODE_ARGUMENTS='${NODE_ARGUMENTS}'
+  return `export NODE_COMPILE_CACHE=/tmp/compiled NETLOOM_TEST_SKIPS=any NETLOOM_TEST_MINUTES=1000 NETLOOM_TEST_NODE_ARGUMENTS='${NODE_ARGUMENTS}'
 status=0
 ${lines.join('')}exit $status\n`;
 }

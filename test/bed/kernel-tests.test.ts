@@ -1,17 +1,50 @@
-/** The list of what runs in the virtual machines. A line for a file that was renamed would leave it out unseen. */
+/** The list of what runs in the virtual machines. A line for a file or a test that was renamed would leave it out unseen. */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 
 const TREE = new URL('../../', import.meta.url);
 
+const textOf = (path: string) => readFileSync(fileURLToPath(new URL(path, TREE)), 'utf8');
+
+const lines = textOf('scripts/bed/kernel-tests')
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'));
+
+/** The path of a line: after the kernel whose guest alone runs it, or the sign that leaves it out. Empty in a line that has a title. */
+const pathOf = (line: string) => line.replace(/^(6\.1|6\.12) |^!/, '').split(' ', 1)[0] ?? '';
+
 test('every line names what is there', (t) => {
-  const lines = readFileSync(fileURLToPath(new URL('scripts/bed/kernel-tests', TREE)), 'utf8').split('\n');
-  const paths = lines
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => line.split(/\s/, 1)[0] ?? '');
+  const paths = lines.map(pathOf).filter((path) => path !== '');
+  t.true(paths.length > 10);
   t.deepEqual(
-    paths.filter((path) => !existsSync(new URL(path.replace(/^!/, ''), TREE))),
+    paths.filter((path) => !existsSync(new URL(path, TREE))),
     [],
   );
 });
+
+test('every title below a file is one of its tests', (t) => {
+  let path = '';
+  let titles = 0;
+  for (const line of lines) {
+    path = pathOf(line) || path;
+    if (pathOf(line) !== '') continue;
+    titles++;
+    t.true(
+      titlesOf(path).some((title) => title.test(line.trim())),
+      `${path}: ${line.trim()}`,
+    );
+  }
+  t.true(titles > 5);
+});
+
+/** What may be a title in a file, each as what it is like: `${…}` stands for any text. */
+function titlesOf(path: string): RegExp[] {
+  const literals = [...textOf(path).matchAll(/(['"`])((?:(?!\1).)+)\1, (?:async )?\(/g)].map(
+    ([, , text]) => text ?? '',
+  );
+  return literals.map((text) => {
+    const parts = text.split(/\$\{[^}]*\}/).map((part) => part.replaceAll(/[^\w ]/g, '\\$&'));
+    return new RegExp(`^${parts.join('.*')}$`);
+  });
+}
