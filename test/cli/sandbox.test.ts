@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost } from '../support/host.ts';
@@ -106,6 +107,37 @@ test.serial("a port without the host's gets a free one, and host-gateway is the 
   netloom.run('sandbox', 'rm', 'site');
   isClean();
 });
+
+test.serial(
+  'run --detach prints the name and leaves; the end of the command, or rm --force, takes the sandbox away',
+  async (t) => {
+    const { lab, netloom, isClean } = start(t);
+    const fifo = join(lab.root, 'end');
+    execFileSync('mkfifo', [fifo]);
+    const detached = ['run', '--detach', '--network', 'web', '-p', '8091:80'];
+    t.is(netloom.run(...detached, '--name', 'site', '--', 'sh', '-c', `read line < '${fifo}'`), 'site\n');
+    t.like(netloom.json('ps'), { 0: { sandbox: 'site', command: `sh -c read line < '${fifo}'` } });
+    writeFileSync(fifo, 'go\n');
+    const isGone = () => netloom.json<unknown[]>('sandbox', 'ls').length === 0;
+    for (const end = Date.now() + 60_000; !isGone(); await pause(50)) {
+      if (Date.now() > end) return t.fail(`still there: ${netloom.run('sandbox', 'ls')}`);
+    }
+    const name = netloom.run(...detached, '--', 'sleep', '600').trim();
+    t.regex(name, /^sb-[0-9a-f]{6}$/);
+    netloom.run('sandbox', 'rm', '--force', name);
+    t.true(isGone());
+    const none = netloom.try(...detached, '--', 'no-such-command');
+    t.is(none.status, 127);
+    t.regex(none.stderr, /^netloom: Cannot run "no-such-command": there is no such command/);
+    const refused = netloom.try('run', '-d', '--network', 'nowhere', '--', 'true');
+    t.is(refused.status, 125);
+    t.regex(refused.stderr, /There is no network "nowhere"/);
+    for (const end = Date.now() + 60_000; !isGone(); await pause(50)) {
+      if (Date.now() > end) return t.fail(`still there: ${netloom.run('sandbox', 'ls')}`);
+    }
+    isClean();
+  },
+);
 
 test.serial('nothing of a sandbox is seen outside: mounts, files, directory', (t) => {
   const { netloom, isClean } = start(t);

@@ -16,8 +16,26 @@ export const EXEC_EXIT = { failed: 125, notExecutable: 126, notFound: 127 } as c
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'];
 
+/** Who wants to know. */
+export interface Watcher {
+  /** The command runs. */
+  begun(): void;
+  /** It cannot be started, in words for people. */
+  failed(message: string, status: number): void;
+}
+
+const NOBODY: Watcher = {
+  begun: () => {},
+  failed: (message) => void process.stderr.write(message),
+};
+
 /** Runs a command to its end. @returns the exit status for ours: its own, 128 and the signal that ended it, 126 or 127 where it could not be started */
-export function execute(context: RuntimeContext, sandbox: Sandbox, command: readonly string[]): Promise<number> {
+export function execute(
+  context: RuntimeContext,
+  sandbox: Sandbox,
+  command: readonly string[],
+  watcher = NOBODY,
+): Promise<number> {
   let child: ChildProcess | undefined;
   const early: NodeJS.Signals[] = [];
   const forward = (signal: NodeJS.Signals) => {
@@ -31,11 +49,13 @@ export function execute(context: RuntimeContext, sandbox: Sandbox, command: read
   child = started;
   return new Promise<number>((resolve) => {
     started.on('spawn', () => {
+      watcher.begun();
       for (const signal of early.splice(0)) started.kill(signal);
     });
     started.on('error', (error: NodeJS.ErrnoException) => {
-      process.stderr.write(`netloom: Cannot run ${JSON.stringify(command[0])}: ${sentenceOf(error)}\n`);
-      resolve(error.code === 'ENOENT' ? EXEC_EXIT.notFound : EXEC_EXIT.notExecutable);
+      const status = error.code === 'ENOENT' ? EXEC_EXIT.notFound : EXEC_EXIT.notExecutable;
+      watcher.failed(`netloom: Cannot run ${JSON.stringify(command[0])}: ${sentenceOf(error)}\n`, status);
+      resolve(status);
     });
     started.on('exit', (status, signal) => resolve(status ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });

@@ -1,0 +1,47 @@
+/** `netloom run --detach`: a second netloom, without the terminal, runs the command to its end; the first one waits until it has begun. */
+import { spawn } from 'node:child_process';
+import { closeSync, writeSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { closeOnExec } from '../../ffi/inherited.ts';
+import { EXEC_EXIT } from './execute.ts';
+
+/** Tells the second one what it is. */
+const MARK = 'NETLOOM_RUN_DETACHED';
+/** By which it tells how it went. */
+const REPORT_FD = 3;
+
+/** How the command has begun, or why not. */
+type Report = { readonly name: string } | { readonly status: number; readonly message: string };
+
+/** Starts the second one with the words of the first. @returns how it has begun */
+export async function startDetached(args: readonly string[]): Promise<Report> {
+  const child = spawn(process.execPath, args, {
+    argv0: 'netloom',
+    detached: true,
+    env: { ...process.env, [MARK]: '1' },
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+  });
+  let text = '';
+  for await (const chunk of child.stdio[REPORT_FD] as Readable) text += chunk;
+  child.unref();
+  if (text !== '') return JSON.parse(text) as Report;
+  return { status: EXEC_EXIT.failed, message: 'netloom: the process that was to run the command ended at once\n' };
+}
+
+/** For the second one: what tells the first one, once. Undefined for any other netloom. */
+export function reporter(): ((report: Report) => void) | undefined {
+  if (process.env[MARK] === undefined) return undefined;
+  delete process.env[MARK];
+  closeOnExec(REPORT_FD);
+  let isTold = false;
+  return (report) => {
+    if (isTold) return;
+    isTold = true;
+    try {
+      writeSync(REPORT_FD, JSON.stringify(report));
+    } catch {
+      // Nobody waits for it any more.
+    }
+    closeSync(REPORT_FD);
+  };
+}
