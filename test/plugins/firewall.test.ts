@@ -209,6 +209,73 @@ for (const family of [4, 6] as const) {
   });
 }
 
+for (const family of [4, 6] as const) {
+  const program = family === 4 ? 'iptables-legacy' : 'ip6tables-legacy';
+  test.serial(`the legacy iptables that drops is told of, with the command that mends it, IPv${family}`, (t) => {
+    const lab = new Lab(t);
+    addOutside(lab);
+    t.teardown(() => {
+      run(program, '-F');
+      run(program, '-X');
+      run(program, '-P', 'FORWARD', 'ACCEPT');
+    });
+    const sandbox = lab.sandbox('c1');
+    const prevResult = lab.add(bridge, { sandbox });
+    const conf = { ...bridge, ...firewall, prevResult };
+    const add = () => {
+      const { status, stderr } = lab.exec('ADD', conf, { sandbox });
+      t.is(status, 0);
+      return stderr;
+    };
+    t.is(add(), '');
+    t.true(sandbox.reaches(OUTSIDE[family]));
+    run(program, '-P', 'FORWARD', 'DROP');
+    // Rules that look alike and let nothing of ours pass, or are nowhere asked.
+    const mark = ['-m', 'mark', '--mark', '0x1000/0x1000'];
+    run(program, '-A', 'FORWARD', ...mark, '-j', 'DROP');
+    run(program, '-D', 'FORWARD', ...mark, '-j', 'DROP');
+    run(program, '-A', 'FORWARD', '-m', 'mark', '!', '--mark', '0x1000/0x1000', '-j', 'ACCEPT', '-p', 'udp');
+    run(program, '-A', 'INPUT', ...mark, '-j', 'ACCEPT');
+    const [, command = ''] = /^firewall: The legacy iptables [^:]*: (\S+ -I FORWARD .*)\n$/.exec(add()) ?? [];
+    t.is(command, `${program} -I FORWARD -m mark --mark 0x1000/0x1000 -j ACCEPT`);
+    t.false(pings(sandbox, OUTSIDE[family]));
+    run('sh', '-c', command);
+    t.true(sandbox.reaches(OUTSIDE[family]));
+    t.is(add(), '');
+    // In a chain of the administrator's it counts, too.
+    run(program, '-N', 'OWN');
+    run(program, '-A', 'OWN', ...mark, '-j', 'ACCEPT');
+    run(program, '-R', 'FORWARD', '1', '-j', 'OWN');
+    t.true(sandbox.reaches(OUTSIDE[family]));
+    t.is(add(), '');
+    lab.del(conf, { sandbox });
+  });
+}
+
+test.serial('who asks for the back end firewalld is told what to tell firewalld, where that runs', (t) => {
+  const lab = new Lab(t);
+  const sandbox = lab.sandbox('c1');
+  const prevResult = lab.add(bridge, { sandbox });
+  const add = (more: Json) => {
+    const { status, stderr } = lab.exec('ADD', { ...bridge, ...firewall, prevResult, ...more }, { sandbox });
+    t.is(status, 0);
+    return stderr;
+  };
+  t.is(add({ backend: 'firewalld' }), '');
+  run('nft', 'add', 'table', 'inet', 'firewalld');
+  t.is(add({}), '');
+  const sources = '--add-source=10.1.0.0/24 --add-source=fd00:1::/64';
+  for (const [more, zone] of [
+    [{}, 'trusted'],
+    [{ firewalldZone: 'pods' }, 'pods'],
+  ] as const) {
+    t.is(
+      add({ backend: 'firewalld', ...more }),
+      `firewall: "backend" is "firewalld", and netloom puts no address into a zone. Put the network there: firewall-cmd --permanent --zone=${zone} ${sources} && firewall-cmd --reload\n`,
+    );
+  }
+});
+
 test.serial('the mark is gone behind the forward hook', (t) => {
   const lab = new Lab(t);
   addOutside(lab);

@@ -3,6 +3,7 @@ import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 import { openNetns } from '../../netns/namespace.ts';
 import { withNetns } from '../../netns/within.ts';
 import { droppingForward } from '../../nft/dropping.ts';
+import { legacyWayOut } from '../../nft/legacy-forward.ts';
 import { tryOpenNft } from '../../nft/socket.ts';
 import type { Network } from '../../runtime/conf-directory.ts';
 import { nameOf } from '../graph.ts';
@@ -57,10 +58,14 @@ export const forwarding: Check = (examination) =>
 export const otherFirewalls: Check = (examination) => {
   using nft = tryOpenNft();
   const dropping = nft === undefined ? [] : droppingForward(nft);
-  return routed(examination).flatMap(({ network: { list, file } }) => {
+  return routed(examination).flatMap(({ network: { list, file }, families }) => {
     const hasFirewall = list.plugins.some(({ type }) => type === 'firewall');
     const closed = dropping.filter((chain) => !hasFirewall || !/^ip6? filter FORWARD$/.test(chain));
-    return closed.map((chain) => {
+    const legacy = families.flatMap((family) => {
+      const way = legacyWayOut(family);
+      return way === undefined ? [] : [legacyFinding(list.name, family, way, hasFirewall ? undefined : file)];
+    });
+    const modern = closed.map((chain) => {
       const isIptables = / filter FORWARD$/.test(chain);
       return {
         check: 'other-firewall',
@@ -73,8 +78,23 @@ export const otherFirewalls: Check = (examination) => {
           : `accept in that chain what comes from and goes to the network's interfaces`,
       };
     });
+    return [...modern, ...legacy];
   });
 };
+
+/** @param file of the network where it has no plugin yet that marks what may pass */
+function legacyFinding(network: string, family: 4 | 6, way: string, file: string | undefined): Finding {
+  const first =
+    file === undefined ? '' : `add {"type": "firewall"} to the plugins of "${file}", attach the containers again, and `;
+  return {
+    check: 'other-firewall',
+    what: `The legacy iptables drops what containers of "${network}" send beyond the host by IPv${family}`,
+    evidence: 'its chain FORWARD drops what none of its rules accepts, and none accepts the mark of netloom',
+    effect:
+      'unless a rule of it says otherwise, containers reach nothing beyond the host, and published ports do not answer',
+    mend: `${first}run ${way}, at each boot, or use iptables-nft in place of iptables-legacy`,
+  };
+}
 
 export const mtus: Check = ({ graph, attachments }) => {
   const found = new Map<string, Finding>();
