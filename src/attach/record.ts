@@ -94,6 +94,11 @@ export function recordsOf(reader: Reader, container: string): AttachmentRecord[]
   return readAll(reader, directoryOf(reader.paths, container)).filter((record) => record.container === container);
 }
 
+/** The records of a network whose namespaces are still there. */
+export function liveRecords(reader: Reader, network: string): AttachmentRecord[] {
+  return allRecords(reader).filter((record) => record.network === network && isCurrent(record));
+}
+
 /** All records. */
 function allRecords(reader: Reader): AttachmentRecord[] {
   const parent = parentOf(reader.paths);

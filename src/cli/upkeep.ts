@@ -1,7 +1,7 @@
 /** `netloom gc`, `netloom restore` and `netloom check`. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { collect, type Deed, restore, verify } from '../runtime/upkeep.ts';
-import { sandboxNames } from './completion.ts';
+import { networkNames, sandboxNames } from './completion.ts';
 import { TARGETS } from './connect/targets.ts';
 import { runtimeContext } from './context.ts';
 import { EXIT } from './errors.ts';
@@ -11,11 +11,22 @@ export const gcCommand = buildCommand({
   docs: {
     brief: 'Remove what nobody needs any more',
     fullDescription:
-      'Removes sandboxes whose "netloom run" was killed, endpoints whose container, process or namespace has ended, and lets the plugins of every network remove links, addresses and rules of attachments that are none any more. An attachment is valid if /var/lib/cni/results has it, whichever runtime put it there.\n\nExample: netloom gc',
+      'Removes sandboxes whose "netloom run" was killed, endpoints whose container, process or namespace has ended, and lets the plugins of every network remove links, addresses and rules of attachments that are none any more. An attachment is valid if /var/lib/cni/results has it, whichever runtime put it there. Networks of which a container is attached that is not there, as with a runtime that keeps no results, are passed over unless they are named.\n\nExample: netloom gc',
   },
-  parameters: { flags: { json: jsonFlag } },
-  func(this: CommandContext, { json }: { readonly json: boolean }) {
-    report(this, json, (tell) => collect(runtimeContext(), tell));
+  parameters: {
+    flags: { json: jsonFlag },
+    positional: {
+      kind: 'array',
+      parameter: {
+        parse: String,
+        proposeCompletions: networkNames,
+        placeholder: 'NET',
+        brief: 'Collect these networks and no other, whoever may be attached',
+      },
+    },
+  },
+  func(this: CommandContext, { json }: { readonly json: boolean }, ...names: string[]) {
+    report(this, json, (tell) => collect(runtimeContext(), names, tell));
   },
 });
 

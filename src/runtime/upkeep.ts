@@ -1,15 +1,18 @@
 /** After a crash or a boot: what nobody needs any more goes, what was asked for and is missing comes back. */
+import { type AttachmentRecord, liveRecords } from '../attach/record.ts';
+import type { Attachment } from '../cni/call.ts';
 import { messageOf, NetloomError } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { unlink } from '../ffi/file.ts';
 import { tryOpenNetns } from '../netns/namespace.ts';
 import { AttachmentCache } from './cache.ts';
 import { cachedList, checkChain, gcChain } from './chain.ts';
-import { readNetworks } from './conf-directory.ts';
-import type { Json } from './conflist.ts';
+import { findNetwork, type Network, readNetworks } from './conf-directory.ts';
+import type { Conflist, Json } from './conflist.ts';
 import { type Asked, connectLocked, endpointsOf, isInPlace, remove } from './connect.ts';
 import type { RuntimeContext } from './context.ts';
 import { type EndpointRecord, EndpointStore, netnsOf } from './endpoints.ts';
+import { isOwn } from './invoke.ts';
 import { exclusively } from './lock.ts';
 import { isSame } from './process.ts';
 import { writeFiles } from './sandbox/files.ts';
@@ -28,33 +31,59 @@ import { openTarget, wordsOf } from './target.ts';
 export interface Deed {
   /** `sandbox db`, `eth0 of docker:web on lab`, `network lab` */
   readonly what: string;
-  readonly did: 'removed' | 'restored' | 'collected' | 'as it was made' | 'waits' | 'failed';
+  readonly did: 'removed' | 'restored' | 'collected' | 'as it was made' | 'passed over' | 'waits' | 'failed';
   /** Why it could not be, or why it was. */
   readonly why?: string;
 }
 
 /**
- * Removes sandboxes whose `netloom run` is gone, endpoints whose target is gone, and lets the plugins of every network remove what belongs to no attachment. What libcni's
- * cache lists is valid, whoever attached it.
+ * Removes sandboxes whose `netloom run` is gone, endpoints whose target is gone, and lets the plugins of networks remove what belongs to no attachment. What libcni's cache lists is valid,
+ * whoever attached it. A network is passed over where the cache cannot have all of it (strangerOf()), unless it is named.
+ * @param names the networks that are meant; without any, all that are safe
+ * @throws NetloomError no-network
  */
-export function collect(context: RuntimeContext, tell: (deed: Deed) => void): void {
+export function collect(context: RuntimeContext, names: readonly string[], tell: (deed: Deed) => void): void {
+  const networks = namedNetworks(context, names);
   exclusively(context, () => {
-    for (const deed of collecting(context)) tell(deed);
+    for (const deed of collecting(context, networks, names.length > 0)) tell(deed);
   });
 }
 
-function* collecting(context: RuntimeContext): Generator<Deed> {
+function namedNetworks({ paths }: RuntimeContext, names: readonly string[]): readonly Network[] {
+  return names.length === 0 ? readNetworks(paths.conf).networks : names.map((name) => findNetwork(paths.conf, name));
+}
+
+function* collecting(context: RuntimeContext, networks: readonly Network[], areNamed: boolean): Generator<Deed> {
   yield* collectSandboxes(context);
   yield* collectEndpoints(context);
   removeUnfinished(context);
   const cache = new AttachmentCache(context.paths.cni);
-  for (const { list } of readNetworks(context.paths.conf).networks) {
+  for (const { list } of networks) {
+    const what = `network ${list.name}`;
     const valid = cache
       .list((message) => context.warn(message))
       .filter(({ network }) => network === list.name)
       .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
-    yield attempt(`network ${list.name}`, 'collected', undefined, () => gcChain(context, list, valid));
+    const stranger = areNamed ? undefined : strangerOf(context, list, valid);
+    if (stranger === undefined) yield attempt(what, 'collected', undefined, () => gcChain(context, list, valid));
+    else yield { what, did: 'passed over', why: `${stranger}; "netloom gc ${list.name}" collects it all the same` };
   }
+}
+
+/**
+ * Why the cache may lack an attachment that is in use: there are runtimes that keep none, and an ADD that is under way at this moment is in none yet. netloom's plugins leave a record with
+ * each attachment, so one whose namespace is there is known; what others attach leaves nothing, and only another attachment in the cache shows that their runtime keeps it.
+ */
+function strangerOf(context: RuntimeContext, list: Conflist, valid: readonly Attachment[]): string | undefined {
+  const isValid = ({ container, ifname }: AttachmentRecord) =>
+    valid.some((each) => each.containerID === container && each.ifname === ifname);
+  const stranger = liveRecords(context, list.name).find((record) => !isValid(record));
+  const { directory } = new AttachmentCache(context.paths.cni);
+  if (stranger !== undefined)
+    return `"${stranger.ifname}" of "${stranger.container}" is in use, and "${directory}" has no result of it`;
+  const foreign = list.plugins[0];
+  if (foreign === undefined || isOwn(foreign.type) || valid.length > 0) return undefined;
+  return `"${foreign.type}" is none of netloom's plugins, and "${directory}" has no result of the network`;
 }
 
 /**
