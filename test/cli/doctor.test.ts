@@ -142,6 +142,17 @@ test.serial('what keeps packets back is found: forwarding, a firewall, an MTU, a
       ['drift', true],
     ],
   );
+  sh('iptables-legacy -P FORWARD DROP');
+  t.like(
+    examine().findings.filter(({ check }) => check === 'other-firewall'),
+    [
+      {
+        what: 'The legacy iptables drops what containers of "demo" send beyond the host by IPv4',
+        mend: 'run iptables-legacy -I FORWARD -m mark --mark 0x1000/0x1000 -j ACCEPT, at each boot, or use iptables-nft in place of iptables-legacy',
+      },
+    ],
+  );
+  sh('iptables-legacy -P FORWARD ACCEPT');
   const list = JSON.parse(readFileSync(conflist, 'utf8')) as { plugins: { type: string }[] };
   writeFileSync(conflist, JSON.stringify({ ...list, plugins: list.plugins.filter(({ type }) => type !== 'firewall') }));
   const { mend } = examine().findings.find(({ check }) => check === 'other-firewall') ?? {};
