@@ -1,6 +1,6 @@
 /** Debian's etcd, of one or three members, on an address of the namespace that the test file has become. It ends with the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { EtcdClient } from '../../src/overlay/etcd/client.ts';
@@ -74,6 +74,11 @@ export class Etcd {
     const gone = new Promise((resolve) => child.once('exit', resolve));
     child.kill(signal);
     if (signal === 'SIGKILL' && child.exitCode === null && child.signalCode === null) await gone;
+  }
+
+  /** Takes what it has stored away from one that was killed. */
+  forgetMember(i: number): void {
+    rmSync(join(this.#root, `m${i}`), { recursive: true });
   }
 
   /** Waits until it answers a question that needs a leader. */

@@ -43,9 +43,11 @@ export class EtcdFollower {
   readonly #registry: EtcdRegistry;
   readonly #presence: Presence;
   readonly #forgotten = new Forgotten();
+  readonly #checkEvery: number;
   #said = '';
 
-  constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void) {
+  constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void, checkEvery: number = CHECK) {
+    this.#checkEvery = checkEvery;
     this.#of = of;
     this.#paths = paths;
     this.#say = say;
@@ -158,7 +160,7 @@ export class EtcdFollower {
     const limit = performance.now() + RELIST * (1 - Math.random() / 2);
     let clear = seen.revision;
     while (performance.now() < limit) {
-      await pause(CHECK * (1 - Math.random() / 5), signal);
+      await pause(this.#checkEvery * (1 - Math.random() / 5), signal);
       if (seen.revision > clear) clear = seen.revision;
       const latest = await this.#latest(clear, signal);
       if (this.#client.endpoint !== endpoint) {

@@ -1,0 +1,216 @@
+/** What a node knows, whatever its etcd does: compact, go silent, be told apart, forget everything. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import { Cidr } from '../../../src/net/cidr.ts';
+import { Ip } from '../../../src/net/ip.ts';
+import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
+import { EtcdFollower } from '../../../src/overlay/etcd/follower.ts';
+import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
+import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
+import { remembered } from '../../../src/overlay/memory.ts';
+import type { NodeRecord } from '../../../src/overlay/record.ts';
+import { readStanding } from '../../../src/overlay/standing.ts';
+import { pathsOf } from '../../../src/paths.ts';
+import { openRoute } from '../../../src/rtnl/socket.ts';
+import { Etcd } from '../../support/etcd.ts';
+import { becomeHost, makeRoot } from '../../support/host.ts';
+import { untilAsync } from '../../support/until-async.ts';
+
+becomeHost();
+
+const PROXY = 'http://127.0.0.1:3000';
+
+function setUp(t: ExecutionContext) {
+  const { path: root, remove } = makeRoot();
+  t.teardown(remove);
+  const paths = pathsOf({ NETLOOM_ROOT: root });
+  const known = () => remembered(paths, 'net');
+  const names = () =>
+    known()
+      .map(({ name }) => name)
+      .sort()
+      .join();
+  return { root, paths, known, names };
+}
+
+function membership(etcd: Etcd, endpoints: readonly string[] = etcd.endpoints): EtcdMembership {
+  return {
+    network: 'net',
+    subnet: Cidr.parse('10.96.0.0/16'),
+    nodePrefix: 24,
+    node: 'own',
+    underlay: Cidr.parse('127.0.0.0/8'),
+    etcd: { ...etcd.settings, endpoints },
+    hasBlocks: false,
+  };
+}
+
+/** Follows until the test ends. */
+function follow(t: ExecutionContext, of: EtcdMembership, paths: ReturnType<typeof pathsOf>): string[] {
+  const said: string[] = [];
+  const end = new AbortController();
+  const nl = openRoute();
+  const ended = new EtcdFollower(of, paths, (message) => said.push(message), 300).run(nl, end.signal);
+  t.teardown(async () => {
+    end.abort();
+    await ended;
+    nl[Symbol.dispose]();
+  });
+  return said;
+}
+
+/** Another node joins. */
+async function joins(etcd: Etcd, name: string, address: string): Promise<NodeRecord> {
+  using client = new EtcdClient(etcd.settings);
+  const registry = new EtcdRegistry(client, membership(etcd));
+  return (await registry.join({ name, address: Ip.parse(address), machine: name })).record;
+}
+
+async function reclaim(etcd: Etcd, name: string): Promise<void> {
+  using client = new EtcdClient(etcd.settings);
+  await new EtcdRegistry(client, membership(etcd)).reclaim(name, 0);
+}
+
+/** Stands before an etcd. @param watch what becomes of the n-th watch, from 1 on: its body, or undefined for one that is made and tells nothing */
+function proxy(
+  t: ExecutionContext,
+  etcd: Etcd,
+  watch: (n: number, body: string) => string | undefined,
+): { count: number } {
+  const watches = { count: 0 };
+  const serve = async (question: IncomingMessage, answer: ServerResponse) => {
+    let body: string | undefined = '';
+    for await (const part of question) body += part;
+    if (question.url === '/v3/watch') body = watch(++watches.count, body);
+    if (body === undefined) {
+      answer.write('{"result":{"header":{"revision":"1"},"created":true}}\n');
+      return;
+    }
+    const { 'content-length': _, ...headers } = question.headers;
+    const onward = request(`${etcd.endpoints[0]}${question.url}`, { method: 'POST', headers }, (response) => {
+      answer.writeHead(response.statusCode ?? 500);
+      response.pipe(answer);
+    });
+    onward.on('error', () => answer.destroy());
+    answer.on('close', () => onward.destroy());
+    onward.end(body);
+  };
+  const server = createServer((question, answer) => void serve(question, answer)).listen(3000, '127.0.0.1');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return watches;
+}
+
+test.serial(
+  'who joins, and whose prefix is given back, is known',
+  async (t) => {
+    const { root, paths, names, known } = setUp(t);
+    const etcd = await Etcd.start(t, root);
+    const of = membership(etcd);
+    follow(t, of, paths);
+    await untilAsync('it has joined', () => names() === 'own');
+    await joins(etcd, 'other', '192.0.2.2');
+    await untilAsync('the other is known', () => names() === 'other,own');
+    t.regex(readStanding(paths, of)?.message ?? '', /^it joined as "own" with 10\.96\.\d+\.0\/24$/);
+    const before = known().find(({ name }) => name === 'own');
+    await reclaim(etcd, 'other');
+    await untilAsync('it has left', () => names() === 'own');
+    await reclaim(etcd, 'own');
+    await joins(etcd, 'third', '192.0.2.3');
+    await untilAsync('it has joined again', () => names() === 'own,third');
+    t.deepEqual(`${known().find(({ name }) => name === 'own')?.subnet}`, `${before?.subnet}`);
+  },
+);
+
+test.serial('a watch of a revision that was compacted: all is read again, and followed', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  for (const [i, name] of ['a', 'b', 'c'].entries()) await joins(etcd, name, `192.0.2.${i + 1}`);
+  await etcd.ask('/v3/kv/compaction', { revision: '4', physical: true });
+  const watches = proxy(t, etcd, (n, body) =>
+    n === 1 ? body.replace(/"start_revision":"\d+"/, '"start_revision":"2"') : body,
+  );
+  follow(t, membership(etcd, [PROXY]), paths);
+  await untilAsync('it watches again', () => watches.count >= 2);
+  await joins(etcd, 'd', '192.0.2.4');
+  await untilAsync('all are known', () => names() === 'a,b,c,d,own');
+  t.is(watches.count, 2);
+  // While it watches: what is compacted then was told before.
+  const { header } = (await etcd.ask('/v3/kv/range', { key: 'AA==' })) as { header: { revision: string } };
+  await etcd.ask('/v3/kv/compaction', { revision: header.revision, physical: true });
+  await joins(etcd, 'e', '192.0.2.5');
+  await untilAsync('this one too', () => names() === 'a,b,c,d,e,own');
+});
+
+test.serial('a watch that is there and tells nothing is given up', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const watches = proxy(t, etcd, (n, body) => (n === 1 ? undefined : body));
+  const said = follow(t, membership(etcd, [PROXY]), paths);
+  await untilAsync('it watches', () => watches.count === 1);
+  await joins(etcd, 'other', '192.0.2.2');
+  await untilAsync('the other is known', () => names() === 'other,own');
+  t.regex(said.join('\n'), /The watch of etcd at http:\/\/127\.0\.0\.1:3000 tells nothing/);
+});
+
+test.serial('a member that stops in the middle is left for another', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root, { members: 3 });
+  follow(t, membership(etcd), paths);
+  await untilAsync('it has joined', () => names() === 'own');
+  await etcd.killMember(0, 'SIGSTOP');
+  const [, ...others] = etcd.endpoints;
+  using client = new EtcdClient({ ...etcd.settings, endpoints: others });
+  const registry = new EtcdRegistry(client, membership(etcd));
+  await untilAsync('the others have a leader', async () => {
+    await registry.join({ name: 'other', address: Ip.parse('192.0.2.2'), machine: 'other' });
+    return true;
+  });
+  await untilAsync('the other is known', () => names() === 'other,own');
+  t.pass();
+});
+
+test.serial(
+  'an etcd that has forgotten everything: its nodes come back with what they had, and nobody is forgotten',
+  async (t) => {
+    const { root, paths, names, known } = setUp(t);
+    const etcd = await Etcd.start(t, root);
+    follow(t, membership(etcd), paths);
+    await untilAsync('it has joined', () => names() === 'own');
+    const other = await joins(etcd, 'other', '192.0.2.2');
+    await untilAsync('the other is known', () => names() === 'other,own');
+    const before = known();
+    await etcd.killMember(0);
+    etcd.forgetMember(0);
+    etcd.startMember(0);
+    await etcd.serves();
+    using client = new EtcdClient(etcd.settings);
+    const registry = new EtcdRegistry(client, membership(etcd));
+    await untilAsync('it has joined again', async () => (await registry.list()).nodes.find('own') !== undefined);
+    t.is(JSON.stringify(known()), JSON.stringify(before));
+    t.is(names(), 'other,own');
+    t.is(
+      `${(await registry.list()).nodes.find('own')?.subnet}`,
+      `${before.find(({ name }) => name === 'own')?.subnet}`,
+    );
+    // The other is back, elsewhere: what the store says counts.
+    await registry.join({ name: 'other', address: Ip.parse('192.0.2.9'), machine: 'other', former: other.subnet });
+    await untilAsync('it is known', () => known().some(({ address }) => `${address}` === '192.0.2.9'));
+    t.is(`${known().find(({ name }) => name === 'other')?.subnet}`, `${other.subnet}`);
+  },
+);
+
+test('no clock that somebody can set decides anything', (t) => {
+  const folder = fileURLToPath(new URL('../../../src/overlay', import.meta.url));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  t.true(files.length > 20);
+  t.deepEqual(
+    files.filter((name) => /\bDate\b/.test(readFileSync(join(folder, name), 'utf8'))),
+    [],
+  );
+});
