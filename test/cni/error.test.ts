@@ -18,8 +18,8 @@ test('docs/errors.md and the table of codes agree', (t) => {
 
 /** What stands above the plugins answers a person, in words (docs/cli.md), never a runtime. */
 const ABOVE_PLUGINS = /^(runtime|inspect|cli)\//;
-/** What `netloom overlay reclaim` answers, from a layer that plugins stand on. */
-const COMMAND_WORDS = new Set(['no-such-node', 'still-seen']);
+/** What `netloom overlay` and the agent say, from a layer that plugins stand on: no call of a plugin asks etcd. */
+const COMMAND_WORDS = new Set(['no-such-node', 'still-seen', 'unreachable', 'etcd-refused']);
 
 test('every code word that a plugin may answer with has a CNI code', (t) => {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(

@@ -1,6 +1,7 @@
 /** Nodes that are in etcd: the agent joins and follows, an ADD waits for it, and packets go on whatever etcd does. */
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { keyValue, parts, startingWith } from '../../../src/overlay/etcd/wire.ts';
 import { until } from '../../runtimes/until.ts';
@@ -52,6 +53,11 @@ test.serial('agents join, ADDs need no etcd, and all reach all', async (t) => {
   for (const container of first) {
     await until('all are reached', () => cluster.unreached(container, addresses, '-W 1').length === 0, never);
   }
+  // Another machine's address is refused, with who has it.
+  const target = { sandbox: cluster.lab.sandbox('asking'), args: `IgnoreUnknown=1;IP=${addresses[1]}` };
+  const refused = cluster.lab.exec('ADD', conf(one), target, cluster.on(one)).output;
+  t.is(refused.code, 102);
+  t.regex(refused.msg ?? '', /^Cannot give the address \S+: it is one of 10\.96\.\d+\.0\/24, which the node "n2" has$/);
   await etcd.killMember(0);
   const second = machines.map((machine) => cluster.add(machine, `${machine.name}b`, conf(machine)));
   const all = [...first, ...second].map(({ address }) => address);
@@ -259,6 +265,17 @@ test.serial('l2: a node takes one block after another, until none is left', asyn
   t.is(last.code, 101);
   // Its first block gives one, the others three each, the one with the network's own address two.
   t.true(addresses.size === 9 || addresses.size === 10, [...addresses].join());
+});
+
+test.serial('the conflist of cni-conf, as it is', async (t) => {
+  const { cluster, one } = await withEtcd(t);
+  const file = fileURLToPath(new URL('../../../cni-conf/81-overlay-etcd.conflist', import.meta.url));
+  const { name, plugins } = JSON.parse(readFileSync(file, 'utf8')) as { name: string; plugins: readonly Json[] };
+  const conf = { ...plugins[0], name, cniVersion: '1.1.0' };
+  await cluster.agent(t, one, conf);
+  const { sandbox, address } = cluster.add(one, 'c1', conf);
+  t.regex(address, /^10\.97\.\d+\.2$/);
+  t.true(sandbox.reaches(address.replace(/2$/, '1')));
 });
 
 /** The first address of a block of 8, without what all have in common. */
