@@ -6,7 +6,8 @@ import { inspect } from './experiments/inspect.ts';
 import { leases } from './experiments/leases.ts';
 import { lifecycles } from './experiments/lifecycle.ts';
 import { modes } from './experiments/modes.ts';
-import { overlay } from './experiments/overlay.ts';
+import { overlayPeers } from './experiments/overlay-peers.ts';
+import { overlayWire } from './experiments/overlay-wire.ts';
 import { plots } from './experiments/plots.ts';
 import { policies } from './experiments/policy.ts';
 import { portmap } from './experiments/portmap.ts';
@@ -16,7 +17,8 @@ export const EXPERIMENTS: readonly Experiment[] = [
   chain,
   leases,
   modes,
-  overlay,
+  overlayPeers,
+  overlayWire,
   policies,
   portmap,
   inspect,

@@ -1,11 +1,10 @@
 /** What each mode costs on the wire: the path between two sandboxes that have it. The figures of README's table of modes. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Sandbox } from '../../test/support/host.ts';
 import type { Bench, Experiment, Report } from '../experiment.ts';
 import { compile } from '../launcher.ts';
-import { round, summarize } from '../statistics.ts';
+import { type Path, path } from '../path.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -31,19 +30,6 @@ const MODES: readonly Mode[] = [
 ];
 
 const HEADS = ['mode', 'between two sandboxes', 'round trip µs', 'Gbit/s', 'round trip ÷ bridge', 'Gbit/s ÷ bridge'];
-
-const PORT = 5201;
-const ROUND_TRIPS = 5000;
-const STREAM_MS = 1000;
-/** Both are measured as often, one after the other, and the median counts: the machine may pause in one of them. */
-const TIMES = 5;
-
-interface Path {
-  /** Median of a TCP round trip of one byte, in µs. */
-  readonly roundTrip: number;
-  /** One TCP stream, in Gbit/s. */
-  readonly throughput: number;
-}
 
 export const modes: Experiment = {
   name: 'modes',
@@ -118,27 +104,4 @@ function attachment({ launcher, netloom, root }: Bench, sandbox: Sandbox, networ
       },
       JSON.stringify(whole),
     );
-}
-
-async function path(wire: string, server: Sandbox, client: Sandbox, address: string): Promise<Path> {
-  const serving = spawn('nsenter', [`--net=${server.path}`, wire, 'serve', `${PORT}`], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  try {
-    await once(serving.stdout, 'data');
-    const run = (what: string, n: number) => Number(client.run(wire, what, address, `${PORT}`, `${n}`));
-    const median = (what: string, n: number) => summarize(Array.from({ length: TIMES }, () => run(what, n))).median;
-    return {
-      roundTrip: round(median('rtt', ROUND_TRIPS) / 1000),
-      throughput: round((median('stream', STREAM_MS) * 8) / 1e9),
-    };
-  } finally {
-    await ended(serving);
-  }
-}
-
-/** The server ends with its input. */
-async function ended(serving: ChildProcess): Promise<void> {
-  serving.stdin?.end();
-  if (serving.exitCode === null) await once(serving, 'exit');
 }

@@ -18,8 +18,8 @@ const BUDGETS = { nothing: 300, move: 5 } as const;
 const ROUNDS = 10;
 const READS: ReadonlySet<number> = new Set([RTM.GETLINK, RTM.GETADDR, RTM.GETROUTE, RTM.GETNEIGH]);
 
-export const overlay: Experiment = {
-  name: 'overlay',
+export const overlayPeers: Experiment = {
+  name: 'overlay-peers',
   about: `the kernel's side of ${PEERS} peers: from nothing, one that moves, and nothing to do`,
   run,
 };
