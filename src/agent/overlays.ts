@@ -28,7 +28,8 @@ interface Kept {
   readonly tunnel: number | undefined;
   /** The link of the node's own address. */
   readonly home: number | undefined;
-  /** What the store was like before it was read. */
+  /** The configuration, and what the store was like before it was read. */
+  readonly configuration: string;
   readonly stamp: string;
   readonly fullAt: number;
 }
@@ -77,14 +78,16 @@ export class OverlayKeeper {
       return;
     }
     const kept = this.#kept.get(name);
-    const stamp = `${JSON.stringify(conf)} ${this.#stampOf(conf)}`;
-    const isDue = kept === undefined || isSuspect || now >= kept.fullAt || !hasDevices(nl, name, kept.tunnel);
+    const configuration = JSON.stringify(conf);
+    const stamp = this.#stampOf(conf);
+    const isDue =
+      kept?.configuration !== configuration || isSuspect || now >= kept.fullAt || !hasDevices(nl, name, kept.tunnel);
     if (!isDue && stamp === kept.stamp) {
       this.#stayAlive(conf, kept.intent, now);
       return;
     }
     const call = { conf, paths: this.#paths, warn: (message: string) => this.#tell(name, message) };
-    const intent = intentOf(nl, call, true);
+    const intent = intentOf(nl, call, true, isDue ? undefined : kept.intent);
     withOverlayLock(this.#paths, () => {
       // NB: once more, under the lock. The last DEL may have taken everything away.
       if (!isInUse(nl, name)) return;
@@ -92,7 +95,7 @@ export class OverlayKeeper {
       if (canFollow) follow(nl, kept.intent, intent, kept.tunnel);
       const tunnel = canFollow ? kept.tunnel : reconcile(nl, intent).tunnel?.index;
       const fullAt = canFollow ? kept.fullAt : now + FULL * (1 - Math.random() / 10);
-      this.#kept.set(name, { intent, tunnel, home: homeOf(nl, intent.own), stamp, fullAt });
+      this.#kept.set(name, { intent, tunnel, home: homeOf(nl, intent.own), configuration, stamp, fullAt });
     });
     this.#stayAlive(conf, intent, now);
   }

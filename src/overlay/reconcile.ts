@@ -37,13 +37,22 @@ export function carryOut(nl: NetlinkSocket, differences: readonly Difference[]):
  * millisecond. For whoever has just carried out the first; what others have changed meanwhile, reconcile() finds.
  */
 export function follow(nl: NetlinkSocket, before: Intent, after: Intent, tunnel: number | undefined): void {
-  // Most are the same objects; of the rest, those that say the same are no change either.
-  const former = new Set(before.peers);
-  const others = after.peers.filter((peer) => !former.delete(peer));
+  const { gone, come } = changesOf(before.peers, after.peers);
+  const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network: after.network, peers }, tunnel);
+  carryOut(nl, difference(entries(gone), entries(come)));
+}
+
+/** Who is there no more, and who was not there before. One that has moved is both. */
+export function changesOf(
+  before: readonly OverlayNode[],
+  after: readonly OverlayNode[],
+): { readonly gone: OverlayNode[]; readonly come: OverlayNode[] } {
+  // Most may be the same objects; of the rest, those that say the same are no change either.
+  const former = new Set(before);
+  const others = after.filter((peer) => !former.delete(peer));
   const gone = new Map([...former].map((peer) => [keyOf(peer), peer]));
   const come = others.filter((peer) => !gone.delete(keyOf(peer)));
-  const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network: after.network, peers }, tunnel);
-  carryOut(nl, difference(entries([...gone.values()]), entries(come)));
+  return { gone: [...gone.values()], come };
 }
 
 function keyOf({ name, address, subnet }: OverlayNode): string {

@@ -36,6 +36,7 @@ function whyNone(nodes: readonly OverlayNode[], name: string | undefined): strin
 /**
  * The largest packet of a container that goes to every peer in one piece: that of the links and routes to them, less what the tunnel adds.
  * @param asked 0 is: as large as it goes
+ * @param before what it was for other peers, which are not asked about again
  * @throws NetloomError not-available, invalid-config
  */
 export function overlayMtu(
@@ -44,6 +45,7 @@ export function overlayMtu(
   own: OverlayNode,
   peers: readonly OverlayNode[],
   asked: number,
+  before = Number.POSITIVE_INFINITY,
 ): number {
   const underlay = underlayMtu(nl, mode, own, peers);
   const room = underlay - (mode === 'direct' ? 0 : OVERHEAD[own.address.family]);
@@ -53,7 +55,7 @@ export function overlayMtu(
       `failed to load netconf: "mtu" is ${asked}, expected 0 or at most ${room}: the underlay carries ${underlay} bytes`,
     );
   }
-  const mtu = asked === 0 ? room : asked;
+  const mtu = Math.min(asked === 0 ? room : asked, before);
   if (mtu < MTU_MIN[subnet.family]) {
     throw new NetloomError(
       'invalid-config',

@@ -4,6 +4,7 @@ import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { membersByAgent } from '../../overlay/agent-members.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { membersOf } from '../../overlay/members.ts';
+import { changesOf } from '../../overlay/reconcile.ts';
 import { overlayMtu, ownNode } from '../../overlay/underlay.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
 
@@ -13,9 +14,10 @@ export type OverlayCall = Pick<CniCall<OverlayConf>, 'conf' | 'paths' | 'warn'>;
 /**
  * What this node's kernel should have. Changes nothing there.
  * @param joins whether this machine becomes a node of a directory where it is none: for an ADD
+ * @param before the intent of the same configuration that was carried out last: the ways to peers that have not moved since are not looked up again, of which each is a question
  * @throws NetloomError invalid-config, not-available, name-taken, address-exhausted
  */
-export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean): Intent {
+export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean, before?: Intent): Intent {
   const { conf } = call;
   const { network, source } = checkConf(conf);
   const { own, nodes } =
@@ -25,7 +27,11 @@ export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean): 
         ? membersOf(nl, source.file, call, joins)
         : membersByAgent(nl, source.etcd, call);
   const peers = nodes.filter(({ name }) => name !== own.name);
-  return { network, own, peers, mtu: overlayMtu(nl, network, own, peers, conf.mtu) };
+  if (before === undefined || !before.own.address.equals(own.address)) {
+    return { network, own, peers, mtu: overlayMtu(nl, network, own, peers, conf.mtu) };
+  }
+  const { come } = changesOf(before.peers, peers);
+  return { network, own, peers, mtu: overlayMtu(nl, network, own, come, conf.mtu, before.mtu) };
 }
 
 /** Whether what goes to the outside gets the host's address. What is internal does not go there. */

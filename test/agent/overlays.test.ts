@@ -1,0 +1,84 @@
+/** The agent's looks at overlays, counted in what they ask the kernel and what they write. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { OverlayKeeper } from '../../src/agent/overlays.ts';
+import { messagesOf } from '../../src/netlink/message.ts';
+import { pathsOf } from '../../src/paths.ts';
+import { RTM } from '../../src/rtnl/constants.ts';
+import { openRoute } from '../../src/rtnl/socket.ts';
+import { becomeHost, ip } from '../support/host.ts';
+import { Lab } from '../support/lab.ts';
+
+becomeHost();
+
+const PEERS = 100;
+
+/** A node of the directory, as whoever keeps it writes it. */
+function put(store: string, number: number, address = `192.0.2.${number + 1}`): void {
+  const file = join(store, `10.96.${number}.0_24.json`);
+  writeFileSync(`${file}.new`, JSON.stringify({ name: `node${number}`, address, subnet: `10.96.${number}.0/24` }));
+  renameSync(`${file}.new`, file);
+}
+
+test.serial('of a node that moves the kernel is told, and nothing is asked about the others', (t) => {
+  const lab = new Lab(t);
+  const store = join(lab.root, 'store');
+  mkdirSync(store);
+  execFileSync('bash', [
+    '-ec',
+    `ip link add n0 type veth peer name n1; ip link set n0 up; ip link set n1 up; ip addr add 192.0.2.1/24 dev n0
+     ip route add 192.0.2.200 dev n0 mtu 1400`,
+  ]);
+  for (let number = 1; number <= PEERS; number++) put(store, number);
+  const conf = {
+    cniVersion: '1.0.0',
+    name: 'net',
+    type: 'overlay',
+    subnet: '10.96.0.0/16',
+    node: 'me',
+    underlay: '192.0.2.0/24',
+    store: { type: 'file', path: store },
+  };
+  const { cniVersion, name, ...plugin } = conf;
+  mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
+  writeFileSync(join(lab.root, 'etc/cni/net.d/net.conflist'), JSON.stringify({ cniVersion, name, plugins: [plugin] }));
+  lab.add(conf, { sandbox: lab.sandbox('c1') });
+
+  const types: number[] = [];
+  using nl = openRoute({
+    tap(direction, datagram) {
+      if (direction === 'out') types.push(...messagesOf(datagram).map(({ type }) => type));
+    },
+  });
+  const said: string[] = [];
+  const keeper = new OverlayKeeper(pathsOf({ NETLOOM_ROOT: lab.root }), (message) => said.push(message));
+  let now = 0;
+  const look = (): { lookups: number; writes: number } => {
+    types.length = 0;
+    now += 1000;
+    keeper.look(nl, now, false);
+    // Types of questions are 2 modulo 4.
+    return {
+      lookups: types.filter((type) => type === RTM.GETROUTE).length,
+      writes: types.filter((type) => type % 4 !== 2).length,
+    };
+  };
+  const first = look();
+  t.true(first.lookups >= PEERS);
+  t.is(first.writes, 0, 'the ADD has made it all');
+  t.is(look().lookups, 0, 'nothing has changed');
+
+  put(store, 77, '192.0.2.177');
+  const moved = look();
+  t.is(moved.writes, 1);
+  t.true(moved.lookups < 5, `${moved.lookups} lookups`);
+  t.deepEqual(said, []);
+
+  // The way to a new peer takes less: that is heeded as before.
+  put(store, 150, '192.0.2.200');
+  look();
+  const [tunnel] = ip<{ mtu: number }>('link', 'show', 'type', 'vxlan');
+  t.is(tunnel?.mtu, 1350);
+});
