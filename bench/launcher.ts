@@ -26,11 +26,11 @@ export class Launcher {
   }
 
   /** @throws where the program fails */
-  execute(program: string, environment: NodeJS.ProcessEnv = {}, stdin = ''): Timing {
+  execute(program: string, environment: NodeJS.ProcessEnv = {}, stdin = '', args: readonly string[] = []): Timing {
     writeFileSync(this.#stdin, stdin);
     const input = openSync(this.#stdin, 'r');
     try {
-      const { output, error } = spawnSync(this.#program, [program], {
+      const { output, error } = spawnSync(this.#program, [program, ...args], {
         env: environment,
         stdio: [input, 'pipe', 'pipe', 'pipe'],
         encoding: 'utf8',

@@ -7,12 +7,14 @@ import type { Launcher, Timing } from './launcher.ts';
 import { prefill } from './prefill.ts';
 import { configurations, type Plugin, type Scenario } from './scenario.ts';
 import { round, type Summary, summarize } from './statistics.ts';
+import { measureYardsticks, type Yardsticks } from './yardstick.ts';
 
 export const VERBS = ['ADD', 'CHECK', 'DEL'] as const;
 export type Verb = (typeof VERBS)[number];
 export interface Outcome {
   readonly scenario: string;
   readonly verbs: Readonly<Record<Verb, Readonly<Record<SideName, Summary>> & { readonly ratio: number }>>;
+  readonly yardsticks: Yardsticks;
   /** The first ADD of all in ms: what the next ones may find prepared. */
   readonly first: Readonly<Record<SideName, number>>;
   /** Peak memory of an ADD in KB, the median. */
@@ -48,8 +50,9 @@ export function measure(bench: Bench, scenario: Scenario, warmUp = WARM_UP): Out
       memory[side.name].push(run.ADD.memory);
     }
   }
-  spawnSync('ip', ['link', 'del', 'bench0']);
   spawnSync('nft', ['flush', 'ruleset']);
+  const yardsticks = measureYardsticks(bench, scenario, sandboxes);
+  spawnSync('ip', ['link', 'del', 'bench0']);
   removeSandboxes(sandboxes);
 
   const verb = (name: Verb) => {
@@ -60,6 +63,7 @@ export function measure(bench: Bench, scenario: Scenario, warmUp = WARM_UP): Out
   return {
     scenario: scenario.name,
     verbs: { ADD: verb('ADD'), CHECK: verb('CHECK'), DEL: verb('DEL') },
+    yardsticks,
     first: { reference: round(first.reference), netloom: round(first.netloom) },
     memory: { reference: summarize(memory.reference).median, netloom: summarize(memory.netloom).median },
   };

@@ -2,6 +2,7 @@
 import { type Bench, budgetCell, type Experiment, type Report, type SideName } from '../experiment.ts';
 import { measure, type Outcome, VERBS } from '../measure.ts';
 import { IPV4, IPV6, type Scenario } from '../scenario.ts';
+import { YARDSTICKS } from '../yardstick.ts';
 
 interface Lifecycle extends Scenario {
   readonly about: string;
@@ -41,14 +42,27 @@ function peakMemory({ scenario, memory }: Outcome): string {
 
 /** A row for each verb. */
 export function table(outcome: Outcome, budget?: number): Pick<Report, 'heads' | 'rows'> {
-  const heads = ['scenario', 'verb', 'reference ms', 'p90', 'netloom ms', 'p90', 'ratio', 'budget'];
+  const heads = [
+    'scenario',
+    'verb',
+    'reference ms',
+    'p90',
+    'netloom ms',
+    'p90',
+    'ratio',
+    'budget',
+    ...YARDSTICKS.map((name) => `${name} ms`),
+  ];
   const rows = VERBS.map((verb) => {
     const { reference, netloom, ratio } = outcome.verbs[verb];
     const figures = [reference.median, reference.p90, netloom.median, netloom.p90, ratio].map((value) =>
       value.toFixed(2),
     );
     const limit = verb === 'ADD' ? budget : verb === 'DEL' ? DEL_BUDGET : undefined;
-    return [verb === 'ADD' ? outcome.scenario : '', verb, ...figures, budgetCell(limit)];
+    const beside = YARDSTICKS.map((name) =>
+      verb === 'CHECK' ? '' : (outcome.yardsticks[name]?.[verb].median.toFixed(2) ?? ''),
+    );
+    return [verb === 'ADD' ? outcome.scenario : '', verb, ...figures, budgetCell(limit), ...beside];
   });
   return { heads, rows };
 }
