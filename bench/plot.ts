@@ -7,16 +7,16 @@ export interface Series {
 
 export interface Plot {
   readonly title: string;
-  /** Below the title: on what and when it was measured. */
-  readonly caption: string;
+  /** Lines below the title: on what and when it was measured. */
+  readonly caption: readonly string[];
   readonly x: string;
   readonly y: string;
   readonly series: readonly Series[];
 }
 
 const WIDTH = 760;
-const HEIGHT = 440;
-const AREA = { left: 64, right: 150, top: 64, bottom: 52 };
+const HEIGHT = 460;
+const AREA = { left: 64, right: 150, top: 82, bottom: 52 };
 /** Told apart without colours, too: Okabe and Ito's, and a mark of its own for each. */
 const COLOURS = ['#d55e00', '#0072b2', '#009e73', '#cc79a7'];
 const DASHES = ['', '7 4', '2 3', '9 3 2 3'];
@@ -35,7 +35,7 @@ export function svgOf({ title, caption, x, y, series }: Plot): string {
     `<title>${escaped(title)}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
     `<text x="${AREA.left}" y="24" font-size="16" fill="#111111">${escaped(title)}</text>`,
-    `<text x="${AREA.left}" y="44" fill="#555555">${escaped(caption)}</text>`,
+    ...caption.map((text, i) => `<text x="${AREA.left}" y="${44 + i * 17}" fill="#555555">${escaped(text)}</text>`),
     ...ticks(low, high).map((value) => {
       const at = round(atY(value));
       return `<path d="M${AREA.left} ${at}H${AREA.left + width}" stroke="#dddddd"/><text x="${AREA.left - 8}" y="${at + 4}" text-anchor="end" fill="#333333">${value}</text>`;

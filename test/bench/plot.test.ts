@@ -4,7 +4,7 @@ import { type Plot, svgOf } from '../../bench/plot.ts';
 
 const PLOT: Plot = {
   title: 'ADD & <DEL>',
-  caption: 'n = 40',
+  caption: ['n = 40', 'Linux'],
   x: 'at once',
   y: 'ms',
   series: [
