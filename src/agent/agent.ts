@@ -4,10 +4,11 @@
  */
 import { messageOf } from '../error.ts';
 import { notify, passedSocket } from '../ffi/notify.ts';
+import { releaseOwnText } from '../ffi/own-text.ts';
 import { hangUp } from '../ffi/unix-socket.ts';
 import type { Paths } from '../paths.ts';
 import { plugins } from '../plugins/registry.ts';
-import { Board, STATES } from './board.ts';
+import { Board, REST, STATES } from './board.ts';
 import { BUILD } from './build.ts';
 import { type Desk, openDesk } from './desk.ts';
 import { Door, leave } from './door.ts';
@@ -30,8 +31,8 @@ export interface AgentOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** How long nobody may wait for calls before one thread more does, in ms. */
-const PATIENCE = 5;
+/** How long nobody may wait for calls before one thread more does, in ms. Above what calls take that only compete for the processors: a thread more is one more that competes. */
+const PATIENCE = 40;
 /** How long a thread that was made up stays without work, in ms. */
 const KEEP = 30_000;
 /** The most there can be: threads that wait for something else (a lock, another plugin) are made up for. */
@@ -99,6 +100,8 @@ class Agent {
     new OverlayThread(OVERLAY_WORKER, (each) => overlayConfs(each).length > 0, paths, warn).start();
     new OverlayThread(ETCD_WORKER, (each) => etcdMemberships(each).length > 0, paths, warn).start();
     this.#openDesks();
+    // When the threads have begun as well.
+    setTimeout(releaseOwnText, REST);
     this.#log.write('info', 'serving calls', {
       socket: this.#door.path,
       version: this.#options.version,

@@ -12,6 +12,7 @@ import { accept, type Connection, isCalled } from '../ffi/unix-socket.ts';
 import { fnv1a } from '../fnv.ts';
 import { countRefusals } from '../netlink/error.ts';
 import { keepTransports } from '../netlink/transport.ts';
+import { keepHome } from '../netns/within.ts';
 import { plugins } from '../plugins/registry.ts';
 import { Board, REST } from './board.ts';
 import { handle, type Thread } from './call.ts';
@@ -58,6 +59,7 @@ function work({ id, size, active, memory, listening, closing, ...shared }: Assig
   const tally = new Tally([...plugins.keys()], shared.tally);
   const log = new Log(shared.log);
   ownDirectory();
+  keepHome();
   keepTransports();
   keepConfigurations();
   removeInBackground();

@@ -25,7 +25,7 @@ const ENOBUFS = 105;
 
 export interface Transport {
   send(datagram: Uint8Array): void;
-  /** The next datagram from the kernel, valid until the next call. Undefined where there is none and `wait` is false. */
+  /** The next datagram from the kernel, valid until the thread's next call of any transport. Undefined where there is none and `wait` is false. */
   receive(wait: boolean): Uint8Array | undefined;
   /** Hears what a multicast group tells (RTNLGRP_*); everywhere: in each namespace that this one has a number for, too. */
   join(group: number, everywhere?: boolean): void;
@@ -36,6 +36,13 @@ export interface Transport {
 
 /** A transport to the kernel itself. */
 export type Socket = Transport & { readonly fd: number };
+
+/**
+ * Where datagrams are put, of whichever socket of the thread. The kernel fills a page for each part of a dump, and at the most 32 KiB where the reader offers that much. One for each
+ * socket would be most of a call's garbage. NB: of the thread.
+ */
+let buffer = new Uint8Array(0);
+const BUFFER = 32 << 10;
 
 /** Sockets of the thread's own namespace that wait for their next use, by protocol; undefined where none are kept. NB: of the thread. */
 let kept: Map<number, Socket[]> | undefined;
@@ -104,8 +111,7 @@ function open(protocol: number): Socket {
     // Kernels before 4.3, 4.12 and 4.20 refuse these: answers are then less precise, not wrong.
     libc.setsockopt(fd, SOL_NETLINK, option, one, 4);
   }
-  // The kernel fills a page for each part of a dump, and at the most 32 KiB where the reader offers that much.
-  let buffer = new Uint8Array(32 << 10);
+  if (buffer.length < BUFFER) buffer = new Uint8Array(BUFFER);
   const sender = new Uint8Array(12);
   const senderLength = new Uint8Array(4);
 

@@ -10,6 +10,14 @@ const EX_SOFTWARE = 70;
 /** How many visits the thread is in the middle of. */
 let visits = 0;
 
+/** The thread's own namespace where it is kept open; else it is opened for each visit. NB: of the thread. */
+let kept: Netns | undefined;
+
+/** From here on this thread comes back by an open file of its namespace that it keeps. For a thread that lives long and always belongs to the same one. */
+export function keepHome(): void {
+  kept ??= ownNetns();
+}
+
 /** Whether the calling thread is in a namespace that is not its own. */
 export function isVisiting(): boolean {
   return visits > 0;
@@ -21,7 +29,9 @@ export function isVisiting(): boolean {
  * NB: a thread that cannot come back must not go on, so the process ends then.
  */
 export function withNetns<T>(netns: Netns, inside: () => T extends PromiseLike<unknown> ? never : T): T {
-  using home = ownNetns();
+  using visit = new DisposableStack();
+  // NB: a visit within another one comes back to where that one is.
+  const home = kept !== undefined && visits === 0 ? kept : visit.use(ownNetns());
   if (libc.setns(netns.fd, CLONE_NEWNET) < 0) {
     check(-1, `enter the network namespace "${netns.path}"`);
   }

@@ -58,11 +58,20 @@ export const hostLocalSchema = confSchema(() => {
   };
 });
 
+/** Of configurations that nobody can change: an agent's threads keep them (config.ts), and the sets are a twentieth of an ADD. */
+const known = new WeakMap<HostLocalConf, readonly RangeSet[]>();
+
 /**
  * The range sets of a network. NB: their order numbers the `last_reserved_ip` files, so it is the reference's: those of the runtime, the flat one, then `ranges`.
  * @throws NetloomError invalid-config
  */
-export function setsOf({ cniVersion, ipam, runtimeConfig }: HostLocalConf): readonly RangeSet[] {
+export function setsOf(conf: HostLocalConf): readonly RangeSet[] {
+  const sets = known.get(conf) ?? readSets(conf);
+  if (Object.isFrozen(conf)) known.set(conf, sets);
+  return sets;
+}
+
+function readSets({ cniVersion, ipam, runtimeConfig }: HostLocalConf): readonly RangeSet[] {
   const { subnet, rangeStart, rangeEnd, gateway } = ipam;
   const flat: RangeKeys[][] = [];
   if (subnet !== undefined) {
