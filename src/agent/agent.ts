@@ -101,7 +101,7 @@ class Agent {
     new OverlayThread(ETCD_WORKER, (each) => etcdMemberships(each).length > 0, paths, warn).start();
     this.#openDesks();
     // When the threads have begun as well.
-    setTimeout(releaseOwnText, REST);
+    setTimeout(() => this.#releaseText(), REST);
     this.#log.write('info', 'serving calls', {
       socket: this.#door.path,
       version: this.#options.version,
@@ -109,6 +109,15 @@ class Agent {
       pid: process.pid,
     });
     this.#notify('READY=1');
+  }
+
+  #releaseText(): void {
+    try {
+      releaseOwnText();
+    } catch (error) {
+      // Where /proc/self/smaps is not to be read the agent is larger, that is all.
+      this.#log.write('debug', messageOf(error));
+    }
   }
 
   #notify(state: string): void {
