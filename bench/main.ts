@@ -9,7 +9,7 @@
  *   --json FILE      the figures as one JSON document
  *   --readme FILE    puts the tables into that file, between `<!-- bench -->` and `<!-- /bench -->`
  *
- * Leases are kept below TMPDIR: what writing them costs depends on its file system, which is printed.
+ * Leases are kept below TMPDIR: what writing them costs depends on its file system, which is printed. What belongs to /run is in memory, as on any system.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -21,6 +21,7 @@ import { plots } from './experiments/plots.ts';
 import { EXPERIMENTS } from './experiments.ts';
 import { Launcher } from './launcher.ts';
 import { asMarkdown, asText } from './report.ts';
+import { mountRun } from './run-directory.ts';
 import { summarize } from './statistics.ts';
 import { surroundings } from './surroundings.ts';
 
@@ -57,6 +58,7 @@ for (const { name, plugins } of [reference, netloom]) {
 process.env['PATH'] = `/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`;
 becomeHost();
 const root = makeRoot();
+const inMemory = mountRun(root.path);
 try {
   const programs = join(root.path, 'programs');
   mkdirSync(programs);
@@ -84,6 +86,7 @@ try {
     fill(values.readme, [`${head.join('. ')}.`, asMarkdown([...reports.values()]), `${floor}.`].join('\n\n'));
   }
 } finally {
+  inMemory[Symbol.dispose]();
   root.remove();
 }
 

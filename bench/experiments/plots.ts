@@ -13,6 +13,7 @@ import { Herd } from '../herd.ts';
 import { removeSandboxes } from '../measure.ts';
 import { type Plot, type Series, svgOf } from '../plot.ts';
 import { Resident } from '../resident.ts';
+import { mountRun } from '../run-directory.ts';
 import { configurations, IPV4 } from '../scenario.ts';
 import { summarize } from '../statistics.ts';
 import { surroundings } from '../surroundings.ts';
@@ -75,7 +76,8 @@ async function plotted(bench: Bench, file: string, { title, x, y, measure }: Dra
     { name: 'netloom alone', plugins: bench.netloom.plugins, root: join(bench.root, 'alone') },
     { name: 'netloom agent', plugins: bench.netloom.plugins, root: join(bench.root, 'agent') },
   ];
-  for (const { root } of sides) mkdirSync(root, { recursive: true });
+  using mounts = new DisposableStack();
+  for (const { root } of sides) mounts.use(mountRun(root));
   const resident = await Resident.start({ ...bench, root: join(bench.root, 'agent') });
   try {
     const series = await measure(sides);
