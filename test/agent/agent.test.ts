@@ -229,8 +229,10 @@ test.serial('a call that hangs is given up, harms no other, and leaves nothing',
   // The thread goes on now, finds that nobody waits for it, and takes all of it back.
   const leases = join(lab.root, 'var/lib/cni/networks/net');
   const isLeft = () => links().some((name) => name.startsWith('veth')) || existsSync(join(leases, '10.1.0.3'));
-  await until('what the call has done is undone', () => !isLeft(), NEVER);
   await until('it is in the log', () => agent.stderr.includes('gave up a call'), NEVER);
+  // NB: before it has gone on there is nothing to be undone, either.
+  await until('the call has come to its end', () => /"level":"warn".*"thread":/.test(agent.stderr), NEVER);
+  await until('what the call has done is undone', () => !isLeft(), NEVER);
   lab.add(conf, target, options);
   lab.del(conf, target, options);
 });
