@@ -111,9 +111,10 @@ export class NetlinkSocket implements Disposable {
       const batch = requests.slice(start, start + BATCH);
       const bySequence = new Map<number, number>();
       this.#begin(batch.length);
-      for (const [i, request] of batch.entries()) {
+      let place = start;
+      for (const request of batch) {
         // NB: without the echoes, which nobody reads here and which the socket could not hold.
-        bySequence.set(this.#write(request, (request.flags & ~NLM_F.ECHO) | NLM_F.ACK), start + i);
+        bySequence.set(this.#write(request, (request.flags & ~NLM_F.ECHO) | NLM_F.ACK), place++);
       }
       this.#flush();
       while (bySequence.size > 0) {
@@ -130,7 +131,7 @@ export class NetlinkSocket implements Disposable {
         }
       }
     }
-    if (this.#protocol === NETLINK_ROUTE)
+    if (this.#protocol === NETLINK_ROUTE && isHeard())
       for (const [i, request] of requests.entries()) if (!errors.has(i)) this.#tell([request]);
     return errors;
   }
