@@ -138,6 +138,7 @@ function build(print) {
       '--conditions=bundled',
       'src/main.ts',
       'src/agent/worker.ts',
+      'src/cli/progress-worker.ts',
       'src/agent/overlay-worker.ts',
       'src/agent/etcd-worker.ts',
       '--outfile',

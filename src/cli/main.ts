@@ -14,6 +14,7 @@ import { networkRoutes } from './network/routes.ts';
 import { overlayRoutes } from './overlay/routes.ts';
 import { pluginsCommand } from './plugins.ts';
 import { policyCommand } from './policy/command.ts';
+import { showProgress } from './progress.ts';
 import { execCommand } from './sandbox/exec.ts';
 import { psCommand } from './sandbox/list.ts';
 import { sandboxRoutes } from './sandbox/routes.ts';
@@ -72,6 +73,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const [first, ...rest] = args;
   if (first === COMPLETE) return complete(application, rest);
   const { stdout, stderr, env } = process;
+  const endProgress = showProgress(args);
   await run(application, args, {
     process: {
       stdout,
@@ -84,4 +86,5 @@ export async function main(args: readonly string[]): Promise<void> {
       },
     },
   });
+  endProgress();
 }

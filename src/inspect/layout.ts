@@ -1,4 +1,5 @@
 /** Where things are in a picture. The only user of @dagrejs/dagre, which is loaded when a picture is drawn and not before. */
+import { begin } from '../activity.ts';
 import { type Edge, Graph } from './graph.ts';
 import { drawn, edgeWords, lines } from './picture-text.ts';
 import type { LinkEntry, NamespaceEntry, Snapshot } from './snapshot.ts';
@@ -89,6 +90,7 @@ export async function layout(snapshot: Snapshot): Promise<Picture> {
   for (const { from, to, kind, lines: words } of edges) {
     plan.setEdge(from.id, to.id, { ...sizeOf(words, 2), labelpos: 'c' }, kind);
   }
+  begin('drawing');
   place(plan);
   const { width = 0, height = 0 } = plan.graph() as { width?: number; height?: number };
   const box = (link: LinkEntry): Box => {

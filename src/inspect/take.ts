@@ -1,4 +1,5 @@
 /** Takes a snapshot of this machine. Only looks: nothing is made, changed or entered for longer than it takes to open a socket. */
+import { begin } from '../activity.ts';
 import { messageOf } from '../error.ts';
 import { tryReadText } from '../ffi/file.ts';
 import { type EveryNetns, everyNetns, type FoundNetns } from '../netns/every.ts';
@@ -24,6 +25,7 @@ const PAIRED: ReadonlySet<string | undefined> = new Set(['veth', 'netkit', 'vxca
 export function take(context: RuntimeContext): Snapshot {
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
+  begin('looking into every namespace');
   const every = everyNetns();
   const owners = ownersOf(context, warn);
   using open = new DisposableStack();

@@ -1,4 +1,5 @@
 /** One call of one plugin of a chain. A type that this executable is runs here, whatever CNI_PATH has under its name; any other is executed. */
+import { begin } from '../activity.ts';
 import type { Command } from '../cni/call.ts';
 import { foreignError } from '../cni/error.ts';
 import { execPlugin, findPlugin, tryReadError } from '../cni/exec.ts';
@@ -35,6 +36,9 @@ export function invoke(
 ): string {
   const environment = environmentOf(context, command, endpoint);
   const stdin = JSON.stringify(conf);
+  begin(
+    `${command} of the plugin "${type}"${endpoint === undefined ? '' : ` for ${endpoint.ifname} of ${endpoint.containerId}`}`,
+  );
   const own = plugins.get(type);
   if (own !== undefined) return runHere(context, own, environment, stdin);
   const file = findPlugin(type, context.pluginPath);

@@ -1,4 +1,5 @@
 /** After a crash or a boot: what nobody needs any more goes, what was asked for and is missing comes back. */
+import { begin } from '../activity.ts';
 import { type AttachmentRecord, liveRecords } from '../attach/record.ts';
 import type { Attachment } from '../cni/call.ts';
 import { messageOf, NetloomError } from '../error.ts';
@@ -233,6 +234,7 @@ function isMissing(context: RuntimeContext, { name, mode }: Sandbox): boolean {
 }
 
 function attempt(what: string, did: Deed['did'], why: string | undefined, action: () => void): Deed {
+  begin(what);
   try {
     action();
     return { what, did, ...(why !== undefined && { why }) };

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import { Netloom } from '../support/command.ts';
+import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost } from '../support/host.ts';
 import { type Json, Lab } from '../support/lab.ts';
 
@@ -263,6 +263,27 @@ async function fakeEngine(t: ExecutionContext, socket: string, containers: Json)
   t.teardown(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
 }
+
+test.serial('what takes over a second is told of on a terminal, and nowhere else', async (t) => {
+  const { lab, isClean } = start(t);
+  const { target } = await startProcess(t);
+  const socket = join(lab.root, 'slow.sock');
+  const app = { Id: 'a'.repeat(64), Name: '/app', State: { Running: true, Pid: Number(target.slice(4)) }, delay: 4000 };
+  await fakeEngine(t, socket, { app });
+  const netloom = new Netloom(lab.root, { DOCKER_HOST: `unix://${socket}`, TERM: 'xterm' });
+  const plan = ['connect', 'web', 'docker:app', '--shared', '--plan'];
+  const seen = execFileSync('script', ['-q', '-e', '-c', `${NETLOOM} ${plan.join(' ')}`, '/dev/null'], {
+    env: netloom.environment,
+    encoding: 'utf8',
+  });
+  const clear = '\r\u001b[K';
+  t.true(seen.includes(`${clear}netloom: asking docker, 1 s`), seen);
+  t.true(seen.includes(`${clear}  1. on the host: `), 'the answer begins in a clear line');
+  const piped = netloom.try(...plan);
+  t.is(piped.stderr, '');
+  t.regex(piped.stdout, /^ {2}1\. on the host: /);
+  isClean();
+});
 
 test.serial(
   'a name alone is looked for in every engine that is here; one that does not answer is no reason to fail',

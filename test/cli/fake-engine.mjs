@@ -17,8 +17,8 @@ createServer((connection) => {
     const path = String(data).split(' ')[1];
     const [status, json] = answerTo(path);
     if (json.silent) return;
-    connection.end(
-      json.raw ?? `HTTP/1.0 ${status} It is so\r\nContent-Type: application/json\r\n\r\n${JSON.stringify(json)}`,
-    );
+    const text =
+      json.raw ?? `HTTP/1.0 ${status} It is so\r\nContent-Type: application/json\r\n\r\n${JSON.stringify(json)}`;
+    setTimeout(() => connection.end(text), json.delay ?? 0);
   });
 }).listen(socket, () => console.log('ready'));

@@ -2,6 +2,7 @@
  * One question to an engine's HTTP API over its unix socket. HTTP/1.0 on purpose: the answer ends with the connection, so there are no chunks to put
  * together and no connections to keep. RFC 1945
  */
+import { begin } from '../../activity.ts';
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
 import { exchange } from '../../ffi/unix-stream.ts';
 
@@ -19,6 +20,7 @@ export function get(engine: string, socket: string, path: string, limit = LIMIT)
   const request = new TextEncoder().encode(
     `GET ${path} HTTP/1.0\r\nHost: ${engine}\r\nAccept: application/json\r\n\r\n`,
   );
+  begin(`asking ${engine}`);
   let bytes: Uint8Array;
   try {
     bytes = exchange(socket, request, limit);
