@@ -20,6 +20,8 @@ interface Scope {
 
 /** How often stores are looked at, in ms: a directory tells nobody that it has changed, least of all a shared one. */
 const TICK = 1_000;
+/** How often it is looked whether the thread that speaks to etcd has written something down, in ms. */
+const NEWS = 20;
 
 /** RT_SCOPE_LINK: of the addresses that every link has by itself, as containers come and go. */
 const SCOPE_LINK = 253;
@@ -34,9 +36,10 @@ scope.onmessage = ({ data }) => {
   for (const group of [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR]) events.join(group);
   let next = performance.now();
   for (;;) {
-    const isSuspect = events.next(Math.max(0, next - performance.now())).some((raw) => isAboutOverlays(raw, keeper));
+    const wait = Math.min(next - performance.now(), keeper.hasMemories ? NEWS : TICK);
+    const isSuspect = events.next(Math.max(0, wait)).some((raw) => isAboutOverlays(raw, keeper));
     const now = performance.now();
-    if (!isSuspect && now < next) continue;
+    if (!isSuspect && now < next && !keeper.hasNews()) continue;
     try {
       keeper.look(nl, now, isSuspect);
     } catch (error) {

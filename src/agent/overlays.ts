@@ -39,6 +39,8 @@ export class OverlayKeeper {
   readonly #say: (message: string) => void;
   readonly #kept = new Map<string, Kept>();
   readonly #aliveAt = new Map<string, number>();
+  /** What the memory of each network was like when it was looked at, where the agent itself writes it down. */
+  readonly #read = new Map<string, string>();
   /** What was said last of each network: said again only where it is something else. */
   readonly #said = new Map<string, string>();
 
@@ -53,7 +55,9 @@ export class OverlayKeeper {
    * @param isSuspect whether something has happened to devices, so that all is to be compared
    */
   look(nl: NetlinkSocket, now: number, isSuspect: boolean): void {
-    for (const conf of overlayConfs(this.#paths)) {
+    const confs = overlayConfs(this.#paths);
+    for (const name of this.#read.keys()) if (!confs.some((conf) => conf.name === name)) this.#read.delete(name);
+    for (const conf of confs) {
       try {
         this.#lookAt(nl, conf, now, isSuspect);
         this.#said.delete(conf.name);
@@ -66,6 +70,16 @@ export class OverlayKeeper {
     }
   }
 
+  /** Whether there is a network whose news are written down on this machine, so that looking for them often costs nothing. */
+  get hasMemories(): boolean {
+    return this.#read.size > 0;
+  }
+
+  /** Whether something was written down since the last look. */
+  hasNews(): boolean {
+    return [...this.#read].some(([name, stamp]) => stampOf(memoryOf(this.#paths, name)) !== stamp);
+  }
+
   /** Whether the way to other nodes begins at a link, as far as is known. */
   usesLink(index: number): boolean {
     return [...this.#kept.values()].some(({ home }) => home === index);
@@ -75,6 +89,7 @@ export class OverlayKeeper {
     const { name } = conf;
     if (!isInUse(nl, name)) {
       this.#kept.delete(name);
+      this.#read.delete(name);
       return;
     }
     const kept = this.#kept.get(name);
@@ -102,7 +117,10 @@ export class OverlayKeeper {
 
   #stampOf({ name, store }: OverlayConf): string {
     if (store.type === 'file') return stampOf(store.path ?? '');
-    return store.type === 'etcd' ? stampOf(memoryOf(this.#paths, name)) : '';
+    if (store.type !== 'etcd') return '';
+    const stamp = stampOf(memoryOf(this.#paths, name));
+    this.#read.set(name, stamp);
+    return stamp;
   }
 
   #stayAlive({ name, store }: OverlayConf, { own }: Intent, now: number): void {
