@@ -1,7 +1,7 @@
 /** What host-local does with the leases of a network. Each function holds the network's lock from begin to end. */
 import { NetloomError } from '../../error.ts';
 import { Ip } from '../../net/ip.ts';
-import { assign, type Candidate, candidates, capacity, countTaken, fullError } from '../allocator.ts';
+import { assign, type Candidate, capacity, countTaken, findCandidate, fullError } from '../allocator.ts';
 import { boundsOf, type RangeSet, rangeOf } from '../range.ts';
 import type { Owner } from './lease.ts';
 import { LeaseDirectory, type LeasePlace } from './lease-directory.ts';
@@ -124,11 +124,11 @@ function takeNext(directory: LeaseDirectory, set: RangeSet, index: number): Cand
 function firstFree(directory: LeaseDirectory, set: RangeSet, last: Ip | undefined): Candidate | undefined {
   let taken: ReadonlySet<string> | undefined;
   let tries = 0;
-  for (const candidate of candidates(set, last)) {
-    if (taken?.has(candidate.ip.toString())) continue;
-    if (directory.take(candidate.ip)) return candidate;
+  return findCandidate(set, last, ({ ip }) => {
+    if (taken?.has(ip.toString())) return false;
+    if (directory.take(ip)) return true;
     tries++;
     if (tries === TRIES) taken = new Set(directory.taken().map(String));
-  }
-  return undefined;
+    return false;
+  });
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import { hasCode } from '../../../src/error.ts';
-import { candidates } from '../../../src/ipam/allocator.ts';
 import { find, gc, release, reserve, statistics } from '../../../src/ipam/host-local/store.ts';
 import { Ip } from '../../../src/net/ip.ts';
 import { rangeSet } from '../arbitraries.ts';
+import { candidates } from '../candidates.ts';
 import { indexOf, leasesIn, placeAt, placeFor, setsOf, strayFiles } from './place.ts';
 
 const eth0 = (containerId: string) => ({ containerId, ifname: 'eth0' });
@@ -108,8 +108,7 @@ test('a free address is found behind a long row of taken ones', (t) => {
   const place = placeFor(t);
   const sets = setsOf('10.1.0.0/23');
   mkdirSync(place.path, { recursive: true });
-  for (const { ip } of [...candidates(sets[0] ?? [])].slice(0, -1))
-    writeFileSync(`${place.path}/${ip}`, `c${ip}\r\neth0`);
+  for (const { ip } of candidates(sets[0] ?? []).slice(0, -1)) writeFileSync(`${place.path}/${ip}`, `c${ip}\r\neth0`);
   t.is(reserve(place, eth0('a'), sets)[0]?.ip.toString(), '10.1.1.254');
   t.throws(() => reserve(place, eth0('b'), sets), { message: /all 509 are taken/ });
   t.deepEqual(
@@ -271,7 +270,7 @@ test('property: leases and index are what a simple model of them says, whatever 
             model.delete(owner.containerId);
           } else {
             const taken = new Set(model.values());
-            const next = [...candidates(set, last)].find(({ ip }) => !taken.has(ip.toString()));
+            const next = candidates(set, last).find(({ ip }) => !taken.has(ip.toString()));
             if (held !== undefined) t.throws(() => reserve(place, owner, [set]), { message: /duplicate/ });
             else if (next === undefined) t.throws(() => reserve(place, owner, [set]), { message: /no IP addresses/ });
             else {
