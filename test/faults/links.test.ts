@@ -29,6 +29,8 @@ interface Case {
 
 const cases: readonly Case[] = [
   { needs: 'ipvlan', conf: { ...net, type: 'ipvlan', master: 'm0', mode: 'l3', ipam }, sent: [5, 2] },
+  { needs: 'vlan', conf: { ...net, type: 'vlan', master: 'm0', vlanId: 5, ipam }, sent: [5, 2] },
+  { needs: 'dummy', conf: { ...net, type: 'dummy', ipam }, sent: [5, 2] },
 ];
 
 function scene(t: ExecutionContext, { conf }: Case): Scene {
