@@ -28,6 +28,19 @@ export interface AttachmentRecord extends RecordKey {
   readonly id: string;
   /** Set where this attachment set `lo` up (lo.ts). */
   readonly raisedLo?: true;
+  /** Set where this attachment moved a device of the host (host-device). */
+  readonly device?: MovedDevice;
+}
+
+/** What a device of the host was. A container may change what the kernel has of it: name and alias. */
+export interface MovedDevice {
+  readonly name: string;
+  /** Empty where it had none. */
+  readonly alias: string;
+  /** Missing for hardware. */
+  readonly kind?: string;
+  /** In the container's namespace, where it stays the same; missing until it is there. */
+  readonly index?: number;
 }
 
 /** What reading records needs of a call. */
@@ -221,9 +234,15 @@ function parse(text: string): AttachmentRecord | undefined {
     return undefined;
   }
   if (typeof json !== 'object' || json === null) return undefined;
-  const { container, mode, network, ifname, netns, id, raisedLo } = json as Record<string, unknown>;
+  const { container, mode, network, ifname, netns, id, raisedLo, device } = json as Record<string, unknown>;
   const texts = [container, mode, network, ifname, netns, id];
   if (texts.some((value) => typeof value !== 'string' || value === '')) return undefined;
   const record = { container, mode, network, ifname, netns, id } as AttachmentRecord;
-  return raisedLo === true ? { ...record, raisedLo } : record;
+  return { ...record, ...(raisedLo === true && { raisedLo }), ...(isDevice(device) && { device }) };
+}
+
+function isDevice(value: unknown): value is MovedDevice {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, alias, kind = '', index = 0 } = value as Record<string, unknown>;
+  return [name, alias, kind].every((text) => typeof text === 'string') && typeof index === 'number';
 }

@@ -1,6 +1,6 @@
 /** host-device as a container runtime executes it. The devices are ends of wires: what the kernel does with hardware when its namespace dies is played by hand. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, unlinkSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, ip, type Sandbox } from '../support/host.ts';
 import { type Json, Lab, type Output } from '../support/lab.ts';
@@ -211,6 +211,48 @@ test.serial(
   },
 );
 
+for (const [title, changes] of [
+  ['takes its mark from it', [['alias', '']]],
+  ['writes another old name into its mark', [['alias', `${MARK.slice(0, -2)}lo`]]],
+  [
+    'gives it another name and the mark of somebody else',
+    [['down'], ['name', 'mine'], ['alias', 'netloom-device:other/c9/eth0 d7']],
+  ],
+] as const) {
+  for (const [verb, act] of [
+    ['DEL', (lab: Lab, sandbox: Sandbox) => lab.del(conf, { sandbox })],
+    ['GC', (lab: Lab) => lab.gc(conf, [])],
+  ] as const) {
+    test.serial(`a container ${title}: ${verb} brings the device home with its name and alias`, (t) => {
+      const lab = new Lab(t);
+      makeDevices();
+      const sandbox = lab.sandbox('c1');
+      const long = 'a'.repeat(250); // too long to stand in the mark
+      run('link', 'set', 'd0', 'alias', long);
+      const withoutIndex = () =>
+        lab
+          .snapshot()
+          .replace(/^\d+: /gm, '')
+          .split('\n')
+          .sort();
+      const before = withoutIndex();
+      // The index that the device has on the host is taken in the container.
+      const { ifindex } = ip<{ ifindex: number }>('link', 'show', 'd0')[0] ?? {};
+      sandbox.run('ip', 'link', 'add', 'first', 'index', `${ifindex}`, 'type', 'veth');
+      lab.add(conf, { sandbox });
+      let name = 'eth0';
+      for (const change of changes) {
+        sandbox.run('ip', 'link', 'set', name, ...change);
+        if (change[0] === 'name') name = change[1];
+      }
+      act(lab, sandbox);
+      t.deepEqual(withoutIndex(), before);
+      t.is(device()?.ifalias, long);
+      t.true(sandbox.ip<LinkJson>('link').some(({ ifname }) => ifname === 'first'));
+    });
+  }
+}
+
 test.serial('GC leaves devices of attachments that are valid, and of other networks', (t) => {
   const lab = new Lab(t);
   makeDevices();
@@ -231,6 +273,7 @@ test.serial('DEL leaves what belongs to somebody else, and brings home what the 
   lab.del({ ...conf, name: 'other' }, { sandbox });
   lab.check(conf, { sandbox }, result);
   sandbox.run('ip', 'link', 'set', 'eth0', 'alias', 'd0');
+  rmSync(`${lab.root}/run/netloom/attachments`, { recursive: true }); // it keeps none
   lab.del(conf, { sandbox });
   t.is(eth0(sandbox)?.ifalias, 'd0');
   lab.del({ ...conf, prevResult: result }, { sandbox });

@@ -1,12 +1,13 @@
 /**
- * Moving a device in and out. Its alias says meanwhile whose it is, what it was called and what alias it had, so that whoever finds it can put
- * it back: DEL in the container; DEL or GC on the host, where the kernel takes hardware when its namespace dies, under whatever name is free there.
- * Virtual links (a veth, a macvlan) die with their namespace: nothing can bring them back.
+ * Moving a device in and out. What it was called, what alias it had and which link of the container it is stands in the record of the attachment, for the container may give it another name
+ * and alias. Its alias says meanwhile the same, for whoever finds it without the record, or before that had its index: DEL in the container; DEL or GC on the host, where the
+ * kernel takes hardware when its namespace dies, under whatever name is free there. Virtual links (a veth, a macvlan) die with their namespace: nothing can bring them back.
  *
  * The mark goes on before the device moves, in the same datagram: no moment shows a device in a container that nobody would bring home.
  */
 import { gather } from '../../attach/gather.ts';
 import { commentOf, DEVICE_PREFIX, isCommentOfNetwork } from '../../attach/owner.ts';
+import type { MovedDevice } from '../../attach/record.ts';
 import { hasCode, NetloomError } from '../../error.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -25,7 +26,7 @@ export interface Mark {
   readonly alias: string;
 }
 
-/** `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in is lost. */
+/** `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in stands in the record alone. */
 export function textOf({ owner, name, alias }: Mark): string {
   const short = `${DEVICE_PREFIX}${owner} ${name}`;
   const whole = alias === '' ? short : `${short} ${alias}`;
@@ -48,13 +49,25 @@ export function moveIn(nl: NetlinkSocket, device: link.Link, owner: string, to: 
 
 /**
  * Moves the owner's device out of a container.
+ * @param was by the record; without it, or without its index, the mark decides
  * NB: a container may give links of its own the same mark, so it goes by the name, too. One that has been renamed is hardware, which no container can make.
  */
-export function moveOut(nl: NetlinkSocket, owner: string, ifname: string, home: Netns): void {
+export function moveOut(
+  nl: NetlinkSocket,
+  owner: string,
+  ifname: string,
+  home: Netns,
+  was: MovedDevice | undefined,
+): void {
+  const recorded = was?.index === undefined ? undefined : link.find(nl, { index: was.index });
+  if (was !== undefined && recorded !== undefined && recorded.kind === was.kind) {
+    giveBack(nl, recorded, was, home);
+    return;
+  }
   const own = marked(nl, isOwner(owner));
-  const [device, mark] =
-    own.find(([{ name }]) => name === ifname) ?? own.find(([{ kind }]) => kind === undefined) ?? [];
-  if (device !== undefined && mark !== undefined) giveBack(nl, device, mark, home);
+  const named = was?.index === undefined ? own.find(([{ name }]) => name === ifname) : undefined;
+  const [device, mark] = named ?? own.find(([{ kind }]) => kind === undefined) ?? [];
+  if (device !== undefined && mark !== undefined) giveBack(nl, device, was ?? mark, home);
 }
 
 /** Gives devices that are on the host already their names back. */

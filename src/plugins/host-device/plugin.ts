@@ -4,6 +4,7 @@ import { attach, collectAttachments, verifyAttachment } from '../../attach/conta
 import { gather } from '../../attach/gather.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname, tryOpenContainer } from '../../attach/namespace.ts';
 import { ownerOf, validOwners } from '../../attach/owner.ts';
+import { findRecord, keyOf, putRecord } from '../../attach/record.ts';
 import { removeAndRelease } from '../../attach/release.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
@@ -44,7 +45,6 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   checkConf(conf);
   using container = openContainer(call);
   using nl = openRoute();
-  using home = ownNetns();
   using undo = new DisposableStack();
   refuseTakenIfname(container, ifname);
   if (isForPrograms(conf)) {
@@ -57,9 +57,12 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   const ipam = allocate(call, undo);
   // NB: before the message goes out. Where its answer is lost, the device may be on either side.
   undo.defer(() => rename(nl, isOwner(owner)));
-  undo.defer(() => moveOut(container.nl, owner, ifname, home));
+  undo.defer(() => bringHome(call));
+  remember(call, container, device);
   moveIn(nl, device, owner, container.netns, ifname);
-  const { interfaces: [inContainer] = [], ...rest } = attach(container, call, moved(container, ifname), ipam);
+  const there = moved(container, ifname);
+  remember(call, container, device, there.index);
+  const { interfaces: [inContainer] = [], ...rest } = attach(container, call, there, ipam);
   announce(container, ifname, device);
   const pciID = busIdOf(conf);
   const dns = conf.dns ?? ipam.dns;
@@ -80,6 +83,17 @@ function describe({ conf, ifname, netns }: CniCall<HostDeviceConf>, ipam: CniRes
     routes: ipam.routes ?? [],
     ...(dns !== undefined && { dns }),
   };
+}
+
+/** NB: before it moves, and again when it has, for only then is its index known. */
+function remember(
+  call: CniCall<HostDeviceConf>,
+  { netns: { id } }: ContainerSide,
+  { name, alias = '', kind }: link.Link,
+  index?: number,
+): void {
+  const device = { name, alias, ...(kind !== undefined && { kind }), ...(index !== undefined && { index }) };
+  putRecord(call.paths, { ...keyOf(call, TYPE), netns: call.netns, id, device });
 }
 
 /** NB: its index may be another one in the container, where the old one was taken there. */
@@ -109,8 +123,10 @@ function bringHome(call: CniCall<HostDeviceConf>): void {
   using container = tryOpenContainer(call);
   if (container === undefined) return;
   using home = ownNetns();
+  const record = findRecord(call, keyOf(call, TYPE));
+  const was = record?.id === container.netns.id ? record.device : undefined;
   gather(
-    () => moveOut(container.nl, ownerOf(call), call.ifname, home),
+    () => moveOut(container.nl, ownerOf(call), call.ifname, home, was),
     () => {
       const theirs = movedByReference(call, container);
       if (theirs !== undefined) giveBack(container.nl, theirs, { name: theirs.alias ?? '', alias: '' }, home);
