@@ -35,7 +35,9 @@ for (const words of all) {
   });
 }
 
-for (const words of all.filter((each) => /(^| )(ls|ps|plugins|gc|restore)$/.test(each.join(' ')))) {
+for (const words of all.filter((each) =>
+  /(^| )(ls|ps|plugins|gc|restore|check|peers|overlay status)$/.test(each.join(' ')),
+)) {
   test(`"${words.join(' ')}" lists as JSON`, (t) => {
     t.true(Array.isArray(netloom.json(...words)));
   });

@@ -22,6 +22,7 @@ interface Step {
 test.serial('a session: each command prints what README shows, names and MACs aside', (t) => {
   const { path, remove } = makeRoot();
   t.teardown(remove);
+  t.teardown(() => execFileSync('ip', ['netns', 'del', 'web']));
   symlinkSync(join(root, 'dist'), join(path, 'dist'));
   const steps = stepsOf(block('A session', 'console'));
   t.true(steps.length >= 8);
@@ -33,6 +34,30 @@ test.serial('a session: each command prints what README shows, names and MACs as
     else if (output === '') t.is(actual, '', command);
     else t.deepEqual(missing(linesOf(output), linesOf(actual)), [], `${command}\n${actual}`);
   }
+});
+
+test.serial('see every wire: from nothing to two connected containers, and their wires', (t) => {
+  const { path, remove } = makeRoot();
+  t.teardown(remove);
+  const uplink = [
+    'ip link add eth0 type veth peer name other-end',
+    'ip link set other-end up',
+    'ip link set eth0 up',
+    'ip addr add 192.168.7.2/24 dev eth0',
+    'ip route add default via 192.168.7.1',
+  ];
+  execFileSync('sh', ['-ec', uplink.join('\n')]);
+  t.teardown(() => execFileSync('ip', ['link', 'del', 'eth0']));
+  const steps = stepsOf(block('See every wire', 'console'));
+  t.true(steps.length >= 7);
+  const command = { command: `netloom() { '${join(root, 'dist/netloom')}' "$@"; }`, output: '' };
+  const [, ...outputs] = run([command, ...steps], path);
+  for (const [i, { command, output }] of steps.entries()) {
+    // What is a wire here is hardware there.
+    const actual = (outputs[i] ?? '').replace('eth0 veth 192.', 'eth0 192.').replace(/\n\nnot seen: .*/s, '');
+    t.is(actual.replaceAll(`${path}/etc`, '/etc'), output, command);
+  }
+  t.regex(readFileSync(join(path, 'wiring.html'), 'utf8'), /data-namespace="db"/);
 });
 
 test.serial('install and uninstall, with the directories of README replaced', (t) => {

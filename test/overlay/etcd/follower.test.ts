@@ -106,26 +106,23 @@ function proxy(
   return watches;
 }
 
-test.serial(
-  'who joins, and whose prefix is given back, is known',
-  async (t) => {
-    const { root, paths, names, known } = setUp(t);
-    const etcd = await Etcd.start(t, root);
-    const of = membership(etcd);
-    follow(t, of, paths);
-    await untilAsync('it has joined', () => names() === 'own');
-    await joins(etcd, 'other', '192.0.2.2');
-    await untilAsync('the other is known', () => names() === 'other,own');
-    t.regex(readStanding(paths, of)?.message ?? '', /^it joined as "own" with 10\.96\.\d+\.0\/24$/);
-    const before = known().find(({ name }) => name === 'own');
-    await reclaim(etcd, 'other');
-    await untilAsync('it has left', () => names() === 'own');
-    await reclaim(etcd, 'own');
-    await joins(etcd, 'third', '192.0.2.3');
-    await untilAsync('it has joined again', () => names() === 'own,third');
-    t.deepEqual(`${known().find(({ name }) => name === 'own')?.subnet}`, `${before?.subnet}`);
-  },
-);
+test.serial('who joins, and whose prefix is given back, is known', async (t) => {
+  const { root, paths, names, known } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const of = membership(etcd);
+  follow(t, of, paths);
+  await untilAsync('it has joined', () => names() === 'own');
+  await joins(etcd, 'other', '192.0.2.2');
+  await untilAsync('the other is known', () => names() === 'other,own');
+  t.regex(readStanding(paths, of)?.message ?? '', /^it joined as "own" with 10\.96\.\d+\.0\/24$/);
+  const before = known().find(({ name }) => name === 'own');
+  await reclaim(etcd, 'other');
+  await untilAsync('it has left', () => names() === 'own');
+  await reclaim(etcd, 'own');
+  await joins(etcd, 'third', '192.0.2.3');
+  await untilAsync('it has joined again', () => names() === 'own,third');
+  t.deepEqual(`${known().find(({ name }) => name === 'own')?.subnet}`, `${before?.subnet}`);
+});
 
 test.serial('a watch of a revision that was compacted: all is read again, and followed', async (t) => {
   const { root, paths, names } = setUp(t);
