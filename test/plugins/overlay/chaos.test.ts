@@ -1,28 +1,40 @@
 /** 200 random events in the life of a cluster. In the end each machine's kernel has what follows from the store, and nothing is left of those that left. */
-import test from 'ava';
-import { until } from '../../runtimes/until.ts';
+import { execFileSync } from 'node:child_process';
+import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../../support/host.ts';
+import { untilAsync } from '../../support/until-async.ts';
 import { Chaos } from './chaos.ts';
 import { Cluster } from './cluster.ts';
+import { EtcdStore } from './etcd-store.ts';
 
 becomeHost();
 
 const EVENTS = 200;
 /** How many events lie between two looks at the whole. */
 const BETWEEN = 40;
+/** How long it may take until all is as it should be, in seconds. */
+const SETTLING = 60;
 const MODES = ['l3', 'l2', 'direct'] as const;
 
-/** For conditions that nothing ends before they hold. */
-const never = new Promise<string>(() => {});
+const STORES: Readonly<Record<string, (t: ExecutionContext, cluster: Cluster) => Promise<void>>> = {
+  file: async () => {}, // the cluster has one
+  etcd: async (t, cluster) => {
+    const address = cluster.addressOn(1);
+    execFileSync('ip', ['addr', 'add', `${address}/24`, 'dev', 'under0']);
+    cluster.shared = await EtcdStore.start(t, cluster.lab.root, address);
+  },
+};
 
-test.serial(
-  `${EVENTS} random events: what is follows from the store on every machine, and all reach all`,
-  async (t) => {
+for (const [name, useStore] of Object.entries(STORES)) {
+  const title = `${EVENTS} random events, nodes in ${name}: what is follows from the store on every machine, and all reach all`;
+  test.serial(title, async (t) => {
     t.timeout(15 * 60_000);
     const seed = Number(process.env['NETLOOM_CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
     const mode = MODES[seed % MODES.length] ?? 'l3';
     t.log(`NETLOOM_CHAOS_SEED=${seed}, ${mode}`);
-    const chaos = new Chaos(t, new Cluster(t, { count: 0 }), mode, seed);
+    const cluster = new Cluster(t, { count: 0 });
+    await useStore(t, cluster);
+    const chaos = new Chaos(t, cluster, mode, seed);
     try {
       await chaos.start();
       for (let i = 1; i <= EVENTS; i++) {
@@ -37,13 +49,17 @@ test.serial(
       t.log(chaos.trace.join('\n'));
       throw error;
     }
-  },
-);
+  });
+}
 
 async function settled(chaos: Chaos, events: number): Promise<void> {
-  try {
-    await until('all is as it should be', () => chaos.differences().length === 0, never);
-  } catch (cause) {
-    throw new Error(`after ${events} events:\n${chaos.differences().join('\n')}`, { cause });
-  }
+  await untilAsync(
+    `all is as it should be after ${events} events`,
+    async () => {
+      const differences = await chaos.differences();
+      if (differences.length > 0) throw new Error(differences.join('\n'));
+      return true;
+    },
+    SETTLING,
+  );
 }

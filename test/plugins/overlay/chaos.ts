@@ -87,8 +87,8 @@ export class Chaos {
   }
 
   /** Where what is differs from what should be, in sentences; none where all is as it should be. */
-  differences(): string[] {
-    const nodes = this.#cluster.shared.nodes();
+  async differences(): Promise<string[]> {
+    const nodes = await this.#cluster.shared.nodes();
     const wrong: string[] = [];
     for (const node of nodes) {
       const known = this.#prefixes.get(node.name);
@@ -139,14 +139,16 @@ export class Chaos {
   #kinds(): Kind[] {
     const { size } = this.#running;
     const isStoreThere = () => !this.#isStoreAway;
+    // Two, since one of them may be who leaves.
+    const canReclaim = () => isStoreThere() && this.#with(isConnected).length > 1;
     return [
       { weight: 8, isPossible: () => this.#with(hasRoom).length > 0, happen: () => this.#attach(this.#pick(hasRoom)) },
       { weight: 5, isPossible: () => this.#with(hasContainers).length > 0, happen: () => this.#detach() },
       { weight: 3, isPossible: () => !this.#isStoreAway && this.#free().length > 0, happen: () => this.#join() },
-      { weight: 2, isPossible: () => !this.#isStoreAway && size > 2, happen: () => this.#leave() },
+      { weight: 2, isPossible: () => canReclaim() && size > 2, happen: () => this.#leave() },
       { weight: 2, isPossible: () => size > 2, happen: () => this.#crash() },
       { weight: 3, isPossible: () => this.#crashed.size > 0, happen: () => this.#return() },
-      { weight: 1, isPossible: () => !this.#isStoreAway && this.#crashed.size > 0, happen: () => this.#giveUp() },
+      { weight: 1, isPossible: () => canReclaim() && this.#crashed.size > 0, happen: () => this.#giveUp() },
       { weight: 4, happen: () => this.#move() },
       { weight: 6, isPossible: () => this.#with(hasContainers).length > 0, happen: () => this.#breakDevice() },
       { weight: 1, isPossible: () => this.#with(hasContainers).length > 0, happen: () => this.#removeBridge() },
@@ -207,9 +209,8 @@ export class Chaos {
     if (crashed === undefined) return 'nobody returns';
     const { number, address } = crashed;
     const { name, root } = this.#cluster.placeOf(number);
-    const recorded = this.#isStoreAway
-      ? undefined
-      : this.#cluster.shared.nodes().find((node) => node.name === name)?.address;
+    const nodes = this.#isStoreAway ? [] : await this.#cluster.shared.nodes();
+    const recorded = nodes.find((node) => node.name === name)?.address;
     // Without its disk it is the same node only at the same address.
     const isEmpty = recorded === address && this.#random() < 0.5;
     if (isEmpty) rmSync(`${root}/var`, { recursive: true, force: true });
@@ -254,7 +255,8 @@ export class Chaos {
           ]),
     ];
     const [way = ''] = this.#one(ways);
-    sandbox.run('bash', '-c', way);
+    // The agent may be making it anew at this moment.
+    sandbox.run('bash', '-c', `${way} || true`);
     return `${name}: ${way}`;
   }
 
@@ -341,7 +343,7 @@ export class Chaos {
     await this.#startAgent(one);
     await this.#attach(one);
     if (this.#isStoreAway || this.#prefixes.has(machine.name)) return;
-    const joined = this.#cluster.shared.nodes().find(({ name }) => name === machine.name);
+    const joined = (await this.#cluster.shared.nodes()).find(({ name }) => name === machine.name);
     if (joined === undefined) throw new Error(`${machine.name} has joined, and the store lacks it`);
     this.#prefixes.set(machine.name, joined.subnet);
   }
@@ -376,7 +378,7 @@ export class Chaos {
   }
 
   #reclaim(name: string): void {
-    const [{ machine } = this.#pick()] = this.#running.values();
+    const { machine } = this.#pick(isConnected);
     const { sandbox, root } = machine;
     this.#cluster.conflist(machine, this.#conf(machine));
     const environment = { PATH: process.env['PATH'], NETLOOM_ROOT: root };
@@ -428,4 +430,8 @@ function hasContainers({ containers }: Running): boolean {
 
 function hasRoom({ containers }: Running): boolean {
   return containers.size < CONTAINERS;
+}
+
+function isConnected({ isCut }: Running): boolean {
+  return !isCut;
 }

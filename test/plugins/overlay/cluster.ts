@@ -9,7 +9,7 @@ import { until } from '../../runtimes/until.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { files, type Sandbox } from '../../support/host.ts';
 import { type Json, Lab, type Output } from '../../support/lab.ts';
-import { DirectoryStore, type MakeStore, type SharedStore } from './shared-store.ts';
+import { DirectoryStore, type SharedStore } from './shared-store.ts';
 
 export type Family = 4 | 6;
 
@@ -47,8 +47,6 @@ export interface ClusterOptions {
   readonly inner?: Family;
   readonly count?: number;
   readonly mtu?: number;
-  /** Where machines with a shared configuration find each other: a directory, where it is not given. */
-  readonly makeStore?: MakeStore;
 }
 
 /** How many containers ask all others at a time. */
@@ -60,27 +58,21 @@ export class Cluster {
   readonly inner: Family;
   readonly subnet: string;
   readonly underlay: string;
-  /** Where machines with a shared configuration find each other. */
-  readonly shared: SharedStore;
+  /** Where machines with a shared configuration find each other: a directory, until a test gives them something else. */
+  shared: SharedStore;
   readonly #family: Family;
   readonly #mtu: number;
 
   constructor(
     t: Pick<ExecutionContext, 'teardown'>,
-    {
-      family = 4,
-      inner = 4,
-      count = 3,
-      mtu = 1500,
-      makeStore = (root) => new DirectoryStore(root),
-    }: ClusterOptions = {},
+    { family = 4, inner = 4, count = 3, mtu = 1500 }: ClusterOptions = {},
   ) {
     this.lab = new Lab(t);
     this.#family = family;
     this.#mtu = mtu;
     this.inner = inner;
     this.underlay = family === 4 ? '192.0.2.0/24' : '2001:db8::/64';
-    this.shared = makeStore(this.lab.root);
+    this.shared = new DirectoryStore(this.lab.root);
     this.subnet = inner === 4 ? '10.96.0.0/16' : 'fd96::/48';
     execFileSync('ip', ['link', 'add', 'under0', 'mtu', `${mtu}`, 'type', 'bridge']);
     execFileSync('ip', ['link', 'set', 'under0', 'up']);

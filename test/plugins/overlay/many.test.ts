@@ -135,7 +135,7 @@ async function losePower(t: ExecutionContext, all: Populated): Promise<void> {
   const lost = cluster.machines.find(({ name }) => name === 'n3');
   if (lost === undefined) throw new Error('there are three');
   const before = others.map(wiring);
-  const nodes = cluster.shared.nodes();
+  const nodes = await cluster.shared.nodes();
 
   agents.get(lost.name)?.kill('SIGKILL');
   cluster.cutPower(lost);
@@ -150,7 +150,7 @@ async function losePower(t: ExecutionContext, all: Populated): Promise<void> {
   await populate(t, all, back);
   await everybodyMeets(all);
   t.deepEqual(await gaps(all), []);
-  t.deepEqual(cluster.shared.nodes(), nodes, 'with the prefix that it had');
+  t.deepEqual(await cluster.shared.nodes(), nodes, 'with the prefix that it had');
   t.deepEqual(others.map(wiring), before);
 }
 

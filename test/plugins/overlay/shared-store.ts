@@ -13,16 +13,13 @@ export interface StoredNode {
 export interface SharedStore {
   /** The key `store` of every machine's configuration. */
   readonly conf: Json;
-  nodes(): StoredNode[];
+  nodes(): StoredNode[] | Promise<StoredNode[]>;
   /** Nobody reaches it until `restore()`. */
   takeAway(): void | Promise<void>;
   restore(): void | Promise<void>;
   /** Something that changes no node: what the store does by itself, or who looks after it. */
   disturb(kind: number): void | Promise<void>;
 }
-
-/** Makes a store. @param root a directory of its own */
-export type MakeStore = (root: string) => SharedStore;
 
 /** A directory that all machines see. */
 export class DirectoryStore implements SharedStore {

@@ -23,9 +23,13 @@ function withMachines(
 }
 
 /** The directory that all machines see. */
-function directoryOf({ shared }: Cluster): string {
+function directoryOf(cluster: Cluster): string {
+  return storeOf(cluster).path;
+}
+
+function storeOf({ shared }: Cluster): DirectoryStore {
   if (!(shared instanceof DirectoryStore)) throw new Error('these tests are about directories');
-  return shared.path;
+  return shared;
 }
 
 /** For conditions that nothing ends before they hold. */
@@ -40,7 +44,7 @@ for (const options of [{}, { inner: 6, family: 6 }] as const satisfies readonly 
         cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
       );
       t.deepEqual(
-        cluster.shared
+        storeOf(cluster)
           .nodes()
           .map(({ name }) => name)
           .sort(),
@@ -99,7 +103,9 @@ test.serial(
     t.throws(() => netloom('reclaim', 'net', 'n1'), { message: /"n1" is this machine/ });
     t.regex(netloom('reclaim', 'net', 'n2', '--grace', '0'), /^10\.96\.\d+\.0\/24 is free\n$/);
     t.deepEqual(
-      cluster.shared.nodes().map(({ name }) => name),
+      storeOf(cluster)
+        .nodes()
+        .map(({ name }) => name),
       ['n1'],
     );
     cluster.add(one, 'n1c', cluster.sharedConf(one));
@@ -171,7 +177,12 @@ for (const mode of ['l3', 'direct']) {
 
       cluster.move(two, two.address, cluster.addressOn(22));
       await meet('it is reached at its other address');
-      t.deepEqual(cluster.shared.nodes().find(({ name }) => name === two.name)?.address, cluster.addressOn(22));
+      t.deepEqual(
+        storeOf(cluster)
+          .nodes()
+          .find(({ name }) => name === two.name)?.address,
+        cluster.addressOn(22),
+      );
       // With it goes what the kernel has only with a link that is up: its routes.
       two.sandbox.run('bash', '-ec', 'ip link set eth0 down; ip link set eth0 up');
       await meet('it is reached after its link was down');

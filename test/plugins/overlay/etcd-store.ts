@@ -1,0 +1,61 @@
+/** Debian's etcd as the store of a cluster. */
+import type { ExecutionContext } from 'ava';
+import { Etcd } from '../../support/etcd.ts';
+import type { Json } from '../../support/lab.ts';
+import type { SharedStore, StoredNode } from './shared-store.ts';
+
+/** Where the nodes of the network `net` are. */
+const NODES = '/netloom/net/nodes/';
+
+export class EtcdStore implements SharedStore {
+  readonly conf: Json;
+  readonly #etcd: Etcd;
+
+  private constructor(etcd: Etcd) {
+    this.#etcd = etcd;
+    this.conf = { type: 'etcd', endpoints: etcd.endpoints };
+  }
+
+  /** @param address one of this host's that all machines reach */
+  static async start(t: Pick<ExecutionContext, 'teardown'>, root: string, address: string): Promise<EtcdStore> {
+    return new EtcdStore(await Etcd.start(t, root, { address }));
+  }
+
+  async nodes(): Promise<StoredNode[]> {
+    // The first key that does not begin like that: "0" comes after "/".
+    const range = { key: base64(NODES), range_end: base64(NODES.replace(/\/$/, '0')) };
+    const { kvs = [] } = (await this.#etcd.ask('/v3/kv/range', range)) as { kvs?: readonly { value: string }[] };
+    return kvs.map(({ value }) => JSON.parse(Buffer.from(value, 'base64').toString()) as StoredNode);
+  }
+
+  async takeAway(): Promise<void> {
+    await this.#etcd.killMember(0);
+  }
+
+  async restore(): Promise<void> {
+    this.#etcd.startMember(0);
+    await this.#etcd.serves();
+  }
+
+  /** What it remembers of former revisions is gone, or it is killed and there again at once. */
+  async disturb(kind: number): Promise<void> {
+    if (kind % 2 === 1) {
+      await this.takeAway();
+      await this.restore();
+      return;
+    }
+    const { header } = (await this.#etcd.ask('/v3/kv/range', { key: base64(NODES) })) as {
+      header: { revision: string };
+    };
+    try {
+      await this.#etcd.ask('/v3/kv/compaction', { revision: header.revision, physical: true });
+    } catch (error) {
+      // Nothing has changed since the last time.
+      if (!/has been compacted/.test(String(error))) throw error;
+    }
+  }
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
