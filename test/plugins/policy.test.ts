@@ -203,6 +203,32 @@ test.serial('the whole ruleset', (t) => {
   t.is(lab.snapshot(), before);
 });
 
+test.serial(
+  'neighbours reach each other by link-local addresses whatever their policy, unless their ports are isolated',
+  (t) => {
+    const lab = new Lab(t);
+    const [one, two] = [lab.sandbox('c1'), lab.sandbox('c2')];
+    const local = () =>
+      two
+        .ip<{ addr_info: readonly { local: string; scope: string }[] }>('-6', 'addr', 'show', 'eth0')
+        .flatMap(({ addr_info: all }) => all.find(({ scope }) => scope === 'link')?.local ?? [])[0];
+    const attach = (...more: Json[]) => {
+      const chain = new Chain(lab, [...withPolicy(NOBODY), ...more]);
+      chain.add({ sandbox: one });
+      const result = chain.add({ sandbox: two });
+      const deadline = Date.now() + 20_000;
+      while (local() === undefined && Date.now() < deadline);
+      return { address: addressOf(result, 6), local: `${local()}%eth0`, chain };
+    };
+    const open = attach();
+    t.false(pings(one, open.address));
+    t.true(one.reaches(open.local), open.local);
+    for (const sandbox of [one, two]) open.chain.del({ sandbox });
+    const isolated = attach({ type: 'firewall', ingressPolicy: 'isolated' });
+    t.false(pings(one, isolated.local));
+  },
+);
+
 for (const family of [4, 6] as const) {
   test.serial(
     `ingress: who may reach a container, on its own bridge, from the host and from outside, IPv${family}`,
