@@ -10,6 +10,8 @@ const AIOCB = 168;
 const AT = { fd: 0, buffer: 16, length: 24, notify: 44 } as const;
 const SIGEV_NONE = 1;
 const EINPROGRESS = 115;
+/** How long a thread without work is kept, in seconds: glibc's own. */
+const IDLE = 1;
 
 /** Undefined with a glibc before 2.34, which has these elsewhere. */
 const lib = (() => {
@@ -18,6 +20,7 @@ const lib = (() => {
       aio_write: { args: ['ptr'], returns: 'i32' },
       aio_error: { args: ['ptr'], returns: 'i32' },
       aio_return: { args: ['ptr'], returns: 'i32' },
+      aio_init: { args: ['ptr'], returns: 'void' },
     });
   } catch {
     return undefined;
@@ -32,6 +35,12 @@ export class BackgroundWrite {
   private constructor(control: Uint8Array, bytes: Uint8Array) {
     this.#control = control;
     this.#bytes = bytes;
+  }
+
+  /** How many can be under way at once: more wait for one of these. NB: before the first one of the process. glibc keeps 20 threads where nobody asks for more. */
+  static allow(count: number): void {
+    // struct aioinit: threads, requests that are expected, three words that are not used, one more, seconds until an idle thread ends, reserved
+    lib?.aio_init(new Uint8Array(Int32Array.of(count, count, 0, 0, 0, 0, IDLE, 0).buffer));
   }
 
   /** @returns undefined where no other thread can do it */
