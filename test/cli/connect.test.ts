@@ -228,10 +228,10 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
   ['an address that is none', ['web', 'pid:1', '--ip', '10.1'], 2, /"10.1" is not an IP address/],
   ['a MAC that is none', ['web', 'pid:1', '--mac', '02:00'], 2, /"02:00" is not a MAC address/],
   [
-    'a port without a host port',
-    ['web', 'pid:1', '-p', '80'],
+    'a host port without one of the container',
+    ['web', 'pid:1', '-p', '80:'],
     2,
-    /"80" cannot be published: it is malformed, expected \[HOSTIP:\]HOSTPORT/,
+    /"80:" cannot be published: it is malformed, expected \[\[HOSTIP:\]\[HOSTPORT\]:\]CONTAINERPORT/,
   ],
   ['a port that is none', ['web', 'pid:1', '-p', '0:80'], 2, /"0" is no port/],
   ['ranges that differ', ['web', 'pid:1', '-p', '1-2:1-3'], 2, /the ranges differ in length/],
