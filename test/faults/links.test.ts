@@ -7,7 +7,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { type FeatureName, needs } from '../support/features.ts';
 import { becomeHost } from '../support/host.ts';
-import { type Json, Lab } from '../support/lab.ts';
+import { bridgeConf, type Json, Lab } from '../support/lab.ts';
 import { makeMaster } from './cable.ts';
 import { eachKill } from './killed.ts';
 import { eachAddThatFails, eachDelThatFails, type Scene, stateOfBoth } from './rounds.ts';
@@ -15,6 +15,8 @@ import { eachAddThatFails, eachDelThatFails, type Scene, stateOfBoth } from './r
 becomeHost();
 
 const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] };
+/** Without routes of IPAM: DEL of vrf leaves those to the plugins before it, whose DEL comes next. */
+const bridge = bridgeConf({ ipam, isDefaultGateway: false, isGateway: true });
 const net = { cniVersion: '1.1.0', name: 'net' };
 
 /** What goes to the kernel. */
@@ -23,6 +25,8 @@ const SENDING = new Set(['sendto']);
 interface Case {
   readonly needs: FeatureName;
   readonly conf: Json;
+  /** What comes before it in the chain. */
+  readonly after?: Json;
   /** How many calls an ADD and a DEL send to the kernel, at the least: so that a test which tests nothing is noticed. */
   readonly sent: readonly [add: number, del: number];
 }
@@ -31,18 +35,22 @@ const cases: readonly Case[] = [
   { needs: 'ipvlan', conf: { ...net, type: 'ipvlan', master: 'm0', mode: 'l3', ipam }, sent: [5, 2] },
   { needs: 'vlan', conf: { ...net, type: 'vlan', master: 'm0', vlanId: 5, ipam }, sent: [5, 2] },
   { needs: 'dummy', conf: { ...net, type: 'dummy', ipam }, sent: [5, 2] },
+  { needs: 'vrf', conf: { ...net, type: 'vrf', vrfname: 'blue' }, after: bridge, sent: [5, 2] },
 ];
 
-function scene(t: ExecutionContext, { conf }: Case): Scene {
+function scene(t: ExecutionContext, { needs: feature, conf, after }: Case): Scene {
   const lab = new Lab(t);
   mkdirSync(`${lab.root}/bin`);
   symlinkSync(process.execPath, `${lab.root}/bin/host-local`); // it runs in process where CNI_PATH leads to what runs here
   makeMaster();
   const sandbox = lab.sandbox('victim');
+  const prevResult = after && lab.add(after, { sandbox });
+  // The first VRF of a namespace brings rules that outlive it.
+  if (feature === 'vrf') sandbox.run('sh', '-c', 'ip link add first type vrf table 99 && ip link del first');
   return {
     lab,
     target: { sandbox },
-    conf,
+    conf: { ...conf, ...(prevResult && { prevResult }) },
     look: () => stateOfBoth(lab, sandbox),
   };
 }
