@@ -42,8 +42,11 @@ export function join(directory: string, subnet: Cidr, nodePrefix: number, applic
     const records = readRecords(directory, () => {}) ?? [];
     const existing = records.find(({ name }) => name === applicant.name);
     if (existing !== undefined) return returned(directory, existing, applicant);
+    // NB: those of the length in question are looked up. Whoever numbers nodes without gaps leaves thousands in a row to search past.
+    const taken = new Set(records.map((record) => `${record.subnet}`));
+    const others = records.filter((record) => record.subnet.prefix !== nodePrefix);
     for (const candidate of candidates(subnet, nodePrefix, applicant)) {
-      if (records.some((record) => record.subnet.overlaps(candidate))) continue;
+      if (taken.has(`${candidate}`) || others.some((record) => record.subnet.overlaps(candidate))) continue;
       const { name, address, machine } = applicant;
       const record = { name, address, subnet: candidate, machine };
       if (take(directory, record)) return record;

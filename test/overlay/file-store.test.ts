@@ -63,6 +63,27 @@ test('what somebody else keeps has no machine, and is taken as it is', (t) => {
   t.is(`${join(store, SUBNET, 24, applicant('b', '192.0.2.2')).subnet}`.includes('10.96.7.'), false);
 });
 
+test.serial('a search past many prefixes in a row compares none of them with each other', (t) => {
+  const store = directory();
+  const small = Cidr.parse('10.96.0.0/23');
+  for (let i = 0; i < 127; i++) {
+    const subnet = `10.96.${i >> 6}.${(i & 63) * 4}/30`;
+    const file = subnet.replace('/', '_');
+    writeFileSync(joinPath(store, `${file}.json`), JSON.stringify({ name: `n${i}`, address: '192.0.2.1', subnet }));
+  }
+  const { overlaps } = Cidr.prototype;
+  t.teardown(() => {
+    Cidr.prototype.overlaps = overlaps;
+  });
+  let comparisons = 0;
+  Cidr.prototype.overlaps = function (other) {
+    comparisons++;
+    return overlaps.call(this, other);
+  };
+  t.is(`${join(store, small, 30, applicant('last', '192.0.2.2')).subnet}`, '10.96.1.252/30');
+  t.is(comparisons, 0);
+});
+
 test('when all are taken it says so; a prefix that is given back is given again', (t) => {
   const store = directory();
   const small = Cidr.parse('10.96.0.0/22');
