@@ -5,17 +5,22 @@
 import { hasCode, NetloomError } from '../../error.ts';
 import { readText } from '../../ffi/file.ts';
 import type { EtcdSettings } from './settings.ts';
-import { type Answer, Transport } from './transport.ts';
+import { type Answer, type Question, Transport } from './transport.ts';
 import { type Part, part } from './wire.ts';
 
 /** How long one endpoint may take for an answer, in ms. etcd itself gives up after 5 s to 7 s where its members have no leader. */
 const LIMIT = 2_000;
+/** The same for one that is asked again because there is no other: it may be slow rather than dead. */
+const LAST_LIMIT = 6_000;
 /** Answers after which another member is asked: no leader, timed out, too many requests. */
 const PASSING = [408, 429, 500, 502, 503, 504];
 /** What etcd says of a token that it does not take (any more), and of a call without one. */
 const TOKEN_FAULT = /invalid auth token|revision of auth store is old|user name is empty/;
 /** Whoever gives a user may switch authentication on later. */
 const NO_AUTHENTICATION = 'authentication is not enabled';
+
+/** What is asked, of whichever endpoint. */
+type Ask = Pick<Question, 'path' | 'body' | 'limit' | 'signal'>;
 
 export class EtcdClient implements Disposable {
   readonly #settings: EtcdSettings;
@@ -45,9 +50,10 @@ export class EtcdClient implements Disposable {
    */
   async ask(path: string, body: unknown, signal?: AbortSignal): Promise<Part> {
     const failures = new Set<string>();
-    for (let i = 0; i < Math.max(2, this.#settings.endpoints.length); i++) {
+    const count = this.#settings.endpoints.length;
+    for (let i = 0; i < Math.max(2, count); i++) {
       try {
-        return await this.#askOne(path, body, signal);
+        return await this.#askOne({ path, body, limit: i < count ? LIMIT : LAST_LIMIT, ...(signal && { signal }) });
       } catch (error) {
         if (!hasCode(error, 'unreachable') || signal?.aborted) throw error;
         failures.add(error.message);
@@ -75,35 +81,31 @@ export class EtcdClient implements Disposable {
     this.#transport[Symbol.dispose]();
   }
 
-  async #askOne(path: string, body: unknown, signal: AbortSignal | undefined): Promise<Part> {
+  async #askOne(question: Ask): Promise<Part> {
     const hadToken = this.#token !== undefined;
     try {
-      return await this.#askOnce(path, body, signal);
+      return await this.#askOnce(question);
     } catch (error) {
       const isTokens = hasCode(error, 'etcd-refused') && TOKEN_FAULT.test(error.message);
       if (!isTokens || this.#settings.user === undefined || !hadToken) throw error;
       this.#token = undefined;
-      return this.#askOnce(path, body, signal);
+      return this.#askOnce(question);
     }
   }
 
-  async #askOnce(path: string, body: unknown, signal: AbortSignal | undefined): Promise<Part> {
+  async #askOnce(question: Ask): Promise<Part> {
     const { endpoint } = this;
-    await this.#authenticate(endpoint, signal);
+    await this.#authenticate(endpoint, question);
     const headers = this.#authorization();
-    return this.#read(
-      endpoint,
-      await this.#transport.ask({ endpoint, path, body, headers, limit: LIMIT, ...(signal && { signal }) }),
-    );
+    return this.#read(endpoint, await this.#transport.ask({ ...question, endpoint, headers }));
   }
 
-  async #authenticate(endpoint: string, signal: AbortSignal | undefined): Promise<void> {
+  async #authenticate(endpoint: string, question: Ask): Promise<void> {
     const { user, passwordFile } = this.#settings;
     if (user === undefined || this.#token !== undefined) return;
     const password = passwordFile === undefined ? '' : readText(passwordFile).replace(/\r?\n$/, '');
     const body = { name: user, password };
-    const path = '/v3/auth/authenticate';
-    const answer = await this.#transport.ask({ endpoint, path, body, limit: LIMIT, ...(signal && { signal }) });
+    const answer = await this.#transport.ask({ ...question, endpoint, path: '/v3/auth/authenticate', body });
     if (answer.text.includes(NO_AUTHENTICATION)) return;
     const token = this.#read(endpoint, answer)['token'];
     if (typeof token === 'string') this.#token = token;
