@@ -7,6 +7,7 @@ import { addrKind } from '../rtnl/addr.ts';
 import { RTM, RTNLGRP } from '../rtnl/constants.ts';
 import { linkKind } from '../rtnl/link.ts';
 import { openRoute } from '../rtnl/socket.ts';
+import { collectGarbage } from './garbage.ts';
 import { OverlayKeeper } from './overlays.ts';
 
 export interface OverlayAssignment {
@@ -22,6 +23,9 @@ interface Scope {
 const TICK = 1_000;
 /** How often it is looked whether the thread that speaks to etcd has written something down, in ms. */
 const NEWS = 20;
+
+/** A look that takes so long, in ms, has read thousands of records, and leaves as much behind. */
+const LONG = 50;
 
 /** RT_SCOPE_LINK: of the addresses that every link has by itself, as containers come and go. */
 const SCOPE_LINK = 253;
@@ -47,6 +51,7 @@ scope.onmessage = ({ data }) => {
       // NB: a socket that lost an answer is as good as before, the next look begins anew.
       if (hasCode(error, 'EBADF')) return;
     }
+    if (performance.now() - now > LONG) collectGarbage();
     next = performance.now() + TICK;
   }
 };

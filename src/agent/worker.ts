@@ -16,6 +16,7 @@ import { keepHome } from '../netns/within.ts';
 import { plugins } from '../plugins/registry.ts';
 import { Board, REST } from './board.ts';
 import { handle, type Thread } from './call.ts';
+import { collectGarbage } from './garbage.ts';
 import { Log } from './log.ts';
 import { REQUEST_MAX } from './protocol.ts';
 import { removeInBackground } from './removal.ts';
@@ -117,9 +118,4 @@ function next(listening: number, closing: number, log: Log): Connection | undefi
 /** Never 0, which stands for none. */
 function keyOf(containerId: string): number {
   return Number.parseInt(fnv1a(containerId).slice(0, 8), 16) | 1;
-}
-
-/** The engine collects by itself when a heap has grown to twice its size, which a thread that is idle never does. */
-function collectGarbage(): void {
-  (globalThis as { Bun?: { gc(isNow: boolean): void } }).Bun?.gc(true);
 }
