@@ -9,7 +9,7 @@ import { makeCertificates, tlsArgs } from '../../support/certificates.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { Etcd, type EtcdOptions } from '../../support/etcd.ts';
 import { passwordFile, requireUsers, tokenArgs, USER } from '../../support/etcd-users.ts';
-import { becomeHost, makeRoot } from '../../support/host.ts';
+import { becomeHost, makeRoot, type Sandbox } from '../../support/host.ts';
 import type { Json, Output } from '../../support/lab.ts';
 import { untilAsync } from '../../support/until-async.ts';
 import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
@@ -162,20 +162,7 @@ test.serial(
     if (first === undefined || second === undefined) throw new Error('there are two');
     const reaches = (address: string) => cluster.unreached(first, [address], '-W 1').length === 0;
     await until('they reach each other', () => reaches(second.address), never);
-    const ping = spawn('nsenter', [
-      `--net=${first.sandbox.path}`,
-      'ping',
-      '-i',
-      '0.02',
-      '-W',
-      '10',
-      '-q',
-      second.address,
-    ]);
-    let report = '';
-    ping.stdout.on('data', (data) => (report += data));
-    const ended = new Promise((resolve) => ping.on('close', resolve));
-    t.teardown(() => ping.kill('SIGKILL'));
+    const { ping, report } = traffic(t, first.sandbox, second.address);
 
     await etcd.killMember(0);
     await cluster.agent(t, three, of(three));
@@ -191,6 +178,7 @@ test.serial(
     t.deepEqual(cluster.unreached(later, [first.address, second.address, third.address]), []);
     t.is(cluster.lab.exec('STATUS', of(one), {}, cluster.on(one)).status, 0);
     cluster.del(one, later, of(one));
+    t.regex(await traffic(t, first.sandbox, second.address, '-c', '3000').report, / 0% packet loss/, 'for a minute');
 
     for (const member of [0, 1, 2]) etcd.startMember(member);
     three.sandbox.run('bash', '-ec', 'ip addr del 192.0.2.13/24 dev eth0; ip addr add 192.0.2.23/24 dev eth0');
@@ -199,8 +187,7 @@ test.serial(
     await until('the agent says so', () => /etcd: it joined as "n1"/.test(statusOf(one)), never);
 
     ping.kill('SIGINT');
-    await ended;
-    t.regex(report, / 0% packet loss/);
+    t.regex(await report, / 0% packet loss/);
   },
 );
 
@@ -285,4 +272,13 @@ function blockOf(address: string): number {
 
 function statusOf(machine: Machine): string {
   return netloom(machine, 'status');
+}
+
+/** Fifty packets a second, until they have all been sent or it is told to end. */
+function traffic(t: ExecutionContext, from: Sandbox, to: string, ...more: string[]) {
+  const ping = spawn('nsenter', [`--net=${from.path}`, 'ping', '-i', '0.02', '-W', '10', '-q', ...more, to]);
+  t.teardown(() => ping.kill('SIGKILL'));
+  let said = '';
+  ping.stdout.on('data', (data) => (said += data));
+  return { ping, report: new Promise<string>((resolve) => ping.on('close', () => resolve(said))) };
 }
