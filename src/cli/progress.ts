@@ -22,14 +22,21 @@ export function showProgress([command, ...args]: readonly string[]): () => void 
   const worker = new Worker(WORKER, { smol: true });
   worker.postMessage(memory);
   worker.unref();
-  const clear = () => Atomics.exchange(words, WORD.isShown, 0) === 1;
+  const toTerminal = process.stderr.write.bind(process.stderr);
+  // NB: the line goes from stderr also where stdout is what comes: that may be a file or a pipe, for which it is no data.
+  const clear = () => {
+    if (Atomics.exchange(words, WORD.isShown, 0) === 1) toTerminal(CLEAR);
+  };
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
-    stream.write = (...args: unknown[]) => write(...(clear() ? [`${CLEAR}${args[0]}`, ...args.slice(1)] : args));
+    stream.write = (...args: unknown[]) => {
+      clear();
+      return write(...args);
+    };
   }
   return () => {
     Atomics.store(words, WORD.isEnded, 1);
     Atomics.notify(words, WORD.isEnded);
-    if (clear()) process.stderr.write(CLEAR);
+    clear();
   };
 }

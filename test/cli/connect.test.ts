@@ -1,7 +1,7 @@
 /** `netloom connect` and `disconnect`: processes, namespaces, and engines that answer as they should, or do not. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -279,6 +279,13 @@ test.serial('what takes over a second is told of on a terminal, and nowhere else
   const clear = '\r\u001b[K';
   t.true(seen.includes(`${clear}netloom: asking docker, 1 s`), seen);
   t.true(seen.includes(`${clear}  1. on the host: `), 'the answer begins in a clear line');
+  const file = join(lab.root, 'answer');
+  execFileSync('script', ['-q', '-e', '-c', `${NETLOOM} ${plan.join(' ')} >${file}`, '/dev/null'], {
+    env: netloom.environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.regex(readFileSync(file, 'utf8'), /^ {2}1\. on the host: /, 'what goes to a file is the answer alone');
+  rmSync(file);
   const piped = netloom.try(...plan);
   t.is(piped.stderr, '');
   t.regex(piped.stdout, /^ {2}1\. on the host: /);
