@@ -252,6 +252,18 @@ for (const family of [4, 6] as const) {
   });
 }
 
+test.serial('a runtime that may not read the legacy iptables attaches containers all the same, and is told', (t) => {
+  const lab = new Lab(t);
+  const sandbox = lab.sandbox('c1');
+  const prevResult = lab.add(bridge, { sandbox });
+  run('iptables-legacy', '-P', 'FORWARD', 'DROP');
+  t.teardown(() => run('iptables-legacy', '-P', 'FORWARD', 'ACCEPT'));
+  const wrap = ['setpriv', '--bounding-set=-net_raw'];
+  const { status, stderr } = lab.exec('ADD', { ...bridge, ...firewall, prevResult }, { sandbox }, { wrap });
+  t.is(status, 0);
+  t.regex(stderr, /^firewall: Whether the legacy iptables of this host drops what netloom allows is not known: /);
+});
+
 test.serial('who asks for the back end firewalld is told what to tell firewalld, where that runs', (t) => {
   const lab = new Lab(t);
   const sandbox = lab.sandbox('c1');
