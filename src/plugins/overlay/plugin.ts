@@ -65,10 +65,12 @@ function add(call: CniCall<OverlayConf>): CniResult {
   const mac = asked ?? containerMac(conf.name, ips[0]?.address.ip ?? intent.own.address);
   undo.defer(() => leave(call));
   const [devices, wire] = withOverlayLock(call.paths, () => {
-    const devices = reconcile(nl, intent);
+    // Read again: while a block of addresses was waited for, peers may have come and gone.
+    const current = intentOf(nl, call, false, intent);
+    const devices = reconcile(nl, current);
     return [
       devices,
-      addWire(nl, container, call, { mtu: intent.mtu, mac, master: devices.bridge.index }, undo),
+      addWire(nl, container, call, { mtu: current.mtu, mac, master: devices.bridge.index }, undo),
     ] as const;
   });
   guard(intent, conf);
