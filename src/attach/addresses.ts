@@ -33,11 +33,9 @@ const DAD_LIMIT = 10_000;
  * @throws NetlinkError as the kernel puts it; NetloomError duplicate-address
  */
 export function configureInterface(container: ContainerSide, plan: AddressPlan): void {
-  if (plan.ips.some(({ address }) => address.family === 6)) {
-    withNetns(container.netns, () => {
-      prepareIpv6(plan);
-    });
-  }
+  withNetns(container.netns, () => {
+    prepareIpv6(plan);
+  });
   container.nl.executeAll([
     // Announce addresses when the link says so (announce.ts).
     inet.notifyArp(plan.index),
@@ -71,13 +69,12 @@ export function gatewayOf(ips: readonly CniIp[], family: 4 | 6): Ip | undefined 
   return ips.findLast(({ address, gateway }) => address.family === family && gateway !== undefined)?.gateway;
 }
 
-/**
- * Runs inside the container: /proc/sys/net shows the namespace of the thread that looks. NB: only where there is an IPv6 address, for each setting costs
- * 0.3 ms (rtnl/inet.ts). Where there is none, the link-local address is probed as everywhere else.
- */
-function prepareIpv6({ ifname, probesDuplicates }: AddressPlan): void {
+/** Runs inside the container: /proc/sys/net shows the namespace of the thread that looks. NB: not more than it takes, for each setting may cost 0.3 ms (rtnl/inet.ts). */
+function prepareIpv6({ ifname, ips, probesDuplicates }: AddressPlan): void {
   const ipv6 = `net/ipv6/conf/${ifname}`;
-  writeSysctl(`${ipv6}/accept_dad`, probesDuplicates ? '1' : '0');
+  // The link's own address, too, which it has where only IPv4 was asked for.
+  tryWrite(`${ipv6}/accept_dad`, probesDuplicates ? '1' : '0');
+  if (!ips.some(({ address }) => address.family === 6)) return;
   if (probesDuplicates) tryWrite(`${ipv6}/enhanced_dad`, '1');
   writeSysctl(`${ipv6}/ndisc_notify`, '1');
   // Runtimes switch IPv6 off in namespaces where they did not ask for it; here somebody did.
@@ -85,7 +82,7 @@ function prepareIpv6({ ifname, probesDuplicates }: AddressPlan): void {
   tryWrite(`${ipv6}/keep_addr_on_down`, '1');
 }
 
-/** Writes a setting that older kernels lack, and that the address does not need. */
+/** Writes a setting that this kernel may lack, and that the address does not need. */
 function tryWrite(key: string, value: string): void {
   try {
     writeSysctl(key, value);

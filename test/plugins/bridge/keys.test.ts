@@ -228,6 +228,14 @@ test.serial('IPv6 is usable at once: no address of the result is tentative', (t)
   sandbox.run('ping', '-c', '1', '-W', '10', 'fd00::1');
 });
 
+test.serial('without enabledad nothing is probed, nor is the link-local address where there is only IPv4', (t) => {
+  const lab = new Lab(t);
+  const sandbox = lab.sandbox('c1');
+  lab.add(bridgeConf(), { sandbox });
+  t.is(sandbox.run('cat', '/proc/sys/net/ipv6/conf/eth0/accept_dad').trim(), '0');
+  t.notRegex(sandbox.run('ip', '-6', 'addr', 'show', 'dev', 'eth0'), /tentative/);
+});
+
 test.serial('enabledad: waits for the probes, and refuses an address that another station has', (t) => {
   const lab = new Lab(t);
   const conf = bridgeConf({
