@@ -115,7 +115,7 @@ export class EtcdFollower {
     const end = new AbortController();
     let writing: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
-    let cause: NetloomError | undefined;
+    let cause: unknown;
     const request = { ...startingWith(this.#registry.base), start_revision: `${seen.revision + 1n}` };
     try {
       await this.#client.watch(request, AbortSignal.any([signal, end.signal]), (result) => {
@@ -137,7 +137,12 @@ export class EtcdFollower {
         }
         writing ??= setTimeout(() => {
           writing = undefined;
-          this.#writeDown(listing);
+          try {
+            this.#writeDown(listing);
+          } catch (error) {
+            cause = error;
+            end.abort();
+          }
         }, GATHER);
       });
     } catch (error) {

@@ -49,7 +49,7 @@ export class Transport implements Disposable {
 
   /**
    * Hears an answer line by line, until it ends or the signal says so.
-   * @throws NetloomError as ask()
+   * @throws NetloomError as ask(); what `hear` throws, as it is
    */
   async listen(question: Question, hear: (line: Answer) => void): Promise<void> {
     let rest = '';
@@ -82,7 +82,14 @@ export class Transport implements Disposable {
         if (isStream) clearTimeout(timer);
         const status = response.statusCode ?? 0;
         response.setEncoding('utf8');
-        response.on('data', (part: string) => hear(part, status));
+        // NB: nobody catches what a listener throws: it would end the whole thread.
+        response.on('data', (part: string) => {
+          try {
+            hear(part, status);
+          } catch (error) {
+            end(error);
+          }
+        });
         response.on('error', fail);
         response.on('end', () => finish(() => resolve(status)));
         // An answer that broke off has no end.
@@ -93,10 +100,11 @@ export class Transport implements Disposable {
         signal?.removeEventListener('abort', abort);
         settle();
       };
-      const fail = (error: unknown) => {
-        finish(() => reject(unreachable(endpoint, error)));
+      const end = (error: unknown) => {
+        finish(() => reject(error));
         request.destroy();
       };
+      const fail = (error: unknown) => end(unreachable(endpoint, error));
       const timer = setTimeout(() => fail(new Error(`no answer within ${limit / 1000} s`)), limit);
       const abort = () => fail(signal?.reason);
       signal?.addEventListener('abort', abort);

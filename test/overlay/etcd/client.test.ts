@@ -1,6 +1,7 @@
 /** Speaking to etcd: dead and slow endpoints, members without a leader, certificates, and tokens that expire. */
 
 import { writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -70,6 +71,31 @@ test.serial('a watch on a member that has lost the others ends by itself', async
   await t.throwsAsync(client.ask(RANGE, QUESTION), { code: 'unreachable' });
   etcd.startMember(1);
   await untilAsync('two of three are enough', async () => (await client.ask(RANGE, QUESTION))['header'] !== undefined);
+});
+
+test.serial('a watch is answered with a page of a proxy, or with nonsense: the error says so', async (t) => {
+  let [status, text] = [502, '<html>\n<h1>502 Bad Gateway</h1>\n</html>\n'];
+  const server = createHttpServer((_, answer) => answer.writeHead(status).end(text)).listen(3000, '127.0.0.1');
+  t.teardown(() => server.close());
+  const client = open(t, { endpoints: ['http://127.0.0.1:3000'], prefix: '/netloom' });
+  const watch = (hear: () => void) => client.watch(QUESTION, new AbortController().signal, hear);
+  await t.throwsAsync(
+    watch(() => {}),
+    { code: 'unreachable', message: 'etcd at http://127.0.0.1:3000 answered: HTTP 502: <html>' },
+  );
+  [status, text] = [200, 'Hello\n'];
+  await t.throwsAsync(
+    watch(() => {}),
+    { code: 'unreachable', message: 'http://127.0.0.1:3000 is no etcd: it answered "Hello"' },
+  );
+  text = '{"result":{}}\n';
+  const thrown = new Error('whoever hears it throws');
+  const error = await t.throwsAsync(
+    watch(() => {
+      throw thrown;
+    }),
+  );
+  t.is(error, thrown);
 });
 
 test.serial('certificates: of the authority that is given, and one of its own where etcd wants one', async (t) => {
