@@ -29,14 +29,18 @@ scope.onmessage = ({ data: { paths } }) => {
       following.delete(print);
     }
     for (const [print, of] of wanted) {
-      if (!following.has(print)) following.set(print, start(of));
+      if (!following.has(print)) start(print, of);
     }
   };
-  const start = (of: EtcdMembership): AbortController => {
+  const start = (print: string, of: EtcdMembership): void => {
     const say = (message: string) => scope.postMessage(`overlay "${of.network}": ${message}`);
     const end = new AbortController();
-    new EtcdFollower(of, paths, say).run(nl, end.signal).catch((error) => say(messageOf(error)));
-    return end;
+    following.set(print, end);
+    new EtcdFollower(of, paths, say)
+      .run(nl, end.signal)
+      .catch((error) => say(messageOf(error)))
+      // One that has failed is started anew with the next look. NB: another may follow by now.
+      .finally(() => following.get(print) === end && following.delete(print));
   };
   look();
   setInterval(look, LOOK);

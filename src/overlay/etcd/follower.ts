@@ -9,11 +9,12 @@ import type { Paths } from '../../paths.ts';
 import { nodeName, underlayAddress } from '../membership.ts';
 import { machineId, remember, remembered } from '../memory.ts';
 import type { NodeRecord } from '../record.ts';
-import { standingOf, writeStanding } from '../standing.ts';
+import { type Standing, standingOf, writeStanding } from '../standing.ts';
 import { settle, wishes } from '../wishes.ts';
 import { EtcdClient } from './client.ts';
 import { Forgotten } from './forgotten.ts';
 import { LeaseCount } from './lease-count.ts';
+import { Notices } from './notices.ts';
 import { pause } from './pause.ts';
 import { Presence } from './presence.ts';
 import { EtcdRegistry, type Listing } from './registry.ts';
@@ -38,19 +39,18 @@ const WISHES = 100;
 export class EtcdFollower {
   readonly #of: EtcdMembership;
   readonly #paths: Paths;
-  readonly #say: (message: string) => void;
+  readonly #notices: Notices;
   readonly #client: EtcdClient;
   readonly #registry: EtcdRegistry;
   readonly #presence: Presence;
   readonly #forgotten = new Forgotten();
   readonly #checkEvery: number;
-  #said = '';
 
   constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void, checkEvery: number = CHECK) {
     this.#checkEvery = checkEvery;
     this.#of = of;
     this.#paths = paths;
-    this.#say = say;
+    this.#notices = new Notices(say);
     this.#client = new EtcdClient(of.etcd);
     this.#registry = new EtcdRegistry(this.#client, of);
     this.#presence = new Presence(this.#client, `${this.#registry.base}alive/${nodeName(of)}`);
@@ -58,6 +58,7 @@ export class EtcdFollower {
 
   /** Until the signal says so. */
   async run(nl: NetlinkSocket, signal: AbortSignal): Promise<void> {
+    using _client = this.#client;
     let failures = 0;
     while (!signal.aborted) {
       const round = new AbortController();
@@ -76,7 +77,6 @@ export class EtcdFollower {
         round.abort();
       }
     }
-    this.#client[Symbol.dispose]();
   }
 
   /** Joins, reads all, and follows until something is to be done anew. */
@@ -85,8 +85,8 @@ export class EtcdFollower {
     const listing = await this.#registry.list(signal);
     this.#forgotten.compare(listing, this.#known());
     this.#writeDown(listing);
-    writeStanding(this.#paths, this.#of, { message: `it joined as "${own.name}" with ${own.subnet}` });
-    this.#said = '';
+    this.#notices.forget('round');
+    this.#stand({ message: `it joined as "${own.name}" with ${own.subnet}` });
     joined();
     const { endpoint } = this.#client;
     const seen = { revision: BigInt(listing.revision) };
@@ -238,7 +238,7 @@ export class EtcdFollower {
   }
 
   #writeDown({ nodes }: Listing): void {
-    const records = nodes.records((message) => this.#say(message));
+    const records = nodes.records((message, { key, value }) => this.#notices.say(key, message, value));
     remember(this.#paths, this.#of.network, this.#forgotten.with(records));
   }
 
@@ -247,11 +247,18 @@ export class EtcdFollower {
   }
 
   #tell(error: unknown): void {
-    writeStanding(this.#paths, this.#of, standingOf(error));
-    const message = messageOf(error);
-    if (message === this.#said) return;
-    this.#said = message;
-    this.#say(message);
+    this.#notices.say('round', messageOf(error));
+    this.#stand(standingOf(error));
+  }
+
+  /** NB: status only. A full /run, or too many open files, ends nothing. */
+  #stand(standing: Standing): void {
+    try {
+      writeStanding(this.#paths, this.#of, standing);
+      this.#notices.forget('standing');
+    } catch (error) {
+      this.#notices.say('standing', messageOf(error));
+    }
   }
 }
 

@@ -78,15 +78,19 @@ export class Nodes {
     return this.#values.get(`${this.#base}alive/${name}`)?.lease;
   }
 
-  /** All nodes with all their prefixes, in the order of their first ones. What cannot be read is said, and is no node. */
-  records(warn: (message: string) => void): NodeRecord[] {
+  /**
+   * All nodes with all their prefixes, in the order of their first ones. What cannot be read is said, and is no node.
+   * @param warn with what the message is about
+   */
+  records(warn: (message: string, about: Pick<KeyValue, 'key' | 'value'>) => void): NodeRecord[] {
     const more = new Map<string, Cidr[]>();
     for (const holding of this.#holdings.values()) {
       if (holding !== undefined) more.set(holding.node, [...(more.get(holding.node) ?? []), holding.prefix]);
     }
     const records = [...this.#records].flatMap(([key, record]) => {
       if (record === undefined || key !== `${this.#base}nodes/${record.name}`) {
-        warn(`The node in etcd's "${key}" is passed over: expected "name", "address" and "subnet"`);
+        const value = this.#values.get(key)?.value ?? '';
+        warn(`The node in etcd's "${key}" is passed over: expected "name", "address" and "subnet"`, { key, value });
         return [];
       }
       const blocks = (more.get(record.name) ?? []).filter((prefix) => !prefix.equals(record.subnet));

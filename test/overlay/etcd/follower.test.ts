@@ -1,5 +1,5 @@
 /** What a node knows, whatever its etcd does: compact, go silent, be told apart, forget everything. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
 import { EtcdFollower } from '../../../src/overlay/etcd/follower.ts';
 import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
 import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
+import { put } from '../../../src/overlay/etcd/wire.ts';
 import { remembered } from '../../../src/overlay/memory.ts';
 import type { NodeRecord } from '../../../src/overlay/record.ts';
 import { readStanding } from '../../../src/overlay/standing.ts';
@@ -153,6 +154,42 @@ test.serial('a watch that is there and tells nothing is given up', async (t) => 
   await joins(etcd, 'other', '192.0.2.2');
   await untilAsync('the other is known', () => names() === 'other,own');
   t.regex(said.join('\n'), /The watch of etcd at http:\/\/127\.0\.0\.1:3000 tells nothing/);
+});
+
+test.serial('what it cannot write down it says, and goes on once it can', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const of = membership(etcd);
+  const said = follow(t, of, paths);
+  await untilAsync('it has joined', () => names() === 'own');
+  // Files where directories should be.
+  const folders = [`${paths.state}/overlay`, `${paths.run}/overlay`];
+  for (const folder of folders) {
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, '');
+  }
+  await joins(etcd, 'other', '192.0.2.2');
+  await untilAsync('it says of both that it cannot', () => said.length >= 2);
+  for (const folder of folders) rmSync(folder);
+  await untilAsync('the other is known', () => names() === 'other,own');
+  await untilAsync('it says how it stands', () => /^it joined/.test(readStanding(paths, of)?.message ?? ''));
+  t.true(folders.every((folder) => said.some((message) => message.includes(folder))));
+});
+
+test.serial('a record that cannot be read is said once, and again where it has changed', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const write = (value: string) => etcd.ask('/v3/kv/txn', { success: [put('/netloom/net/nodes/odd', value)] });
+  await write('odd');
+  const said = follow(t, membership(etcd), paths);
+  await untilAsync('it has joined', () => names() === 'own');
+  await joins(etcd, 'other', '192.0.2.2');
+  await untilAsync('the other is known', () => names() === 'other,own');
+  const passedOver = `The node in etcd's "/netloom/net/nodes/odd" is passed over: expected "name", "address" and "subnet"`;
+  t.deepEqual(said, [passedOver]);
+  await write('odder');
+  await untilAsync('it is said again', () => said.length === 2);
+  t.deepEqual(said, [passedOver, passedOver]);
 });
 
 test.serial('a member that stops in the middle is left for another', async (t) => {
