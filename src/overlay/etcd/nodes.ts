@@ -14,7 +14,8 @@ export class Nodes {
   readonly #values = new Map<string, KeyValue>();
   /** By their keys. Undefined for what cannot be read. */
   readonly #records = new Map<string, NodeRecord | undefined>();
-  readonly #holdings = new Map<string, Holding | undefined>();
+  /** By their lengths, which are one as a rule (`settings`), and then by their keys. */
+  readonly #holdings = new Map<number, Map<string, Holding>>();
 
   /** @param base what all keys begin with */
   constructor(base: string) {
@@ -25,13 +26,14 @@ export class Nodes {
     this.#values.set(kv.key, kv);
     const [folder, name = ''] = this.#split(kv.key);
     if (folder === 'nodes') this.#records.set(kv.key, readRecord(kv.value));
-    if (folder === 'prefixes') this.#holdings.set(kv.key, readHolding(name, kv.value));
+    const holding = folder === 'prefixes' ? readHolding(name, kv.value) : undefined;
+    if (holding !== undefined) this.#ofLength(holding.prefix.prefix).set(kv.key, holding);
   }
 
   delete(key: string): void {
     this.#values.delete(key);
     this.#records.delete(key);
-    this.#holdings.delete(key);
+    for (const holdings of this.#holdings.values()) holdings.delete(key);
   }
 
   /** @returns whether others act upon it: when somebody was last seen is status only */
@@ -50,15 +52,25 @@ export class Nodes {
     return [...this.#records.values()].some((record) => record !== undefined && record.name !== name);
   }
 
-  /** Who has a prefix, or a part of it. */
+  /** Who has a prefix, or a part of it. NB: those of its length are looked up. Where all are in a row, thousands are asked for. */
   holderOf(prefix: Cidr): string | undefined {
-    for (const holding of this.#holdings.values()) if (holding?.prefix.overlaps(prefix)) return holding.node;
+    const same = this.#holdings.get(prefix.prefix)?.get(keyOfPrefix(this.#base, prefix));
+    if (same !== undefined) return same.node;
+    for (const [length, holdings] of this.#holdings) {
+      if (length === prefix.prefix) continue;
+      for (const holding of holdings.values()) if (holding.prefix.overlaps(prefix)) return holding.node;
+    }
     return undefined;
+  }
+
+  /** How many prefixes somebody has. */
+  get taken(): number {
+    return [...this.#holdings.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /** All prefixes of a node. */
   prefixesOf(name: string): Cidr[] {
-    return [...this.#holdings.values()].flatMap((holding) => (holding?.node === name ? [holding.prefix] : []));
+    return this.#all().flatMap(({ prefix, node }) => (node === name ? [prefix] : []));
   }
 
   /** The length that all prefixes have. */
@@ -84,9 +96,7 @@ export class Nodes {
    */
   records(warn: (message: string, about: Pick<KeyValue, 'key' | 'value'>) => void): NodeRecord[] {
     const more = new Map<string, Cidr[]>();
-    for (const holding of this.#holdings.values()) {
-      if (holding !== undefined) more.set(holding.node, [...(more.get(holding.node) ?? []), holding.prefix]);
-    }
+    for (const { node, prefix } of this.#all()) more.set(node, [...(more.get(node) ?? []), prefix]);
     const records = [...this.#records].flatMap(([key, record]) => {
       if (record === undefined || key !== `${this.#base}nodes/${record.name}`) {
         const value = this.#values.get(key)?.value ?? '';
@@ -100,10 +110,25 @@ export class Nodes {
     return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
   }
 
+  #all(): Holding[] {
+    return [...this.#holdings.values()].flatMap((holdings) => [...holdings.values()]);
+  }
+
+  #ofLength(length: number): Map<string, Holding> {
+    const holdings = this.#holdings.get(length) ?? new Map<string, Holding>();
+    this.#holdings.set(length, holdings);
+    return holdings;
+  }
+
   /** The folder of a key and the name in it. */
   #split(key: string): string[] {
     return key.slice(this.#base.length).split('/');
   }
+}
+
+/** The key that says who has a prefix. @param base what all keys begin with */
+export function keyOfPrefix(base: string, prefix: Cidr): string {
+  return `${base}prefixes/${prefix.toString().replace('/', '_')}`;
 }
 
 function readRecord(text: string): NodeRecord | undefined {
@@ -111,8 +136,10 @@ function readRecord(text: string): NodeRecord | undefined {
 }
 
 function readHolding(name: string, node: string): Holding | undefined {
-  const prefix = Cidr.tryParse(name.replace('_', '/'));
-  return prefix === undefined ? undefined : { prefix, node };
+  const text = name.replace('_', '/');
+  const prefix = Cidr.tryParse(text)?.network();
+  // Written otherwise it would not be found by its key.
+  return prefix?.toString() === text ? { prefix, node } : undefined;
 }
 
 function readJson(text: string): unknown {

@@ -13,7 +13,7 @@ import type { Cidr } from '../../net/cidr.ts';
 import { allTaken, candidates } from '../prefixes.ts';
 import { type Applicant, type NodeRecord, nameTaken, noSuchNode, stillSeen } from '../record.ts';
 import type { EtcdClient } from './client.ts';
-import { Nodes } from './nodes.ts';
+import { keyOfPrefix, Nodes } from './nodes.ts';
 import { REMEMBERED, silenceOf } from './presence.ts';
 import type { EtcdMembership } from './settings.ts';
 import { int64, isAt, keyValue, type Part, part, parts, put, remove, startingWith } from './wire.ts';
@@ -199,7 +199,7 @@ export class EtcdRegistry {
   }
 
   #prefixKey(prefix: Cidr): string {
-    return `${this.base}prefixes/${prefix.toString().replace('/', '_')}`;
+    return keyOfPrefix(this.base, prefix);
   }
 }
 
