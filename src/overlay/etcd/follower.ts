@@ -3,17 +3,15 @@
  * cannot reach it goes on without: what is written down stays.
  */
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
-import type { Cidr } from '../../net/cidr.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import type { Paths } from '../../paths.ts';
 import { nodeName, underlayAddress } from '../membership.ts';
 import { machineId, remember, remembered } from '../memory.ts';
 import type { NodeRecord } from '../record.ts';
 import { type Standing, standingOf, writeStanding } from '../standing.ts';
-import { settle, wishes } from '../wishes.ts';
+import { Blocks } from './blocks.ts';
 import { EtcdClient } from './client.ts';
 import { Forgotten } from './forgotten.ts';
-import { LeaseCount } from './lease-count.ts';
 import { Notices } from './notices.ts';
 import { pause } from './pause.ts';
 import { Presence } from './presence.ts';
@@ -33,8 +31,6 @@ const ALIVE = 20_000;
 const RELIST = 600_000;
 /** How long changes are gathered before they are written down, in ms. */
 const GATHER = 5;
-/** How often it is looked what ADDs wish for, in ms. */
-const WISHES = 100;
 
 export class EtcdFollower {
   readonly #of: EtcdMembership;
@@ -90,11 +86,12 @@ export class EtcdFollower {
     joined();
     const { endpoint } = this.#client;
     const seen = { revision: BigInt(listing.revision) };
+    const blocks = new Blocks(this.#of, this.#paths, this.#registry);
     const tasks = [
       this.#watch(own, listing, seen, signal),
       this.#check(nl, own, endpoint, seen, signal),
       this.#stayAlive(signal),
-      ...(this.#of.hasBlocks ? [this.#grant(own, listing, signal)] : []),
+      ...(this.#of.hasBlocks ? [blocks.grant(own.name, listing, () => this.#writeDown(listing), signal)] : []),
     ];
     for (const task of tasks) task.catch(() => {}); // those that end because the first one did
     await Promise.race(tasks);
@@ -196,37 +193,6 @@ export class EtcdFollower {
       if (revision > ours && revision <= all) ours = revision;
     }
     return { all, ours };
-  }
-
-  /** Gets the blocks that ADDs wish for, and one more before they are all full, so that an ADD need not wait. */
-  async #grant({ name }: NodeRecord, listing: Listing, signal: AbortSignal): Promise<void> {
-    const { network } = this.#of;
-    const leases = new LeaseCount(this.#of, this.#paths);
-    for (;;) {
-      const wanted = wishes(this.#paths, network);
-      const isScarce = leases.isScarce(listing.nodes.prefixesOf(name));
-      for (const wish of [...wanted, ...(isScarce && wanted.length === 0 ? (['any'] as const) : [])]) {
-        await this.#claim(name, wish === 'any' ? undefined : wish, listing, signal).catch((error) =>
-          this.#excuse(error),
-        );
-        settle(this.#paths, network, wish);
-      }
-      await pause(WISHES, signal);
-    }
-  }
-
-  /** NB: done when the watch has told of it and it is written down, which is what the ADD waits for. */
-  async #claim(name: string, wanted: Cidr | undefined, listing: Listing, signal: AbortSignal): Promise<void> {
-    const claimed = (await this.#registry.claim(name, wanted, signal)) ?? wanted;
-    if (claimed === undefined) return;
-    const limit = performance.now() + LAG;
-    while (listing.nodes.holderOf(claimed) === undefined && performance.now() < limit) await pause(GATHER, signal);
-    this.#writeDown(listing);
-  }
-
-  /** None is left: the ADD says so. @throws any other error */
-  #excuse(error: unknown): void {
-    if (!hasCode(error, 'address-exhausted')) throw error;
   }
 
   /** NB: status only. Where it cannot say so, nothing follows from it. */
