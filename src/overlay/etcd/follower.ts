@@ -125,6 +125,7 @@ export class EtcdFollower {
         const changes = parts(result['events']).map((event) => nodes.apply(keyEvent(event)));
         const revision = BigInt(int64(part(result['header'])['revision']));
         if (revision > seen.revision) seen.revision = revision;
+        this.#forgotten.saw(revision);
         if (!changes.includes(true)) return;
         const now = nodes.find(own.name);
         if (now === undefined || now.machine !== own.machine || !now.subnet.equals(own.subnet)) {
@@ -184,6 +185,7 @@ export class EtcdFollower {
     const range = startingWith(this.#registry.base);
     const count = await this.#client.ask('/v3/kv/range', { ...range, count_only: true }, signal);
     const all = BigInt(int64(part(count['header'])['revision']));
+    this.#forgotten.saw(all);
     if (all <= known) return { all, ours: 0n };
     const query = { ...range, min_mod_revision: `${known + 1n}`, keys_only: true };
     const found = await this.#client.ask('/v3/kv/range', query, signal);

@@ -11,7 +11,9 @@ const KEEP = 600_000;
 export class Forgotten {
   #nodes: readonly NodeRecord[] = [];
   #until = 0;
-  #last: Pick<Listing, 'cluster' | 'revision'> | undefined;
+  #cluster: string | undefined;
+  /** The highest that the store is known to have been at. */
+  #revision = 0n;
 
   /** Keeps nodes that the store may not know. */
   keep(nodes: readonly NodeRecord[]): void {
@@ -19,12 +21,18 @@ export class Forgotten {
     this.#until = performance.now() + KEEP;
   }
 
+  /** Notes how far the store was, by whichever answer. */
+  saw(revision: bigint): void {
+    if (revision > this.#revision) this.#revision = revision;
+  }
+
   /** Looks whether the store is another than it was, or has gone back. */
-  compare({ cluster, revision }: Listing, known: readonly NodeRecord[]): void {
-    const last = this.#last;
-    this.#last = { cluster, revision };
-    if (last === undefined) return;
-    if (last.cluster !== cluster || BigInt(revision) < BigInt(last.revision)) this.keep(known);
+  compare({ cluster, revision }: Pick<Listing, 'cluster' | 'revision'>, known: readonly NodeRecord[]): void {
+    const before = { cluster: this.#cluster, revision: this.#revision };
+    this.#cluster = cluster;
+    this.#revision = BigInt(revision);
+    if (before.cluster === undefined) return;
+    if (before.cluster !== cluster || this.#revision < before.revision) this.keep(known);
   }
 
   /** The nodes that the store has, and those that it should. */
