@@ -54,6 +54,15 @@ export function stillSeen({ name, subnet }: NodeRecord, silence: number, grace: 
   );
 }
 
+/** The error for one of which nobody can tell when it was there. */
+export function neverSeen({ name, subnet }: NodeRecord, grace: number): NetloomError {
+  return new NetloomError(
+    'still-seen',
+    `Cannot reclaim ${subnet} of "${name}": its agent has never said that it is there, so it may well be, expected ${grace} s of silence`,
+    { hint: 'if it is gone for good: --grace 0' },
+  );
+}
+
 function prefixOf(value: unknown): Cidr | undefined {
   const prefix = typeof value === 'string' ? Cidr.tryParse(value) : undefined;
   return prefix?.hasHostBits() === false ? prefix : undefined;

@@ -90,7 +90,7 @@ export class EtcdFollower {
     const tasks = [
       this.#watch(own, listing, seen, signal),
       this.#check(nl, own, endpoint, seen, signal),
-      this.#stayAlive(signal),
+      this.#stayAlive(own.name, listing, signal),
       ...(this.#of.hasBlocks ? [blocks.grant(own.name, listing, () => this.#writeDown(listing), signal)] : []),
     ];
     for (const task of tasks) task.catch(() => {}); // those that end because the first one did
@@ -197,10 +197,16 @@ export class EtcdFollower {
     return { all, ours };
   }
 
-  /** NB: status only. Where it cannot say so, nothing follows from it. */
-  async #stayAlive(signal: AbortSignal): Promise<void> {
+  /** NB: status only. Where it cannot say so people hear of it, and nothing else follows. */
+  async #stayAlive(name: string, { nodes }: Listing, signal: AbortSignal): Promise<void> {
     for (;;) {
-      await this.#presence.tell(signal).catch(() => {});
+      try {
+        await this.#presence.tell(nodes.leaseOf(name), signal);
+        this.#notices.forget('alive');
+      } catch (error) {
+        if (signal.aborted) throw error;
+        this.#notices.say('alive', `Cannot say in etcd that this node is there: ${messageOf(error)}`, 'failed');
+      }
       await pause(ALIVE * (1 - Math.random() / 5), signal);
     }
   }

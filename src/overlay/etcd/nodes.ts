@@ -85,9 +85,10 @@ export class Nodes {
     return this.#values.get(key)?.revision ?? '0';
   }
 
-  /** The lease by which a node says that it is there. */
+  /** The lease by which a node says that it is there; undefined where it never has. */
   leaseOf(name: string): string | undefined {
-    return this.#values.get(`${this.#base}alive/${name}`)?.lease;
+    const lease = this.#values.get(`${this.#base}alive/${name}`)?.value;
+    return lease !== undefined && /^\d+$/.test(lease) ? lease : undefined;
   }
 
   /**

@@ -1,6 +1,7 @@
 /**
- * That a node is there: a key with a lease, which the node keeps alive. Status only: nobody acts upon it but who reclaims a prefix, and asks how long ago the node was
- * last heard of. etcd counts that, so no clock of a machine matters.
+ * That a node is there: a lease that the node keeps alive, and a key that names it. Status only: nobody acts upon it but who reclaims a prefix, and asks how long ago
+ * the node was last heard of. etcd counts that, so no clock of a machine matters. NB: the key does not go with the lease. One that is missing is of a node that could
+ * never say so, which may well be there; one whose lease is gone is of a node that has been silent for longer than etcd remembers.
  */
 import type { EtcdClient } from './client.ts';
 import { int64, type Part, part, put } from './wire.ts';
@@ -18,22 +19,28 @@ export class Presence {
     this.#key = key;
   }
 
-  /** Says so once. */
-  async tell(signal: AbortSignal): Promise<void> {
-    if (this.#lease !== undefined) {
-      const answer = await this.#client.ask('/v3/lease/keepalive', { ID: this.#lease }, signal);
-      if (Number(int64(part(answer['result'])['TTL'])) > 0) return;
+  /**
+   * Says so once.
+   * @param known the lease that etcd has of the node, as far as it is known: reclaim() takes the key away
+   */
+  async tell(known: string | undefined, signal: AbortSignal): Promise<void> {
+    if (!(await this.#isKept(signal))) {
+      const granted = await this.#client.ask('/v3/lease/grant', { TTL: `${REMEMBERED}` }, signal);
+      this.#lease = int64(granted['ID']);
     }
-    const granted = await this.#client.ask('/v3/lease/grant', { TTL: `${REMEMBERED}` }, signal);
-    const lease = int64(granted['ID']);
-    await this.#client.ask('/v3/kv/txn', { success: [put(this.#key, '', lease)] }, signal);
-    this.#lease = lease;
+    if (known === this.#lease) return;
+    await this.#client.ask('/v3/kv/txn', { success: [put(this.#key, this.#lease ?? '')] }, signal);
+  }
+
+  async #isKept(signal: AbortSignal): Promise<boolean> {
+    if (this.#lease === undefined) return false;
+    const answer = await this.#client.ask('/v3/lease/keepalive', { ID: this.#lease }, signal);
+    return Number(int64(part(answer['result'])['TTL'])) > 0;
   }
 }
 
 /** How long ago a node was last heard of, in seconds; undefined where that is longer than etcd remembers. */
-export async function silenceOf(client: EtcdClient, lease: string | undefined): Promise<number | undefined> {
-  if (lease === undefined) return undefined;
+export async function silenceOf(client: EtcdClient, lease: string): Promise<number | undefined> {
   const answer: Part = await client.ask('/v3/lease/timetolive', { ID: lease });
   const left = Number(int64(answer['TTL']));
   return left > 0 ? Math.max(0, Number(int64(answer['grantedTTL'])) - left) : undefined;

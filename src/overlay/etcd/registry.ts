@@ -4,14 +4,14 @@
  *   PREFIX/NETWORK/nodes/NAME              { "name", "address", "subnet", "machine" }
  *   PREFIX/NETWORK/prefixes/10.96.3.0_24   NAME: who has the prefix
  *   PREFIX/NETWORK/settings                { "nodePrefix": 24 }: with prefixes of several lengths one could be part of another
- *   PREFIX/NETWORK/alive/NAME              with a lease: status only
+ *   PREFIX/NETWORK/alive/NAME              a lease: status only
  *
  * A node and its prefix are made in one transaction, where neither is there. They have no lease: nothing but reclaim() takes them away.
  */
 import { NetloomError } from '../../error.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import { allTaken, candidates } from '../prefixes.ts';
-import { type Applicant, type NodeRecord, nameTaken, noSuchNode, stillSeen } from '../record.ts';
+import { type Applicant, type NodeRecord, nameTaken, neverSeen, noSuchNode, stillSeen } from '../record.ts';
 import type { EtcdClient } from './client.ts';
 import { keyOfPrefix, Nodes } from './nodes.ts';
 import { REMEMBERED, silenceOf } from './presence.ts';
@@ -98,7 +98,9 @@ export class EtcdRegistry {
     const { nodes } = await this.list();
     const record = nodes.find(name);
     if (record === undefined) throw noSuchNode(name, `etcd has none below "${this.base}"`);
-    const silence = await silenceOf(this.#client, nodes.leaseOf(name));
+    const lease = nodes.leaseOf(name);
+    if (lease === undefined && grace > 0) throw neverSeen(record, grace);
+    const silence = lease === undefined ? undefined : await silenceOf(this.#client, lease);
     if (silence !== undefined && silence < grace) throw stillSeen(record, silence, grace);
     if (silence === undefined && grace > REMEMBERED) throw new NetloomError('invalid-value', tooLong(grace));
     const keys = [this.#nodeKey(name), `${this.base}alive/${name}`];
@@ -114,7 +116,8 @@ export class EtcdRegistry {
     const { nodes } = await this.list();
     const silences = new Map<string, number>();
     const ask = async ({ name }: NodeRecord) => {
-      const silence = await silenceOf(this.#client, nodes.leaseOf(name));
+      const lease = nodes.leaseOf(name);
+      const silence = lease === undefined ? undefined : await silenceOf(this.#client, lease);
       if (silence !== undefined) silences.set(name, silence);
     };
     await Promise.all(nodes.records(() => {}).map(ask));

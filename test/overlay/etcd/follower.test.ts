@@ -75,16 +75,25 @@ async function reclaim(etcd: Etcd, name: string): Promise<void> {
   await new EtcdRegistry(client, membership(etcd)).reclaim(name, 0);
 }
 
-/** Stands before an etcd. @param watch what becomes of the n-th watch, from 1 on: its body, or undefined for one that is made and tells nothing */
+/**
+ * Stands before an etcd.
+ * @param watch what becomes of the n-th watch, from 1 on: its body, or undefined for one that is made and tells nothing
+ * @param denied a path that this user may not ask
+ */
 function proxy(
   t: ExecutionContext,
   etcd: Etcd,
   watch: (n: number, body: string) => string | undefined,
+  denied?: string,
 ): { count: number } {
   const watches = { count: 0 };
   const serve = async (question: IncomingMessage, answer: ServerResponse) => {
     let body: string | undefined = '';
     for await (const part of question) body += part;
+    if (question.url === denied) {
+      answer.writeHead(403).end('{"error":"etcdserver: permission denied"}');
+      return;
+    }
     if (question.url === '/v3/watch') body = watch(++watches.count, body);
     if (body === undefined) {
       answer.write('{"result":{"header":{"revision":"1"},"created":true}}\n');
@@ -190,6 +199,20 @@ test.serial('a record that cannot be read is said once, and again where it has c
   await write('odder');
   await untilAsync('it is said again', () => said.length === 2);
   t.deepEqual(said, [passedOver, passedOver]);
+});
+
+test.serial('a node that may not say that it is there says so to people, and follows', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  proxy(t, etcd, (_, body) => body, '/v3/lease/grant');
+  const said = follow(t, membership(etcd, [PROXY]), paths);
+  await untilAsync('it says so', () => said.length > 0);
+  t.regex(said.join('\n'), /^Cannot say in etcd that this node is there: .* refused: etcdserver: permission denied$/);
+  await joins(etcd, 'other', '192.0.2.2');
+  await untilAsync('the other is known', () => names() === 'other,own');
+  using client = new EtcdClient(etcd.settings);
+  const registry = new EtcdRegistry(client, membership(etcd));
+  await t.throwsAsync(registry.reclaim('own', 600), { code: 'still-seen' });
 });
 
 test.serial('a member that stops in the middle is left for another', async (t) => {

@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from 'ava';
 import { Cidr } from '../../../src/net/cidr.ts';
 import { Ip } from '../../../src/net/ip.ts';
 import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
+import { Presence } from '../../../src/overlay/etcd/presence.ts';
 import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
 import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
 import type { Applicant } from '../../../src/overlay/record.ts';
@@ -108,4 +109,26 @@ test.serial('a hundred nodes that join at once all have a prefix within 5 s, non
   t.is(new Set(records.map(({ name }) => name)).size, 100);
   t.log(`${Math.round(took)} ms`);
   t.true(took < 5_000, `${took} ms`);
+});
+
+test.serial('who may be there is not given up: who has just said so, and who never could', async (t) => {
+  const of = membership();
+  const registry = open(t, of);
+  using client = new EtcdClient(of.etcd);
+  const presence = new Presence(client, `${registry.base}alive/a`);
+  const { signal } = new AbortController();
+  const lease = async () => (await registry.list()).nodes.leaseOf('a');
+  await registry.join(applicant('a', '192.0.2.1'));
+  const never = await t.throwsAsync(registry.reclaim('a', 600), { code: 'still-seen' });
+  t.regex(never?.message ?? '', /^Cannot reclaim 10\.96\.\d+\.0\/24 of "a": its agent has never said that it is there/);
+  await presence.tell(await lease(), signal);
+  await t.throwsAsync(registry.reclaim('a', 600), { code: 'still-seen', message: /it was seen \d+ s ago/ });
+  // Reclaimed all the same, it is back: and says so again.
+  await registry.reclaim('a', 0);
+  await registry.join(applicant('a', '192.0.2.1'));
+  await presence.tell(await lease(), signal);
+  await t.throwsAsync(registry.reclaim('a', 600), { code: 'still-seen', message: /it was seen \d+ s ago/ });
+  // What is left when an hour has passed.
+  await etcd.ask('/v3/lease/revoke', { ID: await lease() });
+  t.is((await registry.reclaim('a', 600)).name, 'a');
 });
