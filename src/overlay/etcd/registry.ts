@@ -21,6 +21,9 @@ import { int64, isAt, keyValue, type Part, part, parts, put, remove, startingWit
 /** How often a node is tried to be made, where others are faster. */
 const ATTEMPTS = 50;
 
+/** How often one is tried to be taken out, where it changes meanwhile. */
+const RECLAIM_ATTEMPTS = 5;
+
 /** All there is, as of one revision. */
 export interface Listing {
   readonly nodes: Nodes;
@@ -92,9 +95,18 @@ export class EtcdRegistry {
   /**
    * Gives the prefixes back that a node no longer has.
    * @param grace for how long it must not have been heard of, in seconds
-   * @throws NetloomError no-such-node, still-seen; unreachable, etcd-refused
+   * @throws NetloomError no-such-node, still-seen, try-again; unreachable, etcd-refused
    */
   async reclaim(name: string, grace: number): Promise<NodeRecord> {
+    for (let attempt = 0; attempt < RECLAIM_ATTEMPTS; attempt++) {
+      const record = await this.#tryReclaim(name, grace);
+      if (record !== undefined) return record;
+    }
+    throw new NetloomError('try-again', `Cannot reclaim the prefix of "${name}": its record changes all the time`);
+  }
+
+  /** @returns undefined where a key has changed in between, as by the last word of a node that is leaving: all is to be judged anew */
+  async #tryReclaim(name: string, grace: number): Promise<NodeRecord | undefined> {
     const { nodes } = await this.list();
     const record = nodes.find(name);
     if (record === undefined) throw noSuchNode(name, `etcd has none below "${this.base}"`);
@@ -107,8 +119,7 @@ export class EtcdRegistry {
     for (const prefix of nodes.prefixesOf(name)) keys.push(this.#prefixKey(prefix));
     const compare = keys.map((key) => isAt(key, nodes.revisionOf(key)));
     const answer = await this.#transact(compare, keys.map(remove));
-    if (answer['succeeded'] === true) return record;
-    throw new NetloomError('try-again', `Cannot reclaim the prefix of "${name}": its record has just been changed`);
+    return answer['succeeded'] === true ? record : undefined;
   }
 
   /** How long ago each node was last heard of, in seconds, where etcd remembers. */
