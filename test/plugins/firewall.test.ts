@@ -1,6 +1,7 @@
 /** firewall as a container runtime executes it: its rulesets as text, packets, and what becomes of it. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
+import { standaloneOnly } from '../agent/agent-process.ts';
 import { after, Chain } from '../support/chain.ts';
 import { becomeHost, ip, type Sandbox } from '../support/host.ts';
 import { bridgeConf, type Json, Lab, type Output, WITHOUT_NETLINK } from '../support/lab.ts';
@@ -259,7 +260,9 @@ test.serial('a runtime that may not read the legacy iptables attaches containers
   run('iptables-legacy', '-P', 'FORWARD', 'DROP');
   t.teardown(() => run('iptables-legacy', '-P', 'FORWARD', 'ACCEPT'));
   const wrap = ['setpriv', '--bounding-set=-net_raw'];
-  const { status, stderr } = lab.exec('ADD', { ...bridge, ...firewall, prevResult }, { sandbox }, { wrap });
+  // Without an agent, which may read them.
+  const options = { wrap, bin: standaloneOnly(lab) };
+  const { status, stderr } = lab.exec('ADD', { ...bridge, ...firewall, prevResult }, { sandbox }, options);
   t.is(status, 0);
   t.regex(stderr, /^firewall: Whether the legacy iptables of this host drops what netloom allows is not known: /);
 });
