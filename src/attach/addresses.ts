@@ -72,9 +72,10 @@ export function gatewayOf(ips: readonly CniIp[], family: 4 | 6): Ip | undefined 
 /** Runs inside the container: /proc/sys/net shows the namespace of the thread that looks. NB: not more than it takes, for each setting may cost 0.3 ms (rtnl/inet.ts). */
 function prepareIpv6({ ifname, ips, probesDuplicates }: AddressPlan): void {
   const ipv6 = `net/ipv6/conf/${ifname}`;
-  // The link's own address, too, which it has where only IPv4 was asked for.
-  tryWrite(`${ipv6}/accept_dad`, probesDuplicates ? '1' : '0');
-  if (!ips.some(({ address }) => address.family === 6)) return;
+  const hasIpv6 = ips.some(({ address }) => address.family === 6);
+  // For the link's own address, too, which it has where only IPv4 was asked for, unless this kernel has no IPv6.
+  (hasIpv6 ? writeSysctl : tryWrite)(`${ipv6}/accept_dad`, probesDuplicates ? '1' : '0');
+  if (!hasIpv6) return;
   if (probesDuplicates) tryWrite(`${ipv6}/enhanced_dad`, '1');
   writeSysctl(`${ipv6}/ndisc_notify`, '1');
   // Runtimes switch IPv6 off in namespaces where they did not ask for it; here somebody did.

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
+import { standaloneOnly } from '../../agent/agent-process.ts';
 import { isThere, needs } from '../../support/features.ts';
 import { becomeHost, ip } from '../../support/host.ts';
 import { bridgeConf, Lab } from '../../support/lab.ts';
@@ -235,6 +236,25 @@ test.serial('without enabledad nothing is probed, nor is the link-local address 
   t.is(sandbox.run('cat', '/proc/sys/net/ipv6/conf/eth0/accept_dad').trim(), '0');
   t.notRegex(sandbox.run('ip', '-6', 'addr', 'show', 'dev', 'eth0'), /tentative/);
 });
+
+test.serial(
+  'an IPv6 address without the setting that says whether it is probed is none: the ADD fails, and leaves nothing',
+  (t) => {
+    const lab = new Lab(t);
+    const sandbox = lab.sandbox('c1');
+    const setting = '/proc/sys/net/ipv6/conf/eth0/accept_dad';
+    const wrap = `strace -f -qqq -o /dev/null -P ${setting} -e inject=openat,open:error=EROFS`.split(' ');
+    const options = { wrap, bin: standaloneOnly(lab) };
+    t.is(lab.exec('ADD', bridgeConf(), { sandbox }, options).status, 0, 'IPv4 does without');
+    lab.del(bridgeConf(), { sandbox });
+    const before = lab.snapshot();
+    const conf = bridgeConf({ enabledad: true, ipam: hostLocal('fd00::/64') });
+    const { status, output } = lab.exec('ADD', conf, { sandbox }, options);
+    t.is(status, 1);
+    t.regex(`${output.msg} ${output.details ?? ''}`, /accept_dad/);
+    t.is(lab.snapshot(), before);
+  },
+);
 
 test.serial('enabledad: waits for the probes, and refuses an address that another station has', (t) => {
   const lab = new Lab(t);
