@@ -42,6 +42,8 @@ test.serial('the kernel lists what is wanted, and forgets what is chosen of it',
   insert('192.0.2.1', '192.0.2.9', 'udp', 5353);
   t.deepEqual(told(list(nft, 4, { protocol: 17, askerPort: 1000 })).length, 4);
   t.deepEqual(told(list(nft, 4, { protocol: 17, askerPort: 53 })), []);
+  t.is(list(nft, 4, { protocol: 17 }).length, 4);
+  t.is(list(nft, 4, { protocol: 6 }).length, 1);
   t.deepEqual(told(list(nft, 6, { protocol: 17, port: 53 })), []);
   t.is(
     forget(nft, 4, { protocol: 17, port: 53 }, ({ destination }) => `${destination}` === '192.0.2.1'),

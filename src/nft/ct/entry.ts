@@ -78,8 +78,9 @@ export interface Entry {
   readonly family: Family;
 }
 
-/** What the kernel is to look for: where the first packet went, or who answers, or whom the answers are for. */
+/** What the kernel is to look for: where the first packet went, or who answers, or whom the answers are for, or all of a protocol. */
 export type Wanted =
+  | { readonly protocol: number }
   | { readonly protocol: number; readonly port: number }
   | { readonly protocol: number; readonly askerPort: number }
   | { readonly answerer: Ip };
@@ -122,9 +123,9 @@ function templateOf(family: Family, wanted: Wanted): Attrs<typeof attrs> {
   }
   const to = (dstPort: number): Tuple => ({ transport: { number: wanted.protocol, dstPort } });
   const flags = SAME.protocol | SAME.dstPort;
-  return 'port' in wanted
-    ? { original: to(wanted.port), filter: { original: flags, reply: 0 } }
-    : { reply: to(wanted.askerPort), filter: { original: 0, reply: flags } };
+  if ('port' in wanted) return { original: to(wanted.port), filter: { original: flags, reply: 0 } };
+  if ('askerPort' in wanted) return { reply: to(wanted.askerPort), filter: { original: 0, reply: flags } };
+  return { original: { transport: { number: wanted.protocol } }, filter: { original: SAME.protocol, reply: 0 } };
 }
 
 function entryOf(family: Family, attrs: Entry['attrs']): Entry {

@@ -1,12 +1,15 @@
 /** Connections that began before a port was published or withdrawn: the kernel would go on sending their packets where the first one went. */
 import type { Ip } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import type { Entry, Wanted } from '../../nft/ct/entry.ts';
 import { forget } from '../../nft/ct/forget.ts';
 import type { AddressKey } from '../../nft/portmap/layout.ts';
-import type { Publication, Withdrawn } from '../../nft/portmap/portmap.ts';
+import type { Publication, PublishedPort, Withdrawn } from '../../nft/portmap/portmap.ts';
 import * as addr from '../../rtnl/addr.ts';
 
 const UDP = 17;
+/** So many ports are asked about one by one. */
+const FEW = 4;
 const NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: UDP, sctp: 132 };
 
 /**
@@ -18,26 +21,37 @@ const NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: UDP, sctp: 132 
 export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications: readonly Publication[]): void {
   for (const { container, ports } of publications) {
     const { family } = container;
-    const ofUdp = ports.filter(({ protocol }) => protocol === 'udp');
-    if (ofUdp.length === 0) continue;
+    const published = new Map<number | undefined, PublishedPort[]>();
+    for (const port of ports) {
+      if (port.protocol === 'udp') published.set(port.hostPort, [...(published.get(port.hostPort) ?? []), port]);
+    }
+    if (published.size === 0) continue;
     const local = new Set(addr.list(nl, { family }).map(({ address }) => `${address.ip}`));
     const isLocal = (ip: Ip) => local.has(`${ip}`) || (family === 4 && ip.bytes[0] === 127);
-    for (const { host, hostPort, containerPort } of ofUdp) {
-      const isHere = (ip: Ip | undefined) => ip !== undefined && (host === undefined ? isLocal(ip) : ip.equals(host));
-      forget(nft, family, { protocol: UDP, port: hostPort }, (entry) => {
-        if (entry.protocol !== UDP || entry.port !== hostPort || !isHere(entry.destination)) return false;
-        return !(entry.answerer?.equals(container) === true && entry.answererPort === containerPort);
-      });
-      forget(
-        nft,
-        family,
-        { protocol: UDP, askerPort: hostPort },
-        // As its own address: answers to a container whose source was translated to this port are the container's.
-        ({ protocol, asker, askerPort, source }) =>
-          protocol === UDP && askerPort === hostPort && isHere(asker) && source?.equals(asker as Ip) === true,
+    const isOf = ({ host }: PublishedPort, ip: Ip | undefined) =>
+      ip !== undefined && (host === undefined ? isLocal(ip) : ip.equals(host));
+    const isStray = (entry: Entry) => {
+      if (entry.protocol !== UDP) return false;
+      const leadsElsewhere = ({ containerPort }: PublishedPort) =>
+        entry.answerer?.equals(container) !== true || entry.answererPort !== containerPort;
+      const isSent = published.get(entry.port)?.some((each) => isOf(each, entry.destination) && leadsElsewhere(each));
+      // As its own address: answers to a container whose source was translated to this port are the container's.
+      const isOwn = entry.asker !== undefined && entry.source?.equals(entry.asker) === true;
+      return (
+        isSent === true || (isOwn && published.get(entry.askerPort)?.some((each) => isOf(each, entry.asker)) === true)
       );
-    }
+    };
+    for (const wanted of questionsFor([...published.keys()])) forget(nft, family, wanted, isStray);
   }
+}
+
+/** The kernel goes through its whole table for each question (3 ms), and tells only what is asked for: for a few ports that is less than to be told all of UDP. */
+function questionsFor(ports: readonly (number | undefined)[]): Wanted[] {
+  if (ports.length > FEW) return [{ protocol: UDP }];
+  return ports.flatMap((port = 0) => [
+    { protocol: UDP, port },
+    { protocol: UDP, askerPort: port },
+  ]);
 }
 
 /** After withdrawing: what leads to the container by one of these ports. TCP too, or a client would wait for a container that is gone. */

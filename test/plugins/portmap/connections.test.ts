@@ -133,21 +133,33 @@ test.serial('UDP: a sender that keeps its source port gets to whoever has the po
   await everybody('host');
 });
 
-test.serial('UDP: what the host has said from the port keeps nobody from the container', async (t) => {
-  const { lab, remote, blue } = await scene(t);
-  await answer(t, blue, 'blue', 53);
-  execFileSync('conntrack', ['-F'], { stdio: 'pipe' }); // those of other tests
-  for (const [host, machine] of [
-    [HOST, '192.0.2.9'],
-    [HOST6, '2001:db8::9'],
-  ] as const) {
-    const ports = ['--sport', '53', '--dport', '5353'];
-    execFileSync('conntrack', ['-I', '-p', 'udp', '-s', host, '-d', machine, ...ports, '-t', '600'], { stdio: 'pipe' });
-  }
-  publish(lab, blue, both({ hostPort: 53, containerPort: 53 }));
-  t.is(await until(send(t, remote, HOST, 53, 5353), 'blue 192.0.2.9'), 'blue 192.0.2.9');
-  t.is(await until(send(t, remote, HOST6, 53, 5353), 'blue 2001:db8::9'), 'blue 2001:db8::9');
-});
+const MANY = Array.from({ length: 1_000 }, (_, i) => ({
+  hostPort: 20_000 + i,
+  containerPort: 2_000 + i,
+  protocol: 'udp',
+}));
+
+for (const [title, more] of [
+  ['', []],
+  [', which has a thousand more', MANY],
+] as const)
+  test.serial(`UDP: what the host has said from the port keeps nobody from the container${title}`, async (t) => {
+    const { lab, remote, blue } = await scene(t);
+    await answer(t, blue, 'blue', 53);
+    execFileSync('conntrack', ['-F'], { stdio: 'pipe' }); // those of other tests
+    for (const [host, machine] of [
+      [HOST, '192.0.2.9'],
+      [HOST6, '2001:db8::9'],
+    ] as const) {
+      const ports = ['--sport', '53', '--dport', '5353'];
+      execFileSync('conntrack', ['-I', '-p', 'udp', '-s', host, '-d', machine, ...ports, '-t', '600'], {
+        stdio: 'pipe',
+      });
+    }
+    publish(lab, blue, [...both({ hostPort: 53, containerPort: 53 }), ...more]);
+    t.is(await until(send(t, remote, HOST, 53, 5353), 'blue 192.0.2.9'), 'blue 192.0.2.9');
+    t.is(await until(send(t, remote, HOST6, 53, 5353), 'blue 2001:db8::9'), 'blue 2001:db8::9');
+  });
 
 test.serial(
   'masqAll: everybody has the address of the host; snat false: nobody, and localhost does not get there',
