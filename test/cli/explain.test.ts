@@ -1,47 +1,16 @@
 /** `netloom explain`, `--plan` and `--script`: the words of ip, nft and sysctl, which do the same when they are run. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import test, { type ExecutionContext } from 'ava';
-import { difference, differenceWords } from '../../src/inspect/difference.ts';
-import type { Snapshot } from '../../src/inspect/snapshot.ts';
+import test from 'ava';
 import { pinNew } from '../../src/netns/pin.ts';
-import { NETLOOM, Netloom } from '../support/command.ts';
-import { becomeHost, mounts, type Sandbox } from '../support/host.ts';
+import { Netloom } from '../support/command.ts';
+import { becomeHost, mounts } from '../support/host.ts';
 import { inOrder } from '../support/in-order.ts';
-import { type Json, Lab } from '../support/lab.ts';
+import type { Json } from '../support/lab.ts';
+import { makesTheSame, startLab, writeConflist } from './scripted.ts';
 
 becomeHost();
-
-function start(t: ExecutionContext) {
-  const lab = new Lab(t);
-  const netloom = new Netloom(lab.root);
-  const sandbox = (name: string, ...args: string[]) => {
-    netloom.run('sandbox', 'create', '--name', name, ...args);
-    t.teardown(() => netloom.try('sandbox', 'rm', '--force', name));
-  };
-  return { lab, netloom, sandbox };
-}
-
-/** A link to stand on, the same in every namespace that plays a host. */
-const PARENT =
-  'sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; ip link add up0 address 02:00:00:00:00:10 type veth peer name up1 address 02:00:00:00:00:11; ip link set up0 up; ip link set up1 up; ip addr add 192.168.62.2/24 dev up0';
-
-/** A snapshot of what the sandbox is wired to, seen from a host; without what the kernel adds when it comes to it. */
-function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
-  const enter = host === undefined ? [] : ['nsenter', `--net=${host.path}`];
-  const [file = '', ...args] = [...enter, NETLOOM, 'inspect', '--json', 'web'];
-  const snapshot = JSON.parse(execFileSync(file, args, { env: netloom.environment, encoding: 'utf8' })) as Snapshot;
-  for (const { links } of snapshot.namespaces) {
-    for (const link of links) link.addresses = link.addresses.filter(({ scope }) => scope !== 'link');
-  }
-  return snapshot;
-}
-
-/** Queueing disciplines with what is below them, without counters. */
-const SHAPING =
-  "for dev in $(ip -br link | sed 's/[@ ].*//'); do tc qdisc show dev $dev; tc class show dev $dev; tc filter show dev $dev; tc filter show dev $dev parent ffff:; done | grep -v noqueue | sed -E 's/refcnt [0-9]+ |direct_packets_stat [0-9]+ //'";
 
 const nodes = [
   { name: 'here', address: '192.168.62.2', subnet: '10.62.1.0/24' },
@@ -74,56 +43,13 @@ const networks: readonly [title: string, create: readonly string[] | readonly Js
 ];
 for (const [title, create, run] of networks) {
   test.serial(`the script of ${title} makes in a fresh namespace what the plugins have made`, async (t) => {
-    const { lab, netloom, sandbox } = start(t);
-    execFileSync('sh', ['-ec', PARENT]);
-    if (isWords(create)) netloom.run('network', 'create', ...create, 'demo');
-    else writeConflist(lab, 'demo', create);
-    sandbox('web', '--network', 'demo', ...run);
-    const before = [lab.snapshot(), mounts()];
-    const script = netloom.run('explain', '--script', 'web');
-    t.deepEqual([lab.snapshot(), mounts()], before, 'explaining does nothing');
-    t.deepEqual(
-      readdirSync(join(lab.root, 'run/netloom')).filter((name) => name.startsWith('rehearsal')),
-      [],
-    );
-    const made = snapshotIn(netloom);
-    const rules = execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' });
-    const shaping = execFileSync('sh', ['-c', SHAPING], { encoding: 'utf8' });
-    netloom.run('sandbox', 'rm', 'web');
-    const host = lab.sandbox('host-of-script');
-    const web = lab.sandbox('web');
-    host.run('sh', '-ec', `ip link set lo up; ${PARENT}`);
-    web.run('ip', 'link', 'set', 'lo', 'up');
-    execFileSync('nsenter', [`--net=${host.path}`, 'bash'], {
-      input: script,
-      env: { ...process.env, CONTAINER: web.path },
-      stdio: ['pipe', 'inherit', 'inherit'],
-    });
-    t.deepEqual(inOrder(host.run('nft', 'list', 'ruleset')), inOrder(rules));
-    t.is(host.run('sh', '-c', SHAPING), shaping);
+    const { shaping } = await makesTheSame(t, create, run);
     t.is(/htb|tbf/.test(shaping), title.includes('limits'));
-    // Carriers come by and by.
-    let differences = ['not looked'];
-    for (let i = 0; i < 200 && differences.length > 0; i++) {
-      differences = difference(made, snapshotIn(netloom, host)).map(differenceWords);
-      if (differences.length > 0) await pause(50);
-    }
-    t.deepEqual(differences, []);
   });
 }
 
-function isWords(create: readonly string[] | readonly Json[]): create is readonly string[] {
-  return create.every((each) => typeof each === 'string');
-}
-
-function writeConflist({ root }: Lab, name: string, plugins: readonly Json[]): void {
-  const directory = join(root, 'etc/cni/net.d');
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, `${name}.conflist`), JSON.stringify({ cniVersion: '1.0.0', name, plugins }));
-}
-
 test.serial('connect --plan says what connect does next, and does nothing', (t) => {
-  const { lab, netloom, sandbox } = start(t);
+  const { lab, netloom, sandbox } = startLab(t);
   netloom.run('network', 'create', '--subnet', '10.63.0.0/24', 'demo');
   sandbox('first', '--network', 'none');
   sandbox('web', '--network', 'none');
@@ -158,7 +84,7 @@ test.serial('connect --plan says what connect does next, and does nothing', (t) 
 });
 
 test.serial('a script runs on a host whose table other networks have made, and makes what connect makes', (t) => {
-  const { netloom, sandbox } = start(t);
+  const { netloom, sandbox } = startLab(t);
   const ruleset = () => inOrder(execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }));
   netloom.run('network', 'create', '--subnet', '10.68.0.0/24', 'standing');
   sandbox('first', '--network', 'standing');
@@ -182,7 +108,7 @@ test.serial('a script runs on a host whose table other networks have made, and m
 test.serial(
   'sandbox create --script makes the sandbox and its networks, run --plan tells of them, and neither does',
   (t) => {
-    const { lab, netloom } = start(t);
+    const { lab, netloom } = startLab(t);
     netloom.run('network', 'create', '--subnet', '10.70.0.0/24', 'front');
     netloom.run('network', 'create', '--subnet', '10.71.0.0/24', 'back');
     const asked = ['--name', 'web', '--network', 'front,ip=10.70.0.9', '--network', 'back,ifname=db0', '-p', '8070:80'];
@@ -211,7 +137,7 @@ test.serial(
 );
 
 test.serial('network create --plan and --script are about a file', (t) => {
-  const { lab, netloom } = start(t);
+  const { lab, netloom } = startLab(t);
   const args = ['network', 'create', '--subnet', '10.64.0.0/24', 'demo'];
   const file = join(lab.root, 'etc/cni/net.d/demo.conflist');
   t.true(netloom.run(...args, '--plan').startsWith(`Write "${file}":\n\n{\n`));
@@ -222,7 +148,7 @@ test.serial('network create --plan and --script are about a file', (t) => {
 });
 
 test.serial('what a rehearsal that was killed has left goes with the next one', (t) => {
-  const { lab, netloom } = start(t);
+  const { lab, netloom } = startLab(t);
   netloom.run('network', 'create', '--subnet', '10.67.0.0/24', 'demo');
   const left = join(lab.root, 'run/netloom/rehearsal-4194305'); // No process has a number that high.
   pinNew(join(left, 'host'));
@@ -233,7 +159,7 @@ test.serial('what a rehearsal that was killed has left goes with the next one', 
 });
 
 test.serial('what cannot be explained is said', (t) => {
-  const { lab, netloom, sandbox } = start(t);
+  const { lab, netloom, sandbox } = startLab(t);
   sandbox('web', '--network', 'none');
   t.regex(netloom.try('explain', 'web').stderr, /^netloom: sandbox:web is attached to no network/);
   t.regex(netloom.try('explain', 'network:none-such').stderr, /There is no network "none-such"/);

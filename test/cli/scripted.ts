@@ -1,0 +1,112 @@
+/** Running the script of a sandbox's wiring in a namespace that plays a host, and comparing what it makes with what the plugins have made. For test files that have become a host. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { ExecutionContext } from 'ava';
+import { difference, differenceWords } from '../../src/inspect/difference.ts';
+import type { Snapshot } from '../../src/inspect/snapshot.ts';
+import { NETLOOM, Netloom } from '../support/command.ts';
+import { mounts, type Sandbox } from '../support/host.ts';
+import { inOrder } from '../support/in-order.ts';
+import { type Json, Lab } from '../support/lab.ts';
+
+/** A link to stand on, the same in every namespace that plays a host. */
+const PARENT =
+  'sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; ip link add up0 address 02:00:00:00:00:10 type veth peer name up1 address 02:00:00:00:00:11; ip link set up0 up; ip link set up1 up; ip addr add 192.168.62.2/24 dev up0';
+
+/** Queueing disciplines with what is below them, without counters. */
+const SHAPING =
+  "for dev in $(ip -br link | sed 's/[@ ].*//'); do tc qdisc show dev $dev; tc class show dev $dev; tc filter show dev $dev; tc filter show dev $dev parent ffff:; done | grep -v noqueue | sed -E 's/refcnt [0-9]+ |direct_packets_stat [0-9]+ //'";
+
+export interface Scripted {
+  readonly script: string;
+  readonly rules: string;
+  readonly shaping: string;
+}
+
+/** A lab with commands, and sandboxes that go when the test ends. */
+export function startLab(t: ExecutionContext) {
+  const lab = new Lab(t);
+  const netloom = new Netloom(lab.root);
+  const sandbox = (name: string, ...args: string[]) => {
+    netloom.run('sandbox', 'create', '--name', name, ...args);
+    t.teardown(() => netloom.try('sandbox', 'rm', '--force', name));
+  };
+  return { lab, netloom, sandbox };
+}
+
+export function writeConflist({ root }: Lab, name: string, plugins: readonly Json[]): void {
+  const directory = join(root, 'etc/cni/net.d');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, `${name}.conflist`), JSON.stringify({ cniVersion: '1.0.0', name, plugins }));
+}
+
+/**
+ * Makes a sandbox on a network, runs its script in a fresh namespace, and requires there the same snapshot, rules and shaping.
+ * @param create options of `network create`, or the plugins of a conflist
+ * @param run options of `sandbox create`
+ * @param before for a shell, on the host that the sandbox is made on and on the one that the script runs on
+ */
+export async function makesTheSame(
+  t: ExecutionContext,
+  create: readonly string[] | readonly Json[],
+  run: readonly string[],
+  before = 'true',
+): Promise<Scripted> {
+  const { lab, netloom, sandbox } = startLab(t);
+  execFileSync('sh', ['-ec', `${PARENT}; ${before}`]);
+  if (isWords(create)) netloom.run('network', 'create', ...create, 'demo');
+  else writeConflist(lab, 'demo', create);
+  sandbox('web', '--network', 'demo', ...run);
+  const state = () => [lab.snapshot(), mounts()];
+  const found = state();
+  const script = netloom.run('explain', '--script', 'web');
+  t.deepEqual(state(), found, 'explaining does nothing');
+  t.deepEqual(
+    readdirSync(join(lab.root, 'run/netloom')).filter((name) => name.startsWith('rehearsal')),
+    [],
+  );
+  const made = snapshotIn(netloom);
+  const rules = execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' });
+  const shaping = execFileSync('sh', ['-c', SHAPING], { encoding: 'utf8' });
+  netloom.run('sandbox', 'rm', 'web');
+  const host = lab.sandbox('host-of-script');
+  const web = lab.sandbox('web');
+  host.run('sh', '-ec', `ip link set lo up; ${PARENT}; ${before}`);
+  web.run('ip', 'link', 'set', 'lo', 'up');
+  execFileSync('nsenter', [`--net=${host.path}`, 'bash'], {
+    input: script,
+    env: { ...process.env, CONTAINER: web.path },
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
+  t.deepEqual(inOrder(host.run('nft', 'list', 'ruleset')), inOrder(rules));
+  t.is(host.run('sh', '-c', SHAPING), shaping);
+  await isSeenFrom(t, netloom, host, made);
+  return { script, rules, shaping };
+}
+
+/** Waits until what the sandbox is wired to looks from a host as it did: carriers come by and by. */
+async function isSeenFrom(t: ExecutionContext, netloom: Netloom, host: Sandbox, made: Snapshot): Promise<void> {
+  let differences = ['not looked'];
+  for (let i = 0; i < 200 && differences.length > 0; i++) {
+    differences = difference(made, snapshotIn(netloom, host)).map(differenceWords);
+    if (differences.length > 0) await pause(50);
+  }
+  t.deepEqual(differences, []);
+}
+
+/** A snapshot of what the sandbox is wired to, seen from a host; without what the kernel adds when it comes to it. */
+function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
+  const enter = host === undefined ? [] : ['nsenter', `--net=${host.path}`];
+  const [file = '', ...args] = [...enter, NETLOOM, 'inspect', '--json', 'web'];
+  const snapshot = JSON.parse(execFileSync(file, args, { env: netloom.environment, encoding: 'utf8' })) as Snapshot;
+  for (const { links } of snapshot.namespaces) {
+    for (const link of links) link.addresses = link.addresses.filter(({ scope }) => scope !== 'link');
+  }
+  return snapshot;
+}
+
+function isWords(create: readonly string[] | readonly Json[]): create is readonly string[] {
+  return create.every((each) => typeof each === 'string');
+}
