@@ -99,11 +99,10 @@ export function collectAttachments<C extends NetConf>(
     call,
     ...staleRecords(call, type)
       .filter(isCurrent)
-      .map(
-        ({ container, ifname, netns }) =>
-          () =>
-            remove({ ...call, containerId: container, ifname, netns }),
-      ),
+      .map(({ container, ifname, netns }) => ({
+        remove: () => remove({ ...call, containerId: container, ifname, netns }),
+        left: () => [{ containerID: container, ifname }],
+      })),
   );
 }
 

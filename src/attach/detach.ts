@@ -1,12 +1,13 @@
 /** DEL and GC of attachments by veth: the same for every plugin that makes one. */
 import type { CniCall, NetConf } from '../cni/call.ts';
 import { openRoute } from '../rtnl/socket.ts';
-import { removeContainerLink, removeHostLink, removeStaleLinks } from './links.ts';
-import { removeStaleMasquerades, unmasquerade } from './masquerade.ts';
+import { removeContainerLink, removeHostLink, removeStaleLinks, staleLinkMarks } from './links.ts';
+import { attachmentsMarked } from './marked.ts';
+import { removeStaleMasquerades, staleMasqueradeMarks, unmasquerade } from './masquerade.ts';
 import { tryOpenContainer } from './namespace.ts';
 import { ownerOf, validOwners } from './owner.ts';
-import { endRemembered, endStaleRemembered } from './policy.ts';
-import { collectAndRelease, removeAndRelease } from './release.ts';
+import { endRemembered, endStaleRemembered, stalePolicyMarks } from './policy.ts';
+import { type Collection, collectAndRelease, removeAndRelease } from './release.ts';
 import { hostEndName } from './wire.ts';
 
 export interface VethConf extends NetConf {
@@ -36,13 +37,29 @@ export function detach(call: CniCall<VethConf>): void {
 
 /** Removes what the network has of attachments that the runtime no longer knows. */
 export function collectStale(call: CniCall<VethConf>): void {
+  const collection = (remove: () => void, marks: () => readonly string[]): Collection => ({
+    remove,
+    left: () => attachmentsMarked(call, marks()),
+  });
   collectAndRelease(
     call,
-    () => {
-      using nl = openRoute();
-      removeStaleLinks(nl, call.conf.name, validOwners(call));
-    },
-    () => removeStaleMasquerades(call),
-    () => endStaleRemembered(call),
+    collection(
+      () => {
+        using nl = openRoute();
+        removeStaleLinks(nl, call.conf.name, validOwners(call));
+      },
+      () => {
+        using nl = openRoute();
+        return staleLinkMarks(nl, call.conf.name, validOwners(call));
+      },
+    ),
+    collection(
+      () => removeStaleMasquerades(call),
+      () => staleMasqueradeMarks(call),
+    ),
+    collection(
+      () => endStaleRemembered(call),
+      () => stalePolicyMarks(call),
+    ),
   );
 }

@@ -3,8 +3,9 @@ import { hasCode } from '../error.ts';
 import { libc } from '../ffi/libc.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
+import { gather } from './gather.ts';
 import type { ContainerSide } from './namespace.ts';
-import { aliasOf, isAliasOfNetwork, isOurAlias } from './owner.ts';
+import { aliasOf, isAliasOfNetwork, isOurAlias, markIn } from './owner.ts';
 import { removeIfThere, removeOnHost } from './removal.ts';
 
 /** A group number that nobody uses for anything else: removing a group removes all that is in it. */
@@ -38,11 +39,27 @@ export function removeContainerLink(
  * Removes the links of a network that are in none of the attachments. One group, one removal: each by itself would wait 16 ms for the kernel.
  */
 export function removeStaleLinks(nl: NetlinkSocket, network: string, validOwners: readonly string[]): void {
-  const valid = new Set(validOwners.map(aliasOf));
-  const stale = link.list(nl).filter(({ alias }) => isAliasOfNetwork(alias, network) && !valid.has(alias ?? ''));
+  const stale = staleLinks(nl, network, validOwners);
   if (stale.length === 0) return;
   const group = DOOMED_GROUP | (libc.getpid() & 0xffff);
   const errors = nl.attempt(stale.map(({ index }) => link.set({ index }, { group })));
-  for (const error of errors.values()) if (!hasCode(error, 'ENODEV')) throw error;
-  if (errors.size < stale.length) removeIfThere(nl, { group });
+  const refused = [...errors.values()].filter((error) => !hasCode(error, 'ENODEV'));
+  gather(
+    () => {
+      if (errors.size < stale.length) removeIfThere(nl, { group });
+    },
+    ...refused.map((error) => () => {
+      throw error;
+    }),
+  );
+}
+
+/** The marks of those that are still there. */
+export function staleLinkMarks(nl: NetlinkSocket, network: string, validOwners: readonly string[]): string[] {
+  return staleLinks(nl, network, validOwners).map(({ alias = '' }) => markIn(alias));
+}
+
+function staleLinks(nl: NetlinkSocket, network: string, validOwners: readonly string[]): link.Link[] {
+  const valid = new Set(validOwners.map(aliasOf));
+  return link.list(nl).filter(({ alias }) => isAliasOfNetwork(alias, network) && !valid.has(alias ?? ''));
 }

@@ -30,8 +30,17 @@ export function unmasquerade(call: CniCall): void {
 
 /** Ends the masquerading of a network's attachments that are no longer valid. */
 export function removeStaleMasquerades(call: CniCall): void {
+  remove(staleEntries(call));
+}
+
+/** The marks of those that are still there. */
+export function staleMasqueradeMarks(call: CniCall): string[] {
+  return staleEntries(call).map(({ comment }) => comment);
+}
+
+function staleEntries(call: CniCall): nftMasquerade.Masquerade[] {
   const valid = new Set(validOwners(call).map(commentOf));
-  remove(entriesBy((comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment)));
+  return entriesBy((comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment));
 }
 
 /** Says which addresses are not masqueraded. @param inside as for masquerade() */

@@ -24,6 +24,12 @@ export function ownerName(network: string, { containerID, ifname }: Attachment):
   return `${network}/${containerID}/${ifname}`;
 }
 
+/** The attachment that a mark names (the alias without its prefix, or the comment); undefined where the mark is only hashes. */
+export function attachmentIn(mark: string): Attachment | undefined {
+  const [, containerID, ifname] = mark.split('/');
+  return containerID === undefined || ifname === undefined ? undefined : { containerID, ifname };
+}
+
 /** The owners that a runtime still knows, of the call's network. For GC. */
 export function validOwners({ conf }: CniCall): string[] {
   return (conf.validAttachments ?? []).map((attachment) => ownerName(conf.name, attachment));
@@ -49,6 +55,16 @@ export function isAliasOfNetwork(alias: string | undefined, network: string): bo
   return isOurAlias(alias) && isMarkOfNetwork(alias?.slice(PREFIX.length), network);
 }
 
+/** The mark in an alias of ours. */
+export function markIn(alias: string): string {
+  return alias.slice(PREFIX.length);
+}
+
+/** An owner's mark where it is too long to be told. */
+export function hashedMark(owner: string): string {
+  return `#${fnv1a(owner.slice(0, owner.indexOf('/')))}#${fnv1a(owner)}`;
+}
+
 /** Whether a comment is a mark of ours, of any owner in this network. */
 export function isCommentOfNetwork(comment: string | undefined, network: string): boolean {
   return isMarkOfNetwork(comment, network);
@@ -65,7 +81,7 @@ export function hostLinkName(prefix: string, owner: string): string {
 /** An owner that is too long is two hashes: of its network, so that GC can tell, and of the whole. Names do not begin with `#`. */
 function shorten(owner: string, max: number): string {
   if (owner.length <= max) return owner;
-  return `#${fnv1a(owner.slice(0, owner.indexOf('/')))}#${fnv1a(owner)}`;
+  return hashedMark(owner);
 }
 
 function isMarkOfNetwork(mark: string | undefined, network: string): boolean {

@@ -60,8 +60,22 @@ export function removePolicyBy(isWanted: (comment: string) => boolean): number {
 
 /** Ends the policies of a network's attachments that are no longer valid. */
 export function removeStalePolicies(call: CniCall): void {
+  removePolicyBy(isStaleIn(call));
+}
+
+/** The marks of those that are still there. */
+export function stalePolicyMarks(call: CniCall): string[] {
+  using nft = tryOpenNft();
+  if (nft === undefined) return [];
+  return nftPolicy
+    .list(nft)
+    .map(({ comment }) => comment)
+    .filter(isStaleIn(call));
+}
+
+function isStaleIn(call: CniCall): (comment: string) => boolean {
   const valid = new Set(validOwners(call).map(commentOf));
-  removePolicyBy((comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment));
+  return (comment) => isCommentOfNetwork(comment, call.conf.name) && !valid.has(comment);
 }
 
 /** Says for which addresses the kernel has another policy. */

@@ -2,7 +2,7 @@
  * Giving addresses back: last, and only where everything else of the attachment is gone. As long as its link is there it answers for them, so nobody else may get them: a removal
  * that fails keeps the leases until one succeeds. Where the namespace is gone, so is what was in it, and nothing fails.
  */
-import type { CniCall } from '../cni/call.ts';
+import type { Attachment, CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
 import { ipamDel, ipamGc } from '../ipam/delegate.ts';
 import * as link from '../rtnl/link.ts';
@@ -19,10 +19,54 @@ export function removeAndRelease(call: CniCall, ...steps: readonly (() => void)[
   if (call.conf.ipam !== undefined) ipamDel(call);
 }
 
-/** For GC: the same with the addresses of all attachments that are no longer valid. */
-export function collectAndRelease(call: CniCall, ...steps: readonly (() => void)[]): void {
-  gather(...steps);
-  if (call.conf.ipam !== undefined) ipamGc(call);
+/** One kind of thing that a GC takes away. */
+export interface Collection {
+  /** Takes it from all attachments that are no longer valid. */
+  remove(): void;
+  /** Who of them still has it. Asked where the removal failed. @throws where that cannot be told */
+  left(): readonly Attachment[];
+}
+
+/**
+ * For GC: the same with the addresses of all attachments that are no longer valid. One that could not be removed counts as valid for IPAM, so that it keeps its own and nobody else's. Where it
+ * cannot be told whose is left, all keep theirs.
+ */
+export function collectAndRelease(call: CniCall, ...collections: readonly Collection[]): void {
+  const left: (readonly Attachment[] | undefined)[] = [];
+  gather(
+    ...collections.map((collection) => () => {
+      try {
+        collection.remove();
+      } catch (error) {
+        left.push(tryTell(collection));
+        throw error;
+      }
+    }),
+    () => {
+      const isTold = left.every((each) => each !== undefined);
+      if (call.conf.ipam !== undefined && isTold) ipamGc(withValid(call, left.flat()));
+    },
+  );
+}
+
+function tryTell(collection: Collection): readonly Attachment[] | undefined {
+  try {
+    return collection.left();
+  } catch {
+    return undefined; // the removal's error says why
+  }
+}
+
+/** The call with attachments that count as valid beside those that the runtime lists: as it is read here, and as IPAM plugins of others get it. */
+function withValid(call: CniCall, more: readonly Attachment[]): CniCall {
+  if (more.length === 0) return call;
+  const valid = [...(call.conf.validAttachments ?? []), ...more];
+  const json = JSON.parse(call.stdin) as Readonly<Record<string, unknown>>;
+  return {
+    ...call,
+    conf: { ...call.conf, validAttachments: valid },
+    stdin: JSON.stringify({ ...json, 'cni.dev/valid-attachments': valid, 'cni.dev/attachments': valid }),
+  };
 }
 
 /** For the undo of an ADD, when all that was made with the addresses has been undone. Where that did not work, DEL comes. */

@@ -1,0 +1,24 @@
+/** Whose a mark is. */
+import type { Attachment, CniCall } from '../cni/call.ts';
+import { NetloomError } from '../error.ts';
+import { attachmentIn, hashedMark, ownerName } from './owner.ts';
+import { staleRecords } from './record.ts';
+
+/**
+ * The attachments that marks name which a GC has found. Where a name was too long to stand in one, the attachment's record tells it.
+ * @throws NetloomError internal where there is no such record
+ */
+export function attachmentsMarked(call: CniCall, marks: readonly string[]): Attachment[] {
+  return marks.map((mark) => {
+    const found = attachmentIn(mark) ?? recorded(call, mark);
+    if (found !== undefined) return found;
+    throw new NetloomError('internal', `Cannot tell whose the mark "${mark}" is: no record of an attachment has it`);
+  });
+}
+
+function recorded(call: CniCall, mark: string): Attachment | undefined {
+  const found = staleRecords(call, call.conf.type).find(
+    ({ network, container, ifname }) => hashedMark(ownerName(network, { containerID: container, ifname })) === mark,
+  );
+  return found && { containerID: found.container, ifname: found.ifname };
+}
