@@ -1,6 +1,8 @@
 /** What is to be explained: attachments that stand, one that is to be made, and one that anybody might get. */
 import { NetloomError } from '../error.ts';
 import { netnsIdAt } from '../netns/namespace.ts';
+import { hasDevices } from '../overlay/devices.ts';
+import { openRoute } from '../rtnl/socket.ts';
 import { AttachmentCache, type CachedAttachment } from '../runtime/cache.ts';
 import { cachedList } from '../runtime/chain.ts';
 import { findNetwork } from '../runtime/conf-directory.ts';
@@ -27,10 +29,24 @@ export function explainTarget(context: RuntimeContext, target: Target): Rehearsa
     );
   }
   const rehearsal = rehearse(context, parts, { without: onHost(parts) });
-  return withMacs(
-    rehearsal,
-    parts.map(({ result }) => result),
-  );
+  const results = parts.map(({ result }) => result);
+  return withMacs({ ...rehearsal, steps: withForward(rehearsal.steps) }, results);
+}
+
+const IN_FORWARD = /^nft 'insert rule (ip6?) filter FORWARD /;
+
+/** A host whose iptables has not forwarded anything yet has no chain for the rule in it. NB: without a policy, so that the one of a chain that is there stays. */
+function withForward(steps: readonly Step[]): readonly Step[] {
+  const families = steps.flatMap(({ told }) => told.flatMap(({ command }) => IN_FORWARD.exec(command)?.[1] ?? []));
+  if (families.length === 0) return steps;
+  const told = families.flatMap((family) => [
+    { action: `add the table "${family} filter" of iptables`, command: `nft 'add table ${family} filter'` },
+    {
+      action: `add its chain "FORWARD"`,
+      command: `nft 'add chain ${family} filter FORWARD { type filter hook forward priority filter ; }'`,
+    },
+  ]);
+  return [{ where: 'host', told }, ...steps];
 }
 
 /** MACs that nobody asked for are another each time: those of the rehearsal become those that stand. */
@@ -53,15 +69,26 @@ function withMacs(rehearsal: Rehearsal, results: readonly Json[]): Rehearsal {
 
 /** What attaching one container would do now, on this host as it is. */
 export function explainAdd(context: RuntimeContext, parts: readonly Part[]): Rehearsal {
-  const names = [...new Set(parts.map(({ list }) => list.name))];
-  const rehearsal = rehearse(context, parts, { before: names.flatMap((name) => standing(context, name)) });
+  const lists = new Map(parts.map(({ list }) => [list.name, list]));
+  const rehearsal = rehearse(context, parts, {
+    before: [...lists.values()].flatMap((list) => standing(context, list)),
+  });
   return { ...rehearsal, steps: withoutStanding(rehearsal.steps) };
 }
 
-/** One attachment of a network that stands, so that what only the first one makes is there in the play, too; one with ports makes more. */
-function standing(context: RuntimeContext, network: string): Part[] {
-  const [other] = attachmentsOf(context, network).toSorted((a, b) => portsOf(b).length - portsOf(a).length);
-  return other === undefined ? [] : [{ list: cachedList(other), endpoint: itselfAnew(other) }];
+/**
+ * One attachment of a network that stands, so that what only the first one makes is there in the play, too; one with ports makes more. Where an overlay's devices stand that no runtime here
+ * remembers an attachment to, anybody's will do.
+ */
+function standing(context: RuntimeContext, list: Conflist): Part[] {
+  const [other] = attachmentsOf(context, list.name).toSorted((a, b) => portsOf(b).length - portsOf(a).length);
+  if (other !== undefined) return [{ list: cachedList(other), endpoint: itselfAnew(other) }];
+  return hasOverlay(list) ? [{ list, endpoint: { ...ANYBODY, containerId: 'another' } }] : [];
+}
+
+function hasOverlay({ name, plugins }: Conflist): boolean {
+  using nl = openRoute();
+  return plugins.some(({ type }) => type === 'overlay') && hasDevices(nl, name, undefined);
 }
 
 /** What making a sandbox would do: its namespace, and what attaches it. */
@@ -80,9 +107,10 @@ export function explainSandbox(context: RuntimeContext, { netns, endpoints }: Pl
 /** What attaching any container to a network would do. @throws NetloomError no-network */
 export function explainNetwork(context: RuntimeContext, name: string): Rehearsal {
   const { list } = findNetwork(context.paths.conf, name);
-  const endpoint = { containerId: 'container', netns: '', ifname: 'eth0', args: [], capabilityArgs: {} };
-  return explainAdd(context, [{ list, endpoint }]);
+  return explainAdd(context, [{ list, endpoint: ANYBODY }]);
 }
+
+const ANYBODY: Endpoint = { containerId: 'container', netns: '', ifname: 'eth0', args: [], capabilityArgs: {} };
 
 function portsOf({ capabilityArgs: { portMappings } }: CachedAttachment): readonly unknown[] {
   return Array.isArray(portMappings) ? portMappings : [];

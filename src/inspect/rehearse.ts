@@ -18,6 +18,7 @@ import type { RuntimeContext } from '../runtime/context.ts';
 import { type Endpoint, isOwn } from '../runtime/invoke.ts';
 import { isAlive } from '../runtime/process.ts';
 import { buildStage } from './stage.ts';
+import { namesInTable } from './standing.ts';
 
 const PREFIX = 'rehearsal-';
 
@@ -46,6 +47,8 @@ export interface RehearsalOptions {
   readonly without?: readonly string[];
   /** Attached before the curtain rises, for what only the first attachment of a network makes. */
   readonly before?: readonly Part[];
+  /** Looks at the play when all is done, from the namespace that plays the host. */
+  readonly after?: (results: readonly Json[]) => void;
 }
 
 /** @throws NetloomError what the ADD would fail with */
@@ -62,11 +65,14 @@ export function rehearse(context: RuntimeContext, parts: readonly Part[], option
     environment: { ...context.environment, NETLOOM_ROOT: root },
   };
   const played = ({ list, endpoint }: Part) => addChain(play, list, { ...endpoint, netns: container.path });
-  buildStage(host, { without: new Set(options.without), forwards: options.without === undefined });
+  const standing = namesInTable();
+  const setBack = buildStage(host, { without: new Set(options.without), isFresh: options.without !== undefined });
   return withNetns(host, () => {
     for (const [i, { list, endpoint }] of (options.before ?? []).entries()) {
       addChain(play, list, { ...endpoint, netns: pinned(`${root}/other-${i}`, undo).path });
     }
+    // Devices may stand without the rules of an attachment: an agent makes those of its overlays before there is one.
+    if (!namesInTable().isSubsetOf(standing)) setBack();
     // Leases after that one's: it must not have taken an address that the real one would get.
     const owners = new Set(parts.map(({ endpoint }) => endpoint.containerId));
     for (const { list } of parts) copyLeases(context.paths.leases, play.paths.leases, list.name, owners);
@@ -75,6 +81,7 @@ export function rehearse(context: RuntimeContext, parts: readonly Part[], option
       (deed) => listener.hear(deed),
       () => parts.map(played),
     );
+    options.after?.(results);
     const foreign = new Set(
       parts.flatMap(({ list }) => list.plugins.map(({ type }) => type)).filter((type) => !isOwn(type)),
     );

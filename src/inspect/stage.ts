@@ -7,6 +7,7 @@ import { withNetns } from '../netns/within.ts';
 import { commit } from '../nft/batch.ts';
 import * as iptablesForward from '../nft/iptables-forward.ts';
 import { tryOpenNft } from '../nft/socket.ts';
+import * as table from '../nft/table.ts';
 import { isDeviceName } from '../overlay/network.ts';
 import * as addr from '../rtnl/addr.ts';
 import { ARPHRD } from '../rtnl/constants.ts';
@@ -29,18 +30,23 @@ interface Scenery {
 export interface StageOptions {
   /** Links that are not there in the play: what is to be explained makes them. */
   readonly without: ReadonlySet<string>;
-  /** Whether packets are forwarded in the play where they are here, and kept from it by iptables where they are here. */
-  readonly forwards: boolean;
+  /** Whether the play is of a host that netloom has not been on: nothing is forwarded there, and no rule of ours stands in the chains of iptables. */
+  readonly isFresh: boolean;
 }
 
-/** Builds it in an empty namespace. */
-export function buildStage(stage: Netns, { without, forwards }: StageOptions): void {
-  const scenery = read();
+/** Builds it in an empty namespace. @returns what makes forwarding and rulesets there as they are here again, for the calling thread's namespace */
+export function buildStage(stage: Netns, { without, isFresh }: StageOptions): () => void {
+  const scenery = read(isFresh);
   const links = scenery.links.filter(({ name }) => !without.has(name));
-  withNetns(stage, () => build({ ...scenery, links, ...(!forwards && { sysctls: [], chains: [] }) }));
+  withNetns(stage, () => build({ ...scenery, links }));
+  return () => {
+    using nft = tryOpenNft();
+    if (nft !== undefined) commit(nft, [table.flush()]);
+    govern(scenery);
+  };
 }
 
-function read(): Scenery {
+function read(isFresh: boolean): Scenery {
   using nl = openRoute();
   return {
     // A port is found by nobody: it is its master that has the addresses. What is ours belongs to attachments, or comes with the first of them.
@@ -52,20 +58,21 @@ function read(): Scenery {
     addresses: addr.list(nl).filter(({ scope }) => scope === 0),
     routes: route.list(nl).filter(({ dst, table }) => dst.prefix === 0 && table === route.RT_TABLE.MAIN),
     sysctls: FORWARDING.flatMap((key) => {
-      const value = readSysctl(key);
+      const value = isFresh ? undefined : readSysctl(key);
       return value === undefined ? [] : [[key, value] as const];
     }),
-    chains: readChains(),
+    chains: readChains(isFresh),
   };
 }
 
-function readChains(): Request[] {
+function readChains(isFresh: boolean): Request[] {
   using nft = tryOpenNft();
-  return nft === undefined ? [] : iptablesForward.unaltered(nft);
+  if (nft === undefined) return [];
+  return isFresh ? iptablesForward.beneath(nft) : iptablesForward.unaltered(nft);
 }
 
 /** What this kernel does not let us play is left out: then a plugin that needs it says so. */
-function build({ links: played, addresses, routes, sysctls, chains }: Scenery): void {
+function build({ links: played, addresses, routes, ...rules }: Scenery): void {
   using nl = openRoute();
   nl.attempt(played.map(playedBy));
   const made = new Map(link.list(nl).map(({ name, index }) => [name, index]));
@@ -84,6 +91,10 @@ function build({ links: played, addresses, routes, sysctls, chains }: Scenery): 
       return own === undefined ? [] : [route.add({ ...rest, oif: own, onlink: rest.gateway !== undefined })];
     }),
   );
+  govern(rules);
+}
+
+function govern({ sysctls, chains }: Pick<Scenery, 'sysctls' | 'chains'>): void {
   for (const [key, value] of sysctls) if (readSysctl(key) !== value) writeSysctl(key, value);
   using nft = chains.length === 0 ? undefined : tryOpenNft();
   if (nft !== undefined) commit(nft, chains);

@@ -15,7 +15,7 @@ const ADDS_RULE = /^nft 'add rule (inet netloom \S+)/;
  * NB: a rehearsal finds only what the network itself has made there, and networks share the table.
  */
 export function withoutStanding(steps: readonly Step[]): Step[] {
-  const standing = namesOnHost();
+  const standing = namesInTable();
   return steps.flatMap(({ where, told }): Step[] => {
     if (where !== 'host') return [{ where, told }];
     const made = new Set(told.flatMap(({ command }) => MAKES.exec(command)?.[1] ?? []));
@@ -28,7 +28,8 @@ export function withoutStanding(steps: readonly Step[]): Step[] {
   });
 }
 
-function namesOnHost(): ReadonlySet<string> {
+/** The objects of netloom's table in the namespace of the calling thread, as nft calls them. */
+export function namesInTable(): ReadonlySet<string> {
   using nft = tryOpenNft();
   if (nft === undefined || table.get(nft, netloomTable) === undefined) return new Set();
   const names = [...chain.list(nft, netloomTable), ...set.list(nft, netloomTable)].map(({ name }) => name);

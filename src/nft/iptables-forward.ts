@@ -45,7 +45,12 @@ export function unaltered(nft: NetlinkSocket): Request[] {
   return FAMILY_NAMES.filter(
     (family) =>
       chain.get(nft, forwardOf(family))?.isBase === true && chain.get(nft, chainOf(family, OWN)) === undefined,
-  ).flatMap((family) => [table.add({ family, name: 'filter' }), chain.add(forwardOf(family))]);
+  ).flatMap(bare);
+}
+
+/** The bare chains that rules of ours stand in, as requests for a namespace that plays this one from before they did. */
+export function beneath(nft: NetlinkSocket): Request[] {
+  return FAMILY_NAMES.filter((family) => chain.get(nft, chainOf(family, OWN)) !== undefined).flatMap(bare);
 }
 
 /** What is there of it, as requests that take it away. The administrator's chain stays, unless we made it and it is still empty. */
@@ -98,6 +103,10 @@ function acceptMarked() {
 
 function jumpTo(name: string, why: string) {
   return [comment(why), counter(), verdict({ jump: name })];
+}
+
+function bare(family: IptablesFamily): Request[] {
+  return [table.add({ family, name: 'filter' }), chain.add(forwardOf(family))];
 }
 
 /** As iptables makes it. */

@@ -49,6 +49,21 @@ export function remove(table: Table): Request {
   return request(tableKind, NFT_MSG.DELTABLE, 0, header, { name: table.name }, texts('delete', table, ''));
 }
 
+/** Deletes every table of the namespace. Equivalent to: `nft 'flush ruleset'` */
+export function flush(): Request {
+  return request(
+    tableKind,
+    NFT_MSG.DELTABLE,
+    0,
+    {},
+    {},
+    {
+      action: () => 'delete every table',
+      command: () => nftCommand('flush ruleset'),
+    },
+  );
+}
+
 /** What the kernel says of a table, or undefined where there is none. Equivalent to: `nft 'list table inet netloom'`, without its content */
 export function get(nft: NetlinkSocket, table: Table): TableState | undefined {
   const header = { family: FAMILIES[table.family] };

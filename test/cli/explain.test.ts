@@ -1,6 +1,6 @@
 /** `netloom explain`, `--plan` and `--script`: the words of ip, nft and sysctl, which do the same when they are run. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { pinNew } from '../../src/netns/pin.ts';
@@ -8,7 +8,7 @@ import { Netloom } from '../support/command.ts';
 import { becomeHost, mounts } from '../support/host.ts';
 import { inOrder } from '../support/in-order.ts';
 import type { Json } from '../support/lab.ts';
-import { makesTheSame, startLab, writeConflist } from './scripted.ts';
+import { makesTheSame, PARENT, startLab, writeConflist } from './scripted.ts';
 
 becomeHost();
 
@@ -135,6 +135,57 @@ test.serial(
     t.regex(shared.stderr, /nothing is attached/);
   },
 );
+
+test.serial('the way past iptables is told, and made where iptables has no chain yet', async (t) => {
+  const drops = 'iptables -P FORWARD DROP';
+  const { script, rules } = await makesTheSame(t, ['--subnet', '10.62.0.0/24'], [], drops);
+  t.regex(rules, /chain FORWARD \{\n.*policy drop;\n.*jump NETLOOM-FORWARD/);
+  const { lab } = startLab(t);
+  const [host, web] = [lab.sandbox('without-iptables'), lab.sandbox('web')];
+  execFileSync('nsenter', [`--net=${host.path}`, 'bash'], {
+    input: script,
+    env: { ...process.env, CONTAINER: web.path },
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
+  t.regex(host.run('iptables', '-S'), /^-P FORWARD ACCEPT$[\s\S]*^-A FORWARD .*-j NETLOOM-FORWARD$/m);
+});
+
+const forgotten: readonly [title: string, leave: string][] = [
+  ["whose attachments are in another runtime's cache", 'true'],
+  // As an agent has them before there is a container.
+  [
+    'that no container is attached to',
+    'nft flush ruleset; sysctl -qw net.ipv4.ip_forward=0; ls /sys/class/net/nlb-*/brif | xargs -n 1 ip link del',
+  ],
+];
+for (const [title, leave] of forgotten) {
+  test.serial(`a script is of use on a host with devices of an overlay ${title}`, (t) => {
+    const { lab, netloom, sandbox } = startLab(t);
+    const state = () => [
+      inOrder(execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' })),
+      netloom.run('inspect', '--paths', 'web'),
+    ];
+    execFileSync('sh', ['-ec', PARENT]);
+    writeConflist(lab, 'net', [overlay]);
+    sandbox('web', '--network', 'none');
+    const prepare = () => {
+      sandbox('other', '--network', 'net,ip=10.62.1.8');
+      rmSync(join(lab.root, 'var/lib/cni/results'), { recursive: true });
+      execFileSync('sh', ['-ec', leave]);
+    };
+    const connect = ['connect', 'net', 'web', '--ip', '10.62.1.9'];
+    prepare();
+    netloom.run(...connect);
+    const made = state();
+    netloom.run('disconnect', 'net', 'web');
+    netloom.run('sandbox', 'rm', 'other');
+    prepare();
+    const script = netloom.run(...connect, '--script');
+    execFileSync('bash', { input: script, stdio: ['pipe', 'inherit', 'inherit'] });
+    t.deepEqual(state(), made);
+    t.regex(netloom.run('explain', 'network:net'), /eth0/);
+  });
+}
 
 test.serial('network create --plan and --script are about a file', (t) => {
   const { lab, netloom } = startLab(t);
