@@ -1,6 +1,6 @@
 /*
  * The shim: what a container runtime executes as a plugin. It hands the call to the resident agent and prints what comes back. Where there is no agent,
- * or the agent declines before it has begun, it executes netloom, which lies beside it, with the same input. docs/agent.md has the protocol.
+ * or the agent declines before it has begun, it executes netloom-cni, which lies beside it, with the same input. docs/agent.md has the protocol.
  *
  * NB: a call that the agent has accepted is never run a second time. If the agent fails after that, the answer is CNI error 11, try again later.
  */
@@ -94,14 +94,14 @@ static const char *type_of(const char *argv0) {
   return slash == NULL ? argv0 : slash + 1;
 }
 
-/* Executes netloom, which lies beside this file, under the plugin's name. What was read of stdin already is put there again. */
+/* Executes netloom-cni, which lies beside this file, under the plugin's name. What was read of stdin already is put there again. */
 static _Noreturn void execute(char **argv, const struct bytes *input) {
   char path[4096];
-  ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "netloom");
+  ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "netloom-cni");
   if (length > 0) {
     path[length] = '\0';
     char *slash = strrchr(path, '/');
-    strcpy(slash == NULL ? path : slash + 1, "netloom");
+    strcpy(slash == NULL ? path : slash + 1, "netloom-cni");
     if (input != NULL) {
       int fd = memfd_create("stdin", 0);
       if (fd < 0 || write_all(fd, input->data, input->length) != 0 || lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0) {
@@ -110,18 +110,10 @@ static _Noreturn void execute(char **argv, const struct bytes *input) {
       }
       if (fd != 0) close(fd);
     }
-    /* What the engine prepares for programs that live long. Each costs a call more than it brings (docs/decisions.md, "Speed"): compiling code that runs
-       once, and two threads, one of which takes memory in advance and the other gives it back. GC may have thousands of attachments to go through. */
-    const char *command = getenv("CNI_COMMAND");
-    if (command == NULL || strcmp(command, "GC") != 0) {
-      setenv("BUN_JSC_useBaselineJIT", "0", 0);
-      setenv("BUN_JSC_useWarmUpMarkedBlocks", "0", 0);
-      setenv("MIMALLOC_SCAVENGER", "0", 0);
-    }
     execv(path, argv);
   }
   dprintf(2, "netloom-shim: cannot execute \"%s\", which should be beside this file: %s\n", length > 0 ? path : "/proc/self/exe", strerror(errno));
-  dprintf(1, "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 108,\n    \"msg\": \"netloom is missing beside its shim: install it again\"\n}\n");
+  dprintf(1, "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 108,\n    \"msg\": \"netloom-cni is missing beside its shim: install it again\"\n}\n");
   _exit(1);
 }
 

@@ -1,6 +1,7 @@
 /**
- * Builds dist/netloom, one executable, dist/netloom-shim, the small program that runtimes execute, and dist/bin/<type>, a link to it for every plugin type.
- * Where there is no C compiler there is no shim, and the links lead to netloom: everything works, but no call goes to an agent.
+ * Builds dist/netloom, one executable, dist/netloom-shim, the small program that runtimes execute, dist/netloom-cni, which it executes where no agent answers, and
+ * dist/bin/<type>, a link to the shim for every plugin type.
+ * Where there is no C compiler there are only netloom and links to it: everything works, but no call goes to an agent, and each takes twice as long.
  * Does nothing where dist/ was built from the same sources: `npm test` and `npm run bench` begin with this script.
  * Runs on the Node of whoever builds (20 or later).
  */
@@ -20,12 +21,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildNative, hasCompiler } from './build-native.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
 const bin = join(dist, 'bin');
 const executable = join(dist, 'netloom');
 const shim = join(dist, 'netloom-shim');
+const cni = join(dist, 'netloom-cni');
 const stamp = join(dist, '.built-from');
 const programs = join(dist, '.programs');
 const bun = join(root, 'node_modules/.bin/bun');
@@ -49,21 +52,23 @@ const FLAGS = [
   '--no-compile-autoload-package-json',
 ];
 
-const cc = process.env.CC ?? 'cc';
-/** Static: a plugin that is executed thousands of times is not linked each time, and 0.5 ms is what that takes. */
-const CFLAGS = ['-std=c11', '-O2', '-static', '-Wall', '-Wextra', '-Werror'];
-
 /** What the build depends on: the sources, the versions of what they import, and how they are compiled. */
 function fingerprint() {
   const hash = createHash('sha256');
-  const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    // `path` is the name of `parentPath` before Node 20.12.
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .sort();
-  const others = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs', 'native/shim.c'].map(
-    (name) => join(root, name),
+  const sources = ['src', 'native'].flatMap((directory) =>
+    readdirSync(join(root, directory), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      // `path` is the name of `parentPath` before Node 20.12.
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+      .sort(),
   );
+  const others = [
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'scripts/build.mjs',
+    'scripts/build-native.mjs',
+  ].map((name) => join(root, name));
   for (const file of [...sources, ...others]) {
     if (existsSync(file)) hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
@@ -106,24 +111,18 @@ function programSources() {
   );
 }
 
-/** Compiles the shim. @returns whether there is one now: without a C compiler there is not */
-function buildShim(id) {
-  if (spawnSync(cc, ['--version']).status !== 0) {
-    rmSync(shim, { force: true });
-    console.log(`build: no shim, for there is no C compiler (${cc}): plugins never call an agent`);
-    return false;
+/** @returns what the plugin types' links lead to */
+async function linked(id) {
+  if (hasCompiler()) {
+    await buildNative(root, id);
+    return '../netloom-shim';
   }
-  const beside = `${shim}.${process.pid}.tmp`;
-  try {
-    run(cc, [...CFLAGS, `-DNETLOOM_BUILD="${id}"`, '-o', beside, 'native/shim.c']);
-    renameSync(beside, shim);
-    return true;
-  } finally {
-    rmSync(beside, { force: true });
-  }
+  for (const file of [shim, cni]) rmSync(file, { force: true });
+  console.log('build: no shim, for there is no C compiler: plugins never call an agent, and start a larger engine');
+  return '../netloom';
 }
 
-function build(print) {
+async function build(print) {
   const beside = `${executable}.${process.pid}.tmp`;
   // What shim and agent know each other by.
   const id = print.slice(0, 16);
@@ -149,7 +148,7 @@ function build(print) {
     if (types.length === 0) stop('"netloom plugins" printed no plugin type');
 
     renameSync(beside, executable);
-    const target = buildShim(id) ? '../netloom-shim' : '../netloom';
+    const target = await linked(id);
     mkdirSync(bin, { recursive: true });
     for (const type of types) link(target, join(bin, type));
     for (const name of readdirSync(bin)) if (!types.includes(name)) rmSync(join(bin, name), { recursive: true });
@@ -178,7 +177,7 @@ if (upToDate(print) && !process.argv.includes('--force')) {
 } else {
   mkdirSync(dist, { recursive: true });
   const begin = performance.now();
-  const types = build(print);
+  const types = await build(print).catch((error) => stop(error.message));
   console.log(
     `build: dist/netloom and dist/bin (${types.join(', ')}) in ${((performance.now() - begin) / 1000).toFixed(1)} s`,
   );

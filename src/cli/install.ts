@@ -20,8 +20,9 @@ import { plugins } from '../plugins/registry.ts';
 import { loadConflist } from '../runtime/conf-directory.ts';
 
 const EXECUTABLE = 'netloom';
-/** What runtimes execute, where it could be built: beside the executable it came with. */
+/** What runtimes execute, and what that executes where no agent answers. Where they could be built, they are beside the executable. */
 const SHIM = 'netloom-shim';
+const CNI = 'netloom-cni';
 /** What install moves aside, and uninstall moves back. */
 const BEFORE = '.before-netloom';
 
@@ -44,7 +45,7 @@ export const installCommand = buildCommand({
   docs: {
     brief: 'Put the plugins where container runtimes look',
     fullDescription:
-      'Copies this executable and its shim to the plugin directory and links every plugin type to the shim. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nWith --conflist that file goes to the directory of configurations in place of those that come with netloom, also where one of its name is there already.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
+      'Copies this executable, its shim and the small one that the shim falls back to into the plugin directory and links every plugin type to the shim. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nWith --conflist that file goes to the directory of configurations in place of those that come with netloom, also where one of its name is there already.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
   },
   parameters: {
     flags: {
@@ -62,9 +63,10 @@ export const installCommand = buildCommand({
     const checked = conflist === undefined ? undefined : checkedConflist(conflist, conf);
     mkdirSync(bin, { recursive: true });
     copyProgram(process.execPath, join(bin, EXECUTABLE));
-    const shim = join(dirname(process.execPath), SHIM);
-    const target = existsSync(shim) ? SHIM : EXECUTABLE;
-    if (target === SHIM) copyProgram(shim, join(bin, SHIM));
+    const built = dirname(process.execPath);
+    const target = existsSync(join(built, SHIM)) ? SHIM : EXECUTABLE;
+    // The one that the other executes goes first.
+    if (target === SHIM) for (const program of [CNI, SHIM]) copyProgram(join(built, program), join(bin, program));
     for (const type of plugins.keys()) {
       const link = join(bin, type);
       if (exists(link) && !isOurs(link)) renameSync(link, link + BEFORE);
@@ -98,7 +100,7 @@ export const uninstallCommand = buildCommand({
       if (exists(link) && isOurs(link)) rmSync(link);
       if (existsSync(link + BEFORE) && !exists(link)) renameSync(link + BEFORE, link);
     }
-    for (const program of [EXECUTABLE, SHIM]) rmSync(join(bin, program), { force: true });
+    for (const program of [EXECUTABLE, SHIM, CNI]) rmSync(join(bin, program), { force: true });
     this.process.stdout.write(`removed the plugins from ${bin}\n`);
     for (const file of conf === undefined ? [] : conflists()) {
       const installed = join(conf ?? '', basename(file));

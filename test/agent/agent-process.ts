@@ -89,7 +89,7 @@ export function modeOf(path: string): number {
   return statSync(path).mode & 0o7777;
 }
 
-/** A directory of plugins whose shim has no netloom beside it: what the agent does not serve fails with code 108. */
+/** A directory of plugins whose shim has nothing beside it: what the agent does not serve fails with code 108. */
 export function agentOnly(lab: Lab): string {
   return directoryOf(lab, 'agent-only', (path) => {
     copyFileSync(join(DIST, 'netloom-shim'), join(path, 'netloom-shim'));
@@ -97,9 +97,9 @@ export function agentOnly(lab: Lab): string {
   });
 }
 
-/** A directory of plugins that lead to netloom without a shim. */
+/** A directory of plugins that lead to what the shim falls back to. */
 export function standaloneOnly(lab: Lab): string {
-  return directoryOf(lab, 'standalone-only', () => join(DIST, 'netloom'));
+  return directoryOf(lab, 'standalone-only', () => join(DIST, 'netloom-cni'));
 }
 
 function directoryOf(lab: Lab, name: string, prepare: (path: string) => string): string {

@@ -38,8 +38,8 @@ test.before(() => {
     ...['-o', shim, SOURCE],
   ]);
   symlinkSync('netloom-shim', join(root.path, 'bridge'));
-  writeFileSync(join(root.path, 'netloom'), STANDALONE);
-  chmodSync(join(root.path, 'netloom'), 0o755);
+  writeFileSync(join(root.path, 'netloom-cni'), STANDALONE);
+  chmodSync(join(root.path, 'netloom-cni'), 0o755);
 });
 
 test.after.always(() => root.remove());

@@ -1,6 +1,6 @@
-/** One source, two runtimes: the product runs on Bun, the tests on Node. What same.ts prints must not depend on which. */
+/** One source, three runtimes: the agent and the command line run on Bun, plugins that are executed on QuickJS, the tests on Node. What same.ts prints must not depend on which. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,14 +9,22 @@ import { becomeHost } from '../support/host.ts';
 
 becomeHost();
 
-const script = fileURLToPath(new URL('same.ts', import.meta.url));
-const bun = fileURLToPath(new URL('../../node_modules/.bin/bun', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const script = join(root, 'test/ffi/same.ts');
+const bun = join(root, 'node_modules/.bin/bun');
 
-function results(command: string, ...args: string[]): Record<string, unknown> {
+function succeeded(command: string, args: readonly string[]): { stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${status}\n${stderr}`);
+  return { stdout, stderr };
+}
+
+/** What the script says with an empty directory. */
+function results(argumentsFor: (dir: string) => readonly [string, ...string[]]): Record<string, unknown> {
   const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
   try {
-    const { status, stdout, stderr } = spawnSync(command, [...args, script, dir], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`${command}: exit ${status}\n${stderr}`);
+    const [command, ...args] = argumentsFor(dir);
+    const { stdout, stderr } = succeeded(command, args);
     if (!stderr.endsWith('to stderr\n')) throw new Error(`${command}: stderr has ${JSON.stringify(stderr)}`);
     return JSON.parse(stdout);
   } finally {
@@ -24,8 +32,29 @@ function results(command: string, ...args: string[]): Record<string, unknown> {
   }
 }
 
-const onNode = results(process.execPath, '--disable-warning=ExperimentalWarning');
-const onBun = results(bun);
+/** The script bundled as the plugins' programs are (scripts/build-native.mjs), with what else it asks of a process. */
+function onQuickJs(): Record<string, unknown> {
+  const work = mkdtempSync(join(tmpdir(), 'netloom-test-'));
+  try {
+    const [bundled, prepared] = [join(work, 'same.js'), join(work, 'prepared.js')];
+    const flags = ['--format=iife', '--target=browser', '--conditions=quickjs'];
+    succeeded(bun, ['build', ...flags, script, '--outfile', bundled]);
+    const globals = join(root, 'dist/.native/programs/quickjs-globals.js');
+    return results((dir) => {
+      writeFileSync(prepared, `process.argv = ['', '', ${JSON.stringify(dir)}]; process.pid = host.bind('getpid')();`);
+      return [join(root, 'dist/.native/javascript'), 'run', globals, prepared, bundled];
+    });
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+const onNode = results((dir) => [process.execPath, '--disable-warning=ExperimentalWarning', script, dir]);
+const onBun = results((dir) => [bun, script, dir]);
+
+test('files, processes, namespaces and netlink do the same on QuickJS and on Node', (t) => {
+  t.deepEqual(onQuickJs(), onNode);
+});
 
 test('files, processes, namespaces and netlink do the same on Node and on Bun', (t) => {
   t.deepEqual(onBun, onNode);

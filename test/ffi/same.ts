@@ -1,4 +1,4 @@
-/** Prints what the layer below everything does here, for runtimes.test.ts: on Node and on Bun it must be the same. Argument: an empty directory. */
+/** Prints what the layer below everything does here, for runtimes.test.ts: on Node, on Bun and on QuickJS it must be the same. Argument: an empty directory. */
 import { NetloomError } from '../../src/error.ts';
 import { writeFault } from '../../src/ffi/access.ts';
 import { tryList } from '../../src/ffi/directory.ts';
@@ -31,6 +31,33 @@ function tell(name: string, get: () => unknown): void {
   }
 }
 
+tell('encode', () =>
+  ['ünï', 'a\0b', '\u{1F310}', '\uD800', 'a\uDC00b', ''].map((text) => [...new TextEncoder().encode(text)]),
+);
+tell('decode', () => {
+  // Bytes of every kind that a decoder looks at, in an order that is the same everywhere.
+  const kinds = [
+    0x41, 0x7f, 0x80, 0xbf, 0xc0, 0xc3, 0xe0, 0xe2, 0xed, 0xa0, 0xef, 0xbb, 0xf0, 0x9f, 0xf4, 0x90, 0xf5, 0xff,
+  ];
+  let state = 1;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 16) % below;
+  };
+  const decoders = [new TextDecoder(), new TextDecoder('utf-8', { ignoreBOM: true })];
+  return Array.from({ length: 2000 }, () => {
+    const bytes = Uint8Array.from({ length: next(7) }, () => kinds[next(kinds.length)] ?? 0);
+    return decoders.map((decoder) => decoder.decode(bytes));
+  });
+});
+tell('numbers', () => [
+  `${BigInt.asUintN(64, -1n)} ${BigInt.asIntN(64, 1n << 63n)} ${BigInt('0xfe86e3d4ffffffff') % 1009n} ${(1n << 127n) >> 3n}`,
+  ~24714283 >>> 0,
+  0.1 + 0.2,
+  (1234.5678).toFixed(2),
+  Number('0x10'),
+  Number.parseInt('12a', 10),
+]);
 tell('errno', () => {
   const seen = new Set<string>();
   for (let i = 0; i < 1000; i++) {

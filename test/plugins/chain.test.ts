@@ -32,8 +32,8 @@ function watched(lab: Lab, command: string, conf: Json, target: Target, result?:
   const executed = [...readFileSync(log, 'utf8').matchAll(/execve(?:at)?\("([^"]*)"/g)].map(([, path = '']) => path);
   rmSync(log);
   if (end.status !== 0) throw new Error(`${command} of ${conf['type']}: ${end.stdout}${end.stderr}`);
-  // The shim executes netloom where there is no agent.
-  const foreign = executed.filter((path) => dirname(path) !== BIN && path !== join(dirname(BIN), 'netloom'));
+  // The shim executes netloom-cni where there is no agent.
+  const foreign = executed.filter((path) => dirname(path) !== BIN && path !== join(dirname(BIN), 'netloom-cni'));
   if (executed[0] !== `${BIN}/${conf['type']}` || foreign.length > 0)
     throw new Error(`${command} of ${conf['type']} has executed ${executed}`);
   return end.output;
