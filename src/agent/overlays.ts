@@ -125,7 +125,7 @@ export class OverlayKeeper {
 
   #stayAlive({ name, store }: OverlayConf, { own }: Intent, now: number): void {
     if (store.type !== 'file' || now < (this.#aliveAt.get(name) ?? 0)) return;
-    if (touch(store.path ?? '', own, Date.now())) this.#aliveAt.set(name, now + ALIVE);
+    if (touch(store.path ?? '', own)) this.#aliveAt.set(name, now + ALIVE);
   }
 
   #tell(network: string, message: string): void {

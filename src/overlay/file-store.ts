@@ -10,7 +10,7 @@ import { messageOf } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { lock, O, open, replaceText, tryLink, tryReadText, tryStat, unlink, writeText } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
-import { trySetMtime } from '../ffi/mtime.ts';
+import { tryTouch } from '../ffi/mtime.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { OverlayNode } from './network.ts';
 import { allTaken, candidates } from './prefixes.ts';
@@ -55,15 +55,24 @@ export function join(directory: string, subnet: Cidr, nodePrefix: number, applic
   });
 }
 
-/** Says that a node is there. Changes nothing that others act upon. @returns false where its record cannot be reached */
-export function touch(directory: string, { subnet }: OverlayNode, now: number): boolean {
-  return trySetMtime(fileOf(directory, subnet), BigInt(now) * 1_000_000n);
+/**
+ * Says that a node is there. Changes nothing that others act upon. NB: by the clock of the file system, so that no machine's own matters: that may be hours off, and is set.
+ * @returns false where its record cannot be reached
+ */
+export function touch(directory: string, { subnet }: OverlayNode): boolean {
+  return tryTouch(fileOf(directory, subnet));
 }
 
-/** When a node was last seen, in ms since 1970. */
-export function lastSeen(directory: string, { subnet }: OverlayNode): number | undefined {
-  const stat = tryStat(fileOf(directory, subnet));
-  return stat === undefined ? undefined : Number(stat.mtime / 1_000_000n);
+/** What time it is for the file system, in ms since 1970; undefined where nobody has joined yet, or it can only be read. */
+export function timeOf(directory: string): number | undefined {
+  const file = lockOf(directory);
+  return tryTouch(file) ? mtimeOf(file) : undefined;
+}
+
+/** How long ago a node was last seen, in ms. @param now by the clock of the file system, which may have been set back since */
+export function silenceOf(directory: string, { subnet }: OverlayNode, now: number): number | undefined {
+  const seen = mtimeOf(fileOf(directory, subnet));
+  return seen === undefined ? undefined : Math.max(0, now - seen);
 }
 
 /**
@@ -71,12 +80,12 @@ export function lastSeen(directory: string, { subnet }: OverlayNode): number | u
  * @param grace for how long it must not have been seen, in ms
  * @throws NetloomError no-such-node, still-seen
  */
-export function reclaim(directory: string, name: string, grace: number, now: number): NodeRecord {
+export function reclaim(directory: string, name: string, grace: number): NodeRecord {
   return withLock(directory, () => {
     const record = (readRecords(directory, () => {}) ?? []).find((each) => each.name === name);
     if (record === undefined) throw noSuchNode(name, `"${directory}" has no such node`);
-    const age = now - (lastSeen(directory, record) ?? 0);
-    if (age < grace) throw stillSeen(record, age / 1000, grace / 1000);
+    const silence = silenceOf(directory, record, timeOf(directory) ?? 0) ?? 0;
+    if (silence < grace) throw stillSeen(record, silence / 1000, grace / 1000);
     unlink(fileOf(directory, record.subnet));
     return record;
   });
@@ -106,9 +115,18 @@ function take(directory: string, record: NodeRecord): boolean {
 }
 
 function withLock<T>(directory: string, action: () => T): T {
-  using file = open(`${directory}/lock`, O.RDWR | O.CREAT, 0o644);
-  lock(file.number, `${directory}/lock`);
+  using file = open(lockOf(directory), O.RDWR | O.CREAT, 0o644);
+  lock(file.number, lockOf(directory));
   return action();
+}
+
+function lockOf(directory: string): string {
+  return `${directory}/lock`;
+}
+
+function mtimeOf(file: string): number | undefined {
+  const stat = tryStat(file);
+  return stat === undefined ? undefined : Number(stat.mtime / 1_000_000n);
 }
 
 function fileOf(directory: string, subnet: Cidr): string {

@@ -18,7 +18,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { removeDirectory, tryList } from '../../src/ffi/directory.ts';
 import * as file from '../../src/ffi/file.ts';
-import { trySetMtime } from '../../src/ffi/mtime.ts';
+import { trySetMtime, tryTouch } from '../../src/ffi/mtime.ts';
 import { becomeHost } from '../support/host.ts';
 
 // Its mounts, of file systems that are small or read only, go with the process.
@@ -269,6 +269,15 @@ test('trySetMtime sets a time to the nanosecond', (t) => {
     { numRuns: 50 },
   );
   t.false(trySetMtime(join(dir, 'no-such-file'), 0n));
+});
+
+test('tryTouch sets the present time', (t) => {
+  const path = join(place('touch'), 'file');
+  writeFileSync(path, '');
+  trySetMtime(path, 0n);
+  t.true(tryTouch(path));
+  t.true(Math.abs(Date.now() - Number((file.tryStat(path)?.mtime ?? 0n) / 1_000_000n)) < 60_000);
+  t.false(tryTouch(join(dir, 'no-such-file')));
 });
 
 test('links are made, read, and refused where the name is taken', (t) => {

@@ -4,7 +4,7 @@ import { writeFault } from '../../src/ffi/access.ts';
 import { tryList } from '../../src/ffi/directory.ts';
 import * as file from '../../src/ffi/file.ts';
 import { cString, errno, libc } from '../../src/ffi/libc.ts';
-import { trySetMtime } from '../../src/ffi/mtime.ts';
+import { trySetMtime, tryTouch } from '../../src/ffi/mtime.ts';
 import { printLine } from '../../src/ffi/print.ts';
 import { randomBytes } from '../../src/ffi/random.ts';
 import { run } from '../../src/ffi/spawn.ts';
@@ -86,6 +86,7 @@ tell('missing quietly', () => file.tryReadText(`${dir}/missing`) ?? 'nothing');
 tell('nul', () => file.readText('a\0b'));
 tell('directories', () => file.makeDirectories(`${dir}/a/b/c/`));
 tell('in the way', () => file.makeDirectories(`${dir}/large/x`));
+tell('touch', () => tryTouch(`${dir}/large`));
 tell('mtime', () => trySetMtime(`${dir}/large`, 1_234_567_890_123_456_789n));
 tell('stat', () => {
   const stat = file.tryStat(`${dir}/large`);

@@ -2,7 +2,7 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { overlayConfs } from '../../agent/overlays.ts';
 import { messageOf } from '../../error.ts';
-import { lastSeen } from '../../overlay/file-store.ts';
+import { silenceOf, timeOf } from '../../overlay/file-store.ts';
 import type { OverlayNode } from '../../overlay/network.ts';
 import { checkConf, type NodeSource } from '../../plugins/overlay/conf.ts';
 import { intentOf } from '../../plugins/overlay/intent.ts';
@@ -32,7 +32,7 @@ export const peersCommand = buildCommand({
           address: `${address}`,
           prefix: `${subnet}`,
           isThis: node === own,
-          ...(silence !== undefined && { secondsSinceSeen: Math.max(0, Math.round(silence)) }),
+          ...(silence !== undefined && { secondsSinceSeen: Math.round(silence) }),
         };
       });
     });
@@ -60,9 +60,12 @@ async function silencesOf(
   warn: (message: string) => void,
 ): Promise<(node: OverlayNode) => number | undefined> {
   if ('file' in source) {
+    const { path } = source.file;
+    const now = timeOf(path);
+    if (now === undefined) return () => undefined;
     return (node) => {
-      const seen = lastSeen(source.file.path, node);
-      return seen === undefined ? undefined : (Date.now() - seen) / 1000;
+      const silence = silenceOf(path, node, now);
+      return silence === undefined ? undefined : silence / 1000;
     };
   }
   if ('nodes' in source) return () => undefined;

@@ -53,7 +53,7 @@ async function reclaimFrom(
   node: string,
   grace: number,
 ): Promise<NodeRecord> {
-  if ('file' in source) return reclaim(source.file.path, node, grace * 1000, Date.now());
+  if ('file' in source) return reclaim(source.file.path, node, grace * 1000);
   if ('etcd' in source) {
     const { withRegistry } = await import('../../overlay/etcd/with-registry.ts');
     return withRegistry(source.etcd, (registry) => registry.reclaim(node, grace));

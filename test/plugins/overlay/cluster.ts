@@ -74,7 +74,9 @@ export class Cluster {
     this.underlay = family === 4 ? '192.0.2.0/24' : '2001:db8::/64';
     this.shared = new DirectoryStore(this.lab.root);
     this.subnet = inner === 4 ? '10.96.0.0/16' : 'fd96::/48';
-    execFileSync('ip', ['link', 'add', 'under0', 'mtu', `${mtu}`, 'type', 'bridge']);
+    // NB: with a MAC of its own. Otherwise it has that of one of its ports, and another when that goes: whoever knew it speaks to nobody for half a minute.
+    const mac = '02:00:5e:00:53:00';
+    execFileSync('ip', ['link', 'add', 'under0', 'address', mac, 'mtu', `${mtu}`, 'type', 'bridge']);
     execFileSync('ip', ['link', 'set', 'under0', 'up']);
     this.machines = Array.from({ length: count }, (_, i) => this.boot(i + 1));
   }
@@ -186,11 +188,19 @@ export class Cluster {
     writeFileSync(`${directory}/net.conflist`, JSON.stringify({ cniVersion, name, plugins: [plugin] }));
   }
 
-  /** Starts an agent on a machine, with a conflist of the configuration, and waits until it serves. It ends with the test. */
-  async agent(t: Pick<ExecutionContext, 'teardown'>, machine: Machine, conf: Json): Promise<ChildProcess> {
+  /**
+   * Starts an agent on a machine, with a conflist of the configuration, and waits until it serves. It ends with the test.
+   * @param environment variables besides
+   */
+  async agent(
+    t: Pick<ExecutionContext, 'teardown'>,
+    machine: Machine,
+    conf: Json,
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<ChildProcess> {
     this.conflist(machine, conf);
     const child = spawn('nsenter', [`--net=${machine.sandbox.path}`, NETLOOM, 'agent'], {
-      env: { PATH: process.env['PATH'], NETLOOM_ROOT: machine.root },
+      env: { PATH: process.env['PATH'], NETLOOM_ROOT: machine.root, ...environment },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let said = '';
