@@ -33,7 +33,7 @@ export class Etcd {
     this.#options = { members, address, scheme, args, settings };
     this.#root = join(root, 'etcd');
     mkdirSync(this.#root);
-    this.endpoints = Array.from({ length: members }, (_, i) => `${scheme}://${address}:${PORT + i * 10}`);
+    this.endpoints = Array.from({ length: members }, (_, i) => `${scheme}://${inUrl(address)}:${PORT + i * 10}`);
     this.settings = { endpoints: this.endpoints, prefix: '/netloom', ...settings };
     this.#client = new EtcdClient(this.settings);
   }
@@ -50,7 +50,7 @@ export class Etcd {
   startMember(i: number): void {
     const { members, address, args } = this.#options;
     const name = (member: number) => `m${member}`;
-    const peer = (member: number) => `http://${address}:${PORT + 1 + member * 10}`;
+    const peer = (member: number) => `http://${inUrl(address)}:${PORT + 1 + member * 10}`;
     const endpoint = this.endpoints[i] ?? '';
     const all = Array.from({ length: members }, (_, member) => `${name(member)}=${peer(member)}`);
     const log = openSync(join(this.#root, `${name(i)}.log`), 'a');
@@ -107,4 +107,8 @@ export class Etcd {
     this.#client[Symbol.dispose]();
     for (let i = 0; i < this.#processes.length; i++) await this.killMember(i);
   }
+}
+
+function inUrl(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
 }

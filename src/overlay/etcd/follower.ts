@@ -21,16 +21,22 @@ import { int64, keyEvent, part, parts, startingWith } from './wire.ts';
 
 /** Before the second try, and the longest before any, in ms. Each is shortened by chance. */
 const BACKOFF = { first: 200, longest: 5_000 };
-/** How often it is asked whether the watch has told all, and looked whether this machine's address is another, in ms. */
-const CHECK = 5_000;
 /** How long a watch may take to tell what a question has found, in ms. */
 const LAG = 2_000;
 /** How often a node says that it is there, in ms. */
 const ALIVE = 20_000;
-/** How often all is read again, in ms: old servers can lose a DELETE when they compact (etcd 18089). */
-const RELIST = 600_000;
 /** How long changes are gathered before they are written down, in ms. */
 const GATHER = 5;
+
+/** How often it does what does not wait for anybody to tell of something, in ms. Each time is shortened by chance. */
+export interface Intervals {
+  /** It is asked whether the watch has told all, and looked whether this machine's address is another. */
+  readonly check: number;
+  /** All is read again: old servers can lose a DELETE when they compact (etcd 18089), and of one no question tells. */
+  readonly relist: number;
+}
+
+const INTERVALS: Intervals = { check: 5_000, relist: 600_000 };
 
 export class EtcdFollower {
   readonly #of: EtcdMembership;
@@ -40,10 +46,10 @@ export class EtcdFollower {
   readonly #registry: EtcdRegistry;
   readonly #presence: Presence;
   readonly #forgotten = new Forgotten();
-  readonly #checkEvery: number;
+  readonly #every: Intervals;
 
-  constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void, checkEvery: number = CHECK) {
-    this.#checkEvery = checkEvery;
+  constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void, every: Partial<Intervals> = {}) {
+    this.#every = { ...INTERVALS, ...every };
     this.#of = of;
     this.#paths = paths;
     this.#notices = new Notices(say);
@@ -160,10 +166,10 @@ export class EtcdFollower {
     seen: { revision: bigint },
     signal: AbortSignal,
   ): Promise<void> {
-    const limit = performance.now() + RELIST * (1 - Math.random() / 2);
+    const limit = performance.now() + this.#every.relist * (1 - Math.random() / 2);
     let clear = seen.revision;
     while (performance.now() < limit) {
-      await pause(this.#checkEvery * (1 - Math.random() / 5), signal);
+      await pause(this.#every.check * (1 - Math.random() / 5), signal);
       if (seen.revision > clear) clear = seen.revision;
       const latest = await this.#latest(clear, signal);
       if (this.#client.endpoint !== endpoint) {

@@ -2,7 +2,13 @@
  * HTTP to one endpoint. The modules for it are Node's: Bun has them, too, and unlike fetch() they take certificates on both. NB: nothing that the call of a plugin loads
  * may import this file, it takes 10 ms.
  */
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { messageOf, NetloomError } from '../../error.ts';
 import { readText } from '../../ffi/file.ts';
@@ -69,16 +75,9 @@ export class Transport implements Disposable {
   /** @returns the status, when all has come */
   async #send(question: Question, isStream: boolean, hear: (part: string, status: number) => void): Promise<number> {
     const { endpoint, path, body, headers, limit, signal } = question;
-    const isTls = endpoint.startsWith('https:');
-    this.#certificates ??= isTls ? readCertificates(this.#settings) : {};
-    const options = {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', ...headers },
-      agent: isTls ? this.#https : this.#http,
-      ...this.#certificates,
-    };
+    const options = { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers } };
     return new Promise((resolve, reject) => {
-      const request = (isTls ? httpsRequest : httpRequest)(`${endpoint}${path}`, options, (response) => {
+      const request = this.#begin(endpoint, path, options, (response) => {
         if (isStream) clearTimeout(timer);
         const status = response.statusCode ?? 0;
         response.setEncoding('utf8');
@@ -112,6 +111,23 @@ export class Transport implements Disposable {
       request.end(JSON.stringify(body));
       if (signal?.aborted) abort();
     });
+  }
+
+  /** @throws NetloomError unreachable where the certificates are none, such as one without its key, whose file is replaced a moment later */
+  #begin(
+    endpoint: string,
+    path: string,
+    options: RequestOptions,
+    answered: (response: IncomingMessage) => void,
+  ): ClientRequest {
+    const url = `${endpoint}${path}`;
+    if (!endpoint.startsWith('https:')) return httpRequest(url, { ...options, agent: this.#http }, answered);
+    this.#certificates ??= readCertificates(this.#settings);
+    try {
+      return httpsRequest(url, { ...options, agent: this.#https, ...this.#certificates }, answered);
+    } catch (error) {
+      throw unreachable(endpoint, error);
+    }
   }
 }
 

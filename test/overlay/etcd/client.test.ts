@@ -43,6 +43,15 @@ test.serial('an endpoint that is dead and one that is silent are left for one th
   t.is(client.endpoint, etcd.endpoints[0] ?? '');
 });
 
+test.serial('an endpoint may have an address of IPv6', async (t) => {
+  const etcd = await Etcd.start(t, rootOf(t), { address: '::1' });
+  t.deepEqual(etcd.endpoints, ['http://[::1]:2379']);
+  const endpoints = ['http://[::1]:1', ...etcd.endpoints];
+  const client = open(t, { ...etcd.settings, endpoints });
+  t.truthy((await client.ask(RANGE, QUESTION))['header']);
+  t.is(client.endpoint, 'http://[::1]:2379');
+});
+
 test.serial('where none answers the error says of each why', async (t) => {
   const client = open(t, { endpoints: ['http://127.0.0.1:1', 'http://127.0.0.1:2'], prefix: '/netloom' });
   const error = await t.throwsAsync(client.ask(RANGE, QUESTION), { code: 'unreachable' });

@@ -2,12 +2,13 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { Cidr } from '../../../src/net/cidr.ts';
 import { Ip } from '../../../src/net/ip.ts';
 import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
-import { EtcdFollower } from '../../../src/overlay/etcd/follower.ts';
+import { EtcdFollower, type Intervals } from '../../../src/overlay/etcd/follower.ts';
 import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
 import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
 import { put } from '../../../src/overlay/etcd/wire.ts';
@@ -50,11 +51,19 @@ function membership(etcd: Etcd, endpoints: readonly string[] = etcd.endpoints): 
 }
 
 /** Follows until the test ends. */
-function follow(t: ExecutionContext, of: EtcdMembership, paths: ReturnType<typeof pathsOf>): string[] {
+function follow(
+  t: ExecutionContext,
+  of: EtcdMembership,
+  paths: ReturnType<typeof pathsOf>,
+  every: Partial<Intervals> = {},
+): string[] {
   const said: string[] = [];
   const end = new AbortController();
   const nl = openRoute();
-  const ended = new EtcdFollower(of, paths, (message) => said.push(message), 300).run(nl, end.signal);
+  const ended = new EtcdFollower(of, paths, (message) => said.push(message), { check: 300, ...every }).run(
+    nl,
+    end.signal,
+  );
   t.teardown(async () => {
     end.abort();
     await ended;
@@ -75,16 +84,22 @@ async function reclaim(etcd: Etcd, name: string): Promise<void> {
   await new EtcdRegistry(client, membership(etcd)).reclaim(name, 0);
 }
 
+interface Hindrances {
+  /** A path that this user may not ask. */
+  readonly denied?: string;
+  /** Whether a line of a watch is kept from who watches. */
+  readonly isWithheld?: (line: string) => boolean;
+}
+
 /**
  * Stands before an etcd.
  * @param watch what becomes of the n-th watch, from 1 on: its body, or undefined for one that is made and tells nothing
- * @param denied a path that this user may not ask
  */
 function proxy(
   t: ExecutionContext,
   etcd: Etcd,
   watch: (n: number, body: string) => string | undefined,
-  denied?: string,
+  { denied, isWithheld }: Hindrances = {},
 ): { count: number } {
   const watches = { count: 0 };
   const serve = async (question: IncomingMessage, answer: ServerResponse) => {
@@ -102,7 +117,14 @@ function proxy(
     const { 'content-length': _, ...headers } = question.headers;
     const onward = request(`${etcd.endpoints[0]}${question.url}`, { method: 'POST', headers }, (response) => {
       answer.writeHead(response.statusCode ?? 500);
-      response.pipe(answer);
+      if (isWithheld === undefined || question.url !== '/v3/watch') {
+        response.pipe(answer);
+        return;
+      }
+      const lines = createInterface(response);
+      lines.on('line', (line) => isWithheld(line) || answer.write(`${line}\n`));
+      lines.on('error', () => answer.destroy());
+      lines.on('close', () => answer.end());
     });
     onward.on('error', () => answer.destroy());
     answer.on('close', () => onward.destroy());
@@ -165,6 +187,27 @@ test.serial('a watch that is there and tells nothing is given up', async (t) => 
   t.regex(said.join('\n'), /The watch of etcd at http:\/\/127\.0\.0\.1:3000 tells nothing/);
 });
 
+test.serial('a removal that the watch does not tell is found when all is read again, after a time', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  let during = 0;
+  const watches = proxy(t, etcd, (_, body) => body, {
+    isWithheld(line) {
+      const isRemoval = line.includes('"DELETE"');
+      if (isRemoval) during = watches.count;
+      return isRemoval;
+    },
+  });
+  const said = follow(t, membership(etcd, [PROXY]), paths, { relist: 2_000 });
+  await joins(etcd, 'leaving', '192.0.2.2');
+  await untilAsync('both are known', () => names() === 'leaving,own');
+  await reclaim(etcd, 'leaving');
+  await untilAsync('etcd has told of it', () => during > 0);
+  await untilAsync('it is gone', () => names() === 'own');
+  await untilAsync('it watches from there', () => watches.count > during);
+  t.deepEqual(said, [], 'nothing else has happened');
+});
+
 test.serial('what it cannot write down it says, and goes on once it can', async (t) => {
   const { root, paths, names } = setUp(t);
   const etcd = await Etcd.start(t, root);
@@ -204,7 +247,7 @@ test.serial('a record that cannot be read is said once, and again where it has c
 test.serial('a node that may not say that it is there says so to people, and follows', async (t) => {
   const { root, paths, names } = setUp(t);
   const etcd = await Etcd.start(t, root);
-  proxy(t, etcd, (_, body) => body, '/v3/lease/grant');
+  proxy(t, etcd, (_, body) => body, { denied: '/v3/lease/grant' });
   const said = follow(t, membership(etcd, [PROXY]), paths);
   await untilAsync('it says so', () => said.length > 0);
   t.regex(said.join('\n'), /^Cannot say in etcd that this node is there: .* refused: etcdserver: permission denied$/);

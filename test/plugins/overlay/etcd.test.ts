@@ -1,11 +1,12 @@
 /** Nodes that are in etcd: the agent joins and follows, an ADD waits for it, and packets go on whatever etcd does. */
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { keyValue, parts, startingWith } from '../../../src/overlay/etcd/wire.ts';
 import { until } from '../../runtimes/until.ts';
-import { makeCertificates, tlsArgs } from '../../support/certificates.ts';
+import { type Certificates, makeCertificates, tlsArgs } from '../../support/certificates.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { Etcd, type EtcdOptions } from '../../support/etcd.ts';
 import { passwordFile, requireUsers, tokenArgs, USER } from '../../support/etcd-users.ts';
@@ -18,14 +19,17 @@ becomeHost();
 
 /** Where etcd is, on the underlay. */
 const ADDRESS = '192.0.2.1';
+const ADDRESS_6 = '2001:db8::1';
 
 /** For conditions that nothing ends before they hold. */
 const never = new Promise<string>(() => {});
 
 async function withEtcd(t: ExecutionContext, options: EtcdOptions = {}, cluster: ClusterOptions = {}) {
   const made = new Cluster(t, cluster);
-  execFileSync('ip', ['addr', 'add', `${ADDRESS}/24`, 'dev', 'under0']);
-  const etcd = await Etcd.start(t, made.lab.root, { address: ADDRESS, ...options });
+  const address = cluster.family === 6 ? ADDRESS_6 : ADDRESS;
+  const prefix = cluster.family === 6 ? 64 : 24;
+  execFileSync('ip', ['addr', 'add', `${address}/${prefix}`, 'dev', 'under0', ...(prefix === 64 ? ['nodad'] : [])]);
+  const etcd = await Etcd.start(t, made.lab.root, { address, ...options });
   const [one, two, three] = made.machines;
   if (one === undefined || two === undefined || three === undefined) throw new Error('there are three');
   const conf = ({ name }: Machine, more: Json = {}): Json =>
@@ -190,6 +194,69 @@ test.serial(
     t.regex(await report, / 0% packet loss/);
   },
 );
+
+test.serial(
+  'authority and certificates are replaced one by one while it runs: the agent is back without a restart',
+  async (t) => {
+    const root = makeRoot();
+    t.teardown(root.remove);
+    const [former, later] = ['former', 'later'].map((name) => makeCertificates(root.path, name, ADDRESS));
+    if (former === undefined || later === undefined) throw new Error('there are two');
+    const { ca, server, client } = makeCertificates(root.path, 'used', ADDRESS);
+    const replace = (file: string, by: string) => {
+      copyFileSync(by, `${file}.new`);
+      renameSync(`${file}.new`, file);
+    };
+    const use = ([file, by]: readonly [string, string]) => replace(file, by);
+    const serve = (of: Certificates) => {
+      use([server.cert, of.server.cert]);
+      use([server.key, of.server.key]);
+    };
+    serve(former);
+    use([ca, former.ca]);
+    use([client.cert, former.client.cert]);
+    use([client.key, former.client.key]);
+    const authorities = join(root.path, 'authorities.pem');
+    const served = { ...former, ca: authorities, server };
+    use([authorities, former.ca]);
+    const settings = { ca, ...client };
+    const { cluster, etcd, one, two, conf } = await withEtcd(t, { scheme: 'https', args: tlsArgs(served), settings });
+    await cluster.agent(t, one, conf(one));
+    const first = cluster.add(one, 'n1a', conf(one));
+    const says = (pattern: RegExp) => until(`${pattern}`, () => pattern.test(statusOf(one)), never);
+    await says(/etcd: it joined as "n1"/);
+
+    await etcd.killMember(0);
+    serve(later);
+    use([authorities, later.ca]);
+    etcd.startMember(0);
+    await says(/etcd: Cannot reach etcd at https.*(certificate|signature)/i);
+    // A certificate without its key: whoever replaces files replaces one after the other.
+    use([client.cert, later.client.cert]);
+    await says(/etcd: .*key/i);
+    use([client.key, later.client.key]);
+    use([ca, later.ca]);
+    await says(/etcd: it joined as "n1"/);
+    await cluster.agent(t, two, conf(two));
+    const second = cluster.add(two, 'n2a', conf(two));
+    await until('who joins is reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+    t.deepEqual(cluster.check(one, first, conf(one)), {} as never);
+  },
+);
+
+test.serial('over IPv6 from end to end: etcd with its certificate, the underlay, the containers', async (t) => {
+  const root = makeRoot();
+  t.teardown(root.remove);
+  const certificates = makeCertificates(root.path, 'certificates', ADDRESS_6);
+  const settings = { ca: certificates.ca, ...certificates.client };
+  const options = { scheme: 'https', args: tlsArgs(certificates), settings } as const;
+  const { cluster, one, two, conf } = await withEtcd(t, options, { family: 6, inner: 6 });
+  for (const machine of [one, two]) await cluster.agent(t, machine, conf(machine));
+  const [first, second] = [one, two].map((machine) => cluster.add(machine, `${machine.name}a`, conf(machine)));
+  if (first === undefined || second === undefined) throw new Error('there are two');
+  t.is((conf(one)['store'] as { endpoints: string[] }).endpoints[0], 'https://[2001:db8::1]:2379');
+  await until('they reach each other', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+});
 
 test.serial(
   'l2: blocks of addresses from etcd, another before they are full; one that is asked for is given, or refused with its holder',
