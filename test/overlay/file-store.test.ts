@@ -13,6 +13,9 @@ import { makeRoot } from '../support/host.ts';
 const root = makeRoot();
 test.after.always(() => root.remove());
 
+/** How long a hundred nodes may take to join at once, in ms, whatever else the machine does. */
+const JOINING = 60_000;
+
 const SUBNET = Cidr.parse('10.96.0.0/16');
 let count = 0;
 
@@ -170,16 +173,19 @@ test('the stamp changes with every node that comes, moves or goes, and not with 
 test('a hundred nodes that join at once, in four processes, all have a prefix, none twice', async (t) => {
   const store = directory();
   const worker = fileURLToPath(new URL('./join-worker.ts', import.meta.url));
+  const begin = performance.now();
   const ends = [0, 1, 2, 3].map(
     (i) =>
       new Promise<string>((resolve) => {
-        const child = spawn(process.execPath, [...process.execArgv, worker, store, `${i}`], { stdio: 'pipe' });
+        const args = [...process.execArgv, worker, store, `${i}`];
+        const child = spawn(process.execPath, args, { stdio: 'pipe', timeout: JOINING, killSignal: 'SIGKILL' });
         let said = '';
         for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (said += data));
-        child.on('close', (status) => resolve(status === 0 ? '' : said));
+        child.on('close', (status, signal) => resolve(status === 0 ? '' : `${signal ?? status}: ${said}`));
       }),
   );
   t.deepEqual(await Promise.all(ends), ['', '', '', '']);
+  t.log(`${Math.round(performance.now() - begin)} ms, most of it to start them`);
   const records = readRecords(store, silent) ?? [];
   t.is(new Set(records.map(({ name }) => name)).size, 100);
   t.is(new Set(records.map(({ subnet }) => `${subnet}`)).size, 100);
