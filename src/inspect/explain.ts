@@ -10,6 +10,7 @@ import { type Conflist, type Json, parseConflist } from '../runtime/conflist.ts'
 import type { RuntimeContext } from '../runtime/context.ts';
 import type { Endpoint } from '../runtime/invoke.ts';
 import { attachmentsOf } from '../runtime/network/store.ts';
+import type { SandboxFiles } from '../runtime/sandbox/files.ts';
 import type { PlannedSandbox } from '../runtime/sandbox/sandbox.ts';
 import type { Target } from '../runtime/target.ts';
 import { CONTAINER, type Part, type Rehearsal, rehearse, type Step } from './rehearse.ts';
@@ -67,11 +68,16 @@ function withMacs(rehearsal: Rehearsal, results: readonly Json[]): Rehearsal {
   return { ...rehearsal, steps };
 }
 
-/** What attaching one container would do now, on this host as it is. */
-export function explainAdd(context: RuntimeContext, parts: readonly Part[]): Rehearsal {
+/** What attaching one container would do now, on this host as it is. @param after looks at the play when all is done */
+export function explainAdd(
+  context: RuntimeContext,
+  parts: readonly Part[],
+  after: (results: readonly Json[]) => void = () => {},
+): Rehearsal {
   const lists = new Map(parts.map(({ list }) => [list.name, list]));
   const rehearsal = rehearse(context, parts, {
     before: [...lists.values()].flatMap((list) => standing(context, list)),
+    after,
   });
   return { ...rehearsal, steps: withoutStanding(rehearsal.steps) };
 }
@@ -92,9 +98,20 @@ function hasOverlay({ name, plugins }: Conflist): boolean {
 }
 
 /** What making a sandbox would do: its namespace, and what attaches it. */
-export function explainSandbox(context: RuntimeContext, { netns, endpoints }: PlannedSandbox): Rehearsal {
-  const rehearsal = explainAdd(context, endpoints);
-  if (netns === undefined) return rehearsal;
+export function explainSandbox(context: RuntimeContext, plan: PlannedSandbox): Rehearsal {
+  const { netns, endpoints, command } = plan;
+  let texts: SandboxFiles | undefined;
+  const attached = explainAdd(context, endpoints, (results) => {
+    texts = plan.textsWith(results);
+  });
+  const files: Record<string, string> =
+    texts === undefined ? {} : { '/etc/resolv.conf': texts.resolvConf, '/etc/hosts': texts.hosts };
+  const rehearsal = {
+    ...attached,
+    ...(command.length > 0 && { run: { command, isInside: netns !== undefined, files } }),
+    notes: [command.length > 0 ? AFTER_RUN : FOR_EXEC],
+  };
+  if (!plan.isNew || netns === undefined) return rehearsal;
   const directory = netns.slice(0, netns.lastIndexOf('/'));
   const make = `mkdir -p '${directory}' && touch ${CONTAINER} && unshare --net=${CONTAINER} true`;
   const steps: Step[] = [
@@ -103,6 +120,9 @@ export function explainSandbox(context: RuntimeContext, { netns, endpoints }: Pl
   ];
   return { ...rehearsal, steps: [...steps, ...rehearsal.steps] };
 }
+
+const AFTER_RUN = 'the network that is made stays; netloom takes it away when the command has ended';
+const FOR_EXEC = 'resolv.conf and hosts are for "netloom exec", which knows the sandboxes that netloom makes';
 
 /** What attaching any container to a network would do. @throws NetloomError no-network */
 export function explainNetwork(context: RuntimeContext, name: string): Rehearsal {

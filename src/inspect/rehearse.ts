@@ -40,6 +40,18 @@ export interface Rehearsal {
   readonly results: readonly Json[];
   /** Plugins of others: what they do is not known. */
   readonly foreign: readonly string[];
+  /** What is not among the steps, in sentences. */
+  readonly notes?: readonly string[];
+  readonly run?: CommandRun;
+}
+
+/** A command that is run when all steps are done. */
+export interface CommandRun {
+  readonly command: readonly string[];
+  /** Whether it is in the container's namespace, and not in the host's. */
+  readonly isInside: boolean;
+  /** What it sees in the place of the machine's files, by their paths. */
+  readonly files: Readonly<Record<string, string>>;
 }
 
 export interface RehearsalOptions {

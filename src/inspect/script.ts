@@ -1,15 +1,23 @@
 /** A rehearsal for people: as a list of steps, and as a script of iproute2, nft and sysctl. */
-import { CONTAINER, type Rehearsal, type Step } from './rehearse.ts';
+import { CONTAINER, type CommandRun, type Rehearsal, type Step } from './rehearse.ts';
 
 /** `1. on the host: create the bridge link "cni0"`, below it the command. */
-export function planOf({ steps, foreign }: Rehearsal): string {
-  const all = steps.flatMap(({ where, told }) => told.map((each) => ({ where, ...each })));
-  const lines = all.map(({ where, action, command }, i) => {
+export function planOf({ steps, foreign, notes = [], run }: Rehearsal): string {
+  const all = steps.flatMap(({ where, told }) =>
+    told.map(({ action, command }) => ({ where, action, text: inPlace(where, command) })),
+  );
+  if (run !== undefined) {
+    for (const [path, text] of Object.entries(run.files))
+      all.push({ where: 'container', action: `show in the place of "${path}"`, text: text.trimEnd() });
+    const text = run.command.map(word).join(' ');
+    all.push({ where: run.isInside ? 'container' : 'host', action: 'run the command', text });
+  }
+  const lines = all.map(({ where, action, text }, i) => {
     const place = where === 'host' ? 'on the host' : 'in the container';
-    return `${String(i + 1).padStart(3)}. ${place}: ${action}\n       ${inPlace(where, command).replaceAll('\n', '\n       ')}\n`;
+    return `${String(i + 1).padStart(3)}. ${place}: ${action}\n       ${text.replaceAll('\n', '\n       ')}\n`;
   });
-  const others = foreign.map((type) => `     "${type}" is somebody else's plugin: what it does is not known\n`);
-  return [...lines, ...others].join('');
+  const others = foreign.map((type) => `"${type}" is somebody else's plugin: what it does is not known`);
+  return [...lines, ...[...others, ...notes].map((each) => `     ${each}\n`)].join('');
 }
 
 /**
@@ -17,16 +25,17 @@ export function planOf({ steps, foreign }: Rehearsal): string {
  * @param title what it does, for its first lines
  * @param container path of the container's namespace, which the variable CONTAINER may replace
  */
-export function scriptOf({ steps, foreign }: Rehearsal, title: string, container: string): string {
-  const others = foreign.map((type) => `# NB: "${type}" is somebody else's plugin; what it does is not here`);
+export function scriptOf({ steps, foreign, notes = [], run }: Rehearsal, title: string, container: string): string {
+  const others = foreign.map((type) => `"${type}" is somebody else's plugin; what it does is not here`);
   return [
     '#!/bin/bash',
     `# ${title}`,
-    ...others,
+    ...[...others, ...notes].map((each) => `# NB: ${each}`),
     'set -euo pipefail',
-    `CONTAINER=\${CONTAINER:-${container}}`,
+    ...(container === '' ? [] : [`CONTAINER=\${CONTAINER:-${container}}`]),
     '',
     ...steps.map(lines),
+    ...(run === undefined ? [] : running(run)),
     '',
   ].join('\n');
 }
@@ -36,6 +45,30 @@ function lines({ where, told }: Step): string {
   if (!rules.every((rule) => rule !== undefined)) return told.map(({ command }) => inPlace(where, command)).join('\n');
   // What takes effect together is one transaction.
   return `${where === 'host' ? '' : `nsenter --net=${CONTAINER} `}nft -f - <<'EOF'\n${rules.join('\n')}\nEOF`;
+}
+
+/** As netloom runs it (execute.ts): with mounts of its own, where its files lie over the machine's, and the /sys of its network namespace. */
+function running({ command, isInside, files }: CommandRun): string[] {
+  const words = command.map(word).join(' ');
+  if (!isInside) return [`exec ${words}`];
+  const paths = Object.keys(files);
+  const nameOf = (path: string) => `"$FILES"${path.slice(path.lastIndexOf('/'))}`;
+  return [
+    `export FILES=$(mktemp -d)`,
+    ...paths.map((path) => `cat >${nameOf(path)} <<'EOF'\n${files[path]}EOF`),
+    // NB: in the script's own place, so that what ends the script ends the command.
+    `exec nsenter --net=${CONTAINER} unshare --mount --propagation slave bash -ec '`,
+    '  exec 9</sys/fs/cgroup',
+    '  mount -t sysfs sysfs /sys',
+    '  mount --no-canonicalize --rbind /proc/self/fd/9 /sys/fs/cgroup',
+    ...paths.map((path) => `  if [ -e ${path} ]; then mount --bind ${nameOf(path)} ${path}; fi`),
+    `  exec env -u FILES "$@" 9<&-' bash ${words}`,
+  ];
+}
+
+/** A word for a shell, as it is. */
+function word(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /**

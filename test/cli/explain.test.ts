@@ -1,6 +1,7 @@
 /** `netloom explain`, `--plan` and `--script`: the words of ip, nft and sysctl, which do the same when they are run. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { pinNew } from '../../src/netns/pin.ts';
@@ -8,7 +9,8 @@ import { Netloom } from '../support/command.ts';
 import { becomeHost, mounts } from '../support/host.ts';
 import { inOrder } from '../support/in-order.ts';
 import type { Json } from '../support/lab.ts';
-import { makesTheSame, PARENT, startLab, writeConflist } from './scripted.ts';
+import { untilAsync } from '../support/until-async.ts';
+import { isSeenFrom, makesTheSame, PARENT, snapshotIn, startLab, writeConflist } from './scripted.ts';
 
 becomeHost();
 
@@ -186,6 +188,68 @@ for (const [title, leave] of forgotten) {
     t.regex(netloom.run('explain', 'network:net'), /eth0/);
   });
 }
+
+test.serial('the script of run makes what run makes, and runs the command there with the same files', async (t) => {
+  const { lab, netloom } = startLab(t);
+  execFileSync('sh', ['-ec', PARENT]);
+  netloom.run('network', 'create', '--subnet', '10.72.0.0/24', 'demo');
+  const said = join(lab.root, 'said');
+  const looks = 'cat /etc/resolv.conf /etc/hosts; ls /sys/class/net /sys/fs/cgroup && echo "it\'s all"';
+  const command = ['sh', '-c', `{ ${looks}; } >"$0.new"; mv "$0.new" "$0"; exec sleep 600`, said];
+  const asked = ['--name', 'web', '--network', 'demo,ip=10.72.0.9,mac=02:00:00:00:72:09', '-p', '8072:80'];
+  asked.push('--dns', '192.0.2.53', '--dns-search', 'example.org', '--add-host', 'db:10.72.0.10');
+  asked.push('--add-host', 'me:host-gateway');
+  const found = [lab.snapshot(), mounts()];
+  const script = netloom.run('run', ...asked, '--script', '--', ...command);
+  const plan = netloom.run('run', ...asked, '--plan', '--', ...command);
+  t.deepEqual([lab.snapshot(), mounts()], found);
+  t.regex(plan, /in the container: show in the place of "\/etc\/hosts"\n[\s\S]* {7}10\.72\.0\.1\tme\n/);
+  t.regex(plan, /in the container: run the command\n {7}sh -c '\{ cat /);
+
+  netloom.run('run', '--detach', ...asked, '--', ...command);
+  t.teardown(() => netloom.try('sandbox', 'rm', '--force', 'web'));
+  await untilAsync('the command of run has looked round', () => existsSync(said), 60);
+  const heard = readFileSync(said, 'utf8');
+  t.regex(heard, /^search example\.org\nnameserver 192\.0\.2\.53\n[\s\S]*^10\.72\.0\.1\tme\n[\s\S]*^it's all\n$/m);
+  const made = snapshotIn(netloom);
+  const rules = execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' });
+  netloom.run('sandbox', 'rm', '--force', 'web');
+  rmSync(said);
+
+  const host = lab.sandbox('host-of-script');
+  host.run('sh', '-ec', `ip link set lo up; ${PARENT}`);
+  const file = join(lab.root, 'run.sh');
+  writeFileSync(file, script);
+  const path = join(lab.root, 'netns/web');
+  const env = { ...process.env, CONTAINER: path, TMPDIR: lab.root };
+  const child = spawn('nsenter', [`--net=${host.path}`, 'bash', file], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  t.teardown(async () => {
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    execFileSync('umount', [path]);
+  });
+  await untilAsync('the command of the script has looked round', () => existsSync(said), 60);
+  t.is(readFileSync(said, 'utf8'), heard);
+  t.deepEqual(inOrder(host.run('nft', 'list', 'ruleset')), inOrder(rules));
+  await isSeenFrom(t, netloom, host, made, 'mac'); // the host's end has another each time
+});
+
+test.serial("the scripts of run on the host's network and on another sandbox's run the command there", (t) => {
+  const { netloom, sandbox } = startLab(t);
+  sandbox('db', '--network', 'none');
+  const bash = (input: string) => execFileSync('bash', { input, encoding: 'utf8' });
+  const command = ['--script', '--', 'sh', '-c', 'readlink /proc/self/ns/net; cat /etc/hosts'];
+  const own = execFileSync('sh', ['-c', 'readlink /proc/self/ns/net; cat /etc/hosts'], { encoding: 'utf8' });
+  t.is(bash(netloom.run('run', '--network', 'host', ...command)), own);
+  const shared = bash(netloom.run('run', '--name', 'x', '--network', 'container:db', ...command));
+  t.is(shared, netloom.run('run', '--name', 'x', '--network', 'container:db', ...command.slice(1)));
+  t.not(shared.split('\n')[0], own.split('\n')[0]);
+  t.deepEqual(netloom.json('ps'), []);
+});
 
 test.serial('network create --plan and --script are about a file', (t) => {
   const { lab, netloom } = startLab(t);

@@ -49,6 +49,12 @@ Examples:
       return printRehearsal(this, explainNetwork(context, name), flags, title, '/run/netns/container');
     }
     using target = openTarget(context, words, { shared: true });
-    printRehearsal(this, explainTarget(context, target), flags, `How ${target.words} is wired`, target.netns.path);
+    printRehearsal(
+      this,
+      explainTarget(context, target),
+      flags,
+      `How ${target.words} is wired, from nothing: where some of it stands, this stops`,
+      target.netns.path,
+    );
   },
 });

@@ -34,7 +34,7 @@ export function printSandboxPlan(
 ): void {
   const plan = planSandbox(context, options);
   const rehearsal = explainSandbox(context, plan);
-  if (plan.netns === undefined && !flags.json) {
+  if (!plan.isNew && !flags.json) {
     context.warn(`nothing is attached to "${plan.name}": the network is another's, and as it is`);
   }
   printRehearsal(command, rehearsal, flags, `What "netloom ${words}" does`, plan.netns ?? '');

@@ -14,7 +14,7 @@ export const runCommand = buildCommand({
 
 With --detach the command goes on without the terminal; "netloom sandbox ls" shows its ports, "netloom sandbox rm --force" ends it, and its own end takes the sandbox away, too.
 
---plan and --script are about the sandbox and its networks; the command is not run.
+--plan and --script tell of all that, and do nothing. The script makes the sandbox and its networks, and runs the command there with the same files and in the foreground; what it has made it leaves.
 
 Examples:
   netloom run --network web -- ping -c 1 10.90.0.1

@@ -17,6 +17,11 @@ export interface Surroundings {
   readonly gateways: readonly string[];
 }
 
+/** What was asked for. */
+type Asking = Readonly<Pick<Sandbox, 'name'>> & {
+  readonly [K in 'hosts' | 'nameservers' | 'search']: readonly string[];
+};
+
 export interface SandboxFiles {
   readonly resolvConf: string;
   readonly hosts: string;
@@ -29,9 +34,18 @@ export function filesOf({ paths }: Pick<RuntimeContext, 'paths'>, name: string):
 
 export function writeFiles(context: RuntimeContext, sandbox: Sandbox, around: Surroundings): void {
   const { resolvConf, hosts } = filesOf(context, sandbox.name);
+  const texts = textsOf(sandbox, around);
   makeDirectories(resolvConf.slice(0, resolvConf.lastIndexOf('/')));
-  replaceText(resolvConf, resolvConfOf(sandbox, around, tryReadText('/etc/resolv.conf') ?? ''), 0o644);
-  replaceText(hosts, hostsOf(sandbox, around), 0o644);
+  replaceText(resolvConf, texts.resolvConf, 0o644);
+  replaceText(hosts, texts.hosts, 0o644);
+}
+
+/** What is in them. */
+export function textsOf(sandbox: Asking, around: Surroundings): SandboxFiles {
+  return {
+    resolvConf: resolvConfOf(sandbox, around, tryReadText('/etc/resolv.conf') ?? ''),
+    hosts: hostsOf(sandbox, around),
+  };
 }
 
 export function removeFiles(context: RuntimeContext, name: string): void {
@@ -47,7 +61,7 @@ export function removeFiles(context: RuntimeContext, name: string): void {
  * sandbox's loopback is another.
  */
 export function resolvConfOf(
-  sandbox: Pick<Sandbox, 'nameservers' | 'search'>,
+  sandbox: Pick<Asking, 'nameservers' | 'search'>,
   around: Surroundings,
   host: string,
 ): string {
@@ -67,7 +81,7 @@ export function resolvConfOf(
 }
 
 export function hostsOf(
-  { name, hosts }: Pick<Sandbox, 'name' | 'hosts'>,
+  { name, hosts }: Pick<Asking, 'name' | 'hosts'>,
   { addresses, gateways }: Surroundings,
 ): string {
   return [

@@ -19,7 +19,7 @@ import { exclusively } from '../lock.ts';
 import type { PortMapping } from '../ports.ts';
 import { findProcess, killAll, processesIn } from '../process.ts';
 import { openTarget, Target, type TargetId } from '../target.ts';
-import { isOfHost, removeFiles, type Surroundings, writeFiles } from './files.ts';
+import { isOfHost, removeFiles, type SandboxFiles, type Surroundings, textsOf, writeFiles } from './files.ts';
 import { type Mode, modeOf, type NetworkRequest } from './mode.ts';
 import { findSandbox, type Sandbox, sandboxNetns, sandboxRecords, tryFindSandbox } from './store.ts';
 
@@ -77,20 +77,36 @@ export function createSandbox(context: RuntimeContext, options: SandboxOptions):
 /** A sandbox that is not made. */
 export interface PlannedSandbox {
   readonly name: string;
-  /** Where its namespace would be pinned; undefined where it would have none of its own. */
+  /** Whether its namespace is to be made: it is neither the host's nor another container's. */
+  readonly isNew: boolean;
+  /** Where its namespace would be pinned, or where the other container's is; undefined for the host's. */
   readonly netns: string | undefined;
   readonly endpoints: readonly Planned[];
+  readonly command: readonly string[];
+  /** Its resolv.conf and hosts with these results of its attachments, in a namespace that has the host's addresses; undefined where they are the host's. @throws NetloomError no-host-gateway */
+  textsWith(results: readonly Json[]): SandboxFiles | undefined;
 }
 
-/** What createSandbox() would make. @throws NetloomError sandbox-exists, exclusive-network, no-network */
+/** What createSandbox() would make. @throws NetloomError sandbox-exists, exclusive-network, no-network, and what openTarget() throws */
 export function planSandbox(context: RuntimeContext, options: SandboxOptions): PlannedSandbox {
   const mode = modeOf(options.networks);
   const name = nameFor(context, options.name);
   checkPorts(mode, options.ports);
-  if (mode.kind !== 'own') return { name, netns: undefined, endpoints: [] };
+  const { hosts, nameservers, search, command = [] } = options;
+  const plan = { name, isNew: mode.kind === 'own', netns: undefined, endpoints: [], command };
+  if (mode.kind === 'host') return { ...plan, textsWith: () => undefined };
+  const textsWith = (results: readonly Json[]) => {
+    const around = surroundingsOf(results);
+    refuseUnreachableHost({ hosts }, around);
+    return textsOf({ name, hosts, nameservers, search }, around);
+  };
+  if (mode.kind === 'container') {
+    using target = openTarget(context, mode.target, { shared: true });
+    return { ...plan, netns: target.netns.path, textsWith };
+  }
   const netns = sandboxNetns(context, name);
   const requests = requestsOf(context, mode.networks, options.ports);
-  return { name, netns, endpoints: plannedEndpoints(context, idOf(name), netns, requests) };
+  return { ...plan, netns, endpoints: plannedEndpoints(context, idOf(name), netns, requests), textsWith };
 }
 
 /** Removes a sandbox. @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless they are to be killed */
@@ -180,7 +196,7 @@ function ofHost(addresses: readonly string[]): string[] {
 }
 
 /** @throws NetloomError no-host-gateway */
-function refuseUnreachableHost({ hosts }: Sandbox, { gateways }: Surroundings): void {
+function refuseUnreachableHost({ hosts }: Pick<SandboxOptions, 'hosts'>, { gateways }: Surroundings): void {
   const asking = hosts.find(isOfHost);
   if (asking === undefined || gateways.length > 0) return;
   throw new NetloomError(
