@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "engine.h"
+#include "memory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,6 +30,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +40,11 @@ extern char **environ;
 /* Every function of libc that a plugin calls, with all arguments as words: that is how both calling sequences (System V x86-64, AAPCS64) pass integers and pointers. */
 typedef long word_function(long, long, long, long, long, long);
 
+/* A system call, for musl before 1.2.5 has no function for it. */
+static int own_statx(int directory, const char *path, int flags, unsigned mask, void *buffer) {
+  return (int)syscall(SYS_statx, directory, path, flags, mask, buffer);
+}
+
 #define ARGUMENTS 6
 #define LIBC(name) {#name, (word_function *)(void *)name}
 
@@ -45,13 +52,13 @@ static const struct {
   const char *name;
   word_function *call;
 } LIBC_FUNCTIONS[] = {
-    LIBC(open), LIBC(close), LIBC(read), LIBC(write), LIBC(statx), LIBC(rename), LIBC(link), LIBC(unlink), LIBC(mkdir), LIBC(rmdir), LIBC(symlink),
-    LIBC(readlink), LIBC(getdents64), LIBC(access), LIBC(utimensat), LIBC(ftruncate), LIBC(flock), LIBC(fsync), LIBC(ioctl), LIBC(lseek), LIBC(fcntl),
-    LIBC(pipe2), LIBC(memfd_create), LIBC(poll), LIBC(socket), LIBC(bind), LIBC(setsockopt), LIBC(getsockopt), LIBC(sendto), LIBC(recvfrom),
-    LIBC(unshare), LIBC(setns), LIBC(mount), LIBC(umount2), LIBC(geteuid), LIBC(getpid), LIBC(gettid), LIBC(getrandom), LIBC(waitpid),
-    LIBC(kill), LIBC(execve), LIBC(_exit), LIBC(posix_spawn), LIBC(posix_spawn_file_actions_init), LIBC(posix_spawn_file_actions_adddup2),
-    LIBC(posix_spawn_file_actions_destroy), LIBC(posix_spawnattr_init), LIBC(posix_spawnattr_setflags), LIBC(posix_spawnattr_setsigdefault),
-    LIBC(posix_spawnattr_setsigmask), LIBC(posix_spawnattr_destroy),
+    LIBC(open), LIBC(close), LIBC(read), LIBC(write), {"statx", (word_function *)(void *)own_statx}, LIBC(rename), LIBC(link), LIBC(unlink),
+    LIBC(mkdir), LIBC(rmdir), LIBC(symlink), LIBC(readlink), LIBC(getdents64), LIBC(access), LIBC(utimensat), LIBC(ftruncate), LIBC(flock),
+    LIBC(fsync), LIBC(ioctl), LIBC(lseek), LIBC(fcntl), LIBC(pipe2), LIBC(memfd_create), LIBC(poll), LIBC(socket), LIBC(bind), LIBC(setsockopt),
+    LIBC(getsockopt), LIBC(sendto), LIBC(recvfrom), LIBC(unshare), LIBC(setns), LIBC(mount), LIBC(umount2), LIBC(geteuid), LIBC(getpid), LIBC(gettid),
+    LIBC(getrandom), LIBC(waitpid), LIBC(kill), LIBC(execve), LIBC(_exit), LIBC(posix_spawn), LIBC(posix_spawn_file_actions_init),
+    LIBC(posix_spawn_file_actions_adddup2), LIBC(posix_spawn_file_actions_destroy), LIBC(posix_spawnattr_init), LIBC(posix_spawnattr_setflags),
+    LIBC(posix_spawnattr_setsigdefault), LIBC(posix_spawnattr_setsigmask), LIBC(posix_spawnattr_destroy),
 };
 
 #define COUNT(array) (sizeof array / sizeof *array)
@@ -181,7 +188,7 @@ static JSValue environment(JSContext *context) {
 }
 
 JSContext *engine_start(void) {
-  JSRuntime *runtime = JS_NewRuntime();
+  JSRuntime *runtime = JS_NewRuntime2(&memory_functions, NULL);
   JSContext *context = runtime == NULL ? NULL : JS_NewContextRaw(runtime);
   if (context == NULL) {
     dprintf(2, "netloom: no memory to begin with\n");
