@@ -4,6 +4,9 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** Debian's names of machines. */
+const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
+
 export interface Timing {
   /** Whole process, in ms. */
   readonly time: number;
@@ -48,12 +51,20 @@ export class Launcher {
   }
 }
 
+/** musl first: a floor is what no program can do without, and glibc's start is more than that (docs/decisions.md). The kernel's headers are the machine's. */
+const COMPILERS: readonly (readonly [string, ...string[]])[] = [
+  ['musl-gcc', '-idirafter', '/usr/include', '-idirafter', `/usr/include/${MACHINES[process.arch] ?? ''}`],
+  ['cc'],
+];
+
 /** Compiles NAME.c of this folder. @returns the program */
 export function compile(name: string, dir: string): string {
   const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
   const program = join(dir, name);
+  const found = COMPILERS.find(([command]) => spawnSync(command, ['--version']).status === 0);
   try {
-    execFileSync('cc', ['-O2', '-static', '-pthread', '-o', program, source], {
+    const [command, ...flags] = found ?? ['cc'];
+    execFileSync(command, [...flags, '-O2', '-static', '-pthread', '-o', program, source], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
   } catch (cause) {
