@@ -8,7 +8,18 @@
  */
 import { messageOf } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
-import { lock, O, open, replaceText, tryLink, tryReadText, tryStat, unlink, writeText } from '../ffi/file.ts';
+import {
+  lock,
+  O,
+  open,
+  replaceText,
+  type Stat,
+  tryLink,
+  tryReadText,
+  tryStat,
+  unlink,
+  writeText,
+} from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 import { tryTouch } from '../ffi/mtime.ts';
 import type { Cidr } from '../net/cidr.ts';
@@ -18,18 +29,34 @@ import { type Applicant, type NodeRecord, nameTaken, noSuchNode, recordOf, still
 
 const SUFFIX = '.json';
 
-/** All nodes, in the order of their prefixes; undefined where the directory is not there. What cannot be read is said, and is no node. */
+/**
+ * All nodes, in the order of their prefixes; undefined where the directory is not there. What cannot be read is said, and is no node.
+ * @throws NetloomError of a mount that does not answer: EIO, ESTALE, ENOTCONN
+ */
 export function readRecords(directory: string, warn: (message: string) => void): NodeRecord[] | undefined {
+  const before = tryStat(directory);
   const names = tryList(directory);
-  if (names === undefined) return undefined;
-  const records = names.filter(isRecordName).flatMap((name) => readRecord(`${directory}/${name}`, warn) ?? []);
+  if (before === undefined || names === undefined) return undefined;
+  let isOneGone = false;
+  const records = names.filter(isRecordName).flatMap((name) => {
+    const file = `${directory}/${name}`;
+    const text = tryReadText(file);
+    isOneGone ||= text === undefined;
+    return text === undefined ? [] : (readRecord(file, text, warn) ?? []);
+  });
+  // NB: one that is gone since it was listed was given back, or all are with the directory. Half of the nodes must not look as if the others had left.
+  if (isOneGone && !isSame(before, tryStat(directory))) return undefined;
   return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
 }
 
-/** Changes whenever a node joins, leaves or changes: of the directory, or of a file that is replaced. */
+/** Changes whenever a node joins, leaves or changes: of the directory, or of a file that is replaced. Empty where it is away. */
 export function stampOf(directory: string): string {
-  const stat = tryStat(directory);
-  return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.mtime}`;
+  try {
+    const stat = tryStat(directory);
+    return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.mtime}`;
+  } catch {
+    return ''; // of a mount that does not answer
+  }
 }
 
 /**
@@ -141,9 +168,11 @@ function textOf({ name, address, subnet, machine }: NodeRecord): string {
   return `${JSON.stringify({ name, address, subnet, machine })}\n`;
 }
 
-function readRecord(file: string, warn: (message: string) => void): NodeRecord | undefined {
-  const text = tryReadText(file);
-  if (text === undefined) return undefined; // gone since it was listed
+function isSame(one: Stat, other: Stat | undefined): boolean {
+  return one.dev === other?.dev && one.ino === other.ino;
+}
+
+function readRecord(file: string, text: string, warn: (message: string) => void): NodeRecord | undefined {
   try {
     const record = recordOf(JSON.parse(text));
     if (record !== undefined) return record;

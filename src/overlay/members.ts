@@ -1,10 +1,12 @@
 /** Who is in an overlay, by the store `file`: this node and the others, whether or not the store can be reached now. */
-import { NetloomError } from '../error.ts';
+import { messageOf, NetloomError } from '../error.ts';
 import { writeFault } from '../ffi/access.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { join, readRecords } from './file-store.ts';
 import { fitting, type Members, type Membership, nodeName, type Surroundings, underlayAddress } from './membership.ts';
 import { machineId, remember, remembered } from './memory.ts';
+import type { NodeRecord } from './record.ts';
+import { requireMark } from './store-mark.ts';
 
 export interface FileMembership extends Membership {
   /** The directory of the store. */
@@ -22,18 +24,19 @@ export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroun
   const name = nodeName(of);
   const known = remembered(around.paths, of.network);
   const former = known.find((each) => each.name === name);
-  let nodes = readRecords(path, (message) => around.warn(message));
-  if (former !== undefined && (nodes === undefined || nodes.length === 0)) {
-    around.warn(
-      `The overlay's store "${path}" is ${nodes === undefined ? 'not there' : 'empty'}: going on with the ${known.length} nodes known last`,
-    );
+  const found = read(path, around);
+  if (former !== undefined && (found.fault !== undefined || found.nodes.length === 0)) {
+    const fault = found.fault ?? 'is empty';
+    around.warn(`The overlay's store "${path}" ${fault}: going on with the ${known.length} nodes known last`);
     return { own: former, nodes: fitting(known, former, of, around) };
   }
-  if (nodes === undefined) {
-    throw new NetloomError('not-available', `The overlay's store "${path}" is not there`, {
+  if (found.fault !== undefined) {
+    throw new NetloomError('not-available', `The overlay's store "${path}" ${found.fault}`, {
       hint: 'mount it, or make the directory',
     });
   }
+  let { nodes } = found;
+  if (nodes.length === 0) requireMark(path, of.network);
   let own = nodes.find((each) => each.name === name);
   if (joins) {
     const address = underlayAddress(nl, of);
@@ -41,7 +44,7 @@ export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroun
     const isOurs = own?.machine === machine || own?.machine === '';
     if (own === undefined || !isOurs || !own.address.equals(address)) {
       own = join(path, of.subnet, of.nodePrefix, { name, address, machine, former: former?.subnet });
-      nodes = readRecords(path, (message) => around.warn(message)) ?? [];
+      nodes = withOwn(own, nodes, read(path, around).nodes);
     }
   }
   if (own === undefined) {
@@ -57,10 +60,36 @@ export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroun
   return { own, nodes: fitting(nodes, own, of, around) };
 }
 
+/** The nodes, or what is wrong with the directory. */
+type Found =
+  | { readonly nodes: readonly NodeRecord[]; readonly fault?: undefined }
+  | { readonly nodes?: undefined; readonly fault: string };
+
+/** NB: a mount that has ended answers in many ways. For who was in it before they are all the same. */
+function read(path: string, { warn }: Surroundings): Found {
+  try {
+    const nodes = readRecords(path, warn);
+    return nodes === undefined ? { fault: 'is not there' } : { nodes };
+  } catch (error) {
+    return { fault: `cannot be read: ${messageOf(error)}` };
+  }
+}
+
+/** The nodes when this one has just got its record, whatever has become of the directory since. */
+function withOwn(
+  own: NodeRecord,
+  before: readonly NodeRecord[],
+  now: readonly NodeRecord[] = [],
+): readonly NodeRecord[] {
+  if (now.some(({ name }) => name === own.name)) return now;
+  const others = before.filter(({ name }) => name !== own.name);
+  return [...others, own].sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
+}
+
 /** Whether this machine has a record in the store. */
 export function isMember(of: FileMembership): boolean {
   const name = nodeName(of);
-  return readRecords(of.path, () => {})?.some((each) => each.name === name) === true;
+  return recordsOf(of).some((each) => each.name === name);
 }
 
 /** Whether this machine could become a node: for STATUS, which changes nothing. @throws NetloomError not-available */
@@ -68,4 +97,9 @@ export function requireStore(nl: NetlinkSocket, of: FileMembership): void {
   underlayAddress(nl, of);
   const fault = writeFault(of.path);
   if (fault !== undefined) throw new NetloomError('not-available', `Cannot join the overlay in "${of.path}": ${fault}`);
+  if (recordsOf(of).length === 0) requireMark(of.path, of.network);
+}
+
+function recordsOf({ path }: FileMembership): readonly NodeRecord[] {
+  return readRecords(path, () => {}) ?? [];
 }

@@ -29,6 +29,10 @@ test.serial('peers and status are told as columns and as JSON, and reclaim takes
   };
   const list = { cniVersion: '1.0.0', name: 'far', plugins: [overlay] };
   writeFileSync(join(conf, 'far.conflist'), JSON.stringify(list));
+  const early = netloom.try('sandbox', 'create', '--name', 'web', '--network', 'far');
+  t.regex(early.stderr, /store ".*\/nodes" is empty: nobody has joined there.*netloom overlay create far/s);
+  t.is(netloom.run('overlay', 'create', 'far'), `${nodes} is now the store of far\n`);
+  t.is(netloom.run('overlay', 'create', 'far'), `${nodes} was already the store of far\n`);
   netloom.run('sandbox', 'create', '--name', 'web', '--network', 'far');
   t.teardown(() => netloom.try('sandbox', 'rm', 'web'));
   const there = { name: 'there', address: '192.168.62.3', subnet: '10.62.200.0/24', machine: 'another' };
@@ -44,8 +48,8 @@ test.serial('peers and status are told as columns and as JSON, and reclaim takes
   t.regex(netloom.run('overlay', 'peers'), /^NETWORK +NODE .*\nfar +here +192\.168\.62\.2 .*this machine\nfar +there/);
   t.like(netloom.json('overlay', 'status'), { 0: { network: 'far', node: 'here', peers: 1 } });
   t.regex(netloom.run('overlay', 'status'), /^NETWORK +MODE .*\nfar +l3 /);
-  const early = netloom.try('overlay', 'reclaim', 'far', 'there');
-  t.is(early.status, 1, 'it has just been seen');
+  const soon = netloom.try('overlay', 'reclaim', 'far', 'there');
+  t.is(soon.status, 1, 'it has just been seen');
   netloom.run('overlay', 'reclaim', 'far', 'there', '--grace', '0');
   t.deepEqual(
     readdirSync(nodes).filter((name) => name.startsWith('10.62.200.')),

@@ -1,6 +1,16 @@
 /** Records of nodes in a directory: who gets which prefix, who comes back, who is refused, and what is given back. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -155,6 +165,26 @@ test('a file that cannot be read is named and passed over, and its prefix is not
     code: 'address-exhausted',
   });
   t.truthy(first);
+});
+
+test('a directory that goes away while it is read is away: half of the nodes are not all', (t) => {
+  const store = directory();
+  for (let i = 0; i < 10; i++) join(store, SUBNET, 24, applicant(`n${i}`, `192.0.2.${i + 1}`));
+  // Two, so that whichever is read first, a file comes after it.
+  for (const name of ['a', 'b']) writeFileSync(joinPath(store, `${name}.json`), '{"name": ');
+  const goesAway = () => {
+    if (existsSync(store)) renameSync(store, `${store}.away`);
+  };
+  t.is(readRecords(store, goesAway), undefined);
+  mkdirSync(store);
+  t.deepEqual(readRecords(store, silent), [], 'what is left where a mount is missing');
+  rmdirSync(store);
+  renameSync(`${store}.away`, store);
+  // A node that is given back meanwhile is no reason.
+  const records = readRecords(store, () => {
+    for (const name of ['a', 'b']) rmSync(joinPath(store, `${name}.json`), { force: true });
+  });
+  t.is(records?.length, 10);
 });
 
 test('the stamp changes with every node that comes, moves or goes, and not with one that says that it is there', (t) => {

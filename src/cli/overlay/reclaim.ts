@@ -1,12 +1,11 @@
 /** `netloom overlay reclaim NETWORK NODE`: gives the prefix of a node back that is gone for good. */
 import { buildCommand, type CommandContext } from '@stricli/core';
-import { overlayConfs } from '../../agent/overlays.ts';
 import { NetloomError } from '../../error.ts';
 import { reclaim } from '../../overlay/file-store.ts';
 import { nodeName } from '../../overlay/membership.ts';
 import type { NodeRecord } from '../../overlay/record.ts';
 import { checkConf, type NodeSource, type OverlayConf } from '../../plugins/overlay/conf.ts';
-import { runtimeContext } from '../context.ts';
+import { confOf } from './conf-of.ts';
 
 export const reclaimCommand = buildCommand({
   docs: {
@@ -32,13 +31,7 @@ export const reclaimCommand = buildCommand({
     },
   },
   async func(this: CommandContext, { grace }: { grace: number }, network: string, node: string) {
-    const confs = overlayConfs(runtimeContext().paths);
-    const conf = confs.find(({ name }) => name === network);
-    if (conf === undefined) {
-      throw new NetloomError('no-network', `There is no overlay "${network}"`, {
-        hint: `there are: ${confs.map(({ name }) => name).join(', ') || 'none'}`,
-      });
-    }
+    const conf = confOf(network);
     if (node === nodeName(conf)) {
       throw new NetloomError('invalid-value', `"${node}" is this machine: its prefix is in use as long as it is here`);
     }

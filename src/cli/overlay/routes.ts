@@ -1,10 +1,11 @@
 /** `netloom overlay`: networks of several machines, as this one sees them. */
 import { buildRouteMap } from '@stricli/core';
+import { createCommand } from './create.ts';
 import { peersCommand } from './peers.ts';
 import { reclaimCommand } from './reclaim.ts';
 import { statusCommand } from './status.ts';
 
 export const overlayRoutes = buildRouteMap({
-  routes: { status: statusCommand, peers: peersCommand, reclaim: reclaimCommand },
-  docs: { brief: 'Look at networks of several machines, and give prefixes back' },
+  routes: { status: statusCommand, peers: peersCommand, create: createCommand, reclaim: reclaimCommand },
+  docs: { brief: 'Look at networks of several machines, begin one, and give prefixes back' },
 });

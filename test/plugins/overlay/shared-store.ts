@@ -30,6 +30,7 @@ export class DirectoryStore implements SharedStore {
     this.path = join(root, 'store');
     this.conf = { type: 'file', path: this.path };
     mkdirSync(this.path);
+    writeFileSync(join(this.path, 'network'), 'net\n');
   }
 
   nodes(): StoredNode[] {

@@ -1,0 +1,14 @@
+import { overlayConfs } from '../../agent/overlays.ts';
+import { NetloomError } from '../../error.ts';
+import type { OverlayConf } from '../../plugins/overlay/conf.ts';
+import { runtimeContext } from '../context.ts';
+
+/** The overlay of this machine's conflists that has a name. @throws NetloomError no-network */
+export function confOf(network: string): OverlayConf {
+  const confs = overlayConfs(runtimeContext().paths);
+  const conf = confs.find(({ name }) => name === network);
+  if (conf !== undefined) return conf;
+  throw new NetloomError('no-network', `There is no overlay "${network}"`, {
+    hint: `there are: ${confs.map(({ name }) => name).join(', ') || 'none'}`,
+  });
+}
