@@ -2,6 +2,7 @@
  * The resident agent: threads with warm code that carry out the calls of plugins. This file looks after them; it takes no part in a call. It keeps
  * nothing that is not on disk or in the kernel, so that it may be killed at any moment.
  */
+import { rest } from '../activity.ts';
 import { messageOf } from '../error.ts';
 import { notify, passedSocket } from '../ffi/notify.ts';
 import { releaseOwnText } from '../ffi/own-text.ts';
@@ -63,6 +64,7 @@ export function runAgent(options: AgentOptions): void {
   const settings = readSettings(paths.agentSettings, flags);
   const passed = passedSocket(environment);
   const door = passed === undefined ? Door.open(paths) : Door.take(paths, passed);
+  rest();
   new Agent(options, settings, door).start();
 }
 

@@ -1,5 +1,6 @@
 /** The place where callers find the agent: a socket in a directory that is root's alone. */
 import { adapter } from '#ffi';
+import { begin } from '../activity.ts';
 import { happen, makeEvent } from '../ffi/event.ts';
 import { type Fd, lock, makeDirectories, O, open, rename, tryStat, unlink } from '../ffi/file.ts';
 import { check, cString, libc } from '../ffi/libc.ts';
@@ -79,6 +80,7 @@ export class Door {
 
 /** Two agents that begin or end at once do so one after the other. */
 function hold(run: string): Fd {
+  begin('waiting for another agent that begins or ends');
   const fd = open(`${run}/agent.lock`, O.RDWR | O.CREAT);
   lock(fd.number, `${run}/agent.lock`);
   return fd;

@@ -1,6 +1,6 @@
 /** The thread that tells a person on a terminal what is being waited for. The main one cannot: it waits for the kernel, an engine or a lock. */
 import { libc } from '../ffi/libc.ts';
-import { CLEAR, WORD } from './progress-memory.ts';
+import { alone, clearing, WORD } from './progress-memory.ts';
 
 /** Nothing that takes less is told of, in ms. */
 const PATIENCE = 1_000;
@@ -16,11 +16,19 @@ scope.onmessage = ({ data }) => {
   scope.onmessage = null;
   const words = new Int32Array(data, 0, WORD.count);
   const text = new Uint8Array(data, WORD.count * 4);
-  const decoder = new TextDecoder();
+  const isEnded = () => Atomics.load(words, WORD.isEnded) === 1;
   for (let seconds = 1; Atomics.wait(words, WORD.isEnded, 0, PATIENCE) === 'timed-out'; seconds++) {
-    const what = decoder.decode(text.slice(0, Atomics.load(words, WORD.length)));
-    const line = new TextEncoder().encode(`${CLEAR}netloom: ${what}, ${seconds} s`);
-    Atomics.store(words, WORD.isShown, 1);
-    libc.write(STDERR, line, line.length);
+    alone(words, () => {
+      if (!isEnded()) show(words, text, seconds);
+    });
   }
 };
+
+function show(words: Int32Array, text: Uint8Array, seconds: number): void {
+  const what = new TextDecoder().decode(text.slice(0, Atomics.load(words, WORD.length)));
+  // NB: one line of the terminal at most, for only one can be taken away.
+  const line = [...`netloom: ${what}, ${seconds} s`].slice(0, Atomics.load(words, WORD.columns));
+  const bytes = new TextEncoder().encode(clearing(words) + line.join(''));
+  Atomics.store(words, WORD.shown, line.length);
+  libc.write(STDERR, bytes, bytes.length);
+}

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { begin } from '../../activity.ts';
 import { NetloomError } from '../../error.ts';
 import { run } from '../../ffi/spawn.ts';
 import { Ip } from '../../net/ip.ts';
@@ -48,6 +49,7 @@ export class Stage implements Disposable {
   /** A new namespace. */
   role(name: string): Role {
     const path = join(this.#root, name);
+    begin(`making a namespace that plays "${name}"`);
     pinNew(path);
     this.#cleanup.defer(() => unpin(path));
     const netns = this.#cleanup.use(openNetns(path));
@@ -75,6 +77,7 @@ export class Stage implements Disposable {
 
   /** Sends one packet and gets one back. @throws NetloomError timed-out */
   reach({ name, netns }: Role, otherName: string, address: Ip): void {
+    begin(`asking ${otherName} from ${name}`);
     const took = withNetns(netns, () => ping(address));
     if (took === undefined) throw new NetloomError('timed-out', `"${name}" does not reach ${otherName} at ${address}`);
     this.#print(`${name.padEnd(6)} → ${otherName.padEnd(8)} ${address}  ${took.toFixed(2)} ms`);
@@ -97,6 +100,7 @@ export class Stage implements Disposable {
     };
     const stdin = new TextEncoder().encode(JSON.stringify(conf));
     const plugin = join(this.#bin, conf.type);
+    begin(`${command} of the plugin "${conf.type}" for ${name}`);
     const { status, stdout, stderr } = withNetns(host.netns, () => run(plugin, [plugin], environment, stdin));
     const [text, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
     if (status !== 0) throw new NetloomError('plugin-failed', `${command} of "${name}" failed: ${text}${said}`);

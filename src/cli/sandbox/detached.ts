@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { begin } from '../../activity.ts';
 import { closeOnExec } from '../../ffi/inherited.ts';
 import { EXEC_EXIT } from './execute.ts';
 
@@ -15,6 +16,7 @@ type Report = { readonly name: string } | { readonly status: number; readonly me
 
 /** Starts the second one with the words of the first. @returns how it has begun */
 export async function startDetached(args: readonly string[]): Promise<Report> {
+  begin('waiting for the command to begin');
   const child = spawn(process.execPath, args, {
     argv0: 'netloom',
     detached: true,

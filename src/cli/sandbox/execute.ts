@@ -1,6 +1,7 @@
 /** Running somebody's command in a sandbox: with our terminal, our signals, and its exit status as ours. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { rest } from '../../activity.ts';
 import { readText } from '../../ffi/file.ts';
 import { openNetns } from '../../netns/namespace.ts';
 import { bindFile, mountSysfs, withOwnMounts } from '../../netns/own-mounts.ts';
@@ -45,6 +46,8 @@ export function execute(
   };
   // NB: for good. The one that ends the command must not end us before the sandbox is taken away.
   for (const signal of FORWARDED) process.on(signal, forward);
+  // NB: before the mounts are left. A thread that begins there shares them, and then there is no way back (man 2 setns, CLONE_NEWNS).
+  rest();
   const started = startInside(context, sandbox, command);
   child = started;
   return new Promise<number>((resolve) => {
