@@ -3,8 +3,9 @@
  * same for every plugin; the rest is checked against the plugin's schema. https://www.cni.dev/docs/spec/#plugin-configuration-objects
  */
 import * as v from 'valibot';
-import { messageOf, NetloomError } from '../error.ts';
+import { NetloomError } from '../error.ts';
 import type { NetConf } from './call.ts';
+import { readJson } from './json.ts';
 import type { CniResult } from './result.ts';
 import { looseObject, object, parse, type Source, text } from './schema.ts';
 import { checkVersion, DEFAULT_VERSION, decodeResult, dnsSchema } from './versions.ts';
@@ -135,8 +136,13 @@ export function prevResultOf(conf: NetConf): CniResult {
 export function readHeader(stdin: string): ConfHeader {
   const before = kept?.get(stdin);
   if (before !== undefined) return before;
-  const json = parseJson(stdin);
   const source: Source = { code: 'invalid-json', action: 'error unmarshall network config' };
+  if (stdin.trim() === '') {
+    throw new NetloomError(source.code, `${source.action}: unexpected end of JSON input`, {
+      hint: 'The configuration is read from stdin, which was empty',
+    });
+  }
+  const json = readJson(stdin, source);
   const { name, cniVersion } = parse(HEADER(), json, source);
   if (name === '') throw new NetloomError('invalid-name', 'missing network name');
   if (!isName(name)) {
@@ -150,19 +156,6 @@ export function readHeader(stdin: string): ConfHeader {
 }
 
 const HEADER = () => object({ name: v.optional(v.string(), ''), cniVersion: v.optional(v.string(), '') });
-
-function parseJson(stdin: string): unknown {
-  if (stdin.trim() === '') {
-    throw new NetloomError('invalid-json', 'error unmarshall network config: unexpected end of JSON input', {
-      hint: 'The configuration is read from stdin, which was empty',
-    });
-  }
-  try {
-    return JSON.parse(stdin);
-  } catch (cause) {
-    throw new NetloomError('invalid-json', `error unmarshall network config: ${messageOf(cause)}`, { cause });
-  }
-}
 
 function readCommon(json: unknown, version: string): Omit<NetConf, 'name' | 'cniVersion'> {
   const conf = parse(COMMON(), json, NETCONF);

@@ -1,12 +1,13 @@
 /** Running another plugin, such as a third party's IPAM. https://www.cni.dev/docs/spec/#section-4-plugin-delegation */
 import * as v from 'valibot';
-import { messageOf, NetloomError } from '../error.ts';
+import { NetloomError } from '../error.ts';
 import { isRegular, type Stat, tryReadlink, tryStat } from '../ffi/file.ts';
 import { type RunResult, run } from '../ffi/spawn.ts';
 import type { CniCall, Command } from './call.ts';
 import { foreignError } from './error.ts';
+import { readJson } from './json.ts';
 import type { CniResult } from './result.ts';
-import { integer, object, parse } from './schema.ts';
+import { integer, object, parse, type Source } from './schema.ts';
 import { decodeResult } from './versions.ts';
 
 /** What executing a plugin takes over from the call that it is part of. */
@@ -54,8 +55,8 @@ function isSame(a: Stat, b: Stat | undefined): boolean {
  */
 export function execAdd(file: string, caller: Caller, stdin: string, version: string): CniResult {
   const stdout = execPlugin(file, 'ADD', caller, stdin);
-  const action = `Cannot read the result of "${file}"`;
-  return decodeResult(parseJson(stdout, action), version, { code: 'invalid-result', action });
+  const source: Source = { code: 'invalid-result', action: `Cannot read the result of "${file}"` };
+  return decodeResult(readJson(stdout, source), version, source);
 }
 
 /**
@@ -72,14 +73,6 @@ export function execPlugin(file: string, command: Command, caller: Caller, stdin
   if (result.status !== 0) throw errorOf(file, command, result, stdout, stderr);
   if (stderr !== '') caller.warn(`${file}: ${stderr}`);
   return stdout;
-}
-
-function parseJson(text: string, action: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new NetloomError('invalid-result', `${action}: ${messageOf(cause)}`, { cause });
-  }
 }
 
 /** The error object on stdout, or what else is known of a plugin that left without one. */

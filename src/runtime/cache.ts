@@ -3,7 +3,8 @@
  * and the arguments that it was made with, and its result. libcni/api.go, cachedInfo.
  */
 import * as v from 'valibot';
-import { looseObject, object, parse } from '../cni/schema.ts';
+import { readJson } from '../cni/json.ts';
+import { looseObject, object, parse, type Source } from '../cni/schema.ts';
 import { hasCode, messageOf, NetloomError } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { makeDirectories, replaceText, tryReadText, unlink } from '../ffi/file.ts';
@@ -102,14 +103,8 @@ export class AttachmentCache {
 }
 
 function read(text: string, file: string): CachedAttachment {
-  const action = `Cannot read the attachment of "${file}"`;
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new NetloomError('damaged-file', `${action}: ${messageOf(cause)}`, { cause });
-  }
-  const info = parse(SCHEMA, json, { code: 'damaged-file', action });
+  const source: Source = { code: 'damaged-file', action: `Cannot read the attachment of "${file}"` };
+  const info = parse(SCHEMA, readJson(text, source), source);
   return {
     network: info.networkName,
     containerId: info.containerId,
@@ -117,7 +112,7 @@ function read(text: string, file: string): CachedAttachment {
     netns: info.netns,
     args: info.cniArgs,
     capabilityArgs: info.capabilityArgs,
-    config: unbase64(info.config, action),
+    config: unbase64(info.config, source),
     ...(info.result !== undefined && { result: info.result }),
   };
 }
@@ -126,10 +121,10 @@ function base64(text: string): string {
   return new TextEncoder().encode(text).toBase64();
 }
 
-function unbase64(text: string, action: string): string {
+function unbase64(text: string, { code, action }: Source): string {
   try {
     return new TextDecoder().decode(Uint8Array.fromBase64(text));
   } catch (cause) {
-    throw new NetloomError('damaged-file', `${action}: "config" is not in base64`, { cause });
+    throw new NetloomError(code, `${action}: "config" is not in base64`, { cause });
   }
 }

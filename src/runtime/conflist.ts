@@ -4,9 +4,10 @@
  */
 import * as v from 'valibot';
 import { isName } from '../cni/config.ts';
+import { readJson } from '../cni/json.ts';
 import { boolean, looseObject, object, parse, type Source } from '../cni/schema.ts';
 import { DEFAULT_VERSION, isAtLeast, isSupported, SUPPORTED_VERSIONS } from '../cni/versions.ts';
-import { messageOf, NetloomError } from '../error.ts';
+import { NetloomError } from '../error.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -109,12 +110,7 @@ export function parsePlugin(conf: unknown, at: string, action: string): PluginEn
 
 /** JSON that is an object. @throws NetloomError invalid-json */
 export function parseJson(text: string, action: string): Json {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new NetloomError('invalid-json', `${action}: ${messageOf(cause)}`, { cause });
-  }
+  const json = readJson(text, { code: 'invalid-json', action });
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Json;
   throw new NetloomError('invalid-json', `${action}: expected a JSON object`);
 }

@@ -1,7 +1,8 @@
 /** What netloom remembers beyond a boot: one JSON file a thing, checked when it is read back. A damaged one is set aside with its name told, never written over. */
 import type * as v from 'valibot';
-import { parse } from '../cni/schema.ts';
-import { messageOf, NetloomError } from '../error.ts';
+import { readJson } from '../cni/json.ts';
+import { parse, type Source } from '../cni/schema.ts';
+import { messageOf } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { makeDirectories, rename, replaceText, tryReadText, unlink } from '../ffi/file.ts';
 
@@ -55,12 +56,6 @@ export class Records<const S extends v.GenericSchema> {
 }
 
 function read<S extends v.GenericSchema>(text: string, file: string, schema: S): v.InferOutput<S> {
-  const action = `Cannot read "${file}"`;
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new NetloomError('damaged-file', `${action}: ${messageOf(cause)}`, { cause });
-  }
-  return parse(schema, json, { code: 'damaged-file', action });
+  const source: Source = { code: 'damaged-file', action: `Cannot read "${file}"` };
+  return parse(schema, readJson(text, source), source);
 }

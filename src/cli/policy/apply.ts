@@ -4,6 +4,8 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { commentOf } from '../../attach/owner.ts';
 import { entriesOf, filterBridges, remember, setPolicy } from '../../attach/policy.ts';
 import { type PolicyRules, readPolicy } from '../../attach/policy-rules.ts';
+import { readJson } from '../../cni/json.ts';
+import type { Source } from '../../cni/schema.ts';
 import { messageOf, NetloomError } from '../../error.ts';
 import { pathsOf } from '../../paths.ts';
 import { openRoute } from '../../rtnl/socket.ts';
@@ -46,14 +48,18 @@ export const applyCommand = buildCommand({
 });
 
 function readItems(file: string): Item[] {
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8'));
-  } catch (cause) {
-    throw new NetloomError('invalid-json', `Cannot read the policies in "${file}": ${messageOf(cause)}`, { cause });
-  }
+  const source: Source = { code: 'invalid-json', action: `Cannot read the policies in "${file}"` };
+  const json = readJson(textOf(file, source), source);
   const isList = Array.isArray(json);
   return (isList ? (json as unknown[]) : [json]).map((each, i) => readItem(each, isList ? `[${i}].` : ''));
+}
+
+function textOf(file: string, { code, action }: Source): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (cause) {
+    throw new NetloomError(code, `${action}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 function readItem(json: unknown, at: string): Item {
