@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -142,12 +143,10 @@ static int character(const uint8_t *at, size_t left) {
   return length == 0 ? -1 : length;
 }
 
-static JSValue host_decode(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
-  (void)this, (void)count;
+/* NB: QuickJS's own functions take half a surrogate pair for a character. */
+static JSValue text_of(JSContext *context, const uint8_t *bytes, size_t size) {
   static const char REPLACEMENT[] = "\xef\xbf\xbd";
-  size_t size = 0, valid = 0, length = 0;
-  const uint8_t *bytes = JS_GetUint8Array(context, &size, arguments[0]);
-  if (bytes == NULL && JS_HasException(context)) return JS_EXCEPTION;
+  size_t valid = 0, length = 0;
   for (int step; valid < size && (step = character(bytes + valid, size - valid)) > 0;) valid += (size_t)step;
   if (valid == size) return JS_NewStringLen(context, (const char *)bytes, size);
   char *text = js_malloc(context, valid + (size - valid) * (sizeof REPLACEMENT - 1));
@@ -161,6 +160,14 @@ static JSValue host_decode(JSContext *context, JSValueConst this, int count, JSV
   JSValue decoded = JS_NewStringLen(context, text, length);
   js_free(context, text);
   return decoded;
+}
+
+static JSValue host_decode(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
+  (void)this, (void)count;
+  size_t size = 0;
+  const uint8_t *bytes = JS_GetUint8Array(context, &size, arguments[0]);
+  if (bytes == NULL && JS_HasException(context)) return JS_EXCEPTION;
+  return text_of(context, bytes, size);
 }
 
 static JSValue host_now(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
@@ -180,11 +187,20 @@ static JSValue environment(JSContext *context) {
   for (char **variable = environ; *variable != NULL; variable++) {
     const char *equals = strchr(*variable, '=');
     if (equals == NULL) continue;
-    JSAtom name = JS_NewAtomLen(context, *variable, (size_t)(equals - *variable));
-    JS_DefinePropertyValue(context, object, name, JS_NewString(context, equals + 1), JS_PROP_C_W_E);
-    JS_FreeAtom(context, name);
+    JSValue name = text_of(context, (const uint8_t *)*variable, (size_t)(equals - *variable));
+    JSAtom key = JS_ValueToAtom(context, name);
+    JS_DefinePropertyValue(context, object, key, text_of(context, (const uint8_t *)equals + 1, strlen(equals + 1)), JS_PROP_C_W_E);
+    JS_FreeAtom(context, key);
+    JS_FreeValue(context, name);
   }
   return object;
+}
+
+/* How much of the stack is the engine's before it throws. A quarter of all may be arguments and environment (execve(2)), and C needs some where the engine has stopped. */
+static size_t stack_size(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur / 2 > JS_DEFAULT_STACK_SIZE) return JS_DEFAULT_STACK_SIZE;
+  return limit.rlim_cur / 2;
 }
 
 JSContext *engine_start(void) {
@@ -194,6 +210,7 @@ JSContext *engine_start(void) {
     dprintf(2, "netloom: no memory to begin with\n");
     _exit(1);
   }
+  JS_SetMaxStackSize(runtime, stack_size());
   /* A call ends before there are cycles worth looking for; what is not in one is freed at once all the same. */
   JS_SetGCThreshold(runtime, (size_t)64 << 20);
   /* What the plugins use of the language, and no more: each costs its objects at every start. */

@@ -54,14 +54,18 @@ interface Options {
   readonly stdin?: string;
   readonly environment?: Record<string, string>;
   readonly closesStdout?: boolean;
+  /** Starts without it, as `>&-` does. */
+  readonly hasNoStdout?: boolean;
 }
 
 /** Executes the shim and lets `act` be the agent for its call. */
 async function call(act: ((connection: Connection) => void) | undefined, options: Options = {}): Promise<End> {
-  const { stdin = CONFIGURATION, environment = {}, closesStdout = false } = options;
+  const { stdin = CONFIGURATION, environment = {}, closesStdout = false, hasNoStdout = false } = options;
+  const path = join(root.path, 'bridge');
+  const argv = hasNoStdout ? ['sh', '-c', 'exec "$0" >&-', path] : [path];
   execFileSync('rm', ['-f', socketPath]);
   using listening = act === undefined ? undefined : listenAt(socketPath, 1);
-  const child = spawn(join(root.path, 'bridge'), [], {
+  const child = spawn(argv[0] ?? path, argv.slice(1), {
     env: {
       PATH: process.env['PATH'],
       NETLOOM_ROOT: root.path,
@@ -255,6 +259,19 @@ test.serial('the agent hears that stdout is closed', async (t) => {
       say(connection, Uint8Array.of(0x78, 1));
     },
     { closesStdout: true },
+  );
+  t.is(end.status, 1);
+});
+
+test.serial('the agent hears that there is no stdout, and gets nothing that was to go there', async (t) => {
+  const end = await call(
+    (connection) => {
+      hear(connection);
+      say(connection, 'A', 'o{', 'p\0}\n');
+      t.deepEqual(hear(connection), Uint8Array.of(0x6b, 0, 0, 0, 9, 0, 0, 0), 'EBADF');
+      say(connection, Uint8Array.of(0x78, 1));
+    },
+    { hasNoStdout: true },
   );
   t.is(end.status, 1);
 });

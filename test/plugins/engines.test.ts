@@ -1,10 +1,9 @@
 /** Plugins run on QuickJS, and on Bun where the build had no C compiler (docs/architecture.md, "Three engines"). What one has made is the same to the other. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import test from 'ava';
+import { linksTo } from '../support/engine-links.ts';
 import { becomeHost } from '../support/host.ts';
-import { BIN, bridgeConf, type Json, Lab, type Output, type Target } from '../support/lab.ts';
+import { bridgeConf, type Json, Lab, type Output, type Target } from '../support/lab.ts';
 
 becomeHost();
 
@@ -16,14 +15,6 @@ const CHAIN: readonly Json[] = [
   { type: 'tuning', mtu: 1400 },
 ].map((plugin) => ({ ...plugin, cniVersion: '1.1.0', name: 'net' }));
 
-/** A directory of plugins that all are one program. */
-function linksTo(lab: Lab, program: string): string {
-  const path = join(lab.root, program);
-  mkdirSync(path, { recursive: true });
-  for (const type of readdirSync(BIN)) symlinkSync(join(dirname(BIN), program), join(path, type));
-  return path;
-}
-
 for (const [maker, other] of [
   ['netloom', 'netloom-cni'],
   ['netloom-cni', 'netloom'],
@@ -31,7 +22,7 @@ for (const [maker, other] of [
   test.serial(`what ${maker} has made passes the CHECK of ${other}, and is gone after its DEL`, (t) => {
     const lab = new Lab(t);
     const target: Target = { sandbox: lab.sandbox('c1') };
-    const [bin, others] = [linksTo(lab, maker), linksTo(lab, other)];
+    const [bin, others] = [linksTo(lab.root, maker), linksTo(lab.root, other)];
     const before = lab.snapshot();
     let result: Output | undefined;
     for (const conf of CHAIN) result = lab.add({ ...conf, ...(result && { prevResult: result }) }, target, { bin });
