@@ -18,11 +18,8 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { NetloomError } from '../error.ts';
 import { plugins } from '../plugins/registry.ts';
 import { loadConflist } from '../runtime/conf-directory.ts';
+import { built, CNI, EXECUTABLE, linkTarget, SHIM } from './programs.ts';
 
-const EXECUTABLE = 'netloom';
-/** What runtimes execute, and what that executes where no agent answers. Where they could be built, they are beside the executable. */
-const SHIM = 'netloom-shim';
-const CNI = 'netloom-cni';
 /** What install moves aside, and uninstall moves back. */
 const BEFORE = '.before-netloom';
 
@@ -62,11 +59,10 @@ export const installCommand = buildCommand({
     // Before anything is changed: a runtime that finds a file that is none has no network at all.
     const checked = conflist === undefined ? undefined : checkedConflist(conflist, conf);
     mkdirSync(bin, { recursive: true });
-    copyProgram(process.execPath, join(bin, EXECUTABLE));
-    const built = dirname(process.execPath);
-    const target = existsSync(join(built, SHIM)) ? SHIM : EXECUTABLE;
+    const target = linkTarget();
     // The one that the other executes goes first.
-    if (target === SHIM) for (const program of [CNI, SHIM]) copyProgram(join(built, program), join(bin, program));
+    const programs = target === SHIM ? [EXECUTABLE, CNI, SHIM] : [EXECUTABLE];
+    for (const program of programs) copyProgram(built(program), join(bin, program));
     for (const type of plugins.keys()) {
       const link = join(bin, type);
       if (exists(link) && !isOurs(link)) renameSync(link, link + BEFORE);

@@ -12,6 +12,7 @@ import { withNetns } from '../../netns/within.ts';
 import { plugins } from '../../plugins/registry.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
+import { built, linkTarget } from '../programs.ts';
 import { ping } from './ping.ts';
 
 /** A plugin's configuration. */
@@ -43,7 +44,7 @@ export class Stage implements Disposable {
     this.#cleanup.defer(() => rmSync(this.#root, { recursive: true, force: true }));
     this.#bin = join(this.#root, 'bin');
     mkdirSync(this.#bin);
-    for (const type of plugins.keys()) symlinkSync(process.execPath, join(this.#bin, type));
+    for (const type of plugins.keys()) symlinkSync(built(linkTarget()), join(this.#bin, type));
   }
 
   /** A new namespace. */
