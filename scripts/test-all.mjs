@@ -1,9 +1,9 @@
 /**
- * All tests on all kernels: those of this machine, then those that ask something of their kernel in a virtual machine of each series. Prints the matrix of
- * kernel feature against test, and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure. Arguments go to AVA, here and there: `npm run test:all -- test/rtnl`.
+ * All tests on all kernels: those of this machine, then those that ask something of their kernel in a virtual machine of each series, and those of the plugins here once more, by an agent. Prints the
+ * matrix of kernel feature against test, and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure. Arguments go to AVA, here and there: `npm run test:all -- test/rtnl`.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SERIES } from './bed/kernel.mjs';
@@ -14,14 +14,15 @@ import { testIn } from './bed/run.mjs';
 const patterns = process.argv.slice(2);
 
 /** @returns the report, with a failure more where the run failed by something that is no test's */
-function testHere() {
+async function testHere(args, environment = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
   const path = join(dir, 'report.json');
-  const { status } = spawnSync(process.execPath, ['scripts/test.mjs', ...patterns], {
+  const child = spawn(process.execPath, ['scripts/test.mjs', ...args], {
     cwd: TREE,
     stdio: 'inherit',
-    env: { ...process.env, NETLOOM_TEST_REPORT: path },
+    env: { ...process.env, ...environment, NETLOOM_TEST_REPORT: path },
   });
+  const status = await new Promise((resolve) => child.on('close', resolve));
   try {
     const report = JSON.parse(readFileSync(path, 'utf8'));
     if (status !== 0 && report.failures.length === 0)
@@ -34,23 +35,51 @@ function testHere() {
   }
 }
 
+/** The tests of plugins with an agent, but for what test/not-by-agent.txt names. Skipped are the same as without. */
+async function testByAgent(args) {
+  console.log('\nThe tests of plugins once more, by an agent:');
+  const begin = performance.now();
+  const report = await testHere(args, { NETLOOM_TEST_AGENT: '1', NETLOOM_TEST_SKIPS: 'any' });
+  console.log(`by an agent: ${report.passed} passed, ${report.failures.length} failed, in ${secondsSince(begin)} s`);
+  return report;
+}
+
+/** What of the arguments is meant for them: all of them where there are none. */
+function agentArguments() {
+  const PLUGINS = 'test/plugins';
+  if (patterns.length > 0) return patterns.some((each) => each.startsWith(PLUGINS)) ? patterns : [];
+  const lines = readFileSync(join(TREE, 'test/not-by-agent.txt'), 'utf8').split('\n');
+  const leftOut = lines.map((line) => line.split(' ', 1)[0]);
+  return globSync(`${PLUGINS}/**/*.test.ts`, { cwd: TREE }).filter((file) => !leftOut.includes(file));
+}
+
+function secondsSince(begin) {
+  return ((performance.now() - begin) / 1000).toFixed(0);
+}
+
 /** Quiet while all is well. */
 async function testThere(series) {
   const begin = performance.now();
   const report = await testIn(series, { patterns });
   if (report.failures.length > 0) console.log(report.log);
-  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
-  console.log(`Linux ${series}: ${report.passed} passed, ${report.failures.length} failed, in ${seconds} s`);
+  console.log(
+    `Linux ${series}: ${report.passed} passed, ${report.failures.length} failed, in ${secondsSince(begin)} s`,
+  );
   return report;
 }
 
-const runs = [{ kernel: release().split('.', 2).join('.'), report: testHere() }];
-const there = SERIES.map(async (series) => ({ kernel: series, report: await testThere(series) }));
-runs.push(...(await Promise.all(there))); // at once: each has one processor
+const runs = [{ kernel: release().split('.', 2).join('.'), report: await testHere(patterns) }];
+const there = SERIES.map(async (series) => ({ kernel: series, report: await testThere(series) })); // at once: each has one processor
+const agentArgs = agentArguments();
+// The first guest that ends leaves a processor to the plugins' second run, while the other one goes on.
+const byAgent = agentArgs.length > 0 ? Promise.race(there).then(() => testByAgent(agentArgs)) : undefined;
+runs.push(...(await Promise.all(there)));
 
 console.log(`\n${matrix(runs).join('\n')}`);
+const nowhere = ranNowhere(runs).map((name) => `no kernel: ${name} (skipped on all)`);
+if (byAgent !== undefined) runs.push({ kernel: 'by an agent', report: await byAgent });
 const failures = runs.flatMap(({ kernel, report }) => report.failures.map((name) => `${kernel}: ${name}`));
-failures.push(...ranNowhere(runs).map((name) => `no kernel: ${name} (skipped on all)`));
+failures.push(...nowhere);
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((name) => `  ${name}\n`).join('')}`);
 const passed = runs.reduce((sum, { report }) => sum + report.passed, 0);
 console.log(`\n${passed} passed, ${failures.length} failed`);

@@ -118,7 +118,7 @@ export function files(root: string): string[] {
   for (const entry of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {
     const path = join(root, entry);
     if (
-      /(^|\/)(netns\/|lock$|last_reserved_ip\.|stamp)/.test(entry) ||
+      /(^|\/)(netns\/|(agent\.)?lock$|last_reserved_ip\.|stamp)/.test(entry) ||
       !lstatSync(path, { throwIfNoEntry: false })?.isFile()
     )
       continue;

@@ -1,13 +1,14 @@
 /**
  * A small network to try plugins in: sandboxes, a root directory for their files, and the executables of dist/bin, called as a container runtime calls them.
- * NETLOOM_TEST_AGENT=1 gives every lab an agent, so that the calls of all plugins' tests go through one.
+ * Or as one that has an agent: lab-agents.ts.
  * For test files that have become a host (host.ts). https://www.cni.dev/docs/spec/#section-2-execution-protocol
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { ip, makeRoot, Sandbox, snapshot } from './host.ts';
+import { LabAgents } from './lab-agents.ts';
 
 /** Where `npm run build` puts the plugins. */
 export const BIN = fileURLToPath(new URL('../../dist/bin', import.meta.url));
@@ -82,16 +83,15 @@ export function bridgeConf(more: Json = {}): Json {
 
 export class Lab {
   readonly root: string;
+  readonly agents = new LabAgents();
   readonly #sandboxes: Sandbox[] = [];
   readonly #removeRoot: () => void;
-  readonly #agent: ChildProcess | undefined;
 
   /** @param t the test that it is for: all of it goes when that ends */
   constructor(t: Pick<ExecutionContext, 'teardown'>) {
     const { path, remove } = makeRoot();
     this.root = path;
     this.#removeRoot = remove;
-    if (process.env['NETLOOM_TEST_AGENT'] === '1') this.#agent = startAgent(path);
     t.teardown(() => this.#remove());
   }
 
@@ -167,12 +167,13 @@ export class Lab {
     return snapshot(this.root);
   }
 
-  #argv(conf: Json, { bin = BIN, wrap = [] }: ExecOptions): string[] {
+  #argv(conf: Json, { bin = BIN, wrap = [], environment = {} }: ExecOptions): string[] {
+    this.agents.ensure(environment['NETLOOM_ROOT'] ?? this.root, wrap);
     return [...wrap, `${bin}/${conf['type']}`];
   }
 
   #remove(): void {
-    this.#agent?.kill('SIGKILL');
+    this.agents.endAll();
     for (const sandbox of this.#sandboxes) sandbox[Symbol.dispose]();
     for (const { ifname } of ip<{ ifname: string }>('link')) {
       if (ifname !== 'lo') spawnSync('ip', ['link', 'del', ifname]); // the other end of a pair is gone already
@@ -181,17 +182,6 @@ export class Lab {
     rmSync(`${this.root}/netns`, { recursive: true, force: true });
     this.#removeRoot();
   }
-}
-
-/** An agent for the calls of a root. Returns when it serves. */
-function startAgent(root: string): ChildProcess {
-  const child = spawn(`${BIN}/../netloom`, ['agent'], {
-    env: { PATH: process.env['PATH'], NETLOOM_ROOT: root },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const socket = `${root}/run/netloom/agent.sock`;
-  while (!existsSync(socket)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  return child;
 }
 
 function endOf(status: number | null, signal: string | null, stdout: string, stderr: string): End {

@@ -257,6 +257,7 @@ export class Cluster {
 
   /** A machine loses its power: what is on its disk stays, what a boot empties does not. NB: whoever has started an agent there kills it first. */
   cutPower({ number, sandbox, root }: Machine): void {
+    this.lab.agents.end(root);
     execFileSync('ip', ['link', 'del', wireOf(number)]);
     sandbox[Symbol.dispose]();
     rmSync(`${root}/run`, { recursive: true, force: true });
