@@ -9,6 +9,7 @@ const lib = adapter.load({
   fchdir: { args: ['i32'], returns: 'i32' },
 });
 
+const CLONE_FS = 0x200;
 const CLONE_NEWNS = 0x00020000;
 const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
@@ -29,8 +30,11 @@ export function withOwnMounts<T>(inside: () => T): T {
     check(lib.mount(null, cString('/'), null, MS_REC | MS_SLAVE, null), 'keep mounts to ourselves');
     return inside();
   } finally {
+    // A thread that the engine has begun meanwhile shares our root and working directory, and then setns() is refused; so first these become our own again.
+    const isAlone = lib.unshare(CLONE_FS) === 0;
     // setns() leaves the thread at the root of the namespace.
-    if (libc.setns(home.number, CLONE_NEWNS) < 0 || lib.fchdir(directory.number) < 0) libc._exit(EX_SOFTWARE);
+    if (!isAlone || libc.setns(home.number, CLONE_NEWNS) < 0 || lib.fchdir(directory.number) < 0)
+      libc._exit(EX_SOFTWARE);
   }
 }
 

@@ -46,7 +46,6 @@ export function execute(
   };
   // NB: for good. The one that ends the command must not end us before the sandbox is taken away.
   for (const signal of FORWARDED) process.on(signal, forward);
-  // NB: before the mounts are left. A thread that begins there shares them, and then there is no way back (man 2 setns, CLONE_NEWNS).
   rest();
   const started = startInside(context, sandbox, command);
   child = started;
