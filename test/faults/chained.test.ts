@@ -7,8 +7,9 @@ import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
 import { eachKill } from './killed.ts';
-import { call, eachAddThatFails, eachCall, faulty, type Scene, stateOfBoth, WORDS, whatFailed } from './rounds.ts';
+import { call, eachAddThatFails, eachCall, faulty, type Scene, WORDS, whatFailed } from './rounds.ts';
 import { settled } from './settled.ts';
+import { stateOfBoth } from './state.ts';
 
 becomeHost();
 

@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost } from '../support/host.ts';
 import { type Json, Lab } from '../support/lab.ts';
+import { killing } from './killed.ts';
 
 becomeHost();
 
@@ -22,10 +23,10 @@ const CALLS: readonly [name: string, step: number][] = [
   ['umount2', 1],
 ];
 
-/** Runs a command that is killed on entry to a call. @returns false where it did not come to that */
-function isKilled(netloom: Netloom, args: readonly string[], injection: string): boolean {
-  const wrap = ['-f', '-qqq', '-o', '/dev/null', '-e', `inject=${injection}`, NETLOOM];
-  const { status, signal, stderr } = spawnSync('strace', [...wrap, ...args], {
+/** Runs a command that is killed on entry to the n-th of a call. @returns false where it did not come to that */
+function isKilled(netloom: Netloom, args: readonly string[], name: string, n: number): boolean {
+  const [strace = '', ...wrap] = killing(name, n);
+  const { status, signal, stderr } = spawnSync(strace, [...wrap, NETLOOM, ...args], {
     env: netloom.environment,
     encoding: 'utf8',
   });
@@ -54,7 +55,7 @@ function killEverywhere(
   for (const [name, step] of CALLS) {
     for (let n = 1; ; n += step) {
       before();
-      const killed = isKilled(netloom, args, `${name}:signal=KILL:when=${n}`);
+      const killed = isKilled(netloom, args, name, n);
       after(`${args[0]} killed before ${name}, the ${n}th`);
       if (!killed) break;
       kills++;

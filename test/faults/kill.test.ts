@@ -102,7 +102,7 @@ for (const { title, conf, command, cleanup, neighbour: other = conf, least: give
     const counts = CALLS.map((name) => {
       for (let n = 1; ; n++) {
         if (command === 'DEL') lab.add(conf, target);
-        const killed = isKilled(lab, command, conf, target, `${name}:signal=KILL:when=${n}`);
+        const killed = isKilled(lab, command, conf, target, name, n);
         const what = `${command} killed before ${name}, the ${n}th`;
         if (cleanup === 'DEL') lab.del(conf, target);
         else lab.gc(conf, [neighbour]);

@@ -30,9 +30,24 @@ export const CALLS = [
   'umount2',
 ];
 
-/** Runs a plugin that is killed on entry to a call. @returns false where it did not come to that */
-export function isKilled(lab: Lab, command: string, conf: Json, target: Target, injection: string): boolean {
-  const wrap = ['strace', '-f', '-qqq', '-o', '/dev/null', '-e', `inject=${injection}`];
+/** What runs a program that is killed on entry to the n-th of a call. Only that call is traced: each that is stops the program twice. */
+export function killing(name: string, n: number): string[] {
+  return [
+    'strace',
+    '-f',
+    '-qqq',
+    '-o',
+    '/dev/null',
+    '-e',
+    `trace=${name}`,
+    '-e',
+    `inject=${name}:signal=KILL:when=${n}`,
+  ];
+}
+
+/** Runs a plugin that is killed on entry to the n-th of a call. @returns false where it did not come to that */
+export function isKilled(lab: Lab, command: string, conf: Json, target: Target, name: string, n: number): boolean {
+  const wrap = killing(name, n);
   const { status, signal, stderr } = lab.exec(command, conf, target, { wrap });
   if (signal === 'SIGKILL') return true;
   if (status !== 0) throw new Error(`${command} left with ${status ?? signal}: ${stderr}`);
@@ -56,7 +71,7 @@ export function eachKill(
   for (const name of calls) {
     for (let n = 1; ; n++) {
       if (command === 'DEL') lab.add(conf, target);
-      const wasKilled = isKilled(lab, command, conf, target, `${name}:signal=KILL:when=${n}`);
+      const wasKilled = isKilled(lab, command, conf, target, name, n);
       cleanUp();
       t.is(settled(look, before), before, `${command} killed before ${name}, the ${n}th`);
       if (!wasKilled) break;

@@ -12,8 +12,9 @@ import test, { type ExecutionContext } from 'ava';
 import { becomeHost, files, type Sandbox } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
 import { makeMaster, makeWire } from './cable.ts';
-import { call, eachCall, faulty, hasFailedCleanly, stateOf, WORDS, whatFailed } from './rounds.ts';
+import { call, eachCall, faulty, hasFailedCleanly, WORDS, whatFailed } from './rounds.ts';
 import { settled } from './settled.ts';
+import { stateOf } from './state.ts';
 
 becomeHost();
 for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${key}`, '1');

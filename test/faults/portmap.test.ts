@@ -8,8 +8,9 @@ import { portmapConf } from '../plugins/portmap/publisher.ts';
 import { becomeHost } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
 import { eachKill } from './killed.ts';
-import { call, eachAddThatFails, eachCall, eachDelThatFails, faulty, type Scene, stateOf, WORDS } from './rounds.ts';
+import { call, eachAddThatFails, eachCall, eachDelThatFails, faulty, type Scene, WORDS } from './rounds.ts';
 import { settled } from './settled.ts';
+import { stateOf } from './state.ts';
 
 becomeHost();
 

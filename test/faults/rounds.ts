@@ -1,11 +1,10 @@
 /** Running plugins in this process with a libc that fails. NB: import this module before anything of src/: see faulty-ffi.ts. */
 import './faulty-ffi.ts';
-import { spawnSync } from 'node:child_process';
 import type { ExecutionContext } from 'ava';
 import { checkNetns } from '../../src/cni/netns.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { plugins } from '../../src/plugins/registry.ts';
-import { mounts, type Sandbox } from '../support/host.ts';
+import type { Sandbox } from '../support/host.ts';
 import type { Json, Lab, Output, Target } from '../support/lab.ts';
 import { type Fault, withFault } from './faulty-ffi.ts';
 import { settled } from './settled.ts';
@@ -138,32 +137,4 @@ export function eachDelThatFails(
 
 export function whatFailed(calls: readonly string[], n: number, { stdout, stderr }: CallEnd): string {
   return `call ${n}, ${calls[n - 1]}, after ${calls.slice(0, n - 1).slice(-3)}\n${stdout}${stderr}`;
-}
-
-/** Links, addresses, routes, rules, files; mounts; and the settings of each link. */
-export function stateOf(lab: Lab): string {
-  return [lab.snapshot(), mounts(), settings()].join('\n');
-}
-
-/** By a program, for there are some hundred for each link. It says nothing of a secret that was never set, and is not well then. */
-function settings(): string {
-  const places = ['/proc/sys/net/ipv4/conf', '/proc/sys/net/ipv6/conf'];
-  return spawnSync('grep', ['-rs', '', ...places], { encoding: 'utf8' })
-    .stdout.split('\n')
-    .sort()
-    .join('\n');
-}
-
-/** The same with what the container has: links, addresses, rules, routes of every table, settings. */
-export function stateOfBoth(lab: Lab, sandbox: Sandbox): string {
-  const script =
-    'printf "%s\\n" link addr rule "route show table all" | ip -d -o -batch - && ip -6 rule && cat /proc/sys/net/ipv4/conf/*/*';
-  const inside = sandbox
-    .run('sh', '-c', script)
-    .replace(/valid_lft.*|state [A-Z]+|,LOWER_UP|promiscuity \d+/g, '')
-    .split('\n')
-    // Link-local addresses, and routes to one's own, come by themselves, some time after the link.
-    .filter((line) => !/fe80::|ff00::|table local/.test(line))
-    .sort();
-  return [stateOf(lab), ...inside].join('\n');
 }

@@ -84,25 +84,39 @@ export function ip<T = Record<string, unknown>>(...args: string[]): T[] {
   return JSON.parse(execFileSync('ip', ['-j', '-d', ...args], QUIETLY) || '[]') as T[];
 }
 
+/** Between what two programs print. */
+const MARK = '= and =\n';
+/** What a snapshot is made of, by one shell: to start a program is dearer for Node. */
+const LISTING = [
+  '-ec',
+  ['ip -d -o link', 'ip -o addr', 'ip route show table all', 'tc qdisc show', 'nft list ruleset'].join(
+    `; echo '${MARK.trim()}'; `,
+  ),
+];
+
 /**
  * All that an attachment could leave behind: links, addresses, routes, queueing disciplines, the nft ruleset, and the files below a directory. Without counters, timers, and what the
  * kernel does by itself as carriers come and go: link states, link-local addresses, and their routes.
  */
 export function snapshot(root: string): string {
-  const run = (program: string, ...args: string[]) => execFileSync(program, args, QUIETLY);
   const ownDoing = /^.*\b(fe80::|ff00::\/8).*\n| linkdown|valid_lft \S+ preferred_lft \S+/gm;
   // What follows from an IPv6 address comes from a work queue, when its link is ready.
   const following = /^(local|anycast) [0-9a-f:]*:\S* .*\n/gm;
+  const [links = '', addresses = '', routes = '', disciplines = '', rules = ''] = execFileSync(
+    'sh',
+    LISTING,
+    QUIETLY,
+  ).split(MARK);
   return [
-    run('ip', '-d', '-o', 'link').replace(
+    links.replace(
       /qlen \d+|promiscuity \d+|\w+_timer +[\d.]+|topology_change\w* \d|[gt]s?r?o_\w+ \d+|NO-CARRIER,|,LOWER_UP|state [A-Z]+/g,
       '',
     ),
-    run('ip', '-o', 'addr').replace(ownDoing, ''),
-    run('ip', 'route', 'show', 'table', 'all').replace(ownDoing, '').replace(following, ''), // of both families
+    addresses.replace(ownDoing, ''),
+    routes.replace(ownDoing, '').replace(following, ''), // of both families
     // Without what the kernel puts at each link by itself: that has the handle 0.
-    run('tc', 'qdisc', 'show').replace(/^qdisc \w+ 0: .*\n|refcnt \d+ |direct_packets_stat \d+ /gm, ''),
-    inOrder(run('nft', 'list', 'ruleset')),
+    disciplines.replace(/^qdisc \w+ 0: .*\n|refcnt \d+ |direct_packets_stat \d+ /gm, ''),
+    inOrder(rules),
     ...files(root),
   ].join('\n');
 }

@@ -16,7 +16,8 @@ export const BIN = fileURLToPath(new URL('../../dist/bin', import.meta.url));
 export const REFERENCE = '/usr/lib/cni';
 
 /** What runs a plugin as on a kernel without the netlink that it asks for first, such as that of nf_tables. */
-export const WITHOUT_NETLINK = 'strace -f -qqq -o /dev/null -e inject=socket:error=EPROTONOSUPPORT'.split(' ');
+export const WITHOUT_NETLINK =
+  'strace -f -qqq -o /dev/null -e trace=socket -e inject=socket:error=EPROTONOSUPPORT'.split(' ');
 
 /** How long a plugin may take: one that hangs is to fail its own test, not to hold up the run. */
 const PATIENCE = 240_000;
