@@ -1,16 +1,16 @@
 /**
- * The kinds of links that not every kernel has, so that this runs in the guests, where a round takes three seconds. So only the messages to the kernel fail, and are killed at: what
- * becomes of leases and records, and where an answer gets lost, is the same code for all links, and libc.test.ts and kill.test.ts have every call of macvlan.
+ * The kinds of links that not every kernel has, so that this runs in the guests, where a round takes two seconds. So only the calls fail, and are killed at, that change what others
+ * see: what becomes of the others is the same code for all links, and libc.test.ts and kill.test.ts have every call of macvlan.
  */
-import './faulty-ffi.ts';
-import { mkdirSync, symlinkSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { type FeatureName, needs } from '../support/features.ts';
 import { becomeHost } from '../support/host.ts';
 import { bridgeConf, type Json, Lab } from '../support/lab.ts';
 import { makeMaster } from './cable.ts';
+import { eachFailure } from './failed.ts';
 import { eachKill } from './killed.ts';
-import { eachAddThatFails, eachDelThatFails, type Scene, stateOfBoth } from './rounds.ts';
+import type { Scene } from './rounds.ts';
+import { stateOfBoth } from './state.ts';
 
 becomeHost();
 
@@ -18,9 +18,6 @@ const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subn
 /** Without routes of IPAM: DEL of vrf leaves those to the plugins before it, whose DEL comes next. */
 const bridge = bridgeConf({ ipam, isDefaultGateway: false, isGateway: true });
 const net = { cniVersion: '1.1.0', name: 'net' };
-
-/** What goes to the kernel. */
-const SENDING = new Set(['sendto']);
 
 interface Case {
   readonly needs: FeatureName;
@@ -40,8 +37,6 @@ const cases: readonly Case[] = [
 
 function scene(t: ExecutionContext, { needs: feature, conf, after }: Case): Scene {
   const lab = new Lab(t);
-  mkdirSync(`${lab.root}/bin`);
-  symlinkSync(process.execPath, `${lab.root}/bin/host-local`); // it runs in process where CNI_PATH leads to what runs here
   makeMaster();
   const sandbox = lab.sandbox('victim');
   const prevResult = after && lab.add(after, { sandbox });
@@ -58,20 +53,26 @@ function scene(t: ExecutionContext, { needs: feature, conf, after }: Case): Scen
 for (const one of cases) {
   const test = needs(one.needs);
   const [add, del] = one.sent;
-  test(`ADD of ${one.needs}: whichever message fails, an ADD that fails leaves nothing, and DEL succeeds`, (t) => {
-    const { points, failures } = eachAddThatFails(t, scene(t, one), 'fail', SENDING);
+  test(`ADD of ${one.needs}: whichever call fails, an ADD that fails leaves nothing, and DEL succeeds`, (t) => {
+    const { points, failures } = eachFailure(t, scene(t, one), 'ADD', ['sendto', 'link']);
     t.true(points >= add, `${points} points`);
     t.true(failures > points / 3, `${failures} failures`);
   });
 
-  test(`DEL of ${one.needs}: whichever message fails, another DEL finishes`, (t) => {
-    const points = eachDelThatFails(t, scene(t, one), 'fail', SENDING);
+  test(`DEL of ${one.needs}: whichever call fails, another DEL finishes`, (t) => {
+    const { points } = eachFailure(t, scene(t, one), 'DEL', ['sendto', 'unlink']);
     t.true(points >= del, `${points} points`);
   });
 
-  for (const command of ['ADD', 'DEL'] as const) {
-    test(`${command} of ${one.needs} killed before whichever message: DEL leaves nothing`, (t) => {
-      const kills = eachKill(t, scene(t, one), command, undefined, [...SENDING]);
+  for (const { command, cleanUp, calls } of [
+    { command: 'ADD', cleanUp: 'DEL', calls: ['sendto', 'link', 'symlink'] },
+    { command: 'ADD', cleanUp: 'GC', calls: ['sendto', 'link'] },
+    { command: 'DEL', cleanUp: 'DEL', calls: ['sendto', 'unlink'] },
+  ] as const) {
+    test(`${command} of ${one.needs} killed before whichever call: ${cleanUp} leaves nothing`, (t) => {
+      const here = scene(t, one);
+      const collect = () => here.lab.gc(here.conf, []);
+      const kills = eachKill(t, here, command, cleanUp === 'GC' ? collect : undefined, calls);
       t.true(kills >= (command === 'ADD' ? add : del), `${kills} kills`);
     });
   }
