@@ -69,31 +69,37 @@ function together(texts) {
  * What AVA gets: first the files that ask something of their kernel as a whole, those of kernel-tests and those with a test that needs a feature; then the files of which
  * kernel-tests names tests, and these, for AVA takes titles for all of its files.
  */
-function guestRuns(series) {
-  const entries = kernelTests();
-  const isIn = (file, path) => file === path || file.startsWith(`${path}/`);
-  const leftOut = entries.filter((entry) => entry.isLeftOut || (entry.only ?? series) !== series);
-  const whole = entries.filter((entry) => !leftOut.includes(entry) && entry.titles.length === 0);
-  const parts = entries.filter((entry) => !leftOut.includes(entry) && entry.titles.length > 0);
+export function guestRuns(series) {
+  const all = kernelTests();
+  const entries = all.filter((entry) => (entry.only ?? series) === series);
+  const leftOut = entries.filter((entry) => entry.isLeftOut);
+  const parts = entries.filter((entry) => entry.titles.length > 0);
+  const whole = entries.filter((entry) => !leftOut.includes(entry) && !parts.includes(entry));
+  const elsewhere = all.filter(({ path }) => !entries.some((entry) => entry.path === path));
+  const isIn = (file) => (entry) => file === entry.path || file.startsWith(`${entry.path}/`);
   const needs = (file) => /\bneeds[(:]/.test(readFileSync(join(TREE, file), 'utf8')); // also `needs: 'vlan'` of a table of cases
   const files = globSync('test/**/*.test.ts', { cwd: TREE })
-    .filter((file) => ![...leftOut, ...parts].some(({ path }) => isIn(file, path)))
-    .filter((file) => whole.some(({ path }) => isIn(file, path)) || needs(file))
+    .filter((file) => ![...leftOut, ...elsewhere].some(isIn(file)))
+    .filter((file) => whole.some(isIn(file)) || (needs(file) && !parts.some(isIn(file))))
     .sort();
+  const without = whole.flatMap((entry) => entry.without);
+  const rest = parts.filter(({ path }) => !files.includes(path));
   return [
-    files,
-    [...parts.map(({ path }) => path), ...parts.flatMap(({ titles }) => titles.map((title) => `--match=${title}`))],
+    [...files, ...without.map((title) => `--match=!${title}`)],
+    [...rest.map(({ path }) => path), ...rest.flatMap(({ titles }) => titles.map((title) => `--match=${title}`))],
   ].filter((args) => args.length > 0); // AVA without arguments runs everything
 }
 
-/** The lines of kernel-tests: paths, each with the titles that are indented below it. */
+/** The lines of kernel-tests: paths, each with the titles that are indented below it: those that run, or with `!` those that do not. */
 function kernelTests() {
   const entries = [];
   for (const line of readFileSync(new URL('kernel-tests', import.meta.url), 'utf8').split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     const [, only, leftOut, path] = /^(?:(\d\S*) )?(!?)(\S*)/.exec(line);
-    if (path === '') entries.at(-1).titles.push(line.trim());
-    else entries.push({ path, only, isLeftOut: leftOut === '!', titles: [] });
+    const title = line.trim();
+    if (path !== '') entries.push({ path, only, isLeftOut: leftOut === '!', titles: [], without: [] });
+    else if (title.startsWith('!')) entries.at(-1).without.push(title.slice(1));
+    else entries.at(-1).titles.push(title);
   }
   return entries;
 }
