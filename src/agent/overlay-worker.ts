@@ -1,5 +1,6 @@
-/** The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it waits for what the kernel tells of links. */
+/** The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it waits for what the kernel tells of links, and for what stores tell. */
 import { hasCode, messageOf } from '../error.ts';
+import { awaitReadable } from '../ffi/event.ts';
 import { NLMSG, type RawMessage, readMessage } from '../netlink/message.ts';
 import { isDeviceName } from '../overlay/network.ts';
 import type { Paths } from '../paths.ts';
@@ -19,9 +20,9 @@ interface Scope {
   postMessage(message: string): void;
 }
 
-/** How often stores are looked at, in ms: a directory tells nobody that it has changed, least of all a shared one. */
+/** How often stores are looked at, in ms: of what another machine does in a shared directory nothing tells. */
 const TICK = 1_000;
-/** How often it is looked whether the thread that speaks to etcd has written something down, in ms. */
+/** How often it is looked whether the thread that speaks to etcd has written something down, where nothing tells of it, in ms. */
 const NEWS = 20;
 
 /** A look that takes so long, in ms, has read thousands of records, and leaves as much behind. */
@@ -40,11 +41,13 @@ scope.onmessage = ({ data }) => {
   for (const group of [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR]) events.join(group);
   let next = performance.now();
   for (;;) {
-    const wait = Math.min(next - performance.now(), keeper.hasMemories ? NEWS : TICK);
-    const isSuspect = events.next(Math.max(0, wait)).some((raw) => isAboutOverlays(raw, keeper));
+    const wait = Math.max(0, Math.min(next - performance.now(), keeper.isAsking ? NEWS : TICK));
+    const [isAboutLinks] = awaitReadable([events.fd, ...keeper.tellers], wait);
     const now = performance.now();
-    if (!isSuspect && now < next && !keeper.hasNews()) continue;
     try {
+      const isDue = keeper.hear(nl);
+      const isSuspect = isAboutLinks === true && events.next(0).some((raw) => isAboutOverlays(raw, keeper));
+      if (!isSuspect && !isDue && now < next) continue;
       keeper.look(nl, now, isSuspect);
     } catch (error) {
       scope.postMessage(messageOf(error));

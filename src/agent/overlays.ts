@@ -5,13 +5,18 @@
 import { readHeader } from '../cni/config.ts';
 import { messageOf } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
+import { amended } from '../overlay/amended.ts';
 import { hasDevices, isInUse } from '../overlay/devices.ts';
-import { stampOf, touch } from '../overlay/file-store.ts';
+import { DirectoryFeed } from '../overlay/directory-feed.ts';
+import type { Feed } from '../overlay/feed.ts';
+import { touch } from '../overlay/file-store.ts';
 import type { Intent } from '../overlay/intent.ts';
 import { withOverlayLock } from '../overlay/lock.ts';
-import { memoryOf } from '../overlay/memory.ts';
-import { follow, reconcile } from '../overlay/reconcile.ts';
-import { homeOf } from '../overlay/underlay.ts';
+import { amend } from '../overlay/memory.ts';
+import { MemoryFeed } from '../overlay/memory-feed.ts';
+import { follow, reconcile, replacePeers } from '../overlay/reconcile.ts';
+import type { Change } from '../overlay/record.ts';
+import { homeOf, overlayMtu } from '../overlay/underlay.ts';
 import type { Paths } from '../paths.ts';
 import { checkConf, type OverlayConf, schema } from '../plugins/overlay/conf.ts';
 import { intentOf } from '../plugins/overlay/intent.ts';
@@ -28,9 +33,7 @@ interface Kept {
   readonly tunnel: number | undefined;
   /** The link of the node's own address. */
   readonly home: number | undefined;
-  /** The configuration, and what the store was like before it was read. */
-  readonly configuration: string;
-  readonly stamp: string;
+  readonly conf: OverlayConf;
   readonly fullAt: number;
 }
 
@@ -39,8 +42,8 @@ export class OverlayKeeper {
   readonly #say: (message: string) => void;
   readonly #kept = new Map<string, Kept>();
   readonly #aliveAt = new Map<string, number>();
-  /** What the memory of each network was like when it was looked at, where the agent itself writes it down. */
-  readonly #read = new Map<string, string>();
+  /** The store of each network, by the store. */
+  readonly #feeds = new Map<string, { readonly store: string; readonly feed: Feed }>();
   /** What was said last of each network: said again only where it is something else. */
   readonly #said = new Map<string, string>();
 
@@ -56,7 +59,7 @@ export class OverlayKeeper {
    */
   look(nl: NetlinkSocket, now: number, isSuspect: boolean): void {
     const confs = overlayConfs(this.#paths);
-    for (const name of this.#read.keys()) if (!confs.some((conf) => conf.name === name)) this.#read.delete(name);
+    for (const name of this.#kept.keys()) if (!confs.some((conf) => conf.name === name)) this.#forget(name);
     for (const conf of confs) {
       try {
         this.#lookAt(nl, conf, now, isSuspect);
@@ -70,14 +73,30 @@ export class OverlayKeeper {
     }
   }
 
-  /** Whether there is a network whose news are written down on this machine, so that looking for them often costs nothing. */
-  get hasMemories(): boolean {
-    return this.#read.size > 0;
+  /** What can be read where a store may have something to tell: then hear(). */
+  get tellers(): number[] {
+    return [...this.#feeds.values()].flatMap(({ feed }) => feed.fd ?? []);
   }
 
-  /** Whether something was written down since the last look. */
-  hasNews(): boolean {
-    return [...this.#read].some(([name, stamp]) => stampOf(memoryOf(this.#paths, name)) !== stamp);
+  /** Whether a store tells nothing by itself that is to be heard at once. */
+  get isAsking(): boolean {
+    return [...this.#kept].some(([name, { conf }]) => conf.store.type === 'etcd' && this.#isSilent(name));
+  }
+
+  /**
+   * Carries over what stores tell of single nodes.
+   * @returns whether there is something that takes a look at everything
+   */
+  hear(nl: NetlinkSocket): boolean {
+    let isDue = false;
+    for (const [name, { feed }] of this.#feeds) {
+      const changes = told(() => feed.news());
+      const kept = this.#kept.get(name);
+      if (kept === undefined || this.#carryOver(nl, kept, changes)) continue;
+      this.#kept.set(name, { ...kept, fullAt: 0 });
+      isDue = true;
+    }
+    return isDue;
   }
 
   /** Whether the way to other nodes begins at a link, as far as is known. */
@@ -88,20 +107,23 @@ export class OverlayKeeper {
   #lookAt(nl: NetlinkSocket, conf: OverlayConf, now: number, isSuspect: boolean): void {
     const { name } = conf;
     if (!isInUse(nl, name)) {
-      this.#kept.delete(name);
-      this.#read.delete(name);
+      this.#forget(name);
       return;
     }
     const kept = this.#kept.get(name);
-    const configuration = JSON.stringify(conf);
-    const stamp = this.#stampOf(conf);
+    const feed = this.#feedOf(conf);
     const isDue =
-      kept?.configuration !== configuration || isSuspect || now >= kept.fullAt || !hasDevices(nl, name, kept.tunnel);
-    if (!isDue && stamp === kept.stamp) {
+      kept === undefined ||
+      JSON.stringify(kept.conf) !== JSON.stringify(conf) ||
+      isSuspect ||
+      now >= kept.fullAt ||
+      !hasDevices(nl, name, kept.tunnel);
+    if (!isDue && this.#carryOver(nl, kept, feed === undefined ? [] : told(() => feed.catchUp()))) {
       this.#stayAlive(conf, kept.intent, now);
       return;
     }
-    const call = { conf, paths: this.#paths, warn: (message: string) => this.#tell(name, message) };
+    const warn = (message: string) => this.#tell(name, message);
+    const call = { conf, paths: this.#paths, warn, ...(feed && { records: () => feed.records(warn) }) };
     const intent = intentOf(nl, call, true, isDue ? undefined : kept.intent);
     withOverlayLock(this.#paths, () => {
       // NB: once more, under the lock. The last DEL may have taken everything away.
@@ -110,17 +132,55 @@ export class OverlayKeeper {
       if (canFollow) follow(nl, kept.intent, intent, kept.tunnel);
       const tunnel = canFollow ? kept.tunnel : reconcile(nl, intent).tunnel?.index;
       const fullAt = canFollow ? kept.fullAt : now + FULL * (1 - Math.random() / 10);
-      this.#kept.set(name, { intent, tunnel, home: homeOf(nl, intent.own), configuration, stamp, fullAt });
+      this.#kept.set(name, { intent, tunnel, home: homeOf(nl, intent.own), conf, fullAt });
     });
     this.#stayAlive(conf, intent, now);
   }
 
-  #stampOf({ name, store }: OverlayConf): string {
-    if (store.type === 'file') return stampOf(store.path ?? '');
-    if (store.type !== 'etcd') return '';
-    const stamp = stampOf(memoryOf(this.#paths, name));
-    this.#read.set(name, stamp);
-    return stamp;
+  /** @returns false where it takes a look at everything */
+  #carryOver(nl: NetlinkSocket, kept: Kept, changes: readonly Change[] | undefined): boolean {
+    if (changes === undefined || changes.length === 0) return changes !== undefined;
+    const { conf, intent, tunnel } = kept;
+    const next = amended(intent, changes);
+    if (next === undefined) return false;
+    const { gone, come } = next;
+    try {
+      const isThere = withOverlayLock(this.#paths, () => {
+        if (!hasDevices(nl, conf.name, tunnel)) return false;
+        replacePeers(nl, intent.network, gone, come, tunnel);
+        return true;
+      });
+      // What leads to it is there by now. That less fits through is rare.
+      const isRoom = overlayMtu(nl, intent.network, intent.own, come, conf.mtu, intent.mtu) === intent.mtu;
+      if (!isThere || !isRoom) return false;
+    } catch {
+      return false; // which says it
+    }
+    this.#kept.set(conf.name, { ...kept, intent: next.intent });
+    if (conf.store.type === 'file') amend(this.#paths, conf.name, changes);
+    return true;
+  }
+
+  #feedOf({ name, store }: OverlayConf): Feed | undefined {
+    const print = JSON.stringify(store);
+    const known = this.#feeds.get(name);
+    if (known?.store === print && !(store.type === 'etcd' && this.#isSilent(name))) return known.feed;
+    known?.feed[Symbol.dispose]();
+    this.#feeds.delete(name);
+    if (store.type === 'static') return undefined;
+    const feed = store.type === 'file' ? new DirectoryFeed(store.path ?? '') : new MemoryFeed(this.#paths, name);
+    this.#feeds.set(name, { store: print, feed });
+    return feed;
+  }
+
+  #isSilent(name: string): boolean {
+    return this.#feeds.get(name)?.feed.fd === undefined;
+  }
+
+  #forget(name: string): void {
+    this.#kept.delete(name);
+    this.#feeds.get(name)?.feed[Symbol.dispose]();
+    this.#feeds.delete(name);
   }
 
   #stayAlive({ name, store }: OverlayConf, { own }: Intent, now: number): void {
@@ -149,6 +209,15 @@ export function overlayConfs({ conf: directory }: Paths): OverlayConf[] {
       }
     }),
   );
+}
+
+/** What a store tells. Where it cannot be read, everything is to be: that says why, or goes on with what is remembered. */
+function told(tell: () => readonly Change[] | undefined): readonly Change[] | undefined {
+  try {
+    return tell();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether only peers have come, gone or changed: nothing of the devices. */

@@ -82,7 +82,7 @@ function encode(request: Request): Uint8Array {
 /** Returns when the link is gone, without the answer, or with the answer where that comes first: it was gone already, or must not go. */
 function awaitEnd(events: Socket, socket: Socket, index: number): Ack | undefined {
   for (;;) {
-    const [isTold, isAnswered] = awaitReadable(events.fd, socket.fd);
+    const [isTold, isAnswered] = awaitReadable([events.fd, socket.fd]);
     if (isTold && drain(events).some((message) => isRemovalOf(message, index))) return undefined;
     if (!isAnswered) continue;
     const answer = drain(socket).find(({ type }) => type === NLMSG.ERROR);

@@ -105,7 +105,7 @@ function work({ id, size, active, memory, listening, closing, ...shared }: Assig
 function next(listening: number, closing: number, log: Log): Connection | undefined {
   for (;;) {
     try {
-      if (closing >= 0 && awaitReadable(closing, listening)[0]) return undefined;
+      if (closing >= 0 && awaitReadable([closing, listening])[0] === true) return undefined;
       return accept(listening);
     } catch (error) {
       // Out of descriptors or memory: calls that end give some back.

@@ -18,18 +18,18 @@ export function happen(event: number): void {
   check(libc.write(event, one, one.length), 'tell of an event');
 }
 
-/** Waits until one of two descriptors can be read. @returns whether each can */
-export function awaitReadable(...fds: readonly [number, number]): [boolean, boolean] {
+/** Waits until one of the descriptors can be read. @param milliseconds at most; -1 is for ever @returns whether each can */
+export function awaitReadable(fds: readonly number[], milliseconds = -1): boolean[] {
   // struct pollfd: s32 fd, s16 events, s16 revents
-  const entries = new Uint8Array(16);
+  const entries = new Uint8Array(fds.length * 8);
   const view = new DataView(entries.buffer);
   for (const [i, fd] of fds.entries()) {
     view.setInt32(i * 8, fd, true);
     view.setInt16(i * 8 + 4, POLLIN, true);
   }
   check(
-    uninterrupted(() => libc.poll(entries, fds.length, -1)),
+    uninterrupted(() => libc.poll(entries, fds.length, milliseconds < 0 ? -1 : Math.ceil(milliseconds))),
     'wait for something to read',
   );
-  return [view.getInt16(6, true) !== 0, view.getInt16(14, true) !== 0];
+  return fds.map((_, i) => view.getInt16(i * 8 + 6, true) !== 0);
 }

@@ -231,6 +231,11 @@ export class NetlinkSocket implements Disposable {
     this.#isListening = true;
   }
 
+  /** Readable where something has come, for who waits for other things as well; -1 where a plain object stands in for the kernel. */
+  get fd(): number {
+    return this.#transport.fd ?? -1;
+  }
+
   /**
    * The notifications that have come since the last call, requests in between or not; where there are none, those of the first datagram
    * that arrives within so many milliseconds.

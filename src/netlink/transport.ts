@@ -24,6 +24,8 @@ const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
 export interface Transport {
+  /** What poll(2) takes, where the kernel is behind it. */
+  readonly fd?: number;
   send(datagram: Uint8Array): void;
   /** The next datagram from the kernel, valid until the thread's next call of any transport. Undefined where there is none and `wait` is false. */
   receive(wait: boolean): Uint8Array | undefined;

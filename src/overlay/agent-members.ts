@@ -21,7 +21,8 @@ const LOOK = 20;
  * @throws NetloomError not-available where this machine is none; name-taken and others where it was refused
  */
 export function membersByAgent(nl: NetlinkSocket, of: Membership, around: Surroundings): Members {
-  const nodes = remembered(around.paths, of.network);
+  const known = around.records?.((message) => around.warn(message));
+  const nodes = known ?? remembered(around.paths, of.network);
   const own = ownOf(nodes, of, around.paths);
   if (own === undefined) throw notYet(of, around.paths);
   const present = { ...own, address: presentAddress(nl, of) ?? own.address };

@@ -46,6 +46,11 @@ export function readRecords(directory: string, warn: (message: string) => void):
   });
   // NB: one that is gone since it was listed was given back, or all are with the directory. Half of the nodes must not look as if the others had left.
   if (isOneGone && !isSame(before, tryStat(directory))) return undefined;
+  return inOrder(records);
+}
+
+/** In the order of their prefixes. */
+export function inOrder(records: NodeRecord[]): NodeRecord[] {
   return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
 }
 
@@ -160,7 +165,8 @@ function fileOf(directory: string, subnet: Cidr): string {
   return `${directory}/${subnet.toString().replaceAll(':', '-').replace('/', '_')}${SUFFIX}`;
 }
 
-function isRecordName(name: string): boolean {
+/** Whether a file is to be a record of a node. */
+export function isRecordName(name: string): boolean {
   return name.endsWith(SUFFIX) && !name.startsWith('.');
 }
 
@@ -172,7 +178,8 @@ function isSame(one: Stat, other: Stat | undefined): boolean {
   return one.dev === other?.dev && one.ino === other.ino;
 }
 
-function readRecord(file: string, text: string, warn: (message: string) => void): NodeRecord | undefined {
+/** The record in a file. @returns undefined where it is none: then that is said */
+export function readRecord(file: string, text: string, warn: (message: string) => void): NodeRecord | undefined {
   try {
     const record = recordOf(JSON.parse(text));
     if (record !== undefined) return record;

@@ -2,7 +2,7 @@
 import { messageOf, NetloomError } from '../error.ts';
 import { writeFault } from '../ffi/access.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { join, readRecords } from './file-store.ts';
+import { inOrder, join, readRecords } from './file-store.ts';
 import { fitting, type Members, type Membership, nodeName, type Surroundings, underlayAddress } from './membership.ts';
 import { machineId, remember, remembered } from './memory.ts';
 import type { NodeRecord } from './record.ts';
@@ -22,9 +22,11 @@ export interface FileMembership extends Membership {
 export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroundings, joins: boolean): Members {
   const { path } = of;
   const name = nodeName(of);
-  const known = remembered(around.paths, of.network);
-  const former = known.find((each) => each.name === name);
   const found = read(path, around);
+  let own = found.nodes?.find((each) => each.name === name);
+  // NB: what is remembered may be thousands, and is read where it matters only.
+  const known = own === undefined ? remembered(around.paths, of.network) : [];
+  const former = own ?? known.find((each) => each.name === name);
   if (former !== undefined && (found.fault !== undefined || found.nodes.length === 0)) {
     const fault = found.fault ?? 'is empty';
     around.warn(`The overlay's store "${path}" ${fault}: going on with the ${known.length} nodes known last`);
@@ -37,7 +39,6 @@ export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroun
   }
   let { nodes } = found;
   if (nodes.length === 0) requireMark(path, of.network);
-  let own = nodes.find((each) => each.name === name);
   if (joins) {
     const address = underlayAddress(nl, of);
     const machine = machineId(around.paths);
@@ -66,9 +67,9 @@ type Found =
   | { readonly nodes?: undefined; readonly fault: string };
 
 /** NB: a mount that has ended answers in many ways. For who was in it before they are all the same. */
-function read(path: string, { warn }: Surroundings): Found {
+function read(path: string, { warn, records }: Surroundings): Found {
   try {
-    const nodes = readRecords(path, warn);
+    const nodes = records === undefined ? readRecords(path, warn) : records(warn);
     return nodes === undefined ? { fault: 'is not there' } : { nodes };
   } catch (error) {
     return { fault: `cannot be read: ${messageOf(error)}` };
@@ -83,7 +84,7 @@ function withOwn(
 ): readonly NodeRecord[] {
   if (now.some(({ name }) => name === own.name)) return now;
   const others = before.filter(({ name }) => name !== own.name);
-  return [...others, own].sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
+  return inOrder([...others, own]);
 }
 
 /** Whether this machine has a record in the store. */

@@ -28,6 +28,8 @@ export interface Members {
 export interface Surroundings {
   readonly paths: Paths;
   warn(message: string): void;
+  /** The records of the store, for who has read them before (feed.ts). */
+  records?(warn: (message: string) => void): NodeRecord[] | undefined;
 }
 
 /** Those that can be peers of this node. A record that cannot be one is said, and the others are kept. */

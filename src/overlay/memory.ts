@@ -1,9 +1,16 @@
-/** What a node remembers by itself: which machine it is, and the nodes that it last knew, so that it forwards while the store cannot be reached, also after a boot. */
+/**
+ * What a node remembers by itself: which machine it is, and the nodes that it last knew, so that it forwards while the store cannot be reached, also after a boot.
+ *
+ * The nodes are in one file: a line with all of them, then a line for each change since. A change is so one short write, whatever the number of nodes, and whoever has
+ * read the file before reads on from there (memory-feed.ts).
+ */
 import { hasCode } from '../error.ts';
-import { makeDirectories, replaceText, tryReadText } from '../ffi/file.ts';
+import { makeDirectories, O, replaceText, tryOpen, tryReadText, writeAll } from '../ffi/file.ts';
+import { libc } from '../ffi/libc.ts';
 import { randomBytes } from '../ffi/random.ts';
 import type { Paths } from '../paths.ts';
-import { type NodeRecord, recordOf } from './record.ts';
+import { inOrder } from './file-store.ts';
+import { type Change, type NodeRecord, recordOf } from './record.ts';
 
 /** An id of this machine's own, made when it is first asked for. */
 export function machineId({ state }: Paths): string {
@@ -18,30 +25,97 @@ export function machineId({ state }: Paths): string {
 }
 
 export function remembered(paths: Paths, network: string): NodeRecord[] {
-  const text = tryReadText(memoryOf(paths, network));
-  if (text === undefined) return [];
+  return recordsOf(tryReadText(memoryOf(paths, network)) ?? '');
+}
+
+/** The nodes that a text of this kind is about, in the order of their prefixes. */
+export function recordsOf(text: string): NodeRecord[] {
+  const end = text.indexOf('\n');
   try {
-    const json: unknown = JSON.parse(text);
-    return Array.isArray(json) ? json.flatMap((each) => recordOf(each) ?? []) : [];
+    const json: unknown = JSON.parse(end < 0 ? text : text.slice(0, end));
+    if (!Array.isArray(json)) return [];
+    const records = json.flatMap((each) => recordOf(each) ?? []);
+    const changes = end < 0 ? [] : changesOf(text.slice(end + 1));
+    return changes.length === 0 ? records : after(records, changes);
   } catch {
-    return []; // damaged: as good as none, the store has the truth
+    return []; // damaged, or not there: as good as none, the store has the truth
   }
 }
 
-/** Writes it down where it is not what is there. A full disk is no reason to forward nothing. */
-export function remember(paths: Paths, network: string, nodes: readonly NodeRecord[]): void {
+/** The changes that whole lines tell of. NB: up to one that cannot be read, which was being written when the power failed. */
+export function changesOf(text: string): Change[] {
+  const changes: Change[] = [];
+  for (const line of text.split('\n').slice(0, -1)) {
+    const change = changeOf(line);
+    if (change === undefined) break;
+    changes.push(change);
+  }
+  return changes;
+}
+
+/**
+ * Writes it down where it is not what is there.
+ * @returns whether it is there now. A full disk is no reason to forward nothing
+ */
+export function remember(paths: Paths, network: string, nodes: readonly NodeRecord[]): boolean {
   const file = memoryOf(paths, network);
   const text = `${JSON.stringify(nodes)}\n`;
-  if (tryReadText(file) === text) return;
+  if (tryReadText(file) === text) return true;
   try {
     makeDirectories(`${paths.state}/overlay`);
     replaceText(file, text);
+    return true;
   } catch (error) {
     if (!hasCode(error, 'ENOSPC', 'EDQUOT', 'EROFS')) throw error;
+    return false;
   }
+}
+
+/**
+ * Adds changes to what is written down. They are not on the disk yet when it returns: keepMemory().
+ * @returns false where nothing is written down to add them to
+ */
+export function amend(paths: Paths, network: string, changes: readonly Change[]): boolean {
+  using fd = tryOpen(memoryOf(paths, network), O.WRONLY | O.APPEND);
+  if (fd === undefined) return false;
+  const text = changes.map((change) => `${JSON.stringify(change)}\n`).join('');
+  try {
+    // NB: one write, so that nobody reads half of it as a whole.
+    writeAll(fd.number, new TextEncoder().encode(text), memoryOf(paths, network));
+  } catch (error) {
+    if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
+    return false;
+  }
+  return true;
+}
+
+/** Has what amend() has written on the disk. */
+export function keepMemory(paths: Paths, network: string): void {
+  using fd = tryOpen(memoryOf(paths, network));
+  if (fd !== undefined) libc.fsync(fd.number);
 }
 
 /** The file with what is known of a network. */
 export function memoryOf({ state }: Paths, network: string): string {
   return `${state}/overlay/${network}.json`;
+}
+
+function after(records: readonly NodeRecord[], changes: readonly Change[]): NodeRecord[] {
+  const byName = new Map(records.map((record) => [record.name, record]));
+  for (const change of changes) {
+    if ('put' in change) byName.set(change.put.name, change.put);
+    else byName.delete(change.gone);
+  }
+  return inOrder([...byName.values()]);
+}
+
+function changeOf(line: string): Change | undefined {
+  try {
+    const { put, gone } = JSON.parse(line) as Readonly<Record<string, unknown>>;
+    if (typeof gone === 'string') return { gone };
+    const record = recordOf(put);
+    return record === undefined ? undefined : { put: record };
+  } catch {
+    return undefined;
+  }
 }

@@ -4,7 +4,7 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import { deviceDifferences, ensureDevices, type OverlayDevices } from './devices.ts';
 import { type Difference, difference, readEntries } from './entries.ts';
 import { type Intent, wantedEntries } from './intent.ts';
-import type { OverlayNode } from './network.ts';
+import type { OverlayNetwork, OverlayNode } from './network.ts';
 
 /** Brings devices, FDB, neighbours and routes to what is wanted. Safe beside others that do the same. */
 export function reconcile(nl: NetlinkSocket, intent: Intent): OverlayDevices {
@@ -38,7 +38,18 @@ export function carryOut(nl: NetlinkSocket, differences: readonly Difference[]):
  */
 export function follow(nl: NetlinkSocket, before: Intent, after: Intent, tunnel: number | undefined): void {
   const { gone, come } = changesOf(before.peers, after.peers);
-  const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network: after.network, peers }, tunnel);
+  replacePeers(nl, after.network, gone, come, tunnel);
+}
+
+/** Puts what leads to some peers in the place of what leads to others, where it is known to be there. */
+export function replacePeers(
+  nl: NetlinkSocket,
+  network: OverlayNetwork,
+  gone: readonly OverlayNode[],
+  come: readonly OverlayNode[],
+  tunnel: number | undefined,
+): void {
+  const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network, peers }, tunnel);
   carryOut(nl, difference(entries(gone), entries(come)));
 }
 

@@ -10,6 +10,9 @@ export interface NodeRecord extends OverlayNode {
   readonly machine: string;
 }
 
+/** What has become of one node: it is there like this, or it is there no more. */
+export type Change = { readonly put: NodeRecord } | { readonly gone: string };
+
 /** A node that wants a prefix. */
 export interface Applicant {
   readonly name: string;

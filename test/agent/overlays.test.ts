@@ -1,10 +1,11 @@
 /** The agent's looks at overlays, counted in what they ask the kernel and what they write. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { OverlayKeeper } from '../../src/agent/overlays.ts';
 import { messagesOf } from '../../src/netlink/message.ts';
+import { remembered } from '../../src/overlay/memory.ts';
 import { pathsOf } from '../../src/paths.ts';
 import { RTM } from '../../src/rtnl/constants.ts';
 import { openRoute } from '../../src/rtnl/socket.ts';
@@ -76,8 +77,37 @@ test.serial('of a node that moves the kernel is told, and nothing is asked about
   t.true(moved.lookups < 5, `${moved.lookups} lookups`);
   t.deepEqual(said, []);
 
+  // Without a look, by what the directory tells.
+  const leadsTo = (address: string) => {
+    const entries = JSON.parse(execFileSync('bridge', ['-j', 'fdb', 'show'], { encoding: 'utf8' })) as {
+      dst?: string;
+    }[];
+    return entries.filter(({ dst }) => dst === address);
+  };
+  types.length = 0;
+  put(store, 42, '192.0.2.142');
+  t.false(keeper.hear(nl));
+  t.is(leadsTo('192.0.2.142').length, 1);
+  t.is(types.filter((type) => type % 4 !== 2).length, 1);
+  t.true(types.length < 10, `${types.length} messages`);
+  unlinkSync(join(store, '10.96.43.0_24.json'));
+  t.false(keeper.hear(nl));
+  t.is(leadsTo('192.0.2.44').length, 0);
+  t.is(look().writes, 0, 'nothing is left to do for the look');
+  const known = remembered(pathsOf({ NETLOOM_ROOT: lab.root }), 'net');
+  t.is(`${known.find(({ name: each }) => each === 'node42')?.address}`, '192.0.2.142');
+  t.false(known.some(({ name: each }) => each === 'node43'));
+
+  // Several that leave at once may be a store that is being taken away: that is for the look.
+  for (const number of [44, 45]) unlinkSync(join(store, `10.96.${number}.0_24.json`));
+  t.true(keeper.hear(nl));
+  t.is(leadsTo('192.0.2.45').length, 1);
+  t.is(look().writes, 6);
+  t.is(leadsTo('192.0.2.45').length, 0);
+
   // The way to a new peer takes less: that is heeded as before.
   put(store, 150, '192.0.2.200');
+  t.true(keeper.hear(nl), 'the devices are another size');
   look();
   const [tunnel] = ip<{ mtu: number }>('link', 'show', 'type', 'vxlan');
   t.is(tunnel?.mtu, 1350);

@@ -6,7 +6,7 @@ import { hasCode, messageOf, NetloomError } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import type { Paths } from '../../paths.ts';
 import { nodeName, underlayAddress } from '../membership.ts';
-import { machineId, remember, remembered } from '../memory.ts';
+import { amend, keepMemory, machineId, remember, remembered } from '../memory.ts';
 import type { NodeRecord } from '../record.ts';
 import { type Standing, standingOf, writeStanding } from '../standing.ts';
 import { Blocks } from './blocks.ts';
@@ -25,8 +25,10 @@ const BACKOFF = { first: 200, longest: 5_000 };
 const LAG = 2_000;
 /** How often a node says that it is there, in ms. */
 const ALIVE = 20_000;
-/** How long changes are gathered before they are written down, in ms. */
-const GATHER = 5;
+/** How long changes may be on their way to the disk, in ms. */
+const KEEP = 1_000;
+/** So many changes are told one by one until all is written down anew. */
+const CHANGES_MAX = 1_000;
 
 /** How often it does what does not wait for anybody to tell of something, in ms. Each time is shortened by chance. */
 export interface Intervals {
@@ -47,6 +49,8 @@ export class EtcdFollower {
   readonly #presence: Presence;
   readonly #forgotten = new Forgotten();
   readonly #every: Intervals;
+  /** How many were written down one by one since all was. */
+  #changes = 0;
 
   constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void, every: Partial<Intervals> = {}) {
     this.#every = { ...INTERVALS, ...every };
@@ -116,7 +120,7 @@ export class EtcdFollower {
   async #watch(own: NodeRecord, listing: Listing, seen: { revision: bigint }, signal: AbortSignal): Promise<void> {
     const { nodes } = listing;
     const end = new AbortController();
-    let writing: ReturnType<typeof setTimeout> | undefined;
+    let keeping: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
     let cause: unknown;
     const request = { ...startingWith(this.#registry.base), start_revision: `${seen.revision + 1n}` };
@@ -128,32 +132,27 @@ export class EtcdFollower {
           end.abort();
           return;
         }
-        const changes = parts(result['events']).map((event) => nodes.apply(keyEvent(event)));
+        const changed = new Set(parts(result['events']).flatMap((event) => nodes.apply(keyEvent(event))));
         const revision = BigInt(int64(part(result['header'])['revision']));
         if (revision > seen.revision) seen.revision = revision;
         this.#forgotten.saw(revision);
-        if (!changes.includes(true)) return;
+        if (changed.size === 0) return;
         const now = nodes.find(own.name);
         if (now === undefined || now.machine !== own.machine || !now.subnet.equals(own.subnet)) {
           isOver = true;
           end.abort();
           return;
         }
-        writing ??= setTimeout(() => {
-          writing = undefined;
-          try {
-            this.#writeDown(listing);
-          } catch (error) {
-            cause = error;
-            end.abort();
-          }
-        }, GATHER);
+        this.#amend(listing, changed);
+        keeping ??= setTimeout(() => {
+          keeping = undefined;
+          keepMemory(this.#paths, this.#of.network);
+        }, KEEP);
       });
     } catch (error) {
       if (!isOver) throw cause ?? error;
     } finally {
-      clearTimeout(writing);
-      if (writing !== undefined && !isOver) this.#writeDown(listing);
+      clearTimeout(keeping);
     }
     if (!isOver) throw cause ?? new NetloomError('unreachable', `etcd at ${this.#client.endpoint} ended the watch`);
   }
@@ -217,9 +216,20 @@ export class EtcdFollower {
     }
   }
 
+  /** NB: at once. Who acts upon it waits for nothing else. */
+  #amend(listing: Listing, changed: ReadonlySet<string>): void {
+    const { network } = this.#of;
+    const changes = [...changed].flatMap((name) => listing.nodes.changeOf(name) ?? []);
+    this.#changes += changes.length;
+    const isPlain = changes.length === changed.size && this.#changes <= CHANGES_MAX && !this.#forgotten.isAny;
+    if (!isPlain || !amend(this.#paths, network, changes)) this.#writeDown(listing);
+  }
+
   #writeDown({ nodes }: Listing): void {
     const records = nodes.records((message, { key, value }) => this.#notices.say(key, message, value));
-    remember(this.#paths, this.#of.network, this.#forgotten.with(records));
+    const isThere = remember(this.#paths, this.#of.network, this.#forgotten.with(records));
+    // NB: nothing is added to what could not be written.
+    this.#changes = isThere ? 0 : Number.POSITIVE_INFINITY;
   }
 
   #known(): NodeRecord[] {

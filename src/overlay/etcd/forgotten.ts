@@ -35,6 +35,11 @@ export class Forgotten {
     if (before.cluster !== cluster || this.#revision < before.revision) this.keep(known);
   }
 
+  /** Whether there may be such nodes. */
+  get isAny(): boolean {
+    return this.#nodes.length > 0 && performance.now() <= this.#until;
+  }
+
   /** The nodes that the store has, and those that it should. */
   with(records: readonly NodeRecord[]): NodeRecord[] {
     if (performance.now() > this.#until) return [...records];

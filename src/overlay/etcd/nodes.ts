@@ -1,6 +1,6 @@
 /** What etcd holds of an overlay, kept in step with it key by key. */
 import { Cidr } from '../../net/cidr.ts';
-import { type NodeRecord, recordOf } from '../record.ts';
+import { type Change, type NodeRecord, recordOf } from '../record.ts';
 import type { KeyEvent, KeyValue } from './wire.ts';
 
 /** Who has a prefix. */
@@ -36,12 +36,16 @@ export class Nodes {
     for (const holdings of this.#holdings.values()) holdings.delete(key);
   }
 
-  /** @returns whether others act upon it: when somebody was last seen is status only */
-  apply(event: KeyEvent): boolean {
+  /** @returns the nodes that others see otherwise than before: when one was last seen is status only */
+  apply(event: KeyEvent): string[] {
     const key = 'put' in event ? event.put.key : event.deleted;
+    const [folder, name = ''] = this.#split(key);
+    const before = folder === 'prefixes' ? this.#holdingAt(key)?.node : undefined;
     if ('put' in event) this.put(event.put);
     else this.delete(key);
-    return ['nodes', 'prefixes'].includes(this.#split(key)[0] ?? '');
+    if (folder === 'nodes') return [name];
+    const after = folder === 'prefixes' ? this.#holdingAt(key)?.node : undefined;
+    return [before, after].filter((each) => each !== undefined);
   }
 
   find(name: string): NodeRecord | undefined {
@@ -70,7 +74,11 @@ export class Nodes {
 
   /** All prefixes of a node. */
   prefixesOf(name: string): Cidr[] {
-    return this.#all().flatMap(({ prefix, node }) => (node === name ? [prefix] : []));
+    const prefixes: Cidr[] = [];
+    for (const holdings of this.#holdings.values()) {
+      for (const { prefix, node } of holdings.values()) if (node === name) prefixes.push(prefix);
+    }
+    return prefixes;
   }
 
   /** The length that all prefixes have. */
@@ -91,6 +99,14 @@ export class Nodes {
     return lease !== undefined && /^\d+$/.test(lease) ? lease : undefined;
   }
 
+  /** What has become of one node; undefined where what is stored of it cannot be read. */
+  changeOf(name: string): Change | undefined {
+    const key = `${this.#base}nodes/${name}`;
+    const record = this.#records.get(key);
+    if (record === undefined) return this.#values.has(key) ? undefined : { gone: name };
+    return record.name === name ? { put: withBlocks(record, this.prefixesOf(name)) } : undefined;
+  }
+
   /**
    * All nodes with all their prefixes, in the order of their first ones. What cannot be read is said, and is no node.
    * @param warn with what the message is about
@@ -104,15 +120,21 @@ export class Nodes {
         warn(`The node in etcd's "${key}" is passed over: expected "name", "address" and "subnet"`, { key, value });
         return [];
       }
-      const blocks = (more.get(record.name) ?? []).filter((prefix) => !prefix.equals(record.subnet));
-      blocks.sort((one, other) => one.ip.compare(other.ip));
-      return [blocks.length > 0 ? { ...record, blocks } : record];
+      return [withBlocks(record, more.get(record.name) ?? [])];
     });
     return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
   }
 
   #all(): Holding[] {
     return [...this.#holdings.values()].flatMap((holdings) => [...holdings.values()]);
+  }
+
+  #holdingAt(key: string): Holding | undefined {
+    for (const holdings of this.#holdings.values()) {
+      const holding = holdings.get(key);
+      if (holding !== undefined) return holding;
+    }
+    return undefined;
   }
 
   #ofLength(length: number): Map<string, Holding> {
@@ -130,6 +152,13 @@ export class Nodes {
 /** The key that says who has a prefix. @param base what all keys begin with */
 export function keyOfPrefix(base: string, prefix: Cidr): string {
   return `${base}prefixes/${prefix.toString().replace('/', '_')}`;
+}
+
+/** @param prefixes all that it has */
+function withBlocks(record: NodeRecord, prefixes: readonly Cidr[]): NodeRecord {
+  const blocks = prefixes.filter((prefix) => !prefix.equals(record.subnet));
+  blocks.sort((one, other) => one.ip.compare(other.ip));
+  return blocks.length > 0 ? { ...record, blocks } : record;
 }
 
 function readRecord(text: string): NodeRecord | undefined {

@@ -4,12 +4,13 @@ import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { membersByAgent } from '../../overlay/agent-members.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { membersOf } from '../../overlay/members.ts';
+import type { Surroundings } from '../../overlay/membership.ts';
 import { changesOf } from '../../overlay/reconcile.ts';
 import { overlayMtu, ownNode } from '../../overlay/underlay.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
 
 /** What an intent follows from: a call, or what the agent has of one. */
-export type OverlayCall = Pick<CniCall<OverlayConf>, 'conf' | 'paths' | 'warn'>;
+export type OverlayCall = Pick<CniCall<OverlayConf>, 'conf' | 'paths' | 'warn'> & Pick<Surroundings, 'records'>;
 
 /**
  * What this node's kernel should have. Changes nothing there.

@@ -1,5 +1,5 @@
 /** What a node knows, whatever its etcd does: compact, go silent, be told apart, forget everything. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,8 @@ import { EtcdFollower, type Intervals } from '../../../src/overlay/etcd/follower
 import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
 import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
 import { put } from '../../../src/overlay/etcd/wire.ts';
-import { remembered } from '../../../src/overlay/memory.ts';
+import { memoryOf, remembered } from '../../../src/overlay/memory.ts';
+import { MemoryFeed } from '../../../src/overlay/memory-feed.ts';
 import type { NodeRecord } from '../../../src/overlay/record.ts';
 import { readStanding } from '../../../src/overlay/standing.ts';
 import { pathsOf } from '../../../src/paths.ts';
@@ -154,6 +155,28 @@ test.serial('who joins, and whose prefix is given back, is known', async (t) => 
   await joins(etcd, 'third', '192.0.2.3');
   await untilAsync('it has joined again', () => names() === 'own,third');
   t.deepEqual(`${known().find(({ name }) => name === 'own')?.subnet}`, `${before?.subnet}`);
+});
+
+test.serial('a change is added to what is written down, and told of whoever has read it', async (t) => {
+  const { root, paths, names, known } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const of = membership(etcd);
+  await joins(etcd, 'other', '127.0.0.2');
+  follow(t, of, paths);
+  await untilAsync('it knows both', () => names() === 'other,own');
+  using feed = new MemoryFeed(paths, 'net');
+  t.is(feed.records()?.length, 2);
+  const file = memoryOf(paths, 'net');
+  const before = { ino: statSync(file).ino, text: readFileSync(file, 'utf8') };
+  await joins(etcd, 'third', '127.0.0.3');
+  await untilAsync('it knows of the third', () => names() === 'other,own,third');
+  await reclaim(etcd, 'other');
+  await untilAsync('it knows that one is gone', () => names() === 'own,third');
+  t.is(statSync(file).ino, before.ino);
+  t.true(readFileSync(file, 'utf8').startsWith(before.text));
+  const changes = feed.news()?.map((change) => ('put' in change ? `${change.put.address}` : change.gone));
+  t.deepEqual(changes, ['127.0.0.3', 'other']);
+  t.is(JSON.stringify(feed.records()), JSON.stringify(known()));
 });
 
 test.serial('a watch of a revision that was compacted: all is read again, and followed', async (t) => {

@@ -33,6 +33,28 @@ test('who has a prefix, or a part of it', (t) => {
   t.is(holder('10.96.3.0/24'), undefined);
 });
 
+test('of which nodes others see something else, and what has become of each', (t) => {
+  const nodes = new Nodes(BASE);
+  const put = (key: string, value: string) =>
+    nodes.apply({ put: { key: BASE + key, value, revision: '1', lease: '0' } });
+  const record = { name: 'a', address: '192.0.2.1', subnet: '10.96.3.0/24', machine: 'm' };
+  t.deepEqual(put('nodes/a', JSON.stringify(record)), ['a']);
+  t.deepEqual(put('prefixes/10.96.3.0_24', 'a'), ['a']);
+  const change = () => JSON.parse(JSON.stringify(nodes.changeOf('a')));
+  t.deepEqual(change(), { put: record });
+  t.deepEqual(put('prefixes/10.96.7.0_24', 'a'), ['a']);
+  t.deepEqual(change(), { put: { ...record, blocks: ['10.96.7.0/24'] } });
+  t.deepEqual(put('prefixes/10.96.7.0_24', 'b'), ['a', 'b'], 'both see it');
+  t.deepEqual(change(), { put: record });
+  t.deepEqual(put('alive/a', '77'), [], 'status only');
+  t.deepEqual(put('settings', '{"nodePrefix":24}'), []);
+  put('nodes/a', 'damaged');
+  t.is(nodes.changeOf('a'), undefined);
+  t.deepEqual(nodes.apply({ deleted: `${BASE}nodes/a` }), ['a']);
+  t.deepEqual(nodes.changeOf('a'), { gone: 'a' });
+  t.deepEqual(nodes.apply({ deleted: `${BASE}prefixes/10.96.3.0_24` }), ['a']);
+});
+
 test('one prefix is free behind 16,000 that are taken: looked up, not compared', (t) => {
   const all = [...candidates(Cidr.parse('10.0.0.0/10'), 24, { name: 'own', former: undefined })];
   const last = all.pop();

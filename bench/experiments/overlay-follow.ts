@@ -1,0 +1,213 @@
+/**
+ * An agent among 5,000 peers that are in a store: how long a change of one takes from the store to the kernel, what a restart writes, and what the agent has of
+ * memory. When the kernel has it, `ip monitor` says, by the clock of the machine.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { put } from '../../src/overlay/etcd/wire.ts';
+import { Etcd } from '../../test/support/etcd.ts';
+import { Sandbox } from '../../test/support/host.ts';
+import { untilAsync } from '../../test/support/until-async.ts';
+import type { Bench } from '../experiment.ts';
+import { Resident } from '../resident.ts';
+import { type Summary, summarize } from '../statistics.ts';
+
+export interface Followed {
+  /** From what the store has answered to what the kernel has told, in ms. */
+  readonly change: Summary;
+  /** Messages of the kernel about links, addresses, neighbours and routes while an agent starts anew. */
+  readonly restart: number;
+  /** PSS in MB: right after an ADD, and when the agent has rested since. */
+  readonly busy: number;
+  readonly rest: number;
+}
+
+/** A store with all peers. */
+interface Store {
+  readonly conf: object;
+  /** Gives a peer another address. @returns when the store has it, in ms since 1970 */
+  move(number: number, address: string): Promise<number>;
+}
+
+const NETWORK = 'followed';
+const UNDERLAY = '192.0.0.0/16';
+const OWN = '192.0.0.1';
+/** How many changes of one peer are measured. */
+const CHANGES = 40;
+/** Before each one: the agent is at rest, as it nearly always is. Of no length that the agent's own times are a multiple of. */
+const BETWEEN = 370;
+
+export async function followed(bench: Bench, kind: 'file' | 'etcd', peers: number): Promise<Followed> {
+  await using things = new AsyncDisposableStack();
+  const root = join(bench.root, `follow-${kind}`);
+  mkdirSync(root, { recursive: true });
+  execFileSync('bash', [
+    '-ec',
+    `ip link add follow0 type veth peer name follow1; ip link set follow0 up; ip link set follow1 up; ip addr add ${OWN}/16 dev follow0`,
+  ]);
+  things.defer(() => void execFileSync('ip', ['link', 'del', 'follow0']));
+  const store = kind === 'file' ? directory(root, peers) : await etcd(things, root, peers);
+  const plugin = { type: 'overlay', subnet: '10.64.0.0/10', node: 'own', underlay: UNDERLAY, store: store.conf };
+  const conf = { cniVersion: '1.0.0', name: NETWORK };
+  mkdirSync(join(root, 'etc/cni/net.d'), { recursive: true });
+  writeFileSync(join(root, 'etc/cni/net.d/net.conflist'), JSON.stringify({ ...conf, plugins: [plugin] }));
+
+  let resident = await Resident.start({ ...bench, root });
+  things.defer(() => resident.stop());
+  const sandbox = things.use(new Sandbox(root, 'container'));
+  const call = (command: 'ADD' | 'DEL') =>
+    bench.launcher.execute(
+      join(bench.netloom.plugins, 'overlay'),
+      {
+        PATH: process.env['PATH'],
+        NETLOOM_ROOT: root,
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: sandbox.name,
+        CNI_NETNS: sandbox.path,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: bench.netloom.plugins,
+      },
+      JSON.stringify({ ...conf, ...plugin }),
+    );
+  call('ADD');
+  things.defer(() => void call('DEL'));
+  const busy = resident.memory;
+  using monitor = await Monitor.start();
+  // Before those that count: it looks after the network from now on.
+  await store.move(1, '192.0.201.1');
+  await monitor.tellsOf('192.0.201.1');
+  await delay(5_000);
+  const rest = resident.memory;
+
+  const times: number[] = [];
+  for (let i = 0; i < CHANGES; i++) {
+    await delay(BETWEEN);
+    const address = `192.0.200.${i + 1}`;
+    const number = 1 + ((i * 37) % peers);
+    const begin = await store.move(number, address);
+    times.push((await monitor.tellsOf(address)) - begin);
+  }
+  await resident.stop();
+  const before = monitor.count;
+  resident = await Resident.start({ ...bench, root });
+  // What it tells of this change is all that it tells.
+  await store.move(1, '192.0.201.2');
+  await monitor.tellsOf('192.0.201.2');
+  return { change: summarize(times), restart: monitor.count - before - 1, busy, rest };
+}
+
+/** What the kernel tells of what was changed, and when. */
+class Monitor implements Disposable {
+  readonly #child: ChildProcess;
+  #said = '';
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#said += text;
+    });
+  }
+
+  static async start(): Promise<Monitor> {
+    const objects = ['link', 'address', 'neigh', 'route'];
+    const child = spawn('ip', ['-tshort', 'monitor', ...objects], {
+      env: { ...process.env, TZ: 'UTC' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const monitor = new Monitor(child);
+    // It says nothing of when it begins.
+    await untilAsync('the monitor hears what is done', () => {
+      execFileSync('ip', ['link', 'set', 'follow1', 'alias', `heard ${performance.now()}`]);
+      return monitor.count > 0;
+    });
+    return monitor;
+  }
+
+  /** How many messages there were. Each begins with its time. */
+  get count(): number {
+    return this.#said.match(/^\[/gm)?.length ?? 0;
+  }
+
+  /** When the kernel told that an entry leads to an address, in ms since 1970. */
+  async tellsOf(address: string): Promise<number> {
+    const pattern = new RegExp(`^\\[(\\S+?)(\\d{3})\\] ${address.replaceAll('.', '\\.')} `, 'm');
+    await untilAsync(`the kernel has ${address}`, () => pattern.test(this.#said));
+    const [, time, microseconds] = pattern.exec(this.#said) ?? [];
+    return Date.parse(`${time}Z`) + Number(microseconds) / 1000;
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill();
+  }
+}
+
+function record(number: number, address: string): { readonly subnet: string; readonly text: string } {
+  const subnet = `10.${64 + (number >> 8)}.${number & 255}.0/24`;
+  return { subnet, text: JSON.stringify({ name: `node${number}`, address, subnet, machine: `machine${number}` }) };
+}
+
+function addressOf(number: number): string {
+  return `192.0.${100 + (number >> 8)}.${number & 255}`;
+}
+
+function directory(root: string, peers: number): Store {
+  const path = join(root, 'store');
+  mkdirSync(path);
+  const fileOf = (subnet: string) => join(path, `${subnet.replace('/', '_')}.json`);
+  for (let number = 1; number <= peers; number++) {
+    const { subnet, text } = record(number, addressOf(number));
+    writeFileSync(fileOf(subnet), text);
+  }
+  return {
+    conf: { type: 'file', path },
+    move(number, address) {
+      const { subnet, text } = record(number, address);
+      writeFileSync(join(path, '.moved'), text);
+      const clock = new Clock();
+      renameSync(join(path, '.moved'), fileOf(subnet));
+      return Promise.resolve(clock.now());
+    },
+  };
+}
+
+async function etcd(things: AsyncDisposableStack, root: string, peers: number): Promise<Store> {
+  const teardown = (end: () => unknown) => things.defer(async () => void (await end()));
+  const server = await Etcd.start({ teardown }, root);
+  const base = `/netloom/${NETWORK}`;
+  const keysOf = (number: number) => {
+    const { subnet, text } = record(number, addressOf(number));
+    return [
+      put(`${base}/nodes/node${number}`, text),
+      put(`${base}/prefixes/${subnet.replace('/', '_')}`, `node${number}`),
+    ];
+  };
+  const all = Array.from({ length: peers }, (_, i) => keysOf(i + 1)).flat();
+  // A transaction has at most 128 steps.
+  for (let i = 0; i < all.length; i += 128) await server.ask('/v3/kv/txn', { success: all.slice(i, i + 128) });
+  return {
+    conf: { type: 'etcd', endpoints: server.endpoints },
+    async move(number, address) {
+      const { key, value } = put(`${base}/nodes/node${number}`, record(number, address).text).request_put;
+      const clock = new Clock();
+      await server.ask('/v3/kv/put', { key, value });
+      return clock.now();
+    },
+  };
+}
+
+/** The time since 1970 in finer steps than Date has them. */
+class Clock {
+  readonly #offset: number;
+
+  constructor() {
+    const begin = Date.now();
+    while (Date.now() === begin);
+    this.#offset = Date.now() - performance.now();
+  }
+
+  now(): number {
+    return this.#offset + performance.now();
+  }
+}

@@ -1,0 +1,105 @@
+/** What is told of a directory of records while it changes, however it is changed; judged by a reading of all of it. */
+import { linkSync, mkdirSync, renameSync, rmSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { DirectoryFeed } from '../../src/overlay/directory-feed.ts';
+import { readRecords } from '../../src/overlay/file-store.ts';
+import type { Change } from '../../src/overlay/record.ts';
+import { makeRoot } from '../support/host.ts';
+
+const silent = () => {};
+
+function text(number: number, address = `192.0.2.${number}`): string {
+  return JSON.stringify({ name: `node${number}`, address, subnet: `10.96.${number}.0/24` });
+}
+
+/** Three nodes, and who has read them. */
+function setUp(t: ExecutionContext) {
+  const root = makeRoot();
+  t.teardown(() => root.remove());
+  const store = join(root.path, 'store');
+  mkdirSync(store);
+  const fileOf = (number: number) => join(store, `10.96.${number}.0_24.json`);
+  const replace = (number: number, content: string) => {
+    writeFileSync(join(store, '.new'), content);
+    renameSync(join(store, '.new'), fileOf(number));
+  };
+  for (const number of [1, 2, 3]) replace(number, text(number));
+  const feed = new DirectoryFeed(store);
+  t.teardown(() => feed[Symbol.dispose]());
+  t.deepEqual(feed.records(silent), readRecords(store, silent));
+  t.deepEqual(feed.news(), []);
+  return { store, fileOf, replace, feed };
+}
+
+function say(changes: readonly Change[] | undefined): string[] | undefined {
+  return changes?.map((change) => ('put' in change ? `${change.put.name} ${change.put.address}` : change.gone));
+}
+
+test('a change is told, and only the change', (t) => {
+  const { store, fileOf, replace, feed } = setUp(t);
+  replace(2, text(2, '192.0.2.22'));
+  t.deepEqual(say(feed.news()), ['node2 192.0.2.22']);
+  t.deepEqual(feed.news(), []);
+  writeFileSync(fileOf(3), text(3, '192.0.2.33'));
+  t.deepEqual(say(feed.news()), ['node3 192.0.2.33'], 'written in place');
+  writeFileSync(join(store, '.beside'), text(4));
+  linkSync(join(store, '.beside'), fileOf(4));
+  t.deepEqual(say(feed.news()), ['node4 192.0.2.4'], 'by link(2), as a node takes its prefix');
+  unlinkSync(fileOf(1));
+  t.deepEqual(say(feed.news()), ['node1']);
+  t.deepEqual(feed.records(silent), readRecords(store, silent));
+});
+
+test('what says nothing new is no change', (t) => {
+  const { store, fileOf, replace, feed } = setUp(t);
+  utimesSync(fileOf(1), 5, 5);
+  replace(2, text(2));
+  writeFileSync(join(store, 'lock'), '');
+  t.deepEqual(feed.news(), []);
+  t.deepEqual(feed.catchUp(), []);
+});
+
+test('a record that cannot be read takes a look at everything, which says so; the watch alone waits for the rest of it', (t) => {
+  const { fileOf, feed } = setUp(t);
+  writeFileSync(fileOf(5), text(5).slice(0, 20));
+  t.deepEqual(feed.news(), []);
+  t.is(feed.catchUp(), undefined);
+  const said: string[] = [];
+  t.is(feed.records((message) => said.push(message))?.length, 3);
+  t.regex(said.join(), /10\.96\.5\.0_24\.json" is passed over/);
+  writeFileSync(fileOf(5), text(5));
+  t.deepEqual(say(feed.news()), ['node5 192.0.2.5']);
+});
+
+test('what nothing has told of is found', (t) => {
+  const { store, replace, feed } = setUp(t);
+  // As on a shared mount whose other machines nothing tells of: the directory that is watched is another one.
+  renameSync(store, `${store}.old`);
+  mkdirSync(store);
+  for (const number of [1, 3]) replace(number, text(number));
+  replace(4, text(4));
+  t.deepEqual(say(feed.news()), []);
+  t.deepEqual(say(feed.catchUp())?.toSorted(), ['node2', 'node4 192.0.2.4']);
+  replace(4, text(4, '192.0.2.44'));
+  t.deepEqual(say(feed.news()), ['node4 192.0.2.44'], 'the new one is watched');
+  rmSync(store, { recursive: true });
+  t.is(feed.catchUp(), undefined);
+  t.is(feed.records(silent), undefined);
+});
+
+test('where the whole directory has gone nobody has left', (t) => {
+  const { store, feed } = setUp(t);
+  renameSync(store, `${store}.away`);
+  unlinkSync(join(`${store}.away`, '10.96.2.0_24.json'));
+  t.is(feed.news(), undefined);
+  renameSync(`${store}.away`, store);
+  t.deepEqual(feed.records(silent), readRecords(store, silent));
+});
+
+test('a node whose file is gone and who has another one has not left', (t) => {
+  const { store, fileOf, feed } = setUp(t);
+  renameSync(fileOf(2), join(store, 'by-another-name.json'));
+  t.is(feed.news(), undefined);
+  t.deepEqual(feed.records(silent), readRecords(store, silent));
+});
