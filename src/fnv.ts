@@ -1,11 +1,26 @@
 /** FNV-1a in 64 bits (RFC 9923). Not cryptographic: what it names is always compared with what it should be. */
 
 const OFFSET_BASIS = 0xcbf29ce484222325n;
-const PRIME = 0x100000001b3n;
+const HALF = 2 ** 32;
+/** The prime is 2^40 + 0x1b3. */
+const PRIME_LOW = 0x1b3;
+const PRIME_SHIFT = 8;
 
-/** The hash of a text as 16 hexadecimal digits. Another basis gives another hash. */
+const encoder = new TextEncoder();
+
+/**
+ * The hash of a text as 16 hexadecimal digits. Another basis gives another hash.
+ * NB: in two halves of 32 bits. With a bigint a name takes 5 µs, and an overlay of 5,000 nodes has as many.
+ */
 export function fnv1a(text: string, basis: bigint = OFFSET_BASIS): string {
-  let hash = basis;
-  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * PRIME);
-  return hash.toString(16).padStart(16, '0');
+  let high = Number(basis >> 32n);
+  let low = Number(basis & 0xffffffffn);
+  for (const byte of encoder.encode(text)) {
+    low = (low ^ byte) >>> 0;
+    const product = low * PRIME_LOW;
+    const shifted = (low << PRIME_SHIFT) >>> 0;
+    high = (high * PRIME_LOW + Math.floor(product / HALF) + shifted) % HALF;
+    low = product % HALF;
+  }
+  return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
 }

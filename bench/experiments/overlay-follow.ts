@@ -31,7 +31,7 @@ interface Store {
   move(number: number, address: string): Promise<number>;
 }
 
-const NETWORK = 'followed';
+export const NETWORK = 'followed';
 const UNDERLAY = '192.0.0.0/16';
 const OWN = '192.0.0.1';
 /** How many changes of one peer are measured. */
@@ -152,7 +152,7 @@ function addressOf(number: number): string {
   return `192.0.${100 + (number >> 8)}.${number & 255}`;
 }
 
-function directory(root: string, peers: number): Store {
+export function directory(root: string, peers: number): Store {
   const path = join(root, 'store');
   mkdirSync(path);
   const fileOf = (subnet: string) => join(path, `${subnet.replace('/', '_')}.json`);
@@ -172,7 +172,7 @@ function directory(root: string, peers: number): Store {
   };
 }
 
-async function etcd(things: AsyncDisposableStack, root: string, peers: number): Promise<Store> {
+export async function etcd(things: AsyncDisposableStack, root: string, peers: number): Promise<Store> {
   const teardown = (end: () => unknown) => things.defer(async () => void (await end()));
   const server = await Etcd.start({ teardown }, root);
   const base = `/netloom/${NETWORK}`;

@@ -47,17 +47,20 @@ export class Cidr {
 
   /** The same prefix with the host bits cleared. */
   network(): Cidr {
-    return new Cidr(Ip.fromBigInt(this.family, this.#first()), this.prefix);
+    return new Cidr(this.first(), this.prefix);
   }
 
   /** The first address, all host bits zero. */
   first(): Ip {
-    return Ip.fromBigInt(this.family, this.#first());
+    if (!this.hasHostBits()) return this.ip;
+    const bytes = this.ip.bytes.slice();
+    for (let i = 0; i < bytes.length; i++) bytes[i] = (bytes[i] ?? 0) & maskOf(this.prefix, i);
+    return Ip.of(bytes);
   }
 
   /** The last address, all host bits one: in IPv4 the broadcast address. */
   last(): Ip {
-    return Ip.fromBigInt(this.family, this.#first() + this.size() - 1n);
+    return this.first().plus(this.size() - 1n);
   }
 
   /** How many addresses the prefix spans. */
@@ -66,13 +69,20 @@ export class Cidr {
   }
 
   hasHostBits(): boolean {
-    return this.ip.toBigInt() !== this.#first();
+    const { bytes } = this.ip;
+    for (let i = this.prefix >> 3; i < bytes.length; i++) {
+      if (((bytes[i] ?? 0) & ~maskOf(this.prefix, i)) !== 0) return true;
+    }
+    return false;
   }
 
   contains(ip: Ip): boolean {
     if (ip.family !== this.family) return false;
-    const shift = BigInt(bitsOf(this.family) - this.prefix);
-    return ip.toBigInt() >> shift === this.ip.toBigInt() >> shift;
+    const { bytes } = this.ip;
+    for (let i = 0; i * 8 < this.prefix; i++) {
+      if ((((bytes[i] ?? 0) ^ (ip.bytes[i] ?? 0)) & maskOf(this.prefix, i)) !== 0) return false;
+    }
+    return true;
   }
 
   overlaps(other: Cidr): boolean {
@@ -90,9 +100,11 @@ export class Cidr {
   toJSON(): string {
     return this.toString();
   }
+}
 
-  #first(): bigint {
-    const shift = BigInt(bitsOf(this.family) - this.prefix);
-    return (this.ip.toBigInt() >> shift) << shift;
-  }
+/** The bits of a byte of an address that belong to a prefix. NB: no bigint, of which thousands of nodes would make thousands. */
+function maskOf(prefix: number, byte: number): number {
+  const bits = prefix - byte * 8;
+  if (bits >= 8) return 0xff;
+  return bits <= 0 ? 0 : (0xff << (8 - bits)) & 0xff;
 }

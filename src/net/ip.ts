@@ -66,7 +66,7 @@ export class Ip {
   }
 
   equals(other: Ip): boolean {
-    return this.bytes.length === other.bytes.length && this.bytes.every((byte, i) => byte === other.bytes[i]);
+    return this.bytes.length === other.bytes.length && this.compare(other) === 0;
   }
 
   /** Negative, zero or positive, as for sort(); every IPv4 address comes before every IPv6 address. */

@@ -102,32 +102,33 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends requests together and waits for all answers. The kernel carries out each whatever becomes of the others.
+   * Sends requests together and waits for what becomes of them. The kernel carries out each whatever becomes of the others, in their order, and tells of each that
+   * fails (netlink_rcv_skb()). So the answer to the last of a batch is the last there is, and the only one that is asked for: 15,000 answers would be 15,000 readings.
    * @returns the error of each request that failed, by its place in the list
    */
   attempt(requests: readonly Request[]): ReadonlyMap<number, NetlinkError> {
     const errors = new Map<number, NetlinkError>();
     for (let start = 0; start < requests.length; start += BATCH) {
       const batch = requests.slice(start, start + BATCH);
-      const bySequence = new Map<number, number>();
       this.#begin(batch.length);
-      let place = start;
-      for (const request of batch) {
+      const first = this.#sequence + 1;
+      for (const [i, request] of batch.entries()) {
+        const isLast = i === batch.length - 1;
         // NB: without the echoes, which nobody reads here and which the socket could not hold.
-        bySequence.set(this.#write(request, (request.flags & ~NLM_F.ECHO) | NLM_F.ACK), place++);
+        this.#write(request, (request.flags & ~NLM_F.ECHO) | (isLast ? NLM_F.ACK : 0));
       }
       this.#flush();
-      while (bySequence.size > 0) {
+      for (let isDone = false; !isDone; ) {
         for (const raw of this.#receive()) {
-          const index = bySequence.get(raw.sequence);
-          const request = index === undefined ? undefined : requests[index];
-          if (raw.type !== NLMSG.ERROR || index === undefined || request === undefined) {
-            if (index === undefined) this.#hear(raw);
+          const place = raw.sequence - first;
+          const request = batch[place];
+          if (raw.type !== NLMSG.ERROR || request === undefined) {
+            if (request === undefined) this.#hear(raw);
             continue;
           }
-          bySequence.delete(raw.sequence);
           const ack = readAck(raw);
-          if (ack.errno !== 0) errors.set(index, new NetlinkError(request, ack));
+          if (ack.errno !== 0) errors.set(start + place, new NetlinkError(request, ack));
+          if (place === batch.length - 1) isDone = true;
         }
       }
     }

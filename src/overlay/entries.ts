@@ -12,6 +12,7 @@ import * as neigh from '../rtnl/neigh.ts';
 import * as route from '../rtnl/route.ts';
 import type { OverlayNetwork } from './network.ts';
 
+/** NB: of classes, of which 15,000 are a megabyte. With texts and functions of their own they were twenty. */
 export interface Entry {
   readonly value: string;
   /** For a sentence. */
@@ -26,43 +27,119 @@ export type Entries = Map<string, Entry>;
 export interface Difference {
   readonly sentence: string;
   readonly isRemoval: boolean;
-  readonly request: Request;
+  request(): Request;
+}
+
+class Flood implements Entry {
+  readonly value = '';
+  readonly #link: number;
+  readonly #dst: Ip;
+
+  constructor(link: number, dst: Ip) {
+    this.#link = link;
+    this.#dst = dst;
+  }
+
+  get name(): string {
+    return `the node ${this.#dst} for frames to everybody`;
+  }
+
+  put(): Request {
+    return fdb.append(this.#link, fdb.ANY_MAC, this.#dst);
+  }
+
+  drop(): Request {
+    return fdb.remove(this.#link, fdb.ANY_MAC, this.#dst);
+  }
+}
+
+class Station implements Entry {
+  readonly #link: number;
+  readonly #mac: Mac;
+  readonly #dst: Ip;
+
+  constructor(link: number, mac: Mac, dst: Ip) {
+    this.#link = link;
+    this.#mac = mac;
+    this.#dst = dst;
+  }
+
+  get value(): string {
+    return this.#dst.toString();
+  }
+
+  get name(): string {
+    return `the FDB entry that leads ${this.#mac} to ${this.#dst}`;
+  }
+
+  put(): Request {
+    return fdb.replace(this.#link, this.#mac, this.#dst);
+  }
+
+  drop(): Request {
+    return fdb.remove(this.#link, this.#mac, this.#dst);
+  }
+}
+
+class Neighbour implements Entry {
+  readonly value: Mac;
+  readonly #link: number;
+  readonly #ip: Ip;
+
+  constructor(link: number, ip: Ip, mac: Mac) {
+    this.value = mac;
+    this.#link = link;
+    this.#ip = ip;
+  }
+
+  get name(): string {
+    return `the neighbour ${this.#ip} with the MAC ${this.value}`;
+  }
+
+  put(): Request {
+    return neigh.replace(this.#link, this.#ip, this.value);
+  }
+
+  drop(): Request {
+    return neigh.remove(this.#link, this.#ip);
+  }
+}
+
+class Way implements Entry {
+  readonly #spec: route.RouteSpec;
+
+  constructor(spec: route.RouteSpec) {
+    this.#spec = spec;
+  }
+
+  get value(): string {
+    return `${this.#spec.gateway}`;
+  }
+
+  get name(): string {
+    return `the route to ${this.#spec.dst} by ${this.#spec.gateway}`;
+  }
+
+  put(): Request {
+    return route.replace(this.#spec);
+  }
+
+  drop(): Request {
+    return route.remove(this.#spec);
+  }
 }
 
 export function putFdb(entries: Entries, link: number, mac: Mac, dst: Ip): void {
-  if (mac === fdb.ANY_MAC) {
-    entries.set(`flood ${dst}`, {
-      value: '',
-      name: `the node ${dst} for frames to everybody`,
-      put: () => fdb.append(link, mac, dst),
-      drop: () => fdb.remove(link, mac, dst),
-    });
-    return;
-  }
-  entries.set(`fdb ${mac}`, {
-    value: dst.toString(),
-    name: `the FDB entry that leads ${mac} to ${dst}`,
-    put: () => fdb.replace(link, mac, dst),
-    drop: () => fdb.remove(link, mac, dst),
-  });
+  if (mac === fdb.ANY_MAC) entries.set(`flood ${dst}`, new Flood(link, dst));
+  else entries.set(`fdb ${mac}`, new Station(link, mac, dst));
 }
 
 export function putNeighbour(entries: Entries, link: number, ip: Ip, mac: Mac): void {
-  entries.set(`neighbour ${ip}`, {
-    value: mac,
-    name: `the neighbour ${ip} with the MAC ${mac}`,
-    put: () => neigh.replace(link, ip, mac),
-    drop: () => neigh.remove(link, ip),
-  });
+  entries.set(`neighbour ${ip}`, new Neighbour(link, ip, mac));
 }
 
 export function putRoute(entries: Entries, spec: route.RouteSpec): void {
-  entries.set(`route ${spec.dst} ${spec.priority ?? 0}`, {
-    value: `${spec.gateway}`,
-    name: `the route to ${spec.dst} by ${spec.gateway}`,
-    put: () => route.replace(spec),
-    drop: () => route.remove(spec),
-  });
+  entries.set(`route ${spec.dst} ${spec.priority ?? 0}`, new Way(spec));
 }
 
 /**
@@ -94,14 +171,46 @@ export function difference(have: Entries, want: Entries): Difference[] {
   const differences: Difference[] = [];
   for (const [key, entry] of want) {
     const found = have.get(key);
-    if (found?.value === entry.value) continue;
-    const sentence = found === undefined ? `${entry.name} is missing` : `${entry.name} is there as ${found.value}`;
-    differences.push({ sentence, isRemoval: false, request: entry.put() });
+    if (found?.value !== entry.value) differences.push(new Missing(entry, found));
   }
   const extra: Difference[] = [];
-  for (const [key, entry] of have) {
-    if (want.has(key)) continue;
-    extra.push({ sentence: `${entry.name} leads nowhere any more`, isRemoval: true, request: entry.drop() });
-  }
+  for (const [key, entry] of have) if (!want.has(key)) extra.push(new Extra(entry));
   return [...differences, ...extra.reverse()];
+}
+
+class Missing implements Difference {
+  readonly isRemoval = false;
+  readonly #entry: Entry;
+  readonly #found: Entry | undefined;
+
+  constructor(entry: Entry, found: Entry | undefined) {
+    this.#entry = entry;
+    this.#found = found;
+  }
+
+  get sentence(): string {
+    const { name } = this.#entry;
+    return this.#found === undefined ? `${name} is missing` : `${name} is there as ${this.#found.value}`;
+  }
+
+  request(): Request {
+    return this.#entry.put();
+  }
+}
+
+class Extra implements Difference {
+  readonly isRemoval = true;
+  readonly #entry: Entry;
+
+  constructor(entry: Entry) {
+    this.#entry = entry;
+  }
+
+  get sentence(): string {
+    return `${this.#entry.name} leads nowhere any more`;
+  }
+
+  request(): Request {
+    return this.#entry.drop();
+  }
 }

@@ -6,6 +6,9 @@ import { type Difference, difference, readEntries } from './entries.ts';
 import { type Intent, wantedEntries } from './intent.ts';
 import type { OverlayNetwork, OverlayNode } from './network.ts';
 
+/** For so many differences requests are made at a time: a request is some hundred bytes, and nobody needs it twice. */
+const AT_ONCE = 512;
+
 /** Brings devices, FDB, neighbours and routes to what is wanted. Safe beside others that do the same. */
 export function reconcile(nl: NetlinkSocket, intent: Intent): OverlayDevices {
   const devices = ensureDevices(nl, intent);
@@ -25,10 +28,12 @@ export function overlayDifferences(nl: NetlinkSocket, intent: Intent): string[] 
 
 /** Sends it in batches. What is to go and is gone already, or went with something else, is as it should be. */
 export function carryOut(nl: NetlinkSocket, differences: readonly Difference[]): void {
-  const errors = nl.attempt(differences.map(({ request }) => request));
-  for (const [i, error] of errors) {
-    const isGone = differences[i]?.isRemoval === true && hasCode(error, 'ENOENT', 'ESRCH', 'ENODEV');
-    if (!isGone) throw error;
+  for (let start = 0; start < differences.length; start += AT_ONCE) {
+    const some = differences.slice(start, start + AT_ONCE);
+    for (const [i, error] of nl.attempt(some.map((each) => each.request()))) {
+      const isGone = some[i]?.isRemoval === true && hasCode(error, 'ENOENT', 'ESRCH', 'ENODEV');
+      if (!isGone) throw error;
+    }
   }
 }
 

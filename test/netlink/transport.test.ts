@@ -6,7 +6,7 @@ import { adapter } from '#ffi';
 import { hasCode, NetloomError } from '../../src/error.ts';
 import { tryList } from '../../src/ffi/directory.ts';
 import { check, libc } from '../../src/ffi/libc.ts';
-import { NLMSG } from '../../src/netlink/message.ts';
+import { messagesOf, NLMSG } from '../../src/netlink/message.ts';
 import { openTransport } from '../../src/netlink/transport.ts';
 import { RTNLGRP } from '../../src/rtnl/constants.ts';
 import * as link from '../../src/rtnl/link.ts';
@@ -99,6 +99,22 @@ test('1000 requests in one call do not overflow the socket: each error is told b
   t.true([...errors.values()].every(({ code }) => code === 'EEXIST'));
   t.false(errors.has(49));
   t.is(ip('link', 'show').filter(({ ifname }) => String(ifname).startsWith('made')).length, 20);
+});
+
+test('of what succeeds the kernel is not asked to tell: an answer for each batch, and for each error', (t) => {
+  const heard = { answers: 0 };
+  using nl = openRoute({
+    tap(direction, datagram) {
+      if (direction === 'in') heard.answers += messagesOf(datagram).length;
+    },
+  });
+  const failing = new Set([0, 127, 128, 299]);
+  const requests = Array.from({ length: 300 }, (_, i) =>
+    link.set(failing.has(i) ? { index: 99999 } : { name: 'lo' }, {}),
+  );
+  t.deepEqual(new Set(nl.attempt(requests).keys()), failing);
+  // The last of a batch that fails is its answer: of three batches those are two.
+  t.is(heard.answers, 3 + failing.size - 2);
 });
 
 test('what does not fit into the socket is told as NLMSG_OVERRUN, and requests go on', (t) => {

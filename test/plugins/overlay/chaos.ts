@@ -389,12 +389,15 @@ export class Chaos {
 
   /** Without what a node keeps for good, and whatever its address is now. */
   #remains(machine: Machine): string {
-    return this.#cluster
-      .snapshot(machine)
-      .split('\n')
-      .filter((line) => line !== '' && !/^(var\/lib\/netloom|etc\/cni|run)\//.test(line))
-      .join('\n')
-      .replaceAll(/192\.0\.2\.\d+/g, 'ADDRESS');
+    return (
+      this.#cluster
+        .snapshot(machine)
+        .split('\n')
+        // The file of the nodes known last has a line for each change.
+        .filter((line) => line !== '' && !/^((var\/lib\/netloom|etc\/cni|run)\/|\{"(put|gone)":)/.test(line))
+        .join('\n')
+        .replaceAll(/192\.0\.2\.\d+/g, 'ADDRESS')
+    );
   }
 
   #conf(machine: Machine): Json {
