@@ -55,6 +55,8 @@ export class Ip {
   }
 
   toBigInt(): bigint {
+    const [a = 0, b = 0, c = 0, d = 0] = this.bytes;
+    if (this.family === 4) return BigInt(((a << 24) | (b << 16) | (c << 8) | d) >>> 0);
     let value = 0n;
     for (const byte of this.bytes) value = (value << 8n) | BigInt(byte);
     return value;

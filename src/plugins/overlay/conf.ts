@@ -134,9 +134,9 @@ function refuseTwice(seen: Map<string, number>, value: string, i: number, key: s
   seen.set(value, i);
 }
 
-/** Neighbours in the order of their first addresses: where two prefixes overlap, two neighbours do. */
+/** Neighbours in the order of their first addresses, which is what they are written with: where two prefixes overlap, two neighbours do. */
 function refuseOverlap(nodes: readonly OverlayNode[]): void {
-  const sorted = [...nodes].sort((one, other) => one.subnet.first().compare(other.subnet.first()));
+  const sorted = [...nodes].sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
   for (const [i, node] of sorted.entries()) {
     const next = sorted[i + 1];
     if (next === undefined || !node.subnet.overlaps(next.subnet)) continue;

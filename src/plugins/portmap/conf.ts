@@ -43,11 +43,15 @@ export function mappingsOf(conf: PortmapConf): PortMapping[] {
   const { portMappings } = conf.runtimeConfig;
   if (portMappings === undefined) return [];
   const mappings = parseConf(mappingSchema(), portMappings, KEY);
-  for (let i = 0; i < mappings.length; i++) {
-    for (let j = 0; j < i; j++) {
-      const [one, other] = [mappings[i], mappings[j]];
-      if (one !== undefined && other !== undefined && isSamePort(one, other)) throw twice(i, j, one);
-    }
+  // NB: those of one port are compared, not all: a thousand mappings are half a million pairs.
+  const byPort = new Map<string, number[]>();
+  for (const [i, one] of mappings.entries()) {
+    const port = `${one.protocol} ${one.hostPort}`;
+    const before = byPort.get(port) ?? [];
+    const twin = before.find((j) => isSameAddress(one.hostIP, mappings[j]?.hostIP));
+    if (twin !== undefined) throw twice(i, twin, one);
+    before.push(i);
+    byPort.set(port, before);
   }
   return mappings;
 }
@@ -74,12 +78,10 @@ function mappingSchema() {
   );
 }
 
-/** Whether two mappings want the same port of the same address. None and the unspecified address are every address. */
-function isSamePort(one: PortMapping, other: PortMapping): boolean {
-  if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
-  const [a, b] = [one.hostIP, other.hostIP];
-  if (a === undefined || b === undefined) return true;
-  return a.family === b.family && (isAny(a) || isAny(b) || a.equals(b));
+/** Whether two mappings of one port get in each other's way. None and the unspecified address are every address. */
+function isSameAddress(one: Ip | undefined, other: Ip | undefined): boolean {
+  if (one === undefined || other === undefined) return true;
+  return one.family === other.family && (isAny(one) || isAny(other) || one.equals(other));
 }
 
 function twice(i: number, j: number, { protocol, hostPort, hostIP }: PortMapping): NetloomError {
