@@ -82,6 +82,7 @@ async function buildCni(root, id, work) {
 async function buildEngine(root, work) {
   const source = join(root, 'native/quickjs');
   const hash = createHash('sha256')
+    .update(cc)
     .update(spawnSync(cc, ['--version']).stdout)
     .update(ENGINE_FLAGS.join(' '));
   for (const file of readdirSync(source).sort()) hash.update(file).update(readFileSync(join(source, file)));
