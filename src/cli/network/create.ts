@@ -24,7 +24,7 @@ const list = { kind: 'parsed', optional: true, variadic: true } as const;
 export const createCommand = buildCommand({
   docs: {
     brief: 'Make a network',
-    fullDescription: `Writes a conflist to /etc/cni/net.d, so that container runtimes have the network too. A subnet that is not given is chosen free of clashes with the host's routes and other networks.
+    fullDescription: `Writes a conflist to /etc/cni/net.d, so that container runtimes have the network too. A subnet that is not given is chosen free of clashes with the host's routes and other networks. An overlay is made on each of its hosts, with the same subnet.
 
 Drivers and their options (-o NAME=VALUE):
 ${Object.entries(DRIVERS)
@@ -34,7 +34,8 @@ ${Object.entries(DRIVERS)
 Examples:
   netloom network create web
   netloom network create --subnet 10.20.0.0/24 --ip-range 10.20.0.128/25 --ipv6 --internal db
-  netloom network create --driver macvlan --subnet 192.168.1.0/24 --gateway 192.168.1.1 -o parent=eth0 lan`,
+  netloom network create --driver macvlan --subnet 192.168.1.0/24 --gateway 192.168.1.1 -o parent=eth0 lan
+  netloom network create --driver overlay --subnet 10.20.0.0/16 -o path=/srv/lab lab`,
   },
   parameters: {
     flags: {

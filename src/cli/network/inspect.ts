@@ -2,7 +2,7 @@ import { buildCommand, type CommandContext } from '@stricli/core';
 import { findNetwork } from '../../runtime/conf-directory.ts';
 import { networkNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
-import { printJson } from '../print.ts';
+import { jsonFlag, printJson } from '../print.ts';
 import { describe } from './describe.ts';
 
 export const inspectCommand = buildCommand({
@@ -12,6 +12,7 @@ export const inspectCommand = buildCommand({
       'Prints a list with an object for each network: what "ls" says of it, what is attached, and the conflist as runtimes get it.\n\nExample: netloom network inspect web',
   },
   parameters: {
+    flags: { json: { ...jsonFlag, brief: 'As JSON, as it is anyway' } },
     positional: {
       kind: 'array',
       minimum: 1,

@@ -3,7 +3,9 @@
  * Data, so that help, refusal and configuration cannot differ.
  */
 import { NetloomError } from '../../error.ts';
+import { Cidr } from '../../net/cidr.ts';
 import { ifnameFault } from '../../net/ifname.ts';
+import { MODES, VNI_MAX } from '../../overlay/network.ts';
 import type { Json } from '../conflist.ts';
 
 /** An option of `-o NAME=VALUE`. */
@@ -20,6 +22,8 @@ export interface Driver {
   readonly hasParent: boolean;
   /** The host is on the network, and is its gateway. */
   readonly isRouted: boolean;
+  /** Several hosts have it, each with a prefix of the one subnet, as a store tells them that all of them reach. */
+  readonly hasStore?: boolean;
   /** What a container may ask for when it is connected. */
   readonly capabilities: readonly string[];
   readonly options: Readonly<Record<string, Option>>;
@@ -43,6 +47,17 @@ const icc: Option = {
   about: 'containers reach each other (true)',
   keys: (value) => ({ portIsolation: !boolean(value) }),
 };
+
+const overlayPort: Option = {
+  about: 'UDP port of the tunnels (4789)',
+  keys: (value) => ({ port: integer(value, 1, 65535) }),
+};
+const vni: Option = { about: 'number of the VXLAN', keys: (value) => ({ vni: integer(value, 1, VNI_MAX) }) };
+/** What goes into the conflist's `store`. */
+const ofStore = (about: string, keys: (value: string) => Json): Option => ({
+  about,
+  keys: (value) => ({ store: keys(value) }),
+});
 
 export const DRIVER_NAMES = ['bridge', 'macvlan', 'ipvlan', 'vlan', 'ptp', 'overlay'] as const;
 export type DriverName = (typeof DRIVER_NAMES)[number];
@@ -103,8 +118,33 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
     about: 'one network on several hosts',
     hasParent: false,
     isRouted: true,
+    hasStore: true,
     capabilities: ['ips', 'mac'],
-    options: { mtu },
+    options: {
+      path: ofStore('directory that the hosts share', (value) => ({ type: 'file', path: absolute(value) })),
+      etcd: ofStore('URLs of an etcd, with commas between', (value) => ({ type: 'etcd', endpoints: urls(value) })),
+      ca: ofStore('file with the authority of the etcd', (value) => ({ ca: absolute(value) })),
+      cert: ofStore('file with our certificate for it', (value) => ({ cert: absolute(value) })),
+      key: ofStore('file with the key of that', (value) => ({ key: absolute(value) })),
+      user: ofStore('user there', (value) => ({ user: value })),
+      password_file: ofStore('file with its password', (value) => ({ passwordFile: absolute(value) })),
+      mode: mode(...MODES),
+      node: { about: 'name of this host (its hostname)', keys: (value) => ({ node: value }) },
+      node_prefix: {
+        about: 'length of the prefix of a host (24, 64)',
+        keys: (value) => ({ nodePrefix: integer(value, 1, 126) }),
+      },
+      underlay: {
+        about: 'subnet of the addresses that hosts reach each other at',
+        keys: (value) => ({ underlay: subnet(value) }),
+      },
+      vni,
+      port: overlayPort,
+      mtu,
+      masquerade,
+      'com.docker.network.driver.mtu': mtu,
+      'com.docker.network.driver.overlay.vxlanid_list': vni,
+    },
   },
 };
 
@@ -129,7 +169,10 @@ export function keysOf(name: DriverName, driver: Driver, given: readonly string[
       );
     }
     try {
-      Object.assign(keys, option.keys(pair.slice(equals + 1)));
+      for (const [name, value] of Object.entries(option.keys(pair.slice(equals + 1)))) {
+        const before = keys[name];
+        keys[name] = isObject(before) && isObject(value) ? { ...before, ...value } : value;
+      }
     } catch (expected) {
       throw new NetloomError(
         'invalid-option',
@@ -142,7 +185,22 @@ export function keysOf(name: DriverName, driver: Driver, given: readonly string[
       hint: 'give it as -o parent=LINK',
     });
   }
+  if (driver.hasStore === true) refuseOtherThanOneStore(name, keys['store']);
   return keys;
+}
+
+function refuseOtherThanOneStore(name: DriverName, store: unknown): void {
+  const kinds = isObject(store) ? ['path', 'endpoints'].filter((key) => key in store) : [];
+  if (kinds.length === 1) return;
+  throw new NetloomError(
+    'invalid-option',
+    `A network of the driver "${name}" needs a store that all its hosts reach${kinds.length > 1 ? ', and not two' : ''}`,
+    { hint: 'give it as -o path=DIRECTORY or as -o etcd=http://HOST:2379' },
+  );
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 function integer(value: string, min: number, max: number): number {
@@ -159,6 +217,23 @@ function boolean(value: string): boolean {
 function oneOf(value: string, all: readonly string[]): string {
   if (all.includes(value)) return value;
   throw `one of ${all.join(', ')}`;
+}
+
+function absolute(value: string): string {
+  if (value.startsWith('/')) return value;
+  throw 'a path from the root';
+}
+
+function urls(value: string): string[] {
+  const all = value.split(',');
+  if (all.every((url) => /^https?:\/\/[^\s/]+:\d{1,5}\/?$/.test(url))) return all;
+  throw 'URLs such as http://192.0.2.1:2379';
+}
+
+function subnet(value: string): string {
+  const found = Cidr.tryParse(value);
+  if (found !== undefined && !found.hasHostBits()) return value;
+  throw 'a subnet such as 192.0.2.0/24';
 }
 
 function linkName(value: string): string {

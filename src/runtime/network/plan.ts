@@ -24,6 +24,10 @@ export interface NetworkOptions {
   readonly options: readonly string[];
 }
 
+/** How long a subnet of IPv4 is that is chosen, and one that hosts have prefixes of. */
+const PREFIX = 24;
+const HOSTS_PREFIX = 16;
+
 /** Names that `--network` has a meaning for. */
 const RESERVED = ['host', 'none', 'container'];
 
@@ -39,8 +43,8 @@ export function planNetwork(name: string, asked: NetworkOptions, existing: reado
   const bridge = driver.type === 'bridge' ? { bridge: bridgeName(name), ...keys } : keys;
   refuseBridgeOfOther(bridge, existing);
   const parent = typeof keys['master'] === 'string' ? keys['master'] : undefined;
-  const subnets = subnetsFor(asked, usedSubnets(existing, parent));
-  const ranges = rangesOf(subnets, asked);
+  if (driver.hasStore === true) refuseRanges(asked);
+  const subnets = subnetsFor(asked, usedSubnets(existing, parent), driver.hasStore === true ? HOSTS_PREFIX : PREFIX);
   const isOpen = !asked.internal;
   return {
     cniVersion: '1.0.0',
@@ -54,11 +58,7 @@ export function planNetwork(name: string, asked: NetworkOptions, existing: reado
         ...(driver.type === 'bridge' && isOpen && { hairpinMode: true }),
         ...bridge,
         capabilities: Object.fromEntries(driver.capabilities.map((capability) => [capability, true])),
-        ipam: {
-          type: 'host-local',
-          ranges: ranges.map((range) => [range]),
-          ...(isOpen && { routes: subnets.map(({ family }) => ({ dst: family === 4 ? '0.0.0.0/0' : '::/0' })) }),
-        },
+        ...(driver.hasStore === true ? { subnet: `${subnets[0]}`, internal: !isOpen } : ipamOf(subnets, asked)),
       },
       ...(driver.isRouted ? [...(isOpen ? [PORTMAP] : []), FIREWALL].filter(({ type }) => isOwn(String(type))) : []),
     ],
@@ -110,7 +110,29 @@ function refuseBridgeOfOther({ bridge }: { readonly bridge?: unknown }, existing
   );
 }
 
-function subnetsFor({ subnets, ipv6, gateways, ipRanges }: NetworkOptions, used: readonly Used[]): Cidr[] {
+function ipamOf(subnets: readonly Cidr[], asked: NetworkOptions): Json {
+  const ranges = rangesOf(subnets, asked).map((range) => [range]);
+  const routes = subnets.map(({ family }) => ({ dst: family === 4 ? '0.0.0.0/0' : '::/0' }));
+  return { ipam: { type: 'host-local', ranges, ...(!asked.internal && { routes }) } };
+}
+
+/** Each host has a prefix of the one subnet, and a gateway in it. */
+function refuseRanges({ driver, subnets, ipRanges, gateways, ipv6 }: NetworkOptions): void {
+  const flags = { '--ip-range': ipRanges.length > 0, '--gateway': gateways.length > 0, '--ipv6': ipv6 };
+  const [flag] = Object.entries({ ...flags, 'a second --subnet': subnets.length > 1 }).find(([, given]) => given) ?? [];
+  if (flag === undefined) return;
+  throw new NetloomError(
+    'invalid-option',
+    `Cannot give ${flag} to a network of the driver "${driver}": each host has a prefix of its one subnet, and a gateway in it`,
+  );
+}
+
+/** @param prefix how long an IPv4 subnet is that is chosen */
+function subnetsFor(
+  { subnets, ipv6, gateways, ipRanges }: NetworkOptions,
+  used: readonly Used[],
+  prefix: number,
+): Cidr[] {
   const given = subnets.map((subnet) => subnet.network());
   for (const [i, subnet] of given.entries()) {
     if (subnets[i]?.hasHostBits() === true) {
@@ -127,8 +149,8 @@ function subnetsFor({ subnets, ipv6, gateways, ipRanges }: NetworkOptions, used:
   const needs = (family: Family) => !given.some((subnet) => subnet.family === family);
   const wantsIpv4 = !given.some((subnet) => subnet.family === 6) || ipv6;
   const chosen = [
-    ...(needs(4) && wantsIpv4 ? [freeSubnet(4, used)] : []),
-    ...(needs(6) && ipv6 ? [freeSubnet(6, used)] : []),
+    ...(needs(4) && wantsIpv4 ? [freeSubnet(4, used, prefix)] : []),
+    ...(needs(6) && ipv6 ? [freeSubnet(6, used, prefix)] : []),
   ];
   const all = [...given, ...chosen].sort((a, b) => a.family - b.family);
   for (const [flag, ip] of [

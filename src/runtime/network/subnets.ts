@@ -47,7 +47,11 @@ export function subnetsOf({ list }: Network): Cidr[] {
     const subnet = typeof value === 'string' && key.toLowerCase() === 'subnet' ? Cidr.tryParse(value) : undefined;
     if (subnet !== undefined) found.push(subnet);
   };
-  for (const { conf } of list.plugins) visit(conf['ipam'], '');
+  for (const { conf } of list.plugins) {
+    visit(conf['ipam'], '');
+    // Of an overlay, which has no other: the prefixes of its hosts are parts of it.
+    visit(conf['subnet'], 'subnet');
+  }
   return found;
 }
 
@@ -61,11 +65,11 @@ export function refuseUsed(subnet: Cidr, used: readonly Used[]): void {
   });
 }
 
-/** A subnet that nothing here uses. @throws NetloomError no-subnet */
-export function freeSubnet(family: Family, used: readonly Used[]): Cidr {
+/** A subnet that nothing here uses. @param prefix of IPv4, 16 to 24 @throws NetloomError no-subnet */
+export function freeSubnet(family: Family, used: readonly Used[], prefix: number): Cidr {
   const isFree = (subnet: Cidr) => !used.some(({ prefix }) => prefix.overlaps(subnet));
-  for (let i = 0; i < POOL.count; i++) {
-    const subnet = family === 4 ? nth(i) : randomUla();
+  for (let i = 0; i < POOL.count >> (POOL.from.prefix - prefix); i++) {
+    const subnet = family === 4 ? nth(i, prefix) : randomUla();
     if (isFree(subnet)) return subnet;
   }
   throw new NetloomError('no-subnet', `There is no free subnet of IPv${family} to choose from`, {
@@ -73,9 +77,8 @@ export function freeSubnet(family: Family, used: readonly Used[]): Cidr {
   });
 }
 
-function nth(i: number): Cidr {
-  const { ip, prefix } = POOL.from;
-  return new Cidr(ip.plus(BigInt(i) << BigInt(32 - prefix)), prefix);
+function nth(i: number, prefix: number): Cidr {
+  return new Cidr(POOL.from.ip.plus(BigInt(i) << BigInt(32 - prefix)), prefix);
 }
 
 /** RFC 4193: 40 random bits, so that networks of two hosts that meet one day do not clash. */
