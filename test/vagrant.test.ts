@@ -26,11 +26,11 @@ test.serial('vagrant validates the Vagrantfile, and knows two nodes of it', (t) 
   t.regex(said, /validated successfully/);
 });
 
-/** Stands in for Vagrant, and prints the script of one provisioner. */
+/** Stands in for Vagrant, and prints the script of the provisioner that is asked for. */
 const STUB = `
   class Config
     def method_missing(name, *args, **options)
-      puts options[:inline] if name == :provision && args.first == "overlay"
+      puts options[:inline] if name == :provision && args.first == ARGV.last
       yield self if block_given?
       self
     end
@@ -40,8 +40,17 @@ const STUB = `
   end
   load ARGV.first`;
 
+/** The script of one of its provisioners. */
+function provisioner(name: string): string {
+  return execFileSync('ruby', ['-e', STUB, join(TREE, 'Vagrantfile'), name], { encoding: 'utf8' });
+}
+
+test.serial('its machines get what the tests need by the script that everybody has it from', (t) => {
+  t.is(provisioner('packages'), '/netloom/scripts/setup-test\n'); // /netloom is a copy of the tree
+});
+
 test.serial('the network of its machines connects two machines with their addresses', (t) => {
-  const script = execFileSync('ruby', ['-e', STUB, join(TREE, 'Vagrantfile')], { encoding: 'utf8' });
+  const script = provisioner('overlay');
   const [, conflist = ''] = /<<'CONFLIST'\n(.*)\nCONFLIST\n/s.exec(script) ?? [];
   const lab = new Lab(t);
   const machines = ['node1', 'node2'].map((name) => {
