@@ -185,7 +185,7 @@ export class Cluster {
     const directory = `${root}/etc/cni/net.d`;
     mkdirSync(directory, { recursive: true });
     const { cniVersion, name, ...plugin } = conf;
-    writeFileSync(`${directory}/net.conflist`, JSON.stringify({ cniVersion, name, plugins: [plugin] }));
+    writeFileSync(`${directory}/${name}.conflist`, JSON.stringify({ cniVersion, name, plugins: [plugin] }));
   }
 
   /**

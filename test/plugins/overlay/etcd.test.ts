@@ -13,6 +13,7 @@ import { passwordFile, requireUsers, tokenArgs, USER } from '../../support/etcd-
 import { becomeHost, makeRoot, type Sandbox } from '../../support/host.ts';
 import type { Json, Output } from '../../support/lab.ts';
 import { untilAsync } from '../../support/until-async.ts';
+import { WallClock } from '../../support/wall-clock.ts';
 import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
 
 becomeHost();
@@ -221,7 +222,8 @@ test.serial(
     use([authorities, former.ca]);
     const settings = { ca, ...client };
     const { cluster, etcd, one, two, conf } = await withEtcd(t, { scheme: 'https', args: tlsArgs(served), settings });
-    await cluster.agent(t, one, conf(one));
+    const clock = new WallClock(cluster.lab.root, 'n1');
+    await cluster.agent(t, one, conf(one), clock.environment);
     const first = cluster.add(one, 'n1a', conf(one));
     const says = (pattern: RegExp) => until(`${pattern}`, () => pattern.test(statusOf(one)), never);
     await says(/etcd: it joined as "n1"/);
@@ -240,6 +242,15 @@ test.serial(
     await cluster.agent(t, two, conf(two));
     const second = cluster.add(two, 'n2a', conf(two));
     await until('who joins is reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+
+    // By a clock that is ahead of them they have expired.
+    clock.set(24 * 30);
+    await etcd.killMember(0);
+    etcd.startMember(0);
+    await says(/etcd: Cannot reach etcd at https.*expired/);
+    t.deepEqual(cluster.unreached(first, [second.address]), []);
+    clock.set(0);
+    await says(/etcd: it joined as "n1"/);
     t.deepEqual(cluster.check(one, first, conf(one)), {} as never);
   },
 );

@@ -26,11 +26,12 @@ export class DirectoryStore implements SharedStore {
   readonly path: string;
   readonly conf: Json;
 
-  constructor(root: string) {
-    this.path = join(root, 'store');
+  /** @param network whose store it is */
+  constructor(root: string, network = 'net') {
+    this.path = join(root, `store of ${network}`);
     this.conf = { type: 'file', path: this.path };
     mkdirSync(this.path);
-    writeFileSync(join(this.path, 'network'), 'net\n');
+    writeFileSync(join(this.path, 'network'), `${network}\n`);
   }
 
   nodes(): StoredNode[] {
