@@ -62,10 +62,9 @@ export class DirectoryFeed implements Feed {
   records(warn: (message: string) => void): NodeRecord[] | undefined {
     const names = this.#list();
     if (names === undefined) return undefined;
-    const count = this.#files.size;
     for (const name of names) this.#look(name, warn);
     // NB: half of the nodes must not look as if the others had left, as they do where the directory goes while it is read.
-    if (this.#files.size < count && this.#inode !== inodeOf(this.#directory)) return undefined;
+    if (this.#files.size < names.size && this.#inode !== inodeOf(this.#directory)) return undefined;
     return inOrder([...this.#files.values()].map(({ record }) => record));
   }
 

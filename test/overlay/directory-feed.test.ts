@@ -97,6 +97,21 @@ test('where the whole directory has gone nobody has left', (t) => {
   t.deepEqual(feed.records(silent), readRecords(store, silent));
 });
 
+test('a directory that goes while it is read for the first time is away: half of the nodes are not all', (t) => {
+  const { store } = setUp(t);
+  using feed = new DirectoryFeed(store);
+  // Two, so that whichever is read first, a file comes after it.
+  for (const name of ['a', 'b']) writeFileSync(join(store, `${name}.json`), '{"name": ');
+  let isAway = false;
+  const records = feed.records(() => {
+    if (!isAway) renameSync(store, `${store}.away`);
+    isAway = true;
+  });
+  t.is(records, undefined);
+  renameSync(`${store}.away`, store);
+  t.deepEqual(feed.records(silent), readRecords(store, silent));
+});
+
 test('a node whose file is gone and who has another one has not left', (t) => {
   const { store, fileOf, feed } = setUp(t);
   renameSync(fileOf(2), join(store, 'by-another-name.json'));
