@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { lock, O, open } from '../../src/ffi/file.ts';
 import { until } from '../runtimes/until.ts';
+import { Netloom } from '../support/command.ts';
 import { becomeHost, ip } from '../support/host.ts';
 import { BIN, bridgeConf, type End, type ExecOptions, Lab, type Output } from '../support/lab.ts';
 import { AgentProcess, agentOnly, modeOf, socketOf } from './agent-process.ts';
@@ -102,6 +103,20 @@ for (const [title, more, netns] of DECLINED) {
     t.deepEqual(links(), ['lo']);
   });
 }
+
+test.serial('a caller that is not root is declined, though the socket were open to all', async (t) => {
+  const lab = new Lab(t);
+  const { bin = '', path } = throughAgent(lab);
+  await AgentProcess.start(t, lab);
+  for (const directory of [lab.root, join(lab.root, 'run'), join(lab.root, 'run/netloom'), bin])
+    chmodSync(directory, 0o755);
+  chmodSync(socketOf(lab), 0o666);
+  const wrap = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  const target = { sandbox: lab.sandbox('c1') };
+  t.true(isDeclined(lab.exec('ADD', bridgeConf(), target, { bin, ...(path !== undefined && { path }), wrap })));
+  t.deepEqual(links(), ['lo']);
+  t.regex(new Netloom(lab.root).run('status', '--json'), /"declined": ?1\b/);
+});
 
 test.serial('a caller below another root directory is declined', async (t) => {
   const lab = new Lab(t);
