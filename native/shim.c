@@ -113,7 +113,7 @@ static _Noreturn void execute(char **argv, const struct bytes *input) {
     execv(path, argv);
   }
   dprintf(2, "netloom-shim: cannot execute \"%s\", which should be beside this file: %s\n", length > 0 ? path : "/proc/self/exe", strerror(errno));
-  dprintf(1, "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 108,\n    \"msg\": \"netloom-cni is missing beside its shim: install it again\"\n}\n");
+  dprintf(1, "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 108,\n    \"msg\": \"Cannot execute netloom-cni, which should be beside its shim: install it again\"\n}\n");
   _exit(1);
 }
 

@@ -14,7 +14,7 @@ const execute = promisify(execFile);
  * musl where it is there (Debian: musl-tools): a program of glibc asks the processor what it can do before it begins, some 30 times by CPUID, each of which is a trip to
  * the hypervisor where there is one: 0.5 ms of 0.55 for a program that does nothing.
  */
-const cc = [process.env.CC, 'musl-gcc', 'cc'].find(
+export const cc = [process.env.CC, 'musl-gcc', 'cc'].find(
   (command) => command !== undefined && spawnSync(command, ['--version']).status === 0,
 );
 /** Static: a plugin that is executed thousands of times is not linked each time, and 0.5 ms is what that takes. */
@@ -26,10 +26,6 @@ const ENGINE = ['quickjs', 'libregexp', 'libunicode', 'dtoa'];
 
 /** For programs on QuickJS, which has neither modules of Node's nor Bun's: `#ffi` is src/ffi/quickjs.ts (package.json). */
 const BUNDLE_FLAGS = ['--minify', '--format=iife', '--target=browser', '--conditions=quickjs'];
-
-export function hasCompiler() {
-  return cc !== undefined;
-}
 
 /** What cannot be run is an error with all that it said. */
 async function run(command, args, options = {}) {
@@ -135,6 +131,8 @@ function tableOf(programs) {
   );
   const rows = programs.map((_, i) => `.quad name${i}, begin${i}, end${i}\n`);
   return [
+    // Else the linker writes down the name of a temporary file, another one each time.
+    '.file "programs.S"\n',
     '.section .rodata\n',
     ...data,
     '.balign 8\n.globl programs\nprograms:\n',

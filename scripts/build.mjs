@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildNative, hasCompiler } from './build-native.mjs';
+import { buildNative, cc } from './build-native.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -52,7 +52,7 @@ const FLAGS = [
   '--no-compile-autoload-package-json',
 ];
 
-/** What the build depends on: the sources, the versions of what they import, and how they are compiled. */
+/** What the build depends on: the sources, the versions of what they import, and how they are compiled: also by what, so that who installs a compiler gets the shim. */
 function fingerprint() {
   const hash = createHash('sha256');
   const sources = ['src', 'native'].flatMap((directory) =>
@@ -72,7 +72,10 @@ function fingerprint() {
   for (const file of [...sources, ...others]) {
     if (existsSync(file)) hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
-  return hash.update(process.arch).digest('hex');
+  return hash
+    .update(process.arch)
+    .update(cc ?? '')
+    .digest('hex');
 }
 
 function stop(message) {
@@ -113,7 +116,7 @@ function programSources() {
 
 /** @returns what the plugin types' links lead to */
 async function linked(id) {
-  if (hasCompiler()) {
+  if (cc !== undefined) {
     await buildNative(root, id);
     return '../netloom-shim';
   }

@@ -58,8 +58,8 @@ export const installCommand = buildCommand({
   func(this: CommandContext, { bin, conf, conflist }: Flags & { readonly conflist?: string }) {
     // Before anything is changed: a runtime that finds a file that is none has no network at all.
     const checked = conflist === undefined ? undefined : checkedConflist(conflist, conf);
-    mkdirSync(bin, { recursive: true });
     const target = linkTarget();
+    mkdirSync(bin, { recursive: true });
     // The one that the other executes goes first.
     const programs = target === SHIM ? [EXECUTABLE, CNI, SHIM] : [EXECUTABLE];
     for (const program of programs) copyProgram(built(program), join(bin, program));

@@ -1,6 +1,6 @@
 /** The shim, built with sanitizers, against an agent of the test's own that says what it should not. */
-import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -287,6 +287,25 @@ test.serial('calls that are not for the agent do not reach it', async (t) => {
     ran(t, await call(undefined, { environment }));
   }
 });
+
+for (const [how, content] of [
+  ['missing', undefined],
+  ['empty', ''],
+  ['damaged', '\x7fELF'],
+] as const) {
+  test.serial(`a netloom-cni that is ${how} is an error that a runtime can read`, (t) => {
+    const directory = makeRoot();
+    t.teardown(() => directory.remove());
+    const path = join(directory.path, 'bridge');
+    copyFileSync(shim, path);
+    if (content !== undefined) writeFileSync(join(directory.path, 'netloom-cni'), content, { mode: 0o755 });
+    const { status, stdout, stderr } = spawnSync(path, { env: { ASAN_OPTIONS: 'detect_leaks=0' }, encoding: 'utf8' });
+    const { code, msg } = JSON.parse(stdout) as { code: number; msg: string };
+    t.deepEqual([status, code], [1, 108]);
+    t.is(msg, 'Cannot execute netloom-cni, which should be beside its shim: install it again');
+    t.regex(stderr, content === undefined ? /No such file or directory/ : /Exec format error/);
+  });
+}
 
 test.serial('a configuration that is too long for the agent goes to netloom whole', async (t) => {
   const stdin = JSON.stringify({ cniVersion: '1.0.0', long: 'x'.repeat(300_000) });

@@ -1,0 +1,61 @@
+/** `netloom install` over what runtimes are executing at that moment. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { makeRoot } from '../support/host.ts';
+import { BIN } from '../support/lab.ts';
+import { untilAsync } from '../support/until-async.ts';
+
+const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
+
+function directory(t: { teardown(undo: () => void): void }): string {
+  const { path, remove } = makeRoot();
+  t.teardown(remove);
+  return path;
+}
+
+test('an install over one that had no netloom-cni fails no call', async (t) => {
+  const bin = directory(t);
+  // An empty line is what the old ones say.
+  for (const program of ['netloom', 'netloom-shim']) copyFileSync('/bin/echo', join(bin, program));
+  for (const type of readdirSync(BIN)) symlinkSync('netloom-shim', join(bin, type));
+  const calls = join(bin, 'calls');
+  const loop = 'until [ -e stop ]; do CNI_COMMAND=VERSION ./bridge 2>&1 | tr -d "\\n "; echo; done >calls';
+  const runtime = spawn('sh', ['-c', loop], { cwd: bin, stdio: 'ignore' });
+  const ended = new Promise((resolve) => runtime.on('close', resolve));
+  await untilAsync('a call is over', () => existsSync(calls) && readFileSync(calls).length > 0);
+  execFileSync(join(DIST, 'netloom'), ['install', '--bin', bin]);
+  const before = readFileSync(calls).length;
+  await untilAsync('a call of the new one is over', () => readFileSync(calls).length > before + 200);
+  writeFileSync(join(bin, 'stop'), '');
+  await ended;
+  const said = new Set(readFileSync(calls, 'utf8').slice(0, -1).split('\n'));
+  t.is(said.size, 2, [...said].join('\n'));
+  t.true(said.delete(''));
+  t.regex([...said][0] ?? '', /"supportedVersions"/);
+  t.deepEqual(
+    readdirSync(bin).filter((name) => name.endsWith('.before-netloom') || name.endsWith('.tmp')),
+    [],
+  );
+});
+
+test('a shim that has no netloom-cni beside it is not installed, nor is anything else', (t) => {
+  const [built, bin] = [directory(t), directory(t)];
+  for (const program of ['netloom', 'netloom-shim']) linkSync(join(DIST, program), join(built, program));
+  mkdirSync(bin, { recursive: true });
+  const { status, stderr } = spawnSync(join(built, 'netloom'), ['install', '--bin', bin], { encoding: 'utf8' });
+  t.not(status, 0);
+  t.regex(stderr, /Cannot use ".*\/netloom-shim" for the plugins: "netloom-cni" is missing beside it/);
+  t.deepEqual(readdirSync(bin), []);
+});
