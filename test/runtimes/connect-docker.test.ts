@@ -25,6 +25,11 @@ test.serial('a container that was started again gets its wires back, with addres
   netloom('network', 'create', 'web');
   const container = await runtime.start('/bin/httpd', '-f', '-p', '80', '-h', '/www');
   netloom('connect', 'web', `docker:${container.id}`, '-p', '8080:80');
+  t.regex(
+    netloom('explain', `docker:${container.id}`),
+    /nft 'insert rule ip filter FORWARD .*jump NETLOOM-FORWARD/,
+    'past the policy that docker sets',
+  );
   const address = () => /inet (10\.90\.\S+)/.exec(container.exec('/bin/ip', 'addr'))?.[1];
   const given = address();
   machine.run('docker', 'restart', '-t', '0', container.id);
