@@ -4,6 +4,7 @@ import { EtcdFollower } from '../overlay/etcd/follower.ts';
 import type { EtcdMembership } from '../overlay/etcd/settings.ts';
 import { openRoute } from '../rtnl/socket.ts';
 import { etcdMemberships } from './etcd-memberships.ts';
+import { giveBack } from './garbage.ts';
 import type { OverlayAssignment } from './overlay-worker.ts';
 
 interface Scope {
@@ -13,6 +14,8 @@ interface Scope {
 
 /** How often conflists are looked at, in ms. */
 const LOOK = 1_000;
+/** How long after all nodes were read what that has left is collected, in ms. */
+const TIDY = 100;
 
 const scope = globalThis as unknown as Scope;
 
@@ -36,7 +39,7 @@ scope.onmessage = ({ data: { paths } }) => {
     const say = (message: string) => scope.postMessage(`overlay "${of.network}": ${message}`);
     const end = new AbortController();
     following.set(print, end);
-    new EtcdFollower(of, paths, say)
+    new EtcdFollower(of, paths, say, {}, () => void setTimeout(giveBack, TIDY))
       .run(nl, end.signal)
       .catch((error) => say(messageOf(error)))
       // One that has failed is started anew with the next look. NB: another may follow by now.

@@ -8,7 +8,7 @@ import { addrKind } from '../rtnl/addr.ts';
 import { RTM, RTNLGRP } from '../rtnl/constants.ts';
 import { linkKind } from '../rtnl/link.ts';
 import { openRoute } from '../rtnl/socket.ts';
-import { collectGarbage } from './garbage.ts';
+import { giveBack } from './garbage.ts';
 import { OverlayKeeper } from './overlays.ts';
 
 export interface OverlayAssignment {
@@ -54,7 +54,7 @@ scope.onmessage = ({ data }) => {
       // NB: a socket that lost an answer is as good as before, the next look begins anew.
       if (hasCode(error, 'EBADF')) return;
     }
-    if (performance.now() - now > LONG) collectGarbage();
+    if (performance.now() - now > LONG) giveBack();
     next = performance.now() + TICK;
   }
 };

@@ -21,9 +21,12 @@ import type { Paths } from '../paths.ts';
 import { checkConf, type OverlayConf, schema } from '../plugins/overlay/conf.ts';
 import { intentOf } from '../plugins/overlay/intent.ts';
 import { readNetworks } from '../runtime/conf-directory.ts';
+import { collectGarbage } from './garbage.ts';
 
 /** How often everything is compared, whatever was heard or not, in ms. Shifted by up to a tenth, so that nodes that booted together do not all do it at once. */
 const FULL = 60_000;
+/** A reading of a store that takes so long, in ms, was one of thousands. */
+const LONG = 50;
 /** How often a node says in its store that it is there, in ms. */
 const ALIVE = 30_000;
 
@@ -124,7 +127,10 @@ export class OverlayKeeper {
     }
     const warn = (message: string) => this.#tell(name, message);
     const call = { conf, paths: this.#paths, warn, ...(feed && { records: () => feed.records(warn) }) };
+    const begin = performance.now();
     const intent = intentOf(nl, call, true, isDue ? undefined : kept.intent);
+    // So that the heap need not grow over what the reading of thousands has left.
+    if (performance.now() - begin > LONG) collectGarbage();
     withOverlayLock(this.#paths, () => {
       // NB: once more, under the lock. The last DEL may have taken everything away.
       if (!isInUse(nl, name)) return;

@@ -41,7 +41,7 @@ export function struct<const F extends Fields>(fields: F): Struct<F> {
       let at = 0;
       for (const [name, codec] of entries) {
         const length = codec.size ?? 0;
-        value[name] = codec.read(new DataView(view.buffer, view.byteOffset + at, length));
+        value[name] = codec.readAt?.(view, at) ?? codec.read(new DataView(view.buffer, view.byteOffset + at, length));
         at += length;
       }
       return value as { readonly [K in keyof F]: number };

@@ -30,18 +30,19 @@ export function membersByAgent(nl: NetlinkSocket, of: Membership, around: Surrou
 }
 
 /** Whether this machine is one, as far as the agent knows. */
-export function isKnown(of: Membership, paths: Paths): boolean {
-  return ownOf(remembered(paths, of.network), of, paths) !== undefined;
+function isKnown(of: Membership, { paths, warn, records }: Surroundings): boolean {
+  return ownOf(records?.(warn) ?? remembered(paths, of.network), of, paths) !== undefined;
 }
 
 /**
  * Waits until the agent has joined the overlay: a bounded time, once in the life of a machine.
  * @throws NetloomError try-again with what it waited for; name-taken and others where the store has refused this machine
  */
-export function awaitJoin(of: Membership, paths: Paths, patience: number = PATIENCE): void {
-  if (waitFor(() => isKnown(of, paths) || refusal(of, paths) !== undefined, patience)) {
+export function awaitJoin(of: Membership, around: Surroundings, patience: number = PATIENCE): void {
+  const { paths } = around;
+  if (waitFor(() => isKnown(of, around) || refusal(of, paths) !== undefined, patience)) {
     const error = refusal(of, paths);
-    if (error !== undefined && !isKnown(of, paths)) throw error;
+    if (error !== undefined && !isKnown(of, around)) throw error;
     return;
   }
   const { message, hint } = notYet(of, paths);

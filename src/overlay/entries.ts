@@ -14,6 +14,8 @@ import type { OverlayNetwork } from './network.ts';
 
 /** NB: of classes, of which 15,000 are a megabyte. With texts and functions of their own they were twenty. */
 export interface Entry {
+  /** By which the kernel tells it apart. */
+  readonly key: string;
   readonly value: string;
   /** For a sentence. */
   readonly name: string;
@@ -21,7 +23,8 @@ export interface Entry {
   drop(): Request;
 }
 
-export type Entries = Map<string, Entry>;
+/** By their keys. */
+export type Entries = ReadonlyMap<string, Entry>;
 
 /** Something that differs: what is there and should not be, or the other way round. */
 export interface Difference {
@@ -38,6 +41,10 @@ class Flood implements Entry {
   constructor(link: number, dst: Ip) {
     this.#link = link;
     this.#dst = dst;
+  }
+
+  get key(): string {
+    return `flood ${this.#dst}`;
   }
 
   get name(): string {
@@ -62,6 +69,10 @@ class Station implements Entry {
     this.#link = link;
     this.#mac = mac;
     this.#dst = dst;
+  }
+
+  get key(): string {
+    return `fdb ${this.#mac}`;
   }
 
   get value(): string {
@@ -92,6 +103,10 @@ class Neighbour implements Entry {
     this.#ip = ip;
   }
 
+  get key(): string {
+    return `neighbour ${this.#ip}`;
+  }
+
   get name(): string {
     return `the neighbour ${this.#ip} with the MAC ${this.value}`;
   }
@@ -112,6 +127,10 @@ class Way implements Entry {
     this.#spec = spec;
   }
 
+  get key(): string {
+    return `route ${this.#spec.dst} ${this.#spec.priority ?? 0}`;
+  }
+
   get value(): string {
     return `${this.#spec.gateway}`;
   }
@@ -129,17 +148,22 @@ class Way implements Entry {
   }
 }
 
-export function putFdb(entries: Entries, link: number, mac: Mac, dst: Ip): void {
-  if (mac === fdb.ANY_MAC) entries.set(`flood ${dst}`, new Flood(link, dst));
-  else entries.set(`fdb ${mac}`, new Station(link, mac, dst));
+export function fdbEntry(link: number, mac: Mac, dst: Ip): Entry {
+  return mac === fdb.ANY_MAC ? new Flood(link, dst) : new Station(link, mac, dst);
 }
 
-export function putNeighbour(entries: Entries, link: number, ip: Ip, mac: Mac): void {
-  entries.set(`neighbour ${ip}`, new Neighbour(link, ip, mac));
+export function neighbourEntry(link: number, ip: Ip, mac: Mac): Entry {
+  return new Neighbour(link, ip, mac);
 }
 
-export function putRoute(entries: Entries, spec: route.RouteSpec): void {
-  entries.set(`route ${spec.dst} ${spec.priority ?? 0}`, new Way(spec));
+export function routeEntry(spec: route.RouteSpec): Entry {
+  return new Way(spec);
+}
+
+export function byKey(entries: Iterable<Entry>): Entries {
+  const all = new Map<string, Entry>();
+  for (const entry of entries) all.set(entry.key, entry);
+  return all;
 }
 
 /**
@@ -151,30 +175,44 @@ export function readEntries(
   { mode, subnet }: Pick<OverlayNetwork, 'mode' | 'subnet'>,
   tunnel: number | undefined,
 ): Entries {
-  const entries: Entries = new Map();
+  return byKey(entriesOf(nl, mode, subnet, tunnel));
+}
+
+function* entriesOf(
+  nl: NetlinkSocket,
+  mode: OverlayNetwork['mode'],
+  subnet: OverlayNetwork['subnet'],
+  tunnel: number | undefined,
+): Generator<Entry> {
   if (tunnel !== undefined) {
-    for (const { mac, dst, isPermanent } of fdb.list(nl, tunnel)) if (isPermanent) putFdb(entries, tunnel, mac, dst);
+    for (const { mac, dst, isPermanent } of fdb.list(nl, tunnel)) if (isPermanent) yield fdbEntry(tunnel, mac, dst);
   }
   if (tunnel !== undefined && mode === 'l3') {
     for (const { ip, mac, state } of neigh.list(nl, { link: tunnel })) {
-      if (mac !== undefined && (state & neigh.NUD.PERMANENT) !== 0) putNeighbour(entries, tunnel, ip, mac);
+      if (mac !== undefined && (state & neigh.NUD.PERMANENT) !== 0) yield neighbourEntry(tunnel, ip, mac);
     }
   }
-  if (mode === 'l2') return entries;
+  if (mode === 'l2') return;
   const only = { protocol: RTPROT_OVERLAY, ...(tunnel !== undefined && { oif: tunnel }) };
-  for (const each of route.list(nl, subnet.family, only)) if (subnet.contains(each.dst.ip)) putRoute(entries, each);
-  return entries;
+  for (const each of route.list(nl, subnet.family, only)) if (subnet.contains(each.dst.ip)) yield routeEntry(each);
 }
 
-/** What is to be done: first what is missing or different, in the order of `want`, then what is too many, the last first. */
-export function difference(have: Entries, want: Entries): Difference[] {
+/**
+ * What is to be done: first what is missing or different, in the order of `want`, then what is too many, the last first.
+ * @param want each is looked at once, and need not be kept
+ */
+export function difference(have: Entries, want: Iterable<Entry>): Difference[] {
   const differences: Difference[] = [];
-  for (const [key, entry] of want) {
+  const wanted = new Set<string>();
+  for (const entry of want) {
+    const { key } = entry;
+    if (wanted.has(key)) continue;
+    wanted.add(key);
     const found = have.get(key);
     if (found?.value !== entry.value) differences.push(new Missing(entry, found));
   }
   const extra: Difference[] = [];
-  for (const [key, entry] of have) if (!want.has(key)) extra.push(new Extra(entry));
+  for (const [key, entry] of have) if (!wanted.has(key)) extra.push(new Extra(entry));
   return [...differences, ...extra.reverse()];
 }
 

@@ -3,7 +3,7 @@ import { Cidr } from '../net/cidr.ts';
 import { bitsOf } from '../net/ip.ts';
 import { RTPROT_OVERLAY } from '../rtnl/constants.ts';
 import { ANY_MAC } from '../rtnl/fdb.ts';
-import { type Entries, putFdb, putNeighbour, putRoute } from './entries.ts';
+import { type Entry, fdbEntry, neighbourEntry, routeEntry } from './entries.ts';
 import { type OverlayNetwork, type OverlayNode, tunnelMac } from './network.ts';
 
 export interface Intent {
@@ -27,23 +27,21 @@ export function tunnelAddress({ subnet }: OverlayNode): Cidr {
 }
 
 /** What is to lead to the peers. @param tunnel the index of the tunnel's device, undefined in the mode `direct` */
-export function wantedEntries(
+export function* wantedEntries(
   { network, peers }: Pick<Intent, 'network' | 'peers'>,
   tunnel: number | undefined,
-): Entries {
-  const entries: Entries = new Map();
+): Generator<Entry> {
   for (const peer of peers) {
-    if (tunnel === undefined) putRoute(entries, { ...towards(network, peer), gateway: peer.address });
-    else if (network.mode === 'l2') putFdb(entries, tunnel, ANY_MAC, peer.address);
+    if (tunnel === undefined) yield routeEntry({ ...towards(network, peer), gateway: peer.address });
+    else if (network.mode === 'l2') yield fdbEntry(tunnel, ANY_MAC, peer.address);
     else {
       const mac = tunnelMac(network.name, peer.name);
       const gateway = tunnelAddress(peer).ip;
-      putFdb(entries, tunnel, mac, peer.address);
-      putNeighbour(entries, tunnel, gateway, mac);
-      putRoute(entries, { ...towards(network, peer), gateway, oif: tunnel, onlink: true });
+      yield fdbEntry(tunnel, mac, peer.address);
+      yield neighbourEntry(tunnel, gateway, mac);
+      yield routeEntry({ ...towards(network, peer), gateway, oif: tunnel, onlink: true });
     }
   }
-  return entries;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { hasCode } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { deviceDifferences, ensureDevices, type OverlayDevices } from './devices.ts';
-import { type Difference, difference, readEntries } from './entries.ts';
+import { byKey, type Difference, difference, readEntries } from './entries.ts';
 import { type Intent, wantedEntries } from './intent.ts';
 import type { OverlayNetwork, OverlayNode } from './network.ts';
 
@@ -55,7 +55,7 @@ export function replacePeers(
   tunnel: number | undefined,
 ): void {
   const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network, peers }, tunnel);
-  carryOut(nl, difference(entries(gone), entries(come)));
+  carryOut(nl, difference(byKey(entries(gone)), entries(come)));
 }
 
 /** Who is there no more, and who was not there before. One that has moved is both. */

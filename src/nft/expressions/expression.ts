@@ -31,7 +31,7 @@ export function expressionCodec(tables: Readonly<Record<string, AttrTable>>): Co
     write(out, { name, table, attrs }) {
       writeAttr(out, NFTA_EXPR_NAME, str, name);
       const data: Codec<null> = {
-        ...bytes,
+        name: bytes.name,
         isNested: true,
         write: (body) => writeAttrs(body, table, attrs),
         read: () => null,

@@ -15,7 +15,7 @@ import { Forgotten } from './forgotten.ts';
 import { Notices } from './notices.ts';
 import { pause } from './pause.ts';
 import { Presence } from './presence.ts';
-import { EtcdRegistry, type Listing } from './registry.ts';
+import { EtcdRegistry, type Joined, type Listing } from './registry.ts';
 import type { EtcdMembership } from './settings.ts';
 import { int64, keyEvent, part, parts, startingWith } from './wire.ts';
 
@@ -49,10 +49,19 @@ export class EtcdFollower {
   readonly #presence: Presence;
   readonly #forgotten = new Forgotten();
   readonly #every: Intervals;
+  readonly #wroteAll: () => void;
   /** How many were written down one by one since all was. */
   #changes = 0;
 
-  constructor(of: EtcdMembership, paths: Paths, say: (message: string) => void, every: Partial<Intervals> = {}) {
+  /** @param wroteAll told when all nodes were read or written down: thousands leave much behind */
+  constructor(
+    of: EtcdMembership,
+    paths: Paths,
+    say: (message: string) => void,
+    every: Partial<Intervals> = {},
+    wroteAll: () => void = () => {},
+  ) {
+    this.#wroteAll = wroteAll;
     this.#every = { ...INTERVALS, ...every };
     this.#of = of;
     this.#paths = paths;
@@ -87,8 +96,7 @@ export class EtcdFollower {
 
   /** Joins, reads all, and follows until something is to be done anew. */
   async #follow(nl: NetlinkSocket, signal: AbortSignal, joined: () => void): Promise<void> {
-    const own = await this.#join(nl, signal);
-    const listing = await this.#registry.list(signal);
+    const { record: own, listing = await this.#registry.list(signal) } = await this.#join(nl, signal);
     this.#forgotten.compare(listing, this.#known());
     this.#writeDown(listing);
     this.#notices.forget('round');
@@ -107,13 +115,13 @@ export class EtcdFollower {
     await Promise.race(tasks);
   }
 
-  async #join(nl: NetlinkSocket, signal: AbortSignal): Promise<NodeRecord> {
+  async #join(nl: NetlinkSocket, signal: AbortSignal): Promise<Joined> {
     const [name, machine] = [nodeName(this.#of), machineId(this.#paths)];
     const before = this.#known().find((each) => each.name === name && each.machine === machine);
     const address = underlayAddress(nl, this.#of);
-    const { record, isNew } = await this.#registry.join({ name, address, machine, former: before?.subnet }, signal);
-    if (isNew && before !== undefined) this.#forgotten.keep(this.#known());
-    return record;
+    const joined = await this.#registry.join({ name, address, machine, former: before?.subnet }, signal);
+    if (joined.isNew && before !== undefined) this.#forgotten.keep(this.#known());
+    return joined;
   }
 
   /** Ends where this node's own record is another, or the store says that there is more than it can tell. */
@@ -230,6 +238,7 @@ export class EtcdFollower {
     const isThere = remember(this.#paths, this.#of.network, this.#forgotten.with(records));
     // NB: nothing is added to what could not be written.
     this.#changes = isThere ? 0 : Number.POSITIVE_INFINITY;
+    this.#wroteAll();
   }
 
   #known(): NodeRecord[] {

@@ -16,10 +16,13 @@ import type { EtcdClient } from './client.ts';
 import { keyOfPrefix, Nodes } from './nodes.ts';
 import { REMEMBERED, silenceOf } from './presence.ts';
 import type { EtcdMembership } from './settings.ts';
-import { int64, isAt, keyValue, type Part, part, parts, put, remove, startingWith } from './wire.ts';
+import { encode, int64, isAt, keyValue, type Part, part, parts, put, remove, startingWith } from './wire.ts';
 
 /** How often a node is tried to be made, where others are faster. */
 const ATTEMPTS = 50;
+
+/** How many keys are asked for at a time. */
+const PAGE = 1_000;
 
 /** How often one is tried to be taken out, where it changes meanwhile. */
 const RECLAIM_ATTEMPTS = 5;
@@ -36,6 +39,8 @@ export interface Joined {
   readonly record: NodeRecord;
   /** Whether the store did not know the node. */
   readonly isNew: boolean;
+  /** Where nothing had to be written: all there is. */
+  readonly listing?: Listing;
 }
 
 export class EtcdRegistry {
@@ -50,8 +55,22 @@ export class EtcdRegistry {
     this.base = `${of.etcd.prefix}/${of.network}/`;
   }
 
+  /** Page by page, all of one revision: thousands of nodes in one answer are tens of megabytes while it is read. */
   async list(signal?: AbortSignal): Promise<Listing> {
-    return this.#read(await this.#transact([], [this.#range()], signal));
+    const nodes = new Nodes(this.base);
+    const { range_end, ...first } = startingWith(this.base);
+    let from: { readonly key: string; readonly revision?: string } = first;
+    for (;;) {
+      const answer = await this.#client.ask('/v3/kv/range', { ...from, range_end, limit: PAGE }, signal);
+      const header = part(answer['header']);
+      const revision = from.revision ?? int64(header['revision']);
+      const kvs = parts(answer['kvs']).map(keyValue);
+      for (const kv of kvs) nodes.put(kv);
+      const last = kvs.at(-1);
+      if (answer['more'] !== true || last === undefined)
+        return { nodes, revision, cluster: int64(header['cluster_id']) };
+      from = { key: encode(`${last.key}\0`), revision };
+    }
   }
 
   /**
@@ -59,15 +78,16 @@ export class EtcdRegistry {
    * @throws NetloomError name-taken, address-exhausted, invalid-config; unreachable, etcd-refused
    */
   async join(applicant: Applicant, signal?: AbortSignal): Promise<Joined> {
-    let { nodes } = await this.list(signal);
+    let listing = await this.list(signal);
     for (let i = 0; i < ATTEMPTS; i++) {
+      const { nodes } = listing;
       const record = this.#wanted(nodes, applicant, i);
       const existing = nodes.find(applicant.name);
       const isThere = existing !== undefined && isSame(existing, record);
-      if (isThere && nodes.holderOf(record.subnet) === record.name) return { record: existing, isNew: false };
+      if (isThere && nodes.holderOf(record.subnet) === record.name) return { record: existing, isNew: false, listing };
       const answer = await this.#write(nodes, record, signal);
       if (answer['succeeded'] === true) return { record, isNew: existing === undefined };
-      nodes = this.#read(answer).nodes;
+      listing = this.#read(answer);
     }
     throw tooSlow();
   }

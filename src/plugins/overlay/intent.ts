@@ -5,6 +5,7 @@ import { membersByAgent } from '../../overlay/agent-members.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { membersOf } from '../../overlay/members.ts';
 import type { Surroundings } from '../../overlay/membership.ts';
+import { readingOfDirectory, readingOfMemory } from '../../overlay/reading.ts';
 import { changesOf } from '../../overlay/reconcile.ts';
 import { overlayMtu, ownNode } from '../../overlay/underlay.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
@@ -33,6 +34,16 @@ export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean, b
   }
   const { come } = changesOf(before.peers, peers);
   return { network, own, peers, mtu: overlayMtu(nl, network, own, come, conf.mtu, before.mtu) };
+}
+
+/** A call that asks for its intent several times. */
+export function withReading(call: CniCall<OverlayConf>): OverlayCall {
+  const { conf, paths } = call;
+  const { source } = checkConf(conf);
+  const around = { conf, paths, warn: (message: string) => call.warn(message) };
+  if ('nodes' in source) return around;
+  const records = 'file' in source ? readingOfDirectory(source.file) : readingOfMemory(source.etcd, paths);
+  return { ...around, records };
 }
 
 /** Whether what goes to the outside gets the host's address. What is internal does not go there. */

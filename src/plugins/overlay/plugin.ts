@@ -30,7 +30,7 @@ import { allocateHere } from './allocate.ts';
 import { check } from './check.ts';
 import { askedMac, checkConf, type OverlayConf, schema } from './conf.ts';
 import { guard, requireGuard } from './guard.ts';
-import { intentOf, masquerades } from './intent.ts';
+import { intentOf, masquerades, withReading } from './intent.ts';
 import { withAnyRange, withNodeRange } from './ipam.ts';
 import { leave } from './leave.ts';
 
@@ -57,16 +57,17 @@ function add(call: CniCall<OverlayConf>): CniResult {
   using undo = new DisposableStack();
   refuseTakenIfname(container, call.ifname);
   refuseDuplicate(nl, call);
-  if ('etcd' in source) awaitJoin(source.etcd, call.paths);
-  const intent = intentOf(nl, call, true);
-  const ipam = allocateHere(call, intent, () => intentOf(nl, call, false), undo);
+  const reading = withReading(call);
+  if ('etcd' in source) awaitJoin(source.etcd, reading);
+  const intent = intentOf(nl, reading, true);
+  const ipam = allocateHere(call, intent, () => intentOf(nl, reading, false), undo);
   const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX }));
   const routes = [...routesInside(intent, conf, ips), ...(ipam.routes ?? [])];
   const mac = asked ?? containerMac(conf.name, ips[0]?.address.ip ?? intent.own.address);
   undo.defer(() => leave(call));
   const [devices, wire] = withOverlayLock(call.paths, () => {
     // Read again: while a block of addresses was waited for, peers may have come and gone.
-    const current = intentOf(nl, call, false, intent);
+    const current = intentOf(nl, reading, false, intent);
     const devices = reconcile(nl, current);
     return [
       devices,

@@ -6,6 +6,7 @@ import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
 import { Presence } from '../../../src/overlay/etcd/presence.ts';
 import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
 import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
+import { put } from '../../../src/overlay/etcd/wire.ts';
 import type { Applicant } from '../../../src/overlay/record.ts';
 import { Etcd } from '../../support/etcd.ts';
 import { becomeHost, makeRoot } from '../../support/host.ts';
@@ -54,6 +55,34 @@ async function recordsOf(registry: EtcdRegistry) {
   const { nodes } = await registry.list();
   return nodes.records(() => {});
 }
+
+test.serial('thousands of keys are read page by page, all of them and as of one revision', async (t) => {
+  const of = membership();
+  const registry = open(t, of);
+  const keys = Array.from({ length: 2500 }, (_, i) => {
+    const subnet = `10.${96 + (i >> 8)}.${i & 255}.0/24`;
+    return put(`${registry.base}prefixes/${subnet.replace('/', '_')}`, `node${i}`);
+  });
+  for (let i = 0; i < keys.length; i += 125) await etcd.ask('/v3/kv/txn', { success: keys.slice(i, i + 125) });
+  const { header } = (await etcd.ask('/v3/kv/range', { key: 'AA==' })) as { header: { revision: string } };
+  const { ask } = EtcdClient.prototype;
+  t.teardown(() => {
+    EtcdClient.prototype.ask = ask;
+  });
+  let pages = 0;
+  EtcdClient.prototype.ask = async function (path, body, signal) {
+    const answer = await ask.call(this, path, body, signal);
+    // What comes between two pages is no part of what is read.
+    if (++pages === 1) await ask.call(this, '/v3/kv/txn', { success: [put(`${registry.base}settings`, '{}')] });
+    return answer;
+  };
+  const { nodes, revision } = await registry.list();
+  EtcdClient.prototype.ask = ask;
+  t.is(pages, 3);
+  t.is(nodes.taken, 2500);
+  t.is(nodes.revisionOf(`${registry.base}settings`), '0');
+  t.is(revision, header.revision);
+});
 
 test.serial('each node has a prefix of its own, and the same one again', async (t) => {
   const registry = open(t);
