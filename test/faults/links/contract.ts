@@ -55,7 +55,8 @@ export function linkFaults(one: LinkFaultCase): void {
 
   for (const { command, cleanUp, calls } of [
     { command: 'ADD', cleanUp: 'DEL', calls: ['sendto', 'link'] },
-    { command: 'ADD', cleanUp: 'GC', calls: ['sendto'] },
+    // GC of a chained plugin forgets: what it did is in the namespace of a container that has gone.
+    ...(one.after === undefined ? ([{ command: 'ADD', cleanUp: 'GC', calls: ['sendto'] }] as const) : []),
     { command: 'DEL', cleanUp: 'DEL', calls: ['sendto', 'unlink'] },
   ] as const) {
     test(`${command} of ${one.needs} killed before whichever call: ${cleanUp} leaves nothing`, (t) => {
