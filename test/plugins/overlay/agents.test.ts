@@ -14,7 +14,7 @@ import { wiring } from './wiring.ts';
 
 becomeHost();
 
-/** NB: in etcd in one mode only. The kernel is asked for the same, and with more it takes a guest a minute longer. */
+/** NB: in etcd in one mode only. The kernel is asked for the same. */
 const MODES = { file: ['l3', 'l2', 'direct'], etcd: ['l3'] } as const;
 /** How long an agent may take to carry something over, in seconds: in a guest all is slow. */
 const PATIENCE = 120;

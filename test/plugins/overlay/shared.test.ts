@@ -200,6 +200,29 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
   t.is(wiring(one), '');
 });
 
+test.serial('a node that is reclaimed although it runs is back, with the prefix that it had', async (t) => {
+  const { cluster, one, two } = withMachines(t);
+  const [first, second] = [one, two].map((machine) =>
+    cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
+  );
+  if (first === undefined || second === undefined) throw new Error('there are two');
+  for (const machine of [one, two]) await cluster.agent(t, machine, cluster.sharedConf(machine));
+  const meet = (what: string) =>
+    until(what, () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+  await meet('they reach each other');
+  const recorded = () =>
+    storeOf(cluster)
+      .nodes()
+      .find(({ name }) => name === 'n2');
+  const before = recorded();
+  const reclaim = ['overlay', 'reclaim', 'net', 'n2', '--grace', '0'];
+  one.sandbox.run('env', `NETLOOM_ROOT=${one.root}`, NETLOOM, ...reclaim);
+  await until('it has a record again', () => recorded() !== undefined, never);
+  t.deepEqual(recorded(), before);
+  await meet('it is reached again');
+  t.deepEqual(cluster.check(one, first, cluster.sharedConf(one)), {} as never);
+});
+
 for (const mode of ['l3', 'direct']) {
   test.serial(
     `${mode}: an agent hears that its machine has another address, or lost its link for a moment`,
