@@ -137,10 +137,22 @@ function portsOf({ capabilityArgs: { portMappings } }: CachedAttachment): readon
 }
 
 /** With its ports, and whatever address comes. */
-function itselfAnew({ containerId, ifname, ...attachment }: CachedAttachment): Endpoint {
-  const portMappings = portsOf({ containerId, ifname, ...attachment });
-  const capabilityArgs = portMappings.length > 0 ? { portMappings } : {};
-  return { containerId, netns: '', ifname, args: [], capabilityArgs };
+function itselfAnew(attachment: CachedAttachment): Endpoint {
+  const { containerId, ifname } = attachment;
+  const { portMappings } = takenBy(cachedList(attachment), attachment.capabilityArgs);
+  return {
+    containerId,
+    netns: '',
+    ifname,
+    args: [],
+    capabilityArgs: portMappings === undefined ? {} : { portMappings },
+  };
+}
+
+/** What of it a plugin has declared. podman asks for more, such as `aliases`, which libcni passes over. */
+function takenBy({ plugins }: Conflist, capabilityArgs: Json): Json {
+  const declared = plugins.flatMap(({ capabilities }) => capabilities);
+  return Object.fromEntries(Object.entries(capabilityArgs).filter(([name]) => declared.includes(name)));
 }
 
 function isOf({ netns, containerId }: CachedAttachment, target: Target): boolean {
@@ -160,8 +172,8 @@ function asItStands(attachment: CachedAttachment): Part & { readonly result: Jso
   const freeze = (conf: Json): Json =>
     typeof conf['ipam'] === 'object' && hasIpam(conf) ? { ...conf, ipam: frozen(conf, result) } : conf;
   const whole = Array.isArray(json['plugins']) ? { ...json, plugins: json['plugins'].map(freeze) } : freeze(json);
-  const { ips: _ips, ...capabilityArgs } = attachment.capabilityArgs;
   const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
+  const { ips: _ips, ...capabilityArgs } = takenBy(list, attachment.capabilityArgs);
   const mac = macOf(result, attachment.ifname);
   // A plugin that chooses addresses by itself is asked for those that stand.
   const ips = list.plugins.some(({ conf }) => hasIpam(conf)) ? [] : ipsOf(result).map(({ address }) => bare(address));

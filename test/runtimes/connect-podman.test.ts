@@ -2,14 +2,14 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { NETLOOM } from '../support/command.ts';
 import { connectContract } from './connect.ts';
 import { Machine } from './machine.ts';
-import { podman } from './podman.ts';
-import type { Runtime } from './runtime.ts';
+import { type Podman, podman } from './podman.ts';
 import { until } from './until.ts';
 
 let machine: Machine;
-let runtime: Runtime;
+let runtime: Podman;
 
 test.before(async () => {
   machine = await Machine.start();
@@ -34,3 +34,23 @@ test.after.always(async () => {
 });
 
 connectContract(test, () => ({ machine, engine: 'podman', start: (...command) => runtime.start(...command) }));
+
+test.serial('wires that podman has made itself are seen and explained, too', (t) => {
+  const name = 'on-podman';
+  runtime.command(
+    'run',
+    '--detach',
+    '--name',
+    name,
+    '--network=podman',
+    '--rootfs',
+    machine.rootfs,
+    '/bin/sleep',
+    '1000',
+  );
+  const netloom = (...args: string[]) => machine.run(NETLOOM, ...args);
+  const paths = netloom('inspect', '--paths', `podman:${name}`);
+  t.regex(paths, /^on-podman +eth0 10\.88\.\d+\.\d+\/16 ⇄ veth\w+ ─ cni-podman0 10\.88\.0\.1\/16/);
+  t.regex(netloom('explain', `podman:${name}`), /ip addr add 10\.88\.\d+\.\d+\/16 brd \+ dev eth0$/m);
+  runtime.command('rm', '--force', '--time=0', name);
+});
