@@ -102,7 +102,10 @@ function unexpected(text: string, at: number, expected: string): string {
 }
 
 function place(text: string, at: number): string {
-  const before = text.slice(0, at);
-  const begin = before.lastIndexOf('\n') + 1;
-  return `line ${before.split('\n').length}, column ${at - begin + 1}`;
+  let [line, begin] = [1, 0];
+  for (let end = text.indexOf('\n'); end >= 0 && end < at; end = text.indexOf('\n', begin)) {
+    line++;
+    begin = end + 1;
+  }
+  return `line ${line}, column ${at - begin + 1}`;
 }
