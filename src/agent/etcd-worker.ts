@@ -14,8 +14,6 @@ interface Scope {
 
 /** How often conflists are looked at, in ms. */
 const LOOK = 1_000;
-/** How long after all nodes were read what that has left is collected, in ms. */
-const TIDY = 100;
 
 const scope = globalThis as unknown as Scope;
 
@@ -39,7 +37,7 @@ scope.onmessage = ({ data: { paths } }) => {
     const say = (message: string) => scope.postMessage(`overlay "${of.network}": ${message}`);
     const end = new AbortController();
     following.set(print, end);
-    new EtcdFollower(of, paths, say, {}, () => void setTimeout(giveBack, TIDY))
+    new EtcdFollower(of, paths, say, {}, () => void setTimeout(giveBack, 0))
       .run(nl, end.signal)
       .catch((error) => say(messageOf(error)))
       // One that has failed is started anew with the next look. NB: another may follow by now.

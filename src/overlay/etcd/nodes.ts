@@ -11,7 +11,10 @@ interface Holding {
 
 export class Nodes {
   readonly #base: string;
-  readonly #values = new Map<string, KeyValue>();
+  /** Of every key the revision of its last change. */
+  readonly #revisions = new Map<string, string>();
+  /** Of the keys whose values are in none of the maps below. */
+  readonly #texts = new Map<string, string>();
   /** By their keys. Undefined for what cannot be read. */
   readonly #records = new Map<string, NodeRecord | undefined>();
   /** By their lengths, which are one as a rule (`settings`), and then by their keys. */
@@ -22,16 +25,20 @@ export class Nodes {
     this.#base = base;
   }
 
-  put(kv: KeyValue): void {
-    this.#values.set(kv.key, kv);
-    const [folder, name = ''] = this.#split(kv.key);
-    if (folder === 'nodes') this.#records.set(kv.key, readRecord(kv.value));
-    const holding = folder === 'prefixes' ? readHolding(name, kv.value) : undefined;
-    if (holding !== undefined) this.#ofLength(holding.prefix.prefix).set(kv.key, holding);
+  put({ key, value, revision }: KeyValue): void {
+    this.delete(key);
+    this.#revisions.set(key, revision);
+    const [folder, name = ''] = this.#split(key);
+    const record = folder === 'nodes' ? readRecord(value) : undefined;
+    if (folder === 'nodes') this.#records.set(key, record);
+    const holding = folder === 'prefixes' ? this.#shared(readHolding(name, value)) : undefined;
+    if (holding !== undefined) this.#ofLength(holding.prefix.prefix).set(key, holding);
+    if (record?.name !== name && holding === undefined) this.#texts.set(key, value);
   }
 
   delete(key: string): void {
-    this.#values.delete(key);
+    this.#revisions.delete(key);
+    this.#texts.delete(key);
     this.#records.delete(key);
     for (const holdings of this.#holdings.values()) holdings.delete(key);
   }
@@ -83,19 +90,19 @@ export class Nodes {
 
   /** The length that all prefixes have. */
   get nodePrefix(): number | undefined {
-    const text = this.#values.get(`${this.#base}settings`)?.value;
+    const text = this.#texts.get(`${this.#base}settings`);
     const length = text === undefined ? undefined : (readJson(text) as { nodePrefix?: unknown } | undefined);
     return typeof length?.nodePrefix === 'number' ? length.nodePrefix : undefined;
   }
 
   /** Of a key's last change; '0' where there is no such key. */
   revisionOf(key: string): string {
-    return this.#values.get(key)?.revision ?? '0';
+    return this.#revisions.get(key) ?? '0';
   }
 
   /** The lease by which a node says that it is there; undefined where it never has. */
   leaseOf(name: string): string | undefined {
-    const lease = this.#values.get(`${this.#base}alive/${name}`)?.value;
+    const lease = this.#texts.get(`${this.#base}alive/${name}`);
     return lease !== undefined && /^\d+$/.test(lease) ? lease : undefined;
   }
 
@@ -103,7 +110,7 @@ export class Nodes {
   changeOf(name: string): Change | undefined {
     const key = `${this.#base}nodes/${name}`;
     const record = this.#records.get(key);
-    if (record === undefined) return this.#values.has(key) ? undefined : { gone: name };
+    if (record === undefined) return this.#records.has(key) ? undefined : { gone: name };
     return record.name === name ? { put: withBlocks(record, this.prefixesOf(name)) } : undefined;
   }
 
@@ -116,7 +123,7 @@ export class Nodes {
     for (const { node, prefix } of this.#all()) more.set(node, [...(more.get(node) ?? []), prefix]);
     const records = [...this.#records].flatMap(([key, record]) => {
       if (record === undefined || key !== `${this.#base}nodes/${record.name}`) {
-        const value = this.#values.get(key)?.value ?? '';
+        const value = this.#texts.get(key) ?? '';
         warn(`The node in etcd's "${key}" is passed over: expected "name", "address" and "subnet"`, { key, value });
         return [];
       }
@@ -127,6 +134,13 @@ export class Nodes {
 
   #all(): Holding[] {
     return [...this.#holdings.values()].flatMap((holdings) => [...holdings.values()]);
+  }
+
+  /** NB: of thousands of nodes nearly all have the prefix that their records say: it is there once. */
+  #shared(holding: Holding | undefined): Holding | undefined {
+    const record = holding === undefined ? undefined : this.find(holding.node);
+    if (holding === undefined || record === undefined || !record.subnet.equals(holding.prefix)) return holding;
+    return { prefix: record.subnet, node: record.name };
   }
 
   #holdingAt(key: string): Holding | undefined {
