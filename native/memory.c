@@ -32,6 +32,10 @@ struct piece {
 static struct piece *unused[CLASSES];
 static char *fresh, *end;
 
+/* What is left for the error to be made, told and undone with when the kernel gives no more. Takes no memory before. */
+static _Alignas(16) char reserve[256 << 10];
+static int is_reserve_used;
+
 /* @param room becomes what a piece of this class has, header included */
 static size_t class_of(size_t size, size_t *room) {
   size_t last = size + HEADER < 64 ? 63 : size + HEADER - 1;
@@ -45,7 +49,14 @@ static size_t room_of(size_t class) { return ((class & 3) + 5) << ((class >> 2) 
 static int more(size_t room) {
   size_t size = room < CHUNK ? CHUNK : room;
   char *chunk = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (chunk == MAP_FAILED) return -1;
+  if (chunk == MAP_FAILED) {
+    if (!is_reserve_used && (size_t)(end - fresh) < sizeof reserve) {
+      fresh = reserve;
+      end = reserve + sizeof reserve;
+      is_reserve_used = 1;
+    }
+    return -1;
+  }
   if (end == NULL) madvise(chunk, POPULATED, MADV_POPULATE_WRITE);
   fresh = chunk; /* what was left of the one before is not used any more: it was too small for this */
   end = chunk + size;

@@ -40,6 +40,17 @@ test.serial('without memory there is an error that a runtime can read', (t) => {
   t.is(output.msg, 'error unmarshall network config: there is too little memory for it');
 });
 
+test.serial('whatever there is no memory for, the error can be read', (t) => {
+  const lab = new Lab(t);
+  const bin = linksTo(lab.root, 'netloom-cni');
+  const stdin = `{"cniVersion": "1.1.0", "name": "net", "x": "${'x'.repeat(15e6)}"}`;
+  for (const limit of [17_000, 20_000, 22_000, 26_000, 40_000]) {
+    const wrap = after(`ulimit -v ${limit} && exec`);
+    const { status, output } = lab.exec('ADD', HOST_LOCAL, TARGET, { bin, wrap, stdin });
+    t.deepEqual([status, output.code, output.msg], [1, 5, 'error reading from stdin: out of memory'], `${limit} KB`);
+  }
+});
+
 test.serial('the environment is read as UTF-8, what is none as the encoding standard has it', (t) => {
   const lab = new Lab(t);
   const words: Record<string, string> = {

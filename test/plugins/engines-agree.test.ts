@@ -232,8 +232,8 @@ test.serial(
         if (ofBun?.status === 0) succeeded++;
         t.deepEqual(ofQuickJs, ofBun, `${command} ${type} ${new TextDecoder().decode(bytes)}`);
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
-    t.true(succeeded > 10, `only ${succeeded} succeeded`);
+    t.true(succeeded > 5, `only ${succeeded} succeeded`);
   },
 );
