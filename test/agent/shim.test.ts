@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
+import { adapter } from '#ffi';
 import { readRequest } from '../../src/agent/protocol.ts';
 import { statFd, tryStat } from '../../src/ffi/file.ts';
-import { libc } from '../../src/ffi/libc.ts';
-import { accept, type Connection, listenAt, stopListening } from '../../src/ffi/unix-socket.ts';
+import { cString, errno, libc } from '../../src/ffi/libc.ts';
+import { AF_UNIX, unixAddress } from '../../src/ffi/unix-address.ts';
+import { accept, type Connection, isCalled, listenAt, stopListening } from '../../src/ffi/unix-socket.ts';
 import { makeRoot } from '../support/host.ts';
 
 const SOURCE = fileURLToPath(new URL('../../native/shim.c', import.meta.url));
@@ -16,6 +18,11 @@ const CONFIGURATION = '{"cniVersion": "0.4.0", "name": "net"}';
 /** What stands in for netloom: says so, with its name and stdin. */
 const STANDALONE = '#!/bin/sh\necho "standalone as $(basename "$NAME0") with $(cat)"\n';
 const BUILD = 'the-build';
+
+const lib = adapter.load({ connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' } });
+const SOCK_SEQPACKET = 5;
+const SOCK_NONBLOCK = 0o4000;
+const EAGAIN = 11;
 
 const root = makeRoot();
 const shim = join(root.path, 'netloom-shim');
@@ -60,11 +67,26 @@ interface Options {
 
 /** Executes the shim and lets `act` be the agent for its call. */
 async function call(act: ((connection: Connection) => void) | undefined, options: Options = {}): Promise<End> {
-  const { stdin = CONFIGURATION, environment = {}, closesStdout = false, hasNoStdout = false } = options;
-  const path = join(root.path, 'bridge');
-  const argv = hasNoStdout ? ['sh', '-c', 'exec "$0" >&-', path] : [path];
   execFileSync('rm', ['-f', socketPath]);
   using listening = act === undefined ? undefined : listenAt(socketPath, 1);
+  const { child, end } = start(options);
+  // NB: written before this thread waits for the shim to connect.
+  await new Promise<void>((resolve) => child.stdin.end(options.stdin ?? CONFIGURATION, () => resolve()));
+  if (act !== undefined && listening !== undefined) {
+    using connection = accept(listening.number);
+    if (connection === undefined) throw new Error('the shim did not connect');
+    connection.limit(20);
+    act(connection);
+    connection[Symbol.dispose]();
+    stopListening(listening.number);
+  }
+  return await end;
+}
+
+/** Executes the shim, which waits for its stdin. */
+function start({ environment = {}, closesStdout = false, hasNoStdout = false }: Options = {}) {
+  const path = join(root.path, 'bridge');
+  const argv = hasNoStdout ? ['sh', '-c', 'exec "$0" >&-', path] : [path];
   const child = spawn(argv[0] ?? path, argv.slice(1), {
     env: {
       PATH: process.env['PATH'],
@@ -83,19 +105,9 @@ async function call(act: ((connection: Connection) => void) | undefined, options
   child.stdout.on('data', (data) => (stdout += data));
   child.stderr.on('data', (data) => (stderr += data));
   if (closesStdout) child.stdout.destroy();
-  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   child.stdin.on('error', () => {});
-  // NB: written before this thread waits for the shim to connect.
-  await new Promise<void>((resolve) => child.stdin.end(stdin, () => resolve()));
-  if (act !== undefined && listening !== undefined) {
-    using connection = accept(listening.number);
-    if (connection === undefined) throw new Error('the shim did not connect');
-    connection.limit(20);
-    act(connection);
-    connection[Symbol.dispose]();
-    stopListening(listening.number);
-  }
-  return { status: await ended, stdout, stderr };
+  const end = new Promise<End>((resolve) => child.on('close', (status) => resolve({ status, stdout, stderr })));
+  return { child, end };
 }
 
 function ran(t: ExecutionContext, end: End, stdin = CONFIGURATION): void {
@@ -196,6 +208,31 @@ test.serial('an agent that never accepts is not waited for, and cannot accept la
     t.fail('the acceptance was taken');
   });
   ran(t, end);
+});
+
+test.serial('where as many wait as the socket takes, netloom is executed, and nobody waits', async (t) => {
+  execFileSync('rm', ['-f', socketPath]);
+  using listening = listenAt(socketPath, 2);
+  const waiting: number[] = [];
+  const address = unixAddress(cString(socketPath));
+  const connects = () => {
+    const fd = libc.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+    waiting.push(fd);
+    return lib.connect(fd, address, address.length) === 0;
+  };
+  try {
+    while (connects()) t.true(waiting.length < 10);
+    t.is(errno(), EAGAIN);
+    const { child, end } = start();
+    child.stdin.end(CONFIGURATION);
+    ran(t, await end);
+    // Those that waited are all that anybody could accept: the shim has not queued.
+    for (let i = 0; i < waiting.length - 1; i++) accept(listening.number)?.[Symbol.dispose]();
+    t.false(isCalled(listening.number, 0));
+  } finally {
+    for (const fd of waiting) libc.close(fd);
+    stopListening(listening.number);
+  }
 });
 
 /** After it has accepted, nothing leads to netloom. */
