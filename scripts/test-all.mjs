@@ -44,10 +44,13 @@ async function testByAgent(args) {
   return report;
 }
 
-/** What of the arguments is meant for them: all of them where there are none. */
+/** What of the arguments is meant for them, flags included; all of their files where there are no arguments. */
 function agentArguments() {
   const PLUGINS = 'test/plugins';
-  if (patterns.length > 0) return patterns.some((each) => each.startsWith(PLUGINS)) ? patterns : [];
+  if (patterns.length > 0) {
+    const own = patterns.filter((each) => each.startsWith(PLUGINS) || !each.startsWith('test'));
+    return own.some((each) => each.startsWith(PLUGINS)) ? own : [];
+  }
   const lines = readFileSync(join(TREE, 'test/not-by-agent.txt'), 'utf8').split('\n');
   const leftOut = lines.map((line) => line.split(' ', 1)[0]);
   return globSync(`${PLUGINS}/**/*.test.ts`, { cwd: TREE }).filter((file) => !leftOut.includes(file));
