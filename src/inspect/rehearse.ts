@@ -17,6 +17,7 @@ import type { Conflist, Json } from '../runtime/conflist.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
 import { type Endpoint, isOwn } from '../runtime/invoke.ts';
 import { isAlive } from '../runtime/process.ts';
+import { copyOverlays, withOwnStores } from './overlay-props.ts';
 import { buildStage } from './stage.ts';
 import { namesInTable } from './standing.ts';
 
@@ -64,7 +65,7 @@ export interface RehearsalOptions {
 }
 
 /** @throws NetloomError what the ADD would fail with */
-export function rehearse(context: RuntimeContext, parts: readonly Part[], options: RehearsalOptions = {}): Rehearsal {
+export function rehearse(context: RuntimeContext, asked: readonly Part[], options: RehearsalOptions = {}): Rehearsal {
   removeAbandoned(context.paths.run);
   const root = `${context.paths.run}/${PREFIX}${libc.getpid()}`;
   using undo = new DisposableStack();
@@ -76,11 +77,15 @@ export function rehearse(context: RuntimeContext, parts: readonly Part[], option
     paths: pathsOf({ NETLOOM_ROOT: root }),
     environment: { ...context.environment, NETLOOM_ROOT: root },
   };
+  copyOverlays(context.paths, play.paths);
+  const withStores = (part: Part): Part => ({ ...part, list: withOwnStores(part.list, `${root}/stores`) });
+  const parts = asked.map(withStores);
+  const before = (options.before ?? []).map(withStores);
   const played = ({ list, endpoint }: Part) => addChain(play, list, { ...endpoint, netns: container.path });
   const standing = namesInTable();
   const setBack = buildStage(host, { without: new Set(options.without), isFresh: options.without !== undefined });
   return withNetns(host, () => {
-    for (const [i, { list, endpoint }] of (options.before ?? []).entries()) {
+    for (const [i, { list, endpoint }] of before.entries()) {
       addChain(play, list, { ...endpoint, netns: pinned(`${root}/other-${i}`, undo).path });
     }
     // Devices may stand without the rules of an attachment: an agent makes those of its overlays before there is one.

@@ -251,6 +251,36 @@ test.serial("the scripts of run on the host's network and on another sandbox's r
   t.deepEqual(netloom.json('ps'), []);
 });
 
+for (const store of ['path', 'etcd']) {
+  test.serial(`a plan joins no overlay: the store is as it was, by ${store}`, (t) => {
+    const { lab, netloom, sandbox } = startLab(t);
+    execFileSync('sh', ['-ec', PARENT]);
+    const nodes = join(lab.root, 'nodes');
+    mkdirSync(nodes);
+    const option = store === 'path' ? `path=${nodes}` : 'etcd=http://127.0.0.1:1';
+    const options = [option, 'node=here', 'underlay=192.168.62.0/24'].flatMap((each) => ['-o', each]);
+    netloom.run('network', 'create', '-d', 'overlay', '--subnet', '10.62.0.0/16', ...options, 'far');
+    if (store === 'path') netloom.run('overlay', 'create', 'far');
+    else {
+      // As an agent leaves it that has joined and does not run now.
+      const state = join(lab.root, 'var/lib/netloom');
+      const own = { name: 'here', address: '192.168.62.2', subnet: '10.62.7.0/24', machine: 'm'.repeat(32) };
+      mkdirSync(join(state, 'overlay'), { recursive: true });
+      writeFileSync(join(state, 'machine'), `${own.machine}\n`);
+      writeFileSync(join(state, 'overlay/far.json'), `${JSON.stringify([own])}\n`);
+    }
+    sandbox('web', '--network', 'none');
+    const before = lab.snapshot();
+    const plan = netloom.run('connect', 'far', 'web', '--plan');
+    t.is(lab.snapshot(), before);
+    t.regex(plan, store === 'path' ? /10\.62\.\d+\.2\/24 brd/ : /10\.62\.7\.2\/24 brd/);
+    netloom.run('connect', 'far', 'web');
+    const joined = lab.snapshot();
+    t.regex(netloom.run('explain', 'web'), /ip addr add 10\.62\.\d+\.2\/24 brd \+ dev eth0$/m);
+    t.is(lab.snapshot(), joined);
+  });
+}
+
 test.serial('network create --plan and --script are about a file', (t) => {
   const { lab, netloom } = startLab(t);
   const args = ['network', 'create', '--subnet', '10.64.0.0/24', 'demo'];
