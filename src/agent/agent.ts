@@ -40,6 +40,8 @@ const KEEP = 30_000;
 const THREADS_MAX = 32;
 /** How often the agent looks after its threads, in ms. */
 const TICK = 250;
+/** How often the engine's code is given back, in ms. Some 10 MB that nobody needs again come together between two times; what is needed costs a minor fault. */
+const SPARE = 5_000;
 
 /** What a thread does, for people. Any other state is a call that it is at. */
 const WORDS: Readonly<Record<number, 'idle' | 'waiting'>> = {
@@ -102,8 +104,9 @@ class Agent {
     new OverlayThread(OVERLAY_WORKER, (each) => overlayConfs(each).length > 0, paths, warn).start();
     new OverlayThread(ETCD_WORKER, (each) => etcdMemberships(each).length > 0, paths, warn).start();
     this.#openDesks();
-    // When the threads have begun as well.
+    // When the threads have begun as well; from then on what something rare has needed.
     setTimeout(() => this.#releaseText(), REST);
+    setInterval(() => this.#releaseText(), SPARE);
     this.#log.write('info', 'serving calls', {
       socket: this.#door.path,
       version: this.#options.version,

@@ -196,7 +196,7 @@ test.serial('SIGHUP reads the settings again; what is wrong with them is told, a
 });
 
 const WRONG: readonly [settings: string, complaint: RegExp][] = [
-  ['{', /JSON/],
+  ['{', /expected a key in double quotes or "}" in line 1, column 2, not the end/],
   ['[]', /expected a JSON object/],
   ['{"callLimit": 0}', /"callLimit" is 0, expected a number of seconds above 0, up to 86400/],
   ['{"drainLimit": "5"}', /"drainLimit" is "5", expected a number of seconds/],
