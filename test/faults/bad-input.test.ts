@@ -38,8 +38,18 @@ const variable = (name: string, value: string, says: RegExp, code = 4): BadCall 
 const calls: readonly BadCall[] = [
   // stdin
   { title: 'stdin is empty', code: 6, says: /unexpected end of JSON input/, options: { stdin: '' } },
-  { title: 'stdin is not JSON', code: 6, says: /JSON/, options: { stdin: '{"name": "net",' } },
-  { title: 'stdin is not UTF-8', code: 6, says: /JSON/, options: { stdin: Uint8Array.of(0xff, 0xfe, 0x00) } },
+  {
+    title: 'stdin is not JSON',
+    code: 6,
+    says: /double quotes in line 1, column 16, not the end/,
+    options: { stdin: '{"name": "net",' },
+  },
+  {
+    title: 'stdin is not UTF-8',
+    code: 6,
+    says: /expected a value in line 1, column 1, not "\uFFFD"/,
+    options: { stdin: Uint8Array.of(0xff, 0xfe, 0x00) },
+  },
   { title: 'stdin is a list', code: 6, says: /is \[\], expected an object/, options: { stdin: '[]' } },
   { title: 'stdin is null', code: 6, says: /expected an object/, options: { stdin: 'null' } },
   // versions and names
