@@ -5,7 +5,6 @@
 import { rest } from '../activity.ts';
 import { messageOf } from '../error.ts';
 import { notify, passedSocket } from '../ffi/notify.ts';
-import { releaseOwnText } from '../ffi/own-text.ts';
 import { hangUp } from '../ffi/unix-socket.ts';
 import type { Paths } from '../paths.ts';
 import { plugins } from '../plugins/registry.ts';
@@ -14,6 +13,7 @@ import { BUILD } from './build.ts';
 import { type Desk, openDesk } from './desk.ts';
 import { Door, leave } from './door.ts';
 import { etcdMemberships } from './etcd-memberships.ts';
+import { giveCodeBack } from './garbage.ts';
 import { Log } from './log.ts';
 import { metricsText } from './metrics.ts';
 import { networkFigures } from './networks.ts';
@@ -40,7 +40,7 @@ const KEEP = 30_000;
 const THREADS_MAX = 32;
 /** How often the agent looks after its threads, in ms. */
 const TICK = 250;
-/** How often the engine's code is given back, in ms. Some 10 MB that nobody needs again come together between two times; what is needed costs a minor fault. */
+/** How often the engine's code is given back, in ms: some 10 MB that nobody needs again come together between two times. */
 const SPARE = 5_000;
 
 /** What a thread does, for people. Any other state is a call that it is at. */
@@ -105,8 +105,8 @@ class Agent {
     new OverlayThread(ETCD_WORKER, (each) => etcdMemberships(each).length > 0, paths, warn).start();
     this.#openDesks();
     // When the threads have begun as well; from then on what something rare has needed.
-    setTimeout(() => this.#releaseText(), REST);
-    setInterval(() => this.#releaseText(), SPARE);
+    setTimeout(giveCodeBack, REST);
+    setInterval(giveCodeBack, SPARE);
     this.#log.write('info', 'serving calls', {
       socket: this.#door.path,
       version: this.#options.version,
@@ -114,15 +114,6 @@ class Agent {
       pid: process.pid,
     });
     this.#notify('READY=1');
-  }
-
-  #releaseText(): void {
-    try {
-      releaseOwnText();
-    } catch (error) {
-      // Where /proc/self/smaps is not to be read the agent is larger, that is all.
-      this.#log.write('debug', messageOf(error));
-    }
   }
 
   #notify(state: string): void {

@@ -9,7 +9,7 @@ import type { Paths } from '../paths.ts';
 
 const lib = adapter.load({ chmod: { args: ['ptr', 'u32'], returns: 'i32' } });
 
-/** Callers that wait to be accepted. Who comes when so many do executes netloom itself. */
+/** Callers that wait to be accepted. Who comes when so many do executes netloom-cni. */
 const BACKLOG = 128;
 
 export class Door {

@@ -8,6 +8,11 @@ export function collectGarbage(): void {
 /** What something that happens seldom and takes long has left: its garbage, and the engine's code that it took. */
 export function giveBack(): void {
   collectGarbage();
+  giveCodeBack();
+}
+
+/** The engine's code that nobody may need again: what is needed costs a minor fault. */
+export function giveCodeBack(): void {
   try {
     releaseOwnText();
   } catch {

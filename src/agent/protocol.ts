@@ -6,7 +6,7 @@
  */
 import type { Environment } from '../cni/environment.ts';
 
-/** The longest request. A shim executes netloom itself for what is longer. */
+/** The longest request. A shim executes netloom-cni for what is longer. */
 export const REQUEST_MAX = 128 << 10;
 /** How much of an output goes into one frame. */
 export const PART_MAX = 32 << 10;
