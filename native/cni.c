@@ -1,6 +1,6 @@
 /*
  * netloom-cni: the plugins as one small program, for calls that no agent serves. The shim executes it under the name of a plugin type. It has the bytecode of each type's
- * program (src/plugins/TYPE/main.ts), which scripts/build.mjs makes, and runs one.
+ * program (src/plugins/TYPE/main.ts), which scripts/build-native.mjs makes, and runs one.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "engine.h"
 
-/* Made by scripts/build.mjs: a program's name and its bytecode; the first one is what all of them need, src/ffi/quickjs-globals.ts; the last has no name. */
+/* Made by scripts/build-native.mjs: a program's name and its bytecode; the first one is what all of them need, src/ffi/quickjs-globals.ts; the last has no name. */
 extern const struct program {
   const char *name;
   const uint8_t *begin, *end;

@@ -24,7 +24,7 @@
 #define NETLOOM_BUILD "unknown" /* what the shim and the agent were built from: they serve each other only where it is the same */
 #endif
 #ifndef ACCEPT_LIMIT_MS
-#define ACCEPT_LIMIT_MS 10000 /* until the agent says that it begins; then netloom is executed */
+#define ACCEPT_LIMIT_MS 10000 /* until the agent says that it begins; then netloom-cni is executed */
 #endif
 #ifndef ANSWER_LIMIT_MS
 #define ANSWER_LIMIT_MS 150000 /* from then to the end. Above the agent's own limit of 120 s, so that this is for an agent that hangs */
