@@ -8,6 +8,9 @@ import { libc } from '../ffi/libc.ts';
 import { METRICS_TYPE } from './metrics.ts';
 import type { Address } from './settings.ts';
 
+/** How long a question that has come may take to be answered where its place is closed, in ms. */
+const GRACE = 1_000;
+
 /** What there is to ask. */
 export interface Answers {
   /** Why calls are not served at this moment; undefined where they are. */
@@ -19,7 +22,7 @@ export interface Answers {
 /** One place where questions are answered. */
 export interface Desk {
   readonly name: string;
-  /** NB: at once, whoever is being answered. */
+  /** Nobody is let in any more. Who is being answered has a second. */
   close(): void;
 }
 
@@ -41,7 +44,7 @@ function openUnix(path: string, answers: Answers): Desk {
     name: `unix:${path}`,
     close() {
       if (tryStat(path)?.ino === ino) unlink(path);
-      void server.stop(true);
+      end(server);
     },
   };
 }
@@ -51,8 +54,14 @@ function openTcp({ hostname, port }: Exclude<Address, { unix: string }>, answers
   const server = Bun.serve({ hostname, port, reusePort: true, fetch: (request) => answer(request, answers) });
   return {
     name: hostname.includes(':') ? `[${hostname}]:${port}` : `${hostname}:${port}`,
-    close: () => void server.stop(true),
+    close: () => end(server),
   };
+}
+
+/** NB: an agent ends while its successor is asked at the same address, and the kernel may have given the question to either. */
+function end(server: Bun.Server<undefined>): void {
+  void server.stop();
+  setTimeout(() => void server.stop(true), GRACE);
 }
 
 /** NB: what is thrown here would be printed by the engine, with its source. */
