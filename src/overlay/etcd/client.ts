@@ -19,9 +19,6 @@ const TOKEN_FAULT = /invalid auth token|revision of auth store is old|user name 
 /** Whoever gives a user may switch authentication on later. */
 const NO_AUTHENTICATION = 'authentication is not enabled';
 
-/** What is asked, of whichever endpoint. */
-type Ask = Pick<Question, 'path' | 'body' | 'limit' | 'signal'>;
-
 export class EtcdClient implements Disposable {
   readonly #settings: EtcdSettings;
   readonly #transport: Transport;
@@ -38,8 +35,9 @@ export class EtcdClient implements Disposable {
     return this.#settings.endpoints[this.#current % this.#settings.endpoints.length] ?? '';
   }
 
-  /** Goes on with the next endpoint: this one has not done what it should. */
-  leave(): void {
+  /** Goes on with the next endpoint: this one has not done what it should. NB: of several who find that out at once the first one leaves it, or they would leave the next one as well. */
+  leave(endpoint: string): void {
+    if (endpoint !== this.endpoint) return;
     this.#current++;
     this.#transport.forgetCertificates();
   }
@@ -52,12 +50,14 @@ export class EtcdClient implements Disposable {
     const failures = new Set<string>();
     const count = this.#settings.endpoints.length;
     for (let i = 0; i < Math.max(2, count); i++) {
+      const { endpoint } = this;
+      const limit = i < count ? LIMIT : LAST_LIMIT;
       try {
-        return await this.#askOne({ path, body, limit: i < count ? LIMIT : LAST_LIMIT, ...(signal && { signal }) });
+        return await this.#askOne({ endpoint, path, body, limit, ...(signal && { signal }) });
       } catch (error) {
         if (!hasCode(error, 'unreachable') || signal?.aborted) throw error;
         failures.add(error.message);
-        this.leave();
+        this.leave(endpoint);
       }
     }
     throw new NetloomError('unreachable', [...failures].join('; '));
@@ -81,7 +81,7 @@ export class EtcdClient implements Disposable {
     this.#transport[Symbol.dispose]();
   }
 
-  async #askOne(question: Ask): Promise<Part> {
+  async #askOne(question: Question): Promise<Part> {
     const hadToken = this.#token !== undefined;
     try {
       return await this.#askOnce(question);
@@ -93,21 +93,20 @@ export class EtcdClient implements Disposable {
     }
   }
 
-  async #askOnce(question: Ask): Promise<Part> {
-    const { endpoint } = this;
-    await this.#authenticate(endpoint, question);
+  async #askOnce(question: Question): Promise<Part> {
+    await this.#authenticate(question);
     const headers = this.#authorization();
-    return this.#read(endpoint, await this.#transport.ask({ ...question, endpoint, headers }));
+    return this.#read(question.endpoint, await this.#transport.ask({ ...question, headers }));
   }
 
-  async #authenticate(endpoint: string, question: Ask): Promise<void> {
+  async #authenticate(question: Question): Promise<void> {
     const { user, passwordFile } = this.#settings;
     if (user === undefined || this.#token !== undefined) return;
     const password = passwordFile === undefined ? '' : readText(passwordFile).replace(/\r?\n$/, '');
     const body = { name: user, password };
-    const answer = await this.#transport.ask({ ...question, endpoint, path: '/v3/auth/authenticate', body });
+    const answer = await this.#transport.ask({ ...question, path: '/v3/auth/authenticate', body });
     if (answer.text.includes(NO_AUTHENTICATION)) return;
-    const token = this.#read(endpoint, answer)['token'];
+    const token = this.#read(question.endpoint, answer)['token'];
     if (typeof token === 'string') this.#token = token;
   }
 

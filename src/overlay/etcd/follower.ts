@@ -84,7 +84,6 @@ export class EtcdFollower {
         });
       } catch (error) {
         if (signal.aborted) break;
-        if (hasCode(error, 'unreachable')) this.#client.leave();
         this.#tell(error);
         const longest = Math.min(BACKOFF.longest, BACKOFF.first * 2 ** failures++);
         await pause(Math.random() * longest, signal).catch(() => {});
@@ -112,7 +111,13 @@ export class EtcdFollower {
       ...(this.#of.hasBlocks ? [blocks.grant(own.name, listing, () => this.#writeDown(listing), signal)] : []),
     ];
     for (const task of tasks) task.catch(() => {}); // those that end because the first one did
-    await Promise.race(tasks);
+    try {
+      await Promise.race(tasks);
+    } catch (error) {
+      // NB: the one that it followed. A question may have found another by now.
+      if (hasCode(error, 'unreachable')) this.#client.leave(endpoint);
+      throw error;
+    }
   }
 
   async #join(nl: NetlinkSocket, signal: AbortSignal): Promise<Joined> {
@@ -142,7 +147,8 @@ export class EtcdFollower {
         }
         const changed = new Set(parts(result['events']).flatMap((event) => nodes.apply(keyEvent(event))));
         const revision = BigInt(int64(part(result['header'])['revision']));
-        if (revision > seen.revision) seen.revision = revision;
+        // NB: one that was just made says where etcd is, and has yet to tell what has happened until then.
+        if (result['created'] !== true && revision > seen.revision) seen.revision = revision;
         this.#forgotten.saw(revision);
         if (changed.size === 0) return;
         const now = nodes.find(own.name);

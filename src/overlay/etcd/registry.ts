@@ -108,6 +108,8 @@ export class EtcdRegistry {
       const answer = await this.#transact(compare, [put(key, name)], signal);
       if (answer['succeeded'] === true) return prefix;
       nodes = this.#read(answer).nodes;
+      // It was asked twice, and has done so the first time: that answer was lost.
+      if (nodes.holderOf(prefix) === name) return prefix;
     }
     throw tooSlow();
   }
@@ -118,18 +120,22 @@ export class EtcdRegistry {
    * @throws NetloomError no-such-node, still-seen, try-again; unreachable, etcd-refused
    */
   async reclaim(name: string, grace: number): Promise<NodeRecord> {
+    let record: NodeRecord | undefined;
     for (let attempt = 0; attempt < RECLAIM_ATTEMPTS; attempt++) {
-      const record = await this.#tryReclaim(name, grace);
-      if (record !== undefined) return record;
+      const { nodes } = await this.list();
+      const found = nodes.find(name);
+      // One that has gone in between has what it was to get: it may be that only the answer was lost.
+      if (found === undefined && record !== undefined) return record;
+      if (found === undefined) throw noSuchNode(name, `etcd has none below "${this.base}"`);
+      record = found;
+      if (await this.#tryReclaim(nodes, record, grace)) return record;
     }
     throw new NetloomError('try-again', `Cannot reclaim the prefix of "${name}": its record changes all the time`);
   }
 
-  /** @returns undefined where a key has changed in between, as by the last word of a node that is leaving: all is to be judged anew */
-  async #tryReclaim(name: string, grace: number): Promise<NodeRecord | undefined> {
-    const { nodes } = await this.list();
-    const record = nodes.find(name);
-    if (record === undefined) throw noSuchNode(name, `etcd has none below "${this.base}"`);
+  /** @returns false where a key has changed in between, as by the last word of a node that is leaving: all is to be judged anew */
+  async #tryReclaim(nodes: Nodes, record: NodeRecord, grace: number): Promise<boolean> {
+    const { name } = record;
     const lease = nodes.leaseOf(name);
     if (lease === undefined && grace > 0) throw neverSeen(record, grace);
     const silence = lease === undefined ? undefined : await silenceOf(this.#client, lease);
@@ -139,7 +145,7 @@ export class EtcdRegistry {
     for (const prefix of nodes.prefixesOf(name)) keys.push(this.#prefixKey(prefix));
     const compare = keys.map((key) => isAt(key, nodes.revisionOf(key)));
     const answer = await this.#transact(compare, keys.map(remove));
-    return answer['succeeded'] === true ? record : undefined;
+    return answer['succeeded'] === true;
   }
 
   /** How long ago each node was last heard of, in seconds, where etcd remembers. */

@@ -43,6 +43,15 @@ test.serial('an endpoint that is dead and one that is silent are left for one th
   t.is(client.endpoint, etcd.endpoints[0] ?? '');
 });
 
+test.serial('several questions at once that find an endpoint dead leave it, and not the next one', async (t) => {
+  const etcd = await Etcd.start(t, rootOf(t));
+  const endpoints = ['http://127.0.0.1:1', ...etcd.endpoints];
+  const client = open(t, { ...etcd.settings, endpoints });
+  const answers = await Promise.all([1, 2, 3, 4].map(() => client.ask(RANGE, QUESTION)));
+  t.true(answers.every(({ header }) => header !== undefined));
+  t.is(client.endpoint, etcd.endpoints[0] ?? '');
+});
+
 test.serial('an endpoint may have an address of IPv6', async (t) => {
   const etcd = await Etcd.start(t, rootOf(t), { address: '::1' });
   t.deepEqual(etcd.endpoints, ['http://[::1]:2379']);

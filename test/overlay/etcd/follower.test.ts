@@ -11,7 +11,7 @@ import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
 import { EtcdFollower, type Intervals } from '../../../src/overlay/etcd/follower.ts';
 import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
 import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
-import { put } from '../../../src/overlay/etcd/wire.ts';
+import { put, startingWith } from '../../../src/overlay/etcd/wire.ts';
 import { memoryOf, remembered } from '../../../src/overlay/memory.ts';
 import { MemoryFeed } from '../../../src/overlay/memory-feed.ts';
 import type { NodeRecord } from '../../../src/overlay/record.ts';
@@ -90,6 +90,8 @@ interface Hindrances {
   readonly denied?: string;
   /** Whether a line of a watch is kept from who watches. */
   readonly isWithheld?: (line: string) => boolean;
+  /** Whether it takes a question and says nothing any more. */
+  readonly isSilent?: () => boolean;
 }
 
 /**
@@ -99,8 +101,8 @@ interface Hindrances {
 function proxy(
   t: ExecutionContext,
   etcd: Etcd,
-  watch: (n: number, body: string) => string | undefined,
-  { denied, isWithheld }: Hindrances = {},
+  watch: (n: number, body: string) => string | undefined | Promise<string | undefined>,
+  { denied, isWithheld, isSilent }: Hindrances = {},
 ): { count: number } {
   const watches = { count: 0 };
   const serve = async (question: IncomingMessage, answer: ServerResponse) => {
@@ -110,7 +112,8 @@ function proxy(
       answer.writeHead(403).end('{"error":"etcdserver: permission denied"}');
       return;
     }
-    if (question.url === '/v3/watch') body = watch(++watches.count, body);
+    if (isSilent?.() === true) return;
+    if (question.url === '/v3/watch') body = await watch(++watches.count, body);
     if (body === undefined) {
       answer.write('{"result":{"header":{"revision":"1"},"created":true}}\n');
       return;
@@ -208,6 +211,38 @@ test.serial('a watch that is there and tells nothing is given up', async (t) => 
   await joins(etcd, 'other', '192.0.2.2');
   await untilAsync('the other is known', () => names() === 'other,own');
   t.regex(said.join('\n'), /The watch of etcd at http:\/\/127\.0\.0\.1:3000 tells nothing/);
+});
+
+test.serial('what happens before a watch is made, and that it does not tell, is missed soon', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const joined = async (n: number, body: string) => {
+    if (n === 1) await joins(etcd, 'other', '192.0.2.2');
+    return body;
+  };
+  const watches = proxy(t, etcd, joined, { isWithheld: (line) => watches.count === 1 && line.includes('"events"') });
+  const said = follow(t, membership(etcd, [PROXY]), paths);
+  await untilAsync('the other is known', () => names() === 'other,own');
+  t.is(watches.count, 2);
+  t.regex(said.join('\n'), /tells nothing/);
+});
+
+test.serial('an endpoint that has fallen silent is left for the next, and not that one as well', async (t) => {
+  const { root, paths, names } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  let questions = 0;
+  let isOver = false;
+  proxy(t, etcd, (_, body) => body, { isSilent: () => isOver && ++questions > 0 });
+  const said = follow(t, membership(etcd, [PROXY, ...etcd.endpoints]), paths);
+  await untilAsync('it has joined and said that it is there', async () => {
+    const { kvs } = await etcd.ask('/v3/kv/range', startingWith('/netloom/net/alive/'));
+    return names() === 'own' && kvs !== undefined;
+  });
+  isOver = true;
+  await untilAsync('it says so', () => said.length > 0);
+  await joins(etcd, 'other', '192.0.2.2');
+  await untilAsync('the other is known', () => names() === 'other,own');
+  t.is(questions, 1);
 });
 
 test.serial('a removal that the watch does not tell is found when all is read again, after a time', async (t) => {

@@ -201,3 +201,30 @@ test.serial('a node is reclaimed although its last word comes in between', async
   t.is((await registry.reclaim('a', 0)).name, 'a');
   t.is(words, 2);
 });
+
+/** A client whose first transaction of a kind is carried out twice, as where the first answer is lost on its way. */
+function losing(of: EtcdMembership, kind: string): EtcdClient {
+  const client = new EtcdClient(of.etcd);
+  const ask = client.ask.bind(client);
+  let lost = 0;
+  client.ask = async (path, body, ...more) => {
+    const isOne = path === '/v3/kv/txn' && JSON.stringify(body).includes(kind);
+    if (isOne && lost++ === 0) await ask(path, body, ...more);
+    return ask(path, body, ...more);
+  };
+  return client;
+}
+
+test.serial('where an answer is lost on its way, what was asked is done once', async (t) => {
+  const of = membership();
+  using puts = losing(of, 'request_put');
+  const { record } = await new EtcdRegistry(puts, of).join(applicant('a', '192.0.2.1'));
+  t.deepEqual((await open(t, of).list()).nodes.prefixesOf('a').map(String), [`${record.subnet}`]);
+  using more = losing(of, 'request_put');
+  const block = await new EtcdRegistry(more, of).claim('a', undefined);
+  const { nodes } = await open(t, of).list();
+  t.deepEqual(nodes.prefixesOf('a').map(String).sort(), [`${record.subnet}`, `${block}`].sort());
+  using removals = losing(of, 'request_delete_range');
+  t.is((await new EtcdRegistry(removals, of).reclaim('a', 0)).name, 'a');
+  t.is((await open(t, of).list()).nodes.taken, 0);
+});
