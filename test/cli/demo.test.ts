@@ -1,6 +1,6 @@
 /** The demos of README: each shows what it promises, and leaves nothing on the machine. */
-import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Netloom } from '../support/command.ts';
 import { becomeHost, makeRoot, mounts, snapshot } from '../support/host.ts';
@@ -10,13 +10,12 @@ becomeHost();
 function shown(t: ExecutionContext, ...args: string[]): string {
   const root = makeRoot();
   t.teardown(() => root.remove());
-  const state = () => [
-    snapshot(root.path),
-    mounts(),
-    ...readdirSync(tmpdir()).filter((name) => name.includes('-demo-')),
-  ];
+  // Demos of other test files run at the same time: where theirs have their files is not looked at.
+  const TMPDIR = join(root.path, 'tmp');
+  mkdirSync(TMPDIR);
+  const state = () => [snapshot(root.path), mounts(), ...readdirSync(TMPDIR)];
   const before = state();
-  const text = new Netloom(root.path).run('demo', ...args);
+  const text = new Netloom(root.path, { TMPDIR }).run('demo', ...args);
   t.deepEqual(state(), before);
   return text;
 }
