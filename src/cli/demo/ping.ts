@@ -1,4 +1,4 @@
-/** One ICMP echo request, so that the demo needs no ping installed. RFC 792. */
+/** ICMP echo requests, so that the demo needs no ping installed. RFC 792. */
 import { check, libc, uninterrupted } from '../../ffi/libc.ts';
 import type { Ip } from '../../net/ip.ts';
 
@@ -11,37 +11,46 @@ const MSG_DONTWAIT = 0x40;
 const ECHO_REQUEST = 8;
 const ECHO_REPLY = 0;
 
+/** How long until the next request, in milliseconds: the first may be lost while a link of the way only just comes up. */
+const INTERVAL = 200;
+
 /**
- * Asks an IPv4 address for an answer, from the calling thread's network namespace.
- * @returns the time it took in milliseconds, or undefined where none came in time
+ * Asks an IPv4 address for an answer, from the calling thread's network namespace, again and again until there is one.
+ * @returns the milliseconds from the request that was answered to its answer, or undefined where none came in time
  */
-export function ping(address: Ip, limit = 2_000): number | undefined {
+export function ping(address: Ip, limit = 20_000): number | undefined {
   const fd = check(libc.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP), 'open a raw socket');
   try {
     const id = libc.getpid() & 0xffff;
-    const packet = echoRequest(id);
     // struct sockaddr_in: u16 family, be16 port, 4 bytes of address, 8 of zeros
     const to = new Uint8Array(16);
     to[0] = AF_INET;
     to.set(address.bytes, 4);
-    const start = performance.now();
-    check(libc.sendto(fd, packet, packet.length, 0, to, to.length), `send to ${address}`);
-    for (;;) {
-      const left = start + limit - performance.now();
-      if (left <= 0 || !isReadable(fd, left)) return undefined;
-      if (isReply(fd, id)) return performance.now() - start;
+    /** When each request was sent: the first has the sequence number 1. */
+    const sent: number[] = [];
+    const end = performance.now() + limit;
+    for (let now = performance.now(), next = now; now < end; now = performance.now()) {
+      if (now >= next) {
+        const packet = echoRequest(id, sent.push(now));
+        check(libc.sendto(fd, packet, packet.length, 0, to, to.length), `send to ${address}`);
+        next = now + INTERVAL;
+      }
+      if (!isReadable(fd, Math.min(next, end) - now)) continue;
+      const at = sent[sequenceOfReply(fd, id, address) - 1];
+      if (at !== undefined) return performance.now() - at;
     }
+    return undefined;
   } finally {
     libc.close(fd);
   }
 }
 
-function echoRequest(id: number): Uint8Array {
+function echoRequest(id: number, sequence: number): Uint8Array {
   const packet = new Uint8Array(8);
   const view = new DataView(packet.buffer);
   view.setUint8(0, ECHO_REQUEST);
   view.setUint16(4, id);
-  view.setUint16(6, 1);
+  view.setUint16(6, sequence);
   let sum = 0;
   for (let at = 0; at < packet.length; at += 2) sum += view.getUint16(at);
   view.setUint16(2, ~((sum & 0xffff) + (sum >> 16)) & 0xffff);
@@ -55,12 +64,14 @@ function isReadable(fd: number, milliseconds: number): boolean {
   return uninterrupted(() => libc.poll(new Uint8Array(view.buffer), 1, Math.ceil(milliseconds))) > 0;
 }
 
-/** A raw socket gets every ICMP packet, with its IP header. */
-function isReply(fd: number, id: number): boolean {
+/** A raw socket gets every ICMP packet, with its IP header. @returns 0 where it is not an answer from there */
+function sequenceOfReply(fd: number, id: number, from: Ip): number {
   const buffer = new Uint8Array(1500);
   const length = libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, null, null);
-  if (length < 28) return false;
+  if (length < 28) return 0;
   const view = new DataView(buffer.buffer);
   const header = (view.getUint8(0) & 0xf) * 4;
-  return view.getUint8(header) === ECHO_REPLY && view.getUint16(header + 4) === id;
+  const isReply = view.getUint8(header) === ECHO_REPLY && view.getUint16(header + 4) === id;
+  // NB: what a request to another address was answered may come late.
+  return isReply && from.bytes.every((byte, i) => byte === buffer[12 + i]) ? view.getUint16(header + 6) : 0;
 }

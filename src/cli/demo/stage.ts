@@ -76,7 +76,7 @@ export class Stage implements Disposable {
     this.#print(`DEL ${container.name}`);
   }
 
-  /** Sends one packet and gets one back. @throws NetloomError timed-out */
+  /** Sends a packet and gets one back. @throws NetloomError timed-out */
   reach({ name, netns }: Role, otherName: string, address: Ip): void {
     begin(`asking ${otherName} from ${name}`);
     const took = withNetns(netns, () => ping(address));
