@@ -8,6 +8,7 @@ import { Sandbox } from '../support/host.ts';
 import { Machine } from './machine.ts';
 import { podman } from './podman.ts';
 import type { Runtime } from './runtime.ts';
+import { until } from './until.ts';
 
 const HOST = '192.0.2.1';
 
@@ -35,7 +36,7 @@ const command = (...args: string[]) =>
 
 test.serial(
   'a published port is reached from the host, its localhost, another container and another machine; and by none when it is gone',
-  (t) => {
+  async (t) => {
     t.timeout(240_000);
     command('network', 'create', 'web');
     const before = machine.state().rules;
@@ -59,6 +60,9 @@ test.serial(
       machine.rootfs,
       ...serve,
     ).trim();
+    // NB: podman is back as soon as the process is there, which may not listen yet.
+    const listens = () => command('exec', id, '/bin/busybox', 'netstat', '-lnt').includes(':80 ');
+    await until('the container listens', listens, new Promise(() => {}));
     const reached = () => [ask(undefined, HOST, 8080), ask(undefined, '127.0.0.1', 8080), ask(remote, HOST, 8080)];
     t.deepEqual(reached(), ['hello\n', 'hello\n', 'hello\n']);
     const fromContainer = [
