@@ -7,7 +7,7 @@ import { round, summarize } from './statistics.ts';
 const PORT = 5201;
 const ROUND_TRIPS = 2000;
 const STREAM_MS = 300;
-/** Both are measured as often, one after the other, and the median counts: the machine may pause in one of them. */
+/** All are measured as often, one after the other, and the median counts: the machine may pause in one of them. */
 const TIMES = 15;
 
 export interface Path {
@@ -15,6 +15,8 @@ export interface Path {
   readonly roundTrip: number;
   /** One TCP stream, in Gbit/s. */
   readonly throughput: number;
+  /** Each of the streams whose median that is, in the order of time. */
+  readonly streams: readonly number[];
 }
 
 /** Two ends of a path, and the address of the first as the second knows it. */
@@ -24,6 +26,14 @@ export interface Ends {
   readonly address: string;
 }
 
+export interface How {
+  /** The processors that are the server's and the client's. Where nothing is said the kernel chooses. */
+  readonly processors?: readonly [server: number, client: number];
+  /** Whether the ends ask again and again instead of waiting, so that their processors never sleep. */
+  readonly isBusy?: boolean;
+  readonly times?: number;
+}
+
 export async function path(wire: string, server: Sandbox, client: Sandbox, address: string): Promise<Path> {
   const [measured] = await paths(wire, [{ server, client, address }]);
   if (measured === undefined) throw new Error('one path was asked for');
@@ -31,32 +41,50 @@ export async function path(wire: string, server: Sandbox, client: Sandbox, addre
 }
 
 /** Several paths, each measured in turn, so that whatever the machine does in between falls on all of them. */
-export async function paths(wire: string, all: readonly Ends[]): Promise<Path[]> {
-  const serving = all.map(({ server }) =>
-    spawn('nsenter', [`--net=${server.path}`, wire, 'serve', `${PORT}`], { stdio: ['pipe', 'pipe', 'inherit'] }),
-  );
+export async function paths(wire: string, all: readonly Ends[], how: How = {}): Promise<Path[]> {
+  const servers = [...new Set(all.map(({ server }) => server))];
+  const serving = servers.map(({ path }) => {
+    const args = [`--net=${path}`, wire, ...flags(how, 0), 'serve', `${PORT}`];
+    return spawn('nsenter', args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  });
   try {
     for (const each of serving) await once(each.stdout, 'data');
-    const roundTrips = inTurn(wire, all, 'rtt', ROUND_TRIPS);
-    const streams = inTurn(wire, all, 'stream', STREAM_MS);
-    return all.map((_, i) => ({
-      roundTrip: round((roundTrips[i] ?? Number.NaN) / 1000),
-      throughput: round(((streams[i] ?? Number.NaN) * 8) / 1e9),
-    }));
+    const roundTrips = inTurn(wire, all, how, 'rtt', ROUND_TRIPS);
+    const streams = inTurn(wire, all, how, 'stream', STREAM_MS);
+    return all.map((_, i) => {
+      const each = (streams[i] ?? []).map((bytes) => round((bytes * 8) / 1e9));
+      return {
+        roundTrip: round(summarize(roundTrips[i] ?? []).median / 1000),
+        throughput: summarize(each).median,
+        streams: each,
+      };
+    });
   } finally {
     for (const each of serving) await ended(each);
   }
 }
 
-/** The median of each path. */
-function inTurn(wire: string, all: readonly Ends[], what: 'rtt' | 'stream', n: number): number[] {
+/**
+ * What is left of a path's throughput in another that was measured in turn with it: the median of the shares of each pair. A processor whose clock changes from one
+ * minute to the next then is in both, where two medians may be of different minutes.
+ */
+export function shareOf(part: Path, whole: Path): number {
+  return summarize(part.streams.map((each, i) => each / (whole.streams[i] ?? Number.NaN))).median;
+}
+
+/** What was measured of each path. */
+function inTurn(wire: string, all: readonly Ends[], how: How, what: 'rtt' | 'stream', n: number): number[][] {
   const samples = all.map((): number[] => []);
-  for (let i = 0; i < TIMES; i++) {
+  for (let i = 0; i < (how.times ?? TIMES); i++) {
     for (const [k, { client, address }] of all.entries()) {
-      samples[k]?.push(Number(client.run(wire, what, address, `${PORT}`, `${n}`)));
+      samples[k]?.push(Number(client.run(wire, ...flags(how, 1), what, address, `${PORT}`, `${n}`)));
     }
   }
-  return samples.map((each) => summarize(each).median);
+  return samples;
+}
+
+function flags({ processors, isBusy = false }: How, end: 0 | 1): string[] {
+  return [...(processors === undefined ? [] : ['-c', `${processors[end]}`]), ...(isBusy ? ['-b'] : [])];
 }
 
 /** The server ends with its input. */
