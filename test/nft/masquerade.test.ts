@@ -10,9 +10,10 @@ import * as masquerade from '../../src/nft/masquerade.ts';
 import { netloomTable, removeIfUnused } from '../../src/nft/netloom-table.ts';
 import { openNft } from '../../src/nft/socket.ts';
 import * as table from '../../src/nft/table.ts';
-import { enterNewNetns, nft, ruleset, shell } from './netns.ts';
+import { becomeHost, makeRoot, Sandbox } from '../support/host.ts';
+import { nft, ruleset, shell } from './netns.ts';
 
-enterNewNetns();
+becomeHost();
 
 const subnet = Cidr.parse('10.1.0.0/24');
 const one = { ip: Ip.parse('10.1.0.2'), subnet, comment: 'net/one/eth0' };
@@ -197,50 +198,48 @@ test.serial('another layout is refused by name', (t) => {
 
 test.serial('packets that leave the subnet get another source, those within it keep theirs', (t) => {
   // This namespace is the host; `inside` has an endpoint, `outside` is the world, which has no route back to the subnet.
-  const inside = `netloom-in-${process.pid}`;
-  const outside = `netloom-out-${process.pid}`;
-  t.teardown(() => shell([`ip netns del ${inside}`, `ip netns del ${outside}`]));
+  const root = makeRoot();
+  const [inside, outside] = [new Sandbox(root.path, 'inside'), new Sandbox(root.path, 'outside')];
+  t.teardown(() => {
+    for (const each of [inside, outside]) each[Symbol.dispose]();
+    root.remove();
+  });
   shell([
-    `ip netns add ${inside}`,
-    `ip netns add ${outside}`,
-    `ip link add in0 type veth peer name eth0 netns ${inside}`,
-    `ip link add out0 type veth peer name eth0 netns ${outside}`,
+    `ip link add in0 type veth peer name eth0 netns ${inside.path}`,
+    `ip link add out0 type veth peer name eth0 netns ${outside.path}`,
     'ip addr add 10.1.0.1/24 dev in0',
     'ip addr add 192.0.2.1/24 dev out0',
     'ip -6 addr add fd00:1::1/64 dev in0 nodad',
     'ip -6 addr add 2001:db8::1/64 dev out0 nodad',
     'ip link set in0 up',
     'ip link set out0 up',
-    `ip -n ${inside} addr add 10.1.0.2/24 dev eth0`,
-    `ip -n ${inside} -6 addr add fd00:1::2/64 dev eth0 nodad`,
-    `ip -n ${inside} link set eth0 up`,
-    `ip -n ${inside} route add default via 10.1.0.1`,
-    `ip -n ${inside} -6 route add default via fd00:1::1`,
-    `ip -n ${outside} addr add 192.0.2.2/24 dev eth0`,
-    `ip -n ${outside} -6 addr add 2001:db8::2/64 dev eth0 nodad`,
-    `ip -n ${outside} link set eth0 up`,
     'echo 1 > /proc/sys/net/ipv4/ip_forward',
     'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding',
   ]);
-  const pings = (address: string) => {
-    try {
-      execFileSync('ip', ['netns', 'exec', inside, 'ping', '-c', '1', '-W', '1', address], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  t.false(pings('192.0.2.2'), 'without masquerading no answer finds back');
+  const script = [
+    'ip addr add 10.1.0.2/24 dev eth0',
+    'ip -6 addr add fd00:1::2/64 dev eth0 nodad',
+    'ip link set eth0 up',
+    'ip route add default via 10.1.0.1',
+    'ip -6 route add default via fd00:1::1',
+  ];
+  inside.run('sh', '-ec', script.join('\n'));
+  outside.run(
+    'sh',
+    '-ec',
+    'ip addr add 192.0.2.2/24 dev eth0; ip -6 addr add 2001:db8::2/64 dev eth0 nodad; ip link set eth0 up',
+  );
+  t.false(inside.reaches('192.0.2.2'), 'without masquerading no answer finds back');
   using socket = openNft();
   masquerade.add(socket, one);
   masquerade.add(socket, six);
-  t.true(pings('192.0.2.2'));
-  t.true(pings('2001:db8::2'));
-  t.true(pings('10.1.0.1'), 'within the subnet');
-  t.true(pings('fd00:1::1'), 'within the subnet');
+  t.true(inside.reaches('192.0.2.2'));
+  t.true(inside.reaches('2001:db8::2'));
+  t.true(inside.reaches('10.1.0.1'), 'within the subnet');
+  t.true(inside.reaches('fd00:1::1'), 'within the subnet');
   const flows = execFileSync('conntrack', ['-L'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   t.regex(flows, /src=10\.1\.0\.2 dst=192\.0\.2\.2 .*src=192\.0\.2\.2 dst=192\.0\.2\.1 /);
   t.regex(flows, /src=10\.1\.0\.2 dst=10\.1\.0\.1 .*src=10\.1\.0\.1 dst=10\.1\.0\.2 /);
   masquerade.remove(socket, one);
-  t.false(pings('192.0.2.2'));
+  t.false(inside.reaches('192.0.2.2'));
 });
