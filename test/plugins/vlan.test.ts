@@ -30,8 +30,8 @@ needs('vlan')('frames carry the tag: a container reaches the station of its VLAN
   lab.add({ ...conf, vlanId: 6 }, { sandbox: two });
   t.is(eth0(one)?.linkinfo?.info_data?.['id'], 5);
   for (const address of ['10.1.0.1', 'fd00::1']) t.true(one.reaches(address), address);
-  t.false(one.reaches('10.1.0.3'));
-  t.false(two.reaches('10.1.0.1'));
+  t.false(one.reaches('10.1.0.3', 2));
+  t.false(two.reaches('10.1.0.1', 2));
 });
 
 needs('vlan')('two containers of one VLAN, on the two ends of a wire, reach each other', (t) => {

@@ -20,11 +20,15 @@ export async function answer(
   return program;
 }
 
-/** What a TCP port answers, or undefined where it does not. @param from where; undefined is the host */
-export function ask(from: Sandbox | undefined, address: string, port: number): string | undefined {
+/**
+ * What a TCP port answers, or undefined where it does not.
+ * @param from where; undefined is the host
+ * @param seconds how long an answer may take: few where nothing is to come, not even a refusal
+ */
+export function ask(from: Sandbox | undefined, address: string, port: number, seconds = 30): string | undefined {
   try {
     return execFileSync(
-      ...within(from, 'timeout', ['5', 'bash', '-c', `exec 3<>/dev/tcp/${address}/${port} && cat <&3`]),
+      ...within(from, 'timeout', [`${seconds}`, 'bash', '-c', `exec 3<>/dev/tcp/${address}/${port} && cat <&3`]),
       { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
     );
   } catch {

@@ -62,10 +62,10 @@ export class Sandbox implements Disposable {
     return JSON.parse(this.run('ip', '-j', '-d', ...args) || '[]') as T[];
   }
 
-  /** Whether the address answers one of three echo requests. */
-  reaches(address: string): boolean {
+  /** Whether the address answers one of three echo requests. @param seconds how long an answer may take: few where there is to be none */
+  reaches(address: string, seconds = 10): boolean {
     try {
-      this.run('ping', '-c', '3', '-i', '0.2', '-W', '2', '-q', address);
+      this.run('ping', '-c', '3', '-i', '0.2', '-W', `${seconds}`, '-q', address);
       return true;
     } catch {
       return false;

@@ -26,7 +26,7 @@ export async function serve(
   await once(server.stdout, 'data');
 }
 
-/** Whether a server answers. What is to be refused gets one second, what is to be answered five. */
+/** Whether a server answers. What is to be refused gets one second, what is to be answered thirty. */
 export function talks(
   from: Sandbox,
   address: string,
@@ -35,9 +35,9 @@ export function talks(
   protocol: 'tcp' | 'udp' = 'tcp',
 ): boolean {
   // NB: bash reads byte by byte, and of a datagram the rest is lost then.
-  const script = `exec 3<>/dev/${protocol}/${address}/${port} && echo hello >&3 && read -r -N 1 -t ${wanted ? 5 : 1} -u 3 first && [[ $first == h ]]`;
+  const script = `exec 3<>/dev/${protocol}/${address}/${port} && echo hello >&3 && read -r -N 1 -t ${wanted ? 30 : 1} -u 3 first && [[ $first == h ]]`;
   try {
-    execFileSync('nsenter', [`--net=${from.path}`, 'timeout', wanted ? '5' : '1', 'bash', '-c', script], {
+    execFileSync('nsenter', [`--net=${from.path}`, 'timeout', wanted ? '30' : '1', 'bash', '-c', script], {
       stdio: 'ignore',
     });
     return true;
