@@ -5,6 +5,10 @@ import test from 'ava';
 
 const TREE = new URL('../../', import.meta.url);
 
+const { guestRuns }: { guestRuns(series: string): string[][] } = await import(
+  new URL('scripts/bed/run.mjs', TREE).href
+);
+
 const textOf = (path: string) => readFileSync(fileURLToPath(new URL(path, TREE)), 'utf8');
 
 const lines = textOf('scripts/bed/kernel-tests')
@@ -40,6 +44,14 @@ test('every title below a file is one of its tests', (t) => {
     t.true(isThere, `${path}: ${title}`);
   }
   t.true(titles > 5);
+});
+
+test('a file of which tests are named runs those alone, though its folder runs whole', (t) => {
+  const [whole = [], named = []] = guestRuns('6.12');
+  const folder = whole.filter((file) => file.startsWith('test/nft/'));
+  t.true(folder.length > 3);
+  t.false(folder.includes('test/nft/batch.test.ts'));
+  t.true(named.includes('test/nft/batch.test.ts'));
 });
 
 /** What may be a title in a file, each as what it is like: `${…}` stands for any text. */
