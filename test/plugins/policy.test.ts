@@ -346,12 +346,12 @@ test.serial('a withdrawn allow cuts what is established at once; what is still a
   new Chain(lab, [bridge]).add({ sandbox: two });
   await serve(t, one, 80, 81);
   const [kept, cut] = [new Connection(t, two, address, 80), new Connection(t, two, address, 81)];
-  t.is(await kept.say('a', 5), 'a');
-  t.is(await cut.say('b', 5), 'b');
+  t.is(await kept.say('a', 30), 'a');
+  t.is(await cut.say('b', 30), 'b');
   let isChanging = true;
   const talking = (async () => {
     let words = 0;
-    while (isChanging) t.is(await kept.say(`w${words}`, 5), `w${words++}`);
+    while (isChanging) t.is(await kept.say(`w${words}`, 30), `w${words++}`);
     return words;
   })();
   for (let i = 0; i < 20; i++) {
@@ -364,7 +364,7 @@ test.serial('a withdrawn allow cuts what is established at once; what is still a
   t.log(`${await talking} words while the policy changed 40 times`);
   t.is(await cut.say('c', 1), 'nothing');
   t.false(talks(two, address, 81, false));
-  t.is(await kept.say('d', 5), 'd');
+  t.is(await kept.say('d', 30), 'd');
   const { stdout } = netloom(lab, ['policy', 'ls']);
   t.is(stdout, 'net/c1/eth0  10.1.0.2  ingress  10.1.0.3 tcp 80\nnet/c1/eth0  fd00:1::2  ingress  nothing\n');
 });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Waits for a condition that takes a question to find out. One that throws does not hold yet. */
-export async function untilAsync(what: string, holds: () => Promise<boolean> | boolean, seconds = 30): Promise<void> {
+export async function untilAsync(what: string, holds: () => Promise<boolean> | boolean, seconds = 120): Promise<void> {
   const limit = performance.now() + seconds * 1000;
   for (let last: unknown; ; ) {
     try {
