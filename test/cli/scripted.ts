@@ -17,7 +17,7 @@ export const PARENT =
 
 /** Queueing disciplines with what is below them, without counters. */
 const SHAPING =
-  "for dev in $(ip -br link | sed 's/[@ ].*//'); do tc qdisc show dev $dev; tc class show dev $dev; tc filter show dev $dev; tc filter show dev $dev parent ffff:; done | grep -v noqueue | sed -E 's/refcnt [0-9]+ |direct_packets_stat [0-9]+ //'";
+  "for dev in $(ip -br link | sed 's/[@ ].*//'); do tc qdisc show dev $dev; tc class show dev $dev; tc filter show dev $dev; tc filter show dev $dev parent ffff:; done | grep -v noqueue | sed -E 's/refcnt [0-9]+ |direct_packets_stat [0-9]+ //g'";
 
 export interface Scripted {
   readonly script: string;
