@@ -77,7 +77,8 @@ function newRule(
   { comment }: RuleOptions,
   verb: 'add' | 'insert',
 ): Request {
-  const text = statements.map((statement) => statement.text).join(' ') + commentText(comment);
+  const words = statements.flatMap(({ text }) => (text === '' ? [] : [text])).join(' ');
+  const text = words + commentText(comment ?? statements.find((each) => each.comment !== undefined)?.comment);
   return request(
     ruleKind,
     NFT_MSG.NEWRULE,

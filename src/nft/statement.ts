@@ -14,12 +14,14 @@ export interface Dependency {
 }
 
 export interface Statement {
-  /** In nft's words, without the dependencies, which nft adds by itself. */
+  /** In nft's words, without the dependencies, which nft adds by itself. Empty where nft has none. */
   readonly text: string;
   readonly needs: readonly Dependency[];
   /** What the statement itself makes sure of, such as `meta l4proto tcp`. */
   readonly provides?: string;
   readonly expressions: readonly Expression[];
+  /** What it says of its rule to people. In nft's language that stands at the end, whatever comes after the statement. */
+  readonly comment?: string;
 }
 
 /** The expressions of a rule, each dependency once. */

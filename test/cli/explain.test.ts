@@ -138,6 +138,9 @@ test.serial(
   },
 );
 
+const WAY_PAST = `-A NETLOOM-FORWARD -m comment --comment "rules of the administrator" -j CNI-ADMIN
+-A NETLOOM-FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT`;
+
 test.serial('the way past iptables is told, and made where iptables has no chain yet', async (t) => {
   const drops = 'iptables -P FORWARD DROP';
   const { script, rules } = await makesTheSame(t, ['--subnet', '10.62.0.0/24'], [], drops);
@@ -149,7 +152,9 @@ test.serial('the way past iptables is told, and made where iptables has no chain
     env: { ...process.env, CONTAINER: web.path },
     stdio: ['pipe', 'inherit', 'inherit'],
   });
-  t.regex(host.run('iptables', '-S'), /^-P FORWARD ACCEPT$[\s\S]*^-A FORWARD .*-j NETLOOM-FORWARD$/m);
+  const listed = host.run('iptables', '-S');
+  t.regex(listed, /^-P FORWARD ACCEPT$[\s\S]*^-A FORWARD -m comment --comment netloom -j NETLOOM-FORWARD$/m);
+  t.is(listed.match(/^-A NETLOOM-FORWARD .*$/gm)?.join('\n'), WAY_PAST, 'each rule says what it is for, as ours do');
 });
 
 const forgotten: readonly [title: string, leave: string][] = [

@@ -114,9 +114,10 @@ export function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
   return snapshot;
 }
 
-/** What iptables has words of its own for, in those of nft: its comments are blanks there, and its match of marks is another expression. */
+/** What iptables has words of its own for, in those of nft: its comments are blanks there, or those of nft, and its match of marks is another expression. */
 function inNft(rules: string): string {
-  return rules.replace(/^(\t+) +/gm, '$1').replace(/mark and (\w+) == \1 +/g, (_, mark: string) => {
+  const uncommented = rules.replace(/(counter packets \d+ bytes \d+ \S.*) comment ".*"$/gm, '$1');
+  return uncommented.replace(/^(\t+) +/gm, '$1').replace(/mark and (\w+) == \1 +/g, (_, mark: string) => {
     const word = `0x${Number(mark).toString(16).padStart(8, '0')}`;
     return `meta mark & ${word} == ${word} `;
   });

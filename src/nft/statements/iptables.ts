@@ -23,9 +23,9 @@ export function markedBit(bit: number): Statement {
   };
 }
 
-/** `-m comment --comment "…"`. */
+/** `-m comment --comment "…"`. nft has no such expression: in its words it is the comment of the rule, which iptables shows as the same. */
 export function comment(text: string): Statement {
   const info = new Uint8Array(COMMENT_BYTES);
   info.set(new TextEncoder().encode(text).subarray(0, COMMENT_BYTES - 1));
-  return { text: '', needs: [], expressions: [matchExtension('comment', 0, info)] };
+  return { text: '', comment: text, needs: [], expressions: [matchExtension('comment', 0, info)] };
 }
