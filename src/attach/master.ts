@@ -11,9 +11,13 @@ import { ARPHRD } from '../rtnl/constants.ts';
 import * as link from '../rtnl/link.ts';
 import * as route from '../rtnl/route.ts';
 import type { ContainerSide } from './namespace.ts';
+import { isOurAlias } from './owner.ts';
 
 /** Least MTU of IPv4, RFC 791. */
 const MTU_MIN = 68;
+
+/** How many links an error names. */
+const NAMES_MAX = 20;
 
 /** The keys that they have in common. */
 export const masterKeys = () => ({
@@ -54,14 +58,28 @@ export function masterFor(
   needs: MasterNeeds,
 ): FoundMaster {
   const from = conf.linkInContainer ? container.nl : host;
-  const master = findMaster(from, conf);
+  const master = findMaster(from, conf, needs);
   checkMaster(master, conf, needs);
   return { master, from, attrs: { link: master.index, ...(conf.mtu > 0 && { mtu: conf.mtu }) } };
 }
 
 /** For STATUS, which knows no container: a master on the host. @throws NetloomError no-link, invalid-config */
 export function requireMaster(conf: MasterConf, host: NetlinkSocket, needs: MasterNeeds): void {
-  if (!conf.linkInContainer) checkMaster(findMaster(host, conf), conf, needs);
+  if (!conf.linkInContainer) checkMaster(findMaster(host, conf, needs), conf, needs);
+}
+
+/** Links that can be the master of a link of the kind, up or down, without those of our attachments. */
+export function mastersThere(nl: NetlinkSocket, { takesFrames }: Pick<MasterNeeds, 'takesFrames'>): string[] {
+  return link
+    .list(nl)
+    .filter((each) => !isOurAlias(each.alias) && faultOf(each, takesFrames, false) === undefined)
+    .map(({ name, isUp }) => (isUp ? name : `${name} (down)`));
+}
+
+/** Such names as the end of an error. */
+export function thereAre(names: readonly string[]): string {
+  if (names.length === 0) return 'there is no link that can be one';
+  return `there are: ${names.slice(0, NAMES_MAX).join(', ')}${names.length > NAMES_MAX ? ', …' : ''}`;
 }
 
 /**
@@ -69,13 +87,15 @@ export function requireMaster(conf: MasterConf, host: NetlinkSocket, needs: Mast
  * @param nl a socket of the namespace that the master is in
  * @throws NetloomError no-link
  */
-function findMaster(nl: NetlinkSocket, conf: MasterConf): link.Link {
+function findMaster(nl: NetlinkSocket, conf: MasterConf, needs: MasterNeeds): link.Link {
   const where = conf.linkInContainer ? 'in the container' : 'on the host';
   if (conf.master === undefined) return linkOfDefaultRoute(nl, where);
   const found = link.find(nl, { name: conf.master });
   if (found !== undefined) return found;
   throw new NetloomError('no-link', `Cannot find the master "${conf.master}" ${where}: there is no such interface`, {
-    hint: conf.linkInContainer ? 'plugins before this one make it' : '"linkInContainer" looks in the container instead',
+    hint: conf.linkInContainer
+      ? 'plugins before this one make it'
+      : `${thereAre(mastersThere(nl, needs))}; "linkInContainer" looks in the container instead`,
   });
 }
 
@@ -96,7 +116,8 @@ function checkMaster(master: link.Link, { mtu }: MasterConf, { takesFrames, mast
   }
 }
 
-function faultOf(master: link.Link, takesFrames: boolean, masterUp: boolean): string | undefined {
+/** Why a link cannot be a master, or undefined. */
+export function faultOf(master: link.Link, takesFrames: boolean, masterUp: boolean): string | undefined {
   if (master.hardware === ARPHRD.LOOPBACK) return 'it is the loopback interface';
   if (master.hardware !== ARPHRD.ETHER) return `it is no Ethernet interface (its type is ${master.hardware})`;
   const port = master.attrs.linkinfo?.slaveKind;

@@ -141,6 +141,37 @@ for (const driver of ['macvlan', 'ipvlan', 'vlan']) {
   });
 }
 
+test.serial('a parent that is not there, or cannot be one, is refused with those that can', (t) => {
+  const { netloom, conf, create } = start(t);
+  const ask = (parent: string, ...more: string[]) =>
+    netloom.try('network', 'create', '-d', 'macvlan', '-o', `parent=${parent}`, ...more, 'lan');
+  const sh = (script: string) => execFileSync('sh', ['-ec', script]);
+  t.is(
+    ask('up9').stderr,
+    `netloom: "parent" is "up9", expected a link of this host: there is none of that name
+  there is no link that can be one; with -o parent_later=true it is not looked at, and may come later
+`,
+  );
+  sh('ip link add up0 type veth peer name up1; ip link set up0 up');
+  sh('ip link add br0 type bridge; ip link add port0 master br0 type veth peer name port1');
+  const { status, stderr } = ask('up9');
+  t.is(status, 1);
+  t.regex(stderr, /^ {2}there are: [^;]*\bup0, [^;]*; with -o parent_later=true it is not looked at/m);
+  t.regex(stderr, /\bup1 \(down\)/);
+  t.notRegex(stderr, /\bport0|\blo\b/);
+  t.regex(ask('lo').stderr, /"parent" is "lo", expected a link of this host: it is the loopback interface\n/);
+  t.regex(ask('port0').stderr, /"parent" is "port0", .*: it is a port of a bridge, which takes all of its frames\n/);
+  t.regex(ask('up9', '--plan').stderr, /there is none of that name/);
+  t.regex(ask('up9', '-o', 'parent_later=yes').stderr, /"parent_later" is "yes", expected true or false/);
+  t.false(existsSync(join(conf, 'lan.conflist')));
+  // What is down now may be up when a container comes.
+  t.is(create('lan', '-d', 'macvlan', '-o', 'parent=up1').main['master'], 'up1');
+  const { main } = create('later', '-d', 'macvlan', '-o', 'parent=up9', '-o', 'parent_later=true');
+  t.is(main['master'], 'up9');
+  t.false('parent_later' in main);
+  t.regex(netloom.try('network', 'status', 'later').stderr, /Cannot find the master "up9" on the host/);
+});
+
 test.serial('an overlay is made with its store, and has a subnet that no other network gets', (t) => {
   const { lab, netloom, create } = start(t);
   const sh = (script: string) => execFileSync('sh', ['-ec', script]);

@@ -2,6 +2,7 @@
  * What `--driver` may be: each is a plugin type, with the options that it takes by docker's and podman's names and the keys of a conflist that they become.
  * Data, so that help, refusal and configuration cannot differ.
  */
+import type { MasterNeeds } from '../../attach/master.ts';
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
 import { ifnameFault } from '../../net/ifname.ts';
@@ -18,8 +19,8 @@ interface Option {
 export interface Driver {
   readonly type: string;
   readonly about: string;
-  /** Containers share the subnet of a link of the host's, `-o parent=LINK`. */
-  readonly hasParent: boolean;
+  /** Containers share the subnet of a link of the host's, `-o parent=LINK`. What it has to be for that. */
+  readonly parent?: Pick<MasterNeeds, 'takesFrames'>;
   /** The host is on the network, and is its gateway. */
   readonly isRouted: boolean;
   /** Several hosts have it, each with a prefix of the one subnet, as a store tells them that all of them reach. */
@@ -31,6 +32,14 @@ export interface Driver {
 
 const mtu: Option = { about: 'largest packet, in bytes', keys: (value) => ({ mtu: integer(value, 68, 65535) }) };
 const parent: Option = { about: 'link of the host that it goes by', keys: (value) => ({ master: linkName(value) }) };
+/** A word to us: nothing of the conflist. */
+const parentLater: Option = {
+  about: 'the parent need not be there yet (false)',
+  keys: (value) => {
+    boolean(value);
+    return {};
+  },
+};
 const masquerade: Option = {
   about: 'hide the containers behind the addresses of the host (true)',
   keys: (value) => ({ ipMasq: boolean(value) }),
@@ -66,7 +75,6 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
   bridge: {
     type: 'bridge',
     about: 'a bridge on the host that is the gateway',
-    hasParent: false,
     isRouted: true,
     capabilities: ['ips', 'mac'],
     options: {
@@ -84,31 +92,35 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
   macvlan: {
     type: 'macvlan',
     about: "stations of their own on a host's LAN",
-    hasParent: true,
+    parent: { takesFrames: true },
     isRouted: false,
     capabilities: ['ips', 'mac'],
-    options: { parent, mtu, macvlan_mode: macvlanMode, mode: macvlanMode },
+    options: { parent, parent_later: parentLater, mtu, macvlan_mode: macvlanMode, mode: macvlanMode },
   },
   ipvlan: {
     type: 'ipvlan',
     about: "addresses of their own on a host's LAN, with the MAC of the host",
-    hasParent: true,
+    parent: { takesFrames: true },
     isRouted: false,
     capabilities: ['ips'],
-    options: { parent, mtu, ipvlan_mode: ipvlanMode, mode: ipvlanMode },
+    options: { parent, parent_later: parentLater, mtu, ipvlan_mode: ipvlanMode, mode: ipvlanMode },
   },
   vlan: {
     type: 'vlan',
     about: 'an 802.1Q VLAN of a link of the host',
-    hasParent: true,
+    parent: { takesFrames: false },
     isRouted: false,
     capabilities: ['ips'],
-    options: { parent, mtu, vlan: { about: 'its id', keys: (value) => ({ vlanId: integer(value, 1, 4094) }) } },
+    options: {
+      parent,
+      parent_later: parentLater,
+      mtu,
+      vlan: { about: 'its id', keys: (value) => ({ vlanId: integer(value, 1, 4094) }) },
+    },
   },
   ptp: {
     type: 'ptp',
     about: 'a routed wire for each container',
-    hasParent: false,
     isRouted: true,
     capabilities: ['ips'],
     options: { mtu, masquerade },
@@ -116,7 +128,6 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
   overlay: {
     type: 'overlay',
     about: 'one network on several hosts',
-    hasParent: false,
     isRouted: true,
     hasStore: true,
     capabilities: ['ips', 'mac'],
@@ -180,13 +191,18 @@ export function keysOf(name: DriverName, driver: Driver, given: readonly string[
       );
     }
   }
-  if (driver.hasParent && keys['master'] === undefined) {
+  if (driver.parent !== undefined && keys['master'] === undefined) {
     throw new NetloomError('invalid-option', `A network of the driver "${name}" needs a link of the host`, {
       hint: 'give it as -o parent=LINK',
     });
   }
   if (driver.hasStore === true) refuseOtherThanOneStore(name, keys['store']);
   return keys;
+}
+
+/** Whether the parent may be missing: of an option that is given twice the last one counts. */
+export function isParentLater(given: readonly string[]): boolean {
+  return given.findLast((pair) => pair.startsWith('parent_later=')) === 'parent_later=true';
 }
 
 function refuseOtherThanOneStore(name: DriverName, store: unknown): void {

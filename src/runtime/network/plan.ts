@@ -7,7 +7,8 @@ import type { Family, Ip } from '../../net/ip.ts';
 import type { Network } from '../conf-directory.ts';
 import type { Json } from '../conflist.ts';
 import { isOwn } from '../invoke.ts';
-import { DRIVERS, type Driver, type DriverName, keysOf } from './driver.ts';
+import { DRIVERS, type Driver, type DriverName, isParentLater, keysOf } from './driver.ts';
+import { requireParent } from './parent.ts';
 import { freeSubnet, refuseUsed, type Used, usedSubnets } from './subnets.ts';
 
 /** What a person asks for. */
@@ -43,6 +44,8 @@ export function planNetwork(name: string, asked: NetworkOptions, existing: reado
   const bridge = driver.type === 'bridge' ? { bridge: bridgeName(name), ...keys } : keys;
   refuseBridgeOfOther(bridge, existing);
   const parent = typeof keys['master'] === 'string' ? keys['master'] : undefined;
+  if (parent !== undefined && driver.parent !== undefined && !isParentLater(asked.options))
+    requireParent(parent, driver.parent);
   if (driver.hasStore === true) refuseRanges(asked);
   const subnets = subnetsFor(asked, usedSubnets(existing, parent), driver.hasStore === true ? HOSTS_PREFIX : PREFIX);
   const isOpen = !asked.internal;

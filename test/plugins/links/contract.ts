@@ -213,6 +213,10 @@ function masterContract({ type, needs: feature, conf }: LinkCase): void {
     sandbox.run('ip', 'link', 'set', 'm0', 'up');
     const { output } = lab.exec('ADD', conf, { sandbox });
     t.is(output.msg, 'Cannot find the master "m0" on the host: there is no such interface');
+    t.regex(
+      output.details ?? '',
+      /^there (are: \S|is no link that can be one).*; "linkInContainer" looks in the container/,
+    );
     const inside = { ...conf, linkInContainer: true };
     const result = lab.add(inside, { sandbox });
     t.is(sandbox.ip<{ link?: string }>('link', 'show', 'dev', 'eth0')[0]?.link, 'm0');
