@@ -666,6 +666,24 @@ for (const [policy, says] of refused) {
   });
 }
 
+test.serial('refused where a direction stands beside "policy": passed over, it would leave the container open', (t) => {
+  const lab = new Lab(t);
+  const sandbox = lab.sandbox('c1');
+  const before = lab.snapshot();
+  const prevResult = { cniVersion: '1.1.0', interfaces: [{ name: 'lo' }], ips: [{ address: '10.1.0.2/24' }] };
+  const conf = { cniVersion: '1.1.0', name: 'net', type: 'policy', ...NOBODY, prevResult };
+  for (const policy of [{}, { policy: {} }]) {
+    const { output } = lab.exec('ADD', { ...conf, ...policy }, { sandbox });
+    t.is(output.code, 7);
+    t.is(
+      output.msg,
+      'failed to load netconf: "ingress" stands beside "policy", expected within it: "policy": { "ingress": … }',
+    );
+  }
+  t.is(lab.snapshot(), before);
+  t.is(lab.exec('DEL', conf, { sandbox }).status, 0);
+});
+
 test.serial('refused where the packets pass the host unseen, unless nothing is refused to them', (t) => {
   const lab = new Lab(t);
   run('ip', 'link', 'add', 'm0', 'up', 'type', 'veth', 'peer', 'name', 'm1');

@@ -24,7 +24,13 @@ import { openRoute } from '../../rtnl/socket.ts';
 
 const schema = confSchema(() => {
   const policy = v.exactOptional(looseObject({}));
-  return { policy, runtimeConfig: v.optional(object({ policy }), {}) };
+  return {
+    policy,
+    // Known only to be refused: passed over, they would leave a container open that is meant to be shut.
+    ingress: v.exactOptional(v.unknown()),
+    egress: v.exactOptional(v.unknown()),
+    runtimeConfig: v.optional(object({ policy }), {}),
+  };
 });
 
 type PolicyConf = ConfOf<typeof schema>;
@@ -95,8 +101,15 @@ function policed(call: CniCall<PolicyConf>) {
   return entriesOf(commentOf(ownerOf(call)), ips, rulesOf(call.conf));
 }
 
-/** What the runtime asks for goes before what the conflist says. */
-function rulesOf({ policy: own, runtimeConfig }: PolicyConf): PolicyRules {
+/** What the runtime asks for goes before what the conflist says. @throws NetloomError invalid-config */
+function rulesOf({ policy: own, runtimeConfig, ...beside }: PolicyConf): PolicyRules {
+  for (const key of ['ingress', 'egress'] as const) {
+    if (beside[key] === undefined) continue;
+    throw new NetloomError(
+      'invalid-config',
+      `failed to load netconf: "${key}" stands beside "policy", expected within it: "policy": { "${key}": … }`,
+    );
+  }
   if (runtimeConfig.policy !== undefined) return readPolicy(runtimeConfig.policy, 'runtimeConfig.policy');
   return readPolicy(own ?? {}, 'policy');
 }
