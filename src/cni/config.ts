@@ -148,11 +148,21 @@ export function readHeader(stdin: string): ConfHeader {
   if (!isName(name)) {
     throw new NetloomError('invalid-name', `invalid characters found in network name: ${JSON.stringify(name)}`);
   }
+  refuseList(json);
   const version = cniVersion === '' ? DEFAULT_VERSION : cniVersion;
   checkVersion(version);
   const header = { name, cniVersion: version, json };
   keep(header, stdin);
   return header;
+}
+
+/** A conflist is for runtimes. A plugin that took it for its own configuration would find none of its keys, and attach the container by defaults. */
+function refuseList(json: unknown): void {
+  const { type, plugins } = json as Readonly<Record<string, unknown>>;
+  if (type !== undefined || !Array.isArray(plugins)) return;
+  throw new NetloomError('invalid-config', `${NETCONF.action}: it is a list of plugins, expected one of them`, {
+    hint: 'a container runtime gives each plugin its part of "plugins", with "name" and "cniVersion"',
+  });
 }
 
 const HEADER = () => object({ name: v.optional(v.string(), ''), cniVersion: v.optional(v.string(), '') });

@@ -66,6 +66,15 @@ test('addresses, prefixes and MACs are read', (t) => {
   t.is(conf.ranges[0]?.[0]?.subnet.toString(), '10.1.0.0/24');
 });
 
+test('a conflist is not taken for the configuration of a plugin', (t) => {
+  const list = { cniVersion: '1.1.0', name: 'net', plugins: [{ type: 'bridge' }] };
+  t.is(
+    complaint(() => readHeader(JSON.stringify(list))),
+    'invalid-config: failed to load netconf: it is a list of plugins, expected one of them',
+  );
+  t.is(readHeader(JSON.stringify({ ...list, type: 'bridge' })).name, 'net', 'a key that nobody knows passes');
+});
+
 test('an empty string is no address, no MAC and no interface', (t) => {
   const conf = read({ gateway: '', mac: '', master: '' });
   t.false('gateway' in conf);
