@@ -26,6 +26,8 @@ export function allocation(call: CniCall, undo: DisposableStack): () => CniResul
       isTaken = hasCode(error, 'invalid-result');
       throw error;
     }
-    throw new NetloomError('ipam-failed', 'IPAM plugin returned missing IP config');
+    throw new NetloomError('ipam-failed', 'IPAM plugin returned missing IP config', {
+      hint: `"${call.conf.ipam.type}" has given no address: neither its configuration nor the runtime names any`,
+    });
   };
 }

@@ -15,9 +15,10 @@ export type Caller = Pick<CniCall, 'environment' | 'warn'>;
 
 /**
  * The file of a plugin type: the first of CNI_PATH.
+ * @param hint for the error where there is none
  * @throws NetloomError plugin-not-found, invalid-config for a type that is a path
  */
-export function findPlugin(type: string, path: readonly string[]): string {
+export function findPlugin(type: string, path: readonly string[], hint?: string): string {
   if (type === '' || type.includes('/') || type.includes('\0')) {
     throw new NetloomError(
       'invalid-config',
@@ -32,6 +33,7 @@ export function findPlugin(type: string, path: readonly string[]): string {
   throw new NetloomError(
     'plugin-not-found',
     `failed to find plugin ${JSON.stringify(type)} in path [${path.join(' ')}]`,
+    hint === undefined ? {} : { hint },
   );
 }
 

@@ -52,11 +52,14 @@ function run(call: CniCall, command: Exclude<Command, 'ADD' | 'VERSION'>, isOurs
   else target.run(command);
 }
 
+/** NB: they are found in CNI_PATH, too. */
+const OWN = `"ipam.type" names it; netloom's own are "${hostLocal.type}" and "${staticIpam.type}"`;
+
 /** The plugin to run here, or the file to execute. */
 function targetOf(call: CniCall, isOurs: IsSelf): InProcess | string {
   const type = call.conf.ipam?.type;
   if (type === undefined) throw new NetloomError('invalid-config', `failed to load netconf: "ipam" is missing`);
-  const file = findPlugin(type, call.path);
+  const file = findPlugin(type, call.path, OWN);
   if (type === hostLocal.type && isOurs(file)) return inProcess(hostLocal, call);
   if (type === staticIpam.type && isOurs(file)) return inProcess(staticIpam, call);
   return file;

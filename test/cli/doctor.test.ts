@@ -169,6 +169,14 @@ test.serial('slips of the pen in conflists are found, and files that are none', 
     ipam: { ...(list.plugins[0]?.['ipam'] as object), rangs: [] },
   });
   writeFileSync(conflist, JSON.stringify(list).replace('{', '{"disableCheck": true, "disableCheck": false, '));
+  const nameless = {
+    cniVersion: '1.1.0',
+    name: 'nameless',
+    plugins: [{ type: 'bridge', ipam: { subnet: '10.67.0.0/24' } }],
+  };
+  writeFileSync(join(lab.root, 'etc/cni/net.d/nameless.conflist'), JSON.stringify(nameless));
+  const without = { ...nameless, name: 'without', plugins: [{ type: 'bridge', ipam: {} }] };
+  writeFileSync(join(lab.root, 'etc/cni/net.d/without.conflist'), JSON.stringify(without));
   const broken = join(lab.root, 'etc/cni/net.d/broken.conflist');
   writeFileSync(broken, '{');
   const { findings } = examine('--fix');
@@ -179,6 +187,7 @@ test.serial('slips of the pen in conflists are found, and files that are none', 
       ['typo', 'as true and as false'],
       ['typo', 'the plugin "bridge" has no such key, and has "isGateway"'],
       ['typo', 'the plugin "bridge" has no such key, and has "ipam.ranges"'],
+      ['typo', 'it has "subnet"'],
     ],
   );
   rmSync(broken);

@@ -64,10 +64,27 @@ export const typos: Check = ({ networks }) =>
       const ipam = conf['ipam'];
       return [
         ...slips(file, type, '', conf, [...COMMON, ...plugin.schema.keys()]),
-        ...(typeof ipam === 'object' && ipam !== null ? slips(file, type, 'ipam.', ipam, IPAM) : []),
+        ...(typeof ipam === 'object' && ipam !== null
+          ? [...slips(file, type, 'ipam.', ipam, IPAM), ...nameless(file, ipam)]
+          : []),
       ];
     }),
   ]);
+
+/** `"ipam": {}` is the way to have none; one with keys was meant to be one. */
+function nameless(file: string, ipam: object): Finding[] {
+  const keys = Object.keys(ipam);
+  if (keys.length === 0 || keys.some((key) => key.toLowerCase() === 'type')) return [];
+  return [
+    {
+      check: 'typo',
+      what: `"ipam" in "${file}" has no "type"`,
+      evidence: `it has ${keys.map((key) => `"${key}"`).join(', ')}`,
+      effect: 'containers get no address, and nobody is told',
+      mend: 'write "type": "host-local", or whichever plugin is meant',
+    },
+  ];
+}
 
 function slips(file: string, type: string, at: string, conf: object, known: readonly string[]): Finding[] {
   const folded = new Set(known.map((key) => key.toLowerCase()));

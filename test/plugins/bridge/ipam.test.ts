@@ -70,6 +70,15 @@ test.serial('one that dies without a word is named', (t) => {
   t.regex(output.msg ?? '', /theirs" for ADD: it left with status 7, after saying "out of paint"/);
 });
 
+test.serial('one that is not there, or gives nothing, is told of by the key that names it', (t) => {
+  const lab = new Lab(t);
+  const sandbox = lab.sandbox('c1');
+  const missing = lab.exec('ADD', bridgeConf({ ipam: { type: 'host-locl' } }), { sandbox }).output;
+  t.is(missing.details, `"ipam.type" names it; netloom's own are "host-local" and "static"`);
+  const silent = lab.exec('ADD', bridgeConf({ ipam: { type: 'static' } }), { sandbox }).output;
+  t.is(silent.details, '"static" has given no address: neither its configuration nor the runtime names any');
+});
+
 for (const [title, value, says] of [
   ['no addresses', { cniVersion: '1.0.0' }, /IPAM plugin returned missing IP config/],
   ['what is not a result', { cniVersion: '1.0.0', ips: 'many' }, /Cannot read the result of/],
