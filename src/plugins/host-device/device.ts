@@ -1,4 +1,6 @@
 /** Finding the device that a configuration means, on the host. */
+import { thereAre } from '../../attach/master.ts';
+import { isOurAlias } from '../../attach/owner.ts';
 import { NetloomError } from '../../error.ts';
 import { tryList } from '../../ffi/directory.ts';
 import { tryReadlink } from '../../ffi/file.ts';
@@ -10,6 +12,14 @@ import { busIdOf, type HostDeviceConf } from './conf.ts';
 const PCI_DEVICES = '/sys/bus/pci/devices';
 /** Drivers that hand a device to a program. The reference's list. */
 const PROGRAM_DRIVERS: readonly string[] = ['vfio-pci', 'uio_pci_generic', 'igb_uio'];
+
+/** Links that could be moved, those of our attachments aside. */
+function devicesThere(nl: NetlinkSocket): string[] {
+  return link
+    .list(nl)
+    .filter(({ hardware, alias }) => hardware !== ARPHRD.LOOPBACK && !isOurAlias(alias))
+    .map(({ name }) => name);
+}
 
 /** @throws NetloomError no-link where there is none, invalid-config where it is the loopback interface */
 export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
@@ -24,7 +34,7 @@ export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
           : [ofDirectories(nl, busDirectories(busIdOf(conf))), `with the bus address "${busIdOf(conf)}"`];
   if (found === undefined) {
     throw new NetloomError('no-link', `Cannot find a network device ${what} on the host`, {
-      hint: 'it is in a container already; one that a driver for programs (vfio) has is found by "pciBusID"',
+      hint: `${thereAre(devicesThere(nl))}; it may be in a container already, and one that a driver for programs (vfio) has is found by "pciBusID"`,
     });
   }
   if (found.hardware === ARPHRD.LOOPBACK) {
