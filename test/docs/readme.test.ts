@@ -1,5 +1,5 @@
 /** README's own words, tried: the session gives what is shown there, and the commands of "Install" and "Try it" are there and work. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,6 +34,25 @@ test.serial('a session: each command prints what README shows, names and MACs as
     else if (output === '') t.is(actual, '', command);
     else t.deepEqual(missing(linesOf(output), linesOf(actual)), [], `${command}\n${actual}`);
   }
+});
+
+test.serial('the error that README shows is what the plugin says', (t) => {
+  const { path, remove } = makeRoot();
+  t.teardown(remove);
+  const conf = { cniVersion: '1.1.0', name: 'lab', type: 'bridge', mtu: '1500' };
+  const env = {
+    CNI_COMMAND: 'ADD',
+    CNI_CONTAINERID: 'web',
+    CNI_NETNS: '/proc/self/ns/net',
+    CNI_IFNAME: 'eth0',
+    CNI_PATH: path,
+  };
+  const { stdout } = spawnSync(join(root, 'dist/bin/bridge'), {
+    env: { ...env, NETLOOM_ROOT: path },
+    input: JSON.stringify(conf),
+    encoding: 'utf8',
+  });
+  t.deepEqual(JSON.parse(stdout), JSON.parse(block('A session', 'json')));
 });
 
 test.serial('see every wire: from nothing to two connected containers, and their wires', (t) => {
