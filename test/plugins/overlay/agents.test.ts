@@ -2,7 +2,6 @@
  * Three machines with an agent each, which are in one network or in one of each mode at once: who moves is followed, and what is removed comes back. In short, for it runs on another
  * kernel as well.
  */
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';
@@ -27,10 +26,7 @@ for (const store of ['file', 'etcd'] as const) {
       const cluster = new Cluster(t);
       const [one, two] = cluster.machines;
       if (one === undefined || two === undefined) throw new Error('there are three');
-      if (store === 'etcd') {
-        execFileSync('ip', ['addr', 'add', `${cluster.addressOn(1)}/24`, 'dev', 'under0']);
-        cluster.shared = await EtcdStore.start(t, cluster.lab.root, cluster.addressOn(1));
-      }
+      if (store === 'etcd') await EtcdStore.serve(t, cluster);
       const networks = MODES[store].map((mode, i) => {
         const shared = store === 'etcd' ? cluster.shared : new DirectoryStore(cluster.lab.root, mode);
         const more = { name: mode, mode, subnet: `10.${96 + i}.0.0/16`, store: shared.conf };

@@ -1,5 +1,4 @@
 /** 200 random events in the life of a cluster. In the end each machine's kernel has what follows from the store, and nothing is left of those that left. */
-import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../../support/host.ts';
 import { untilAsync } from '../../support/until-async.ts';
@@ -18,11 +17,7 @@ const MODES = ['l3', 'l2', 'direct'] as const;
 
 const STORES: Readonly<Record<string, (t: ExecutionContext, cluster: Cluster) => Promise<void>>> = {
   file: async () => {}, // the cluster has one
-  etcd: async (t, cluster) => {
-    const address = cluster.addressOn(1);
-    execFileSync('ip', ['addr', 'add', `${address}/24`, 'dev', 'under0']);
-    cluster.shared = await EtcdStore.start(t, cluster.lab.root, address);
-  },
+  etcd: EtcdStore.serve,
 };
 
 for (const [name, useStore] of Object.entries(STORES)) {

@@ -1,5 +1,5 @@
 /** Clocks that are hours off, and are set while agents run: what follows the store and the kernel goes on, and who is there is not given up. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import test from 'ava';
 import { NETLOOM } from '../../support/command.ts';
 import { becomeHost } from '../../support/host.ts';
@@ -19,10 +19,7 @@ for (const store of STORES) {
       const cluster = new Cluster(t);
       const [one, two, three] = cluster.machines;
       if (one === undefined || two === undefined || three === undefined) throw new Error('there are three');
-      if (store === 'etcd') {
-        execFileSync('ip', ['addr', 'add', `${cluster.addressOn(1)}/24`, 'dev', 'under0']);
-        cluster.shared = await EtcdStore.start(t, cluster.lab.root, cluster.addressOn(1));
-      }
+      if (store === 'etcd') await EtcdStore.serve(t, cluster);
       const clocks = [one, two].map(({ name }) => new WallClock(cluster.lab.root, name));
       const [first, second] = clocks;
       if (first === undefined || second === undefined) throw new Error('there are two');

@@ -1,7 +1,9 @@
 /** Debian's etcd as the store of a cluster. */
+import { execFileSync } from 'node:child_process';
 import type { ExecutionContext } from 'ava';
 import { Etcd } from '../../support/etcd.ts';
 import type { Json } from '../../support/lab.ts';
+import type { Cluster } from './cluster.ts';
 import type { SharedStore, StoredNode } from './shared-store.ts';
 
 /** Where the nodes of the network `net` are. */
@@ -16,9 +18,14 @@ export class EtcdStore implements SharedStore {
     this.conf = { type: 'etcd', endpoints: etcd.endpoints };
   }
 
-  /** @param address one of this host's that all machines reach */
-  static async start(t: Pick<ExecutionContext, 'teardown'>, root: string, address: string): Promise<EtcdStore> {
-    return new EtcdStore(await Etcd.start(t, root, { address }));
+  /** Gives a cluster one member, on the underlay, for its store. */
+  static async serve(t: Pick<ExecutionContext, 'teardown'>, cluster: Cluster): Promise<void> {
+    const address = cluster.addressOn(1);
+    const options = address.includes(':')
+      ? [`${address}/64`, 'dev', 'under0', 'nodad']
+      : [`${address}/24`, 'dev', 'under0'];
+    execFileSync('ip', ['addr', 'add', ...options]);
+    cluster.shared = new EtcdStore(await Etcd.start(t, cluster.lab.root, { address }));
   }
 
   async nodes(): Promise<StoredNode[]> {

@@ -7,11 +7,14 @@ import test, { type ExecutionContext } from 'ava';
 import { until } from '../../runtimes/until.ts';
 import { becomeHost } from '../../support/host.ts';
 import { Cluster, type ClusterOptions, type Container, type Machine } from './cluster.ts';
+import { EtcdStore } from './etcd-store.ts';
 import { wiring } from './wiring.ts';
 
 becomeHost();
 
 const EACH = 10;
+
+const STORES = ['file', 'etcd'] as const;
 
 /** What a mode adds to a packet, over IPv4 and IPv6. */
 const ROOM = { l3: [50, 70], l2: [50, 70], direct: [0, 0] } as const;
@@ -27,8 +30,14 @@ interface Populated {
 }
 
 /** Machines with an agent and ten containers each, that know each other. */
-async function populated(t: ExecutionContext, mode: string, options: ClusterOptions): Promise<Populated> {
+async function populated(
+  t: ExecutionContext,
+  mode: string,
+  store: (typeof STORES)[number],
+  options: ClusterOptions = {},
+): Promise<Populated> {
   const cluster = new Cluster(t, options);
+  if (store === 'etcd') await EtcdStore.serve(t, cluster);
   const conf = (machine: Machine) => cluster.sharedConf(machine, { mode });
   const all: Populated = { cluster, conf, agents: new Map(), containers: new Map() };
   await Promise.all(cluster.machines.map((machine) => populate(t, all, machine)));
@@ -42,7 +51,7 @@ async function populate(t: ExecutionContext, { cluster, conf, agents, containers
   containers.set(machine.name, await cluster.addAll(machine, names, conf(machine)));
 }
 
-/** The agents look once a second. */
+/** Each agent hears of the others, or looks once a second. */
 async function everybodyMeets({ cluster, containers }: Populated) {
   const firsts = [...containers.values()].flatMap(([first]) => first ?? []);
   const addresses = firsts.map(({ address }) => address);
@@ -70,19 +79,21 @@ async function gaps(all: Populated): Promise<string[]> {
   return await cluster.gaps(everybody(all), '-b', `${mtu - HEADERS[cluster.inner]}`, ...whole);
 }
 
-for (const mode of ['l3', 'l2', 'direct'] as const) {
+const WAYS = STORES.flatMap((store) => (['l3', 'l2', 'direct'] as const).map((mode) => ({ store, mode })));
+
+for (const { store, mode } of WAYS) {
   test.serial(
-    `${mode}, IPv4: all reach all with the largest packet; the underlay is cut and heals; a machine loses its power and comes back`,
+    `${mode}, IPv4, nodes in ${store}: all reach all with the largest packet; the underlay is cut and heals; a machine loses its power and comes back`,
     async (t) => {
-      const all = await populated(t, mode, {});
+      const all = await populated(t, mode, store);
       await assertWhole(t, all, mode, 4);
       await cutAndHeal(t, all);
       await losePower(t, all);
     },
   );
 
-  test.serial(`${mode}, IPv6: all reach all with the largest packet`, async (t) => {
-    const all = await populated(t, mode, { family: 6, inner: mode === 'direct' ? 6 : 4 });
+  test.serial(`${mode}, IPv6, nodes in ${store}: all reach all with the largest packet`, async (t) => {
+    const all = await populated(t, mode, store, { family: 6, inner: mode === 'direct' ? 6 : 4 });
     await assertWhole(t, all, mode, 6);
   });
 }
