@@ -14,13 +14,17 @@ import { becomeHost, makeRoot, type Sandbox } from '../../support/host.ts';
 import type { Json, Output } from '../../support/lab.ts';
 import { untilAsync } from '../../support/until-async.ts';
 import { WallClock } from '../../support/wall-clock.ts';
-import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
+import { Cluster, type ClusterOptions, type Container, type Machine } from './cluster.ts';
+import { wiring } from './wiring.ts';
 
 becomeHost();
 
 /** Where etcd is, on the underlay. */
 const ADDRESS = '192.0.2.1';
 const ADDRESS_6 = '2001:db8::1';
+
+/** How many packets a minute has, at fifty a second. */
+const MINUTE = 3000;
 
 /** For conditions that nothing ends before they hold. */
 const never = new Promise<string>(() => {});
@@ -150,7 +154,7 @@ test.serial(
 );
 
 test.serial(
-  'three members with certificates and tokens; one is killed, all are, and are back: not one packet is lost',
+  'l3, l2 and direct, three members with certificates and tokens; one is killed, all are, and are back: not one packet is lost in any of them',
   async (t) => {
     const root = makeRoot();
     t.teardown(root.remove);
@@ -160,39 +164,74 @@ test.serial(
     const { cluster, etcd, one, two, three, conf } = await withEtcd(t, { members: 3, scheme: 'https', args, settings });
     await requireUsers(etcd);
     const store = { type: 'etcd', ...etcd.settings, user: USER, passwordFile: passwordFile(root.path) };
-    const of = (machine: Machine) => conf(machine, { store });
-    const agent = await cluster.agent(t, one, of(one));
-    await cluster.agent(t, two, of(two));
-    const [first, second] = [one, two].map((machine) => cluster.add(machine, `${machine.name}a`, of(machine)));
-    if (first === undefined || second === undefined) throw new Error('there are two');
-    const reaches = (address: string) => cluster.unreached(first, [address], '-W 1').length === 0;
-    await until('they reach each other', () => reaches(second.address), never);
-    const { ping, report } = traffic(t, first.sandbox, second.address);
+    const networks = ['l3', 'l2', 'direct'].map((mode, i) => {
+      const more = { name: mode, mode, subnet: `10.${96 + i}.0.0/16`, store };
+      const of = (machine: Machine) => conf(machine, more);
+      return { mode, of, add: (machine: Machine, name: string) => cluster.add(machine, `${name}${mode}`, of(machine)) };
+    });
+    const start = (machine: Machine) => {
+      const [first = {}, ...others] = networks.map(({ of }) => of(machine));
+      for (const other of others) cluster.conflist(machine, other);
+      return cluster.agent(t, machine, first);
+    };
+    const inEach = (said: (mode: string) => RegExp) => networks.every(({ mode }) => said(mode).test(statusOf(one)));
+
+    const agent = await start(one);
+    await start(two);
+    const pairs = networks.map((network) => {
+      const [first, second] = [network.add(one, 'n1a'), network.add(two, 'n2a')];
+      return { ...network, first, second };
+    });
+    const reach = (to: readonly Container[]) =>
+      pairs.every(({ first }, i) => cluster.unreached(first, [to[i]?.address ?? ''], '-W 1').length === 0);
+    const seconds = pairs.map(({ second }) => second);
+    await until('they reach each other', () => reach(seconds), never);
+    const whole = pairs.map(({ first, second }) => traffic(t, first.sandbox, second.address));
 
     await etcd.killMember(0);
-    await cluster.agent(t, three, of(three));
-    const third = cluster.add(three, 'n3a', of(three));
-    await until('who joined with one of three away is reached', () => reaches(third.address), never);
+    await start(three);
+    const thirds = pairs.map(({ add }) => add(three, 'n3a'));
+    await until('who joined with one of three away is reached', () => reach(thirds), never);
 
     await etcd.killMember(1);
     await etcd.killMember(2);
-    await until('the agent says so', () => /etcd: Cannot reach etcd at https/.test(statusOf(one)), never);
+    await until(
+      'the agent says so',
+      () => inEach((mode) => RegExp(`^${mode}: etcd: Cannot reach etcd at https`, 'm')),
+      never,
+    );
     agent.kill('SIGKILL');
-    await cluster.agent(t, one, of(one));
-    const later = cluster.add(one, 'n1b', of(one));
-    t.deepEqual(cluster.unreached(later, [first.address, second.address, third.address]), []);
-    t.is(cluster.lab.exec('STATUS', of(one), {}, cluster.on(one)).status, 0);
-    cluster.del(one, later, of(one));
-    t.regex(await traffic(t, first.sandbox, second.address, '-c', '3000').report, / 0% packet loss/, 'for a minute');
+    await start(one);
+    for (const [i, { first, second, of, add }] of pairs.entries()) {
+      const later = add(one, 'n1b');
+      t.deepEqual(
+        cluster.unreached(
+          later,
+          [first, second, thirds[i] ?? later].map(({ address }) => address),
+        ),
+        [],
+      );
+      t.is(cluster.lab.exec('STATUS', of(one), {}, cluster.on(one)).status, 0);
+      cluster.del(one, later, of(one));
+    }
+    const minute = pairs.map(({ first, second }) => traffic(t, first.sandbox, second.address, MINUTE));
+    for (const [i, { mode }] of pairs.entries()) {
+      t.deepEqual(await minute[i]?.ended, { sent: MINUTE, lost: [] }, `${mode}: for a minute`);
+    }
 
     for (const member of [0, 1, 2]) etcd.startMember(member);
-    three.sandbox.run('bash', '-ec', 'ip addr del 192.0.2.13/24 dev eth0; ip addr add 192.0.2.23/24 dev eth0');
-    await until('etcd is back, and who has moved is reached', () => reaches(third.address), never);
-    t.regex(one.sandbox.run('bridge', 'fdb', 'show'), /dst 192\.0\.2\.23/);
-    await until('the agent says so', () => /etcd: it joined as "n1"/.test(statusOf(one)), never);
+    cluster.move(three, three.address, cluster.addressOn(23));
+    await until('etcd is back, and who has moved is reached', () => reach(thirds), never);
+    t.is(wiring(one).match(/192\.0\.2\.23/g)?.length, 3, 'a way to it in each');
+    t.notRegex(wiring(one), /192\.0\.2\.13/);
+    await until('the agent says so', () => inEach((mode) => RegExp(`^${mode}: etcd: it joined as "n1"`, 'm')), never);
 
-    ping.kill('SIGINT');
-    t.regex(await report, / 0% packet loss/);
+    for (const [i, { mode }] of pairs.entries()) {
+      whole[i]?.ping.kill('SIGINT');
+      const { sent, lost } = (await whole[i]?.ended) ?? { sent: 0, lost: [] };
+      t.true(sent > MINUTE, mode);
+      t.deepEqual(lost, [], `${mode}: of ${sent}`);
+    }
   },
 );
 
@@ -352,11 +391,21 @@ function statusOf(machine: Machine): string {
   return netloom(machine, 'status');
 }
 
-/** Fifty packets a second, until they have all been sent or it is told to end. */
-function traffic(t: ExecutionContext, from: Sandbox, to: string, ...more: string[]) {
-  const ping = spawn('nsenter', [`--net=${from.path}`, 'ping', '-i', '0.02', '-W', '10', '-q', ...more, to]);
+/**
+ * Fifty packets a second, until they have all been sent or it is told to end. Those of its last second may be under way then, and do not count.
+ * @returns with the numbers of those that were not answered
+ */
+function traffic(t: ExecutionContext, from: Sandbox, to: string, count?: number) {
+  const limit = count === undefined ? [] : ['-c', `${count}`];
+  const ping = spawn('nsenter', [`--net=${from.path}`, 'ping', '-i', '0.02', '-W', '10', ...limit, to]);
   t.teardown(() => ping.kill('SIGKILL'));
   let said = '';
   ping.stdout.on('data', (data) => (said += data));
-  return { ping, report: new Promise<string>((resolve) => ping.on('close', () => resolve(said))) };
+  const ended = new Promise<string>((resolve) => ping.on('close', () => resolve(said))).then((report) => {
+    const sent = Number(/^(\d+) packets transmitted/m.exec(report)?.[1] ?? 0);
+    const answered = new Set(Array.from(report.matchAll(/icmp_seq=(\d+) ttl/g), ([, number]) => Number(number)));
+    const numbers = Array.from({ length: count ?? Math.max(0, sent - 50) }, (_, i) => i + 1);
+    return { sent, lost: numbers.filter((number) => !answered.has(number)) };
+  });
+  return { ping, ended };
 }
