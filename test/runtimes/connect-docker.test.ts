@@ -4,6 +4,7 @@ import { NETLOOM } from '../support/command.ts';
 import { connectContract } from './connect.ts';
 import { type Docker, docker } from './docker.ts';
 import { Machine } from './machine.ts';
+import { listens } from './until.ts';
 
 let machine: Machine;
 let runtime: Docker;
@@ -33,6 +34,7 @@ test.serial('a container that was started again gets its wires back, with addres
   const address = () => /inet (10\.90\.\S+)/.exec(container.exec('/bin/ip', 'addr'))?.[1];
   const given = address();
   machine.run('docker', 'restart', '-t', '0', container.id);
+  await listens(container, 80);
   t.is(address(), undefined);
   t.regex(netloom('restore'), /^eth0 of docker:\S+ on web: restored\n$/);
   t.is(address(), given);

@@ -4,6 +4,7 @@ import { plugins } from '../../src/plugins/registry.ts';
 import { NETLOOM } from '../support/command.ts';
 import type { Machine } from './machine.ts';
 import type { Container } from './runtime.ts';
+import { holds, listens } from './until.ts';
 
 export interface Unwired {
   readonly machine: Machine;
@@ -27,6 +28,7 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
       const before = machine.state();
       const container = await start('/bin/httpd', '-f', '-p', '80', '-h', '/www');
       const target = `${engine}:${container.id}`;
+      await listens(container, 80);
       t.notRegex(container.exec('/bin/ip', 'addr'), /eth0/);
 
       // Without a bridge port, where the port map has not landed, the container is reached by its address all the same.
@@ -42,7 +44,7 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
 
       // By its name alone, as asked for, beside the first.
       netloom('connect', 'db', container.id, '--ifname', 'db0', '--ip', '10.92.0.77', '--mac', '02:00:00:00:00:77');
-      const wired = container.exec('/bin/ip', 'addr');
+      const wired = await holds(container, ['/bin/ip', 'addr'], (output) => output !== '');
       t.regex(wired, /eth0@.*\bUP\b/);
       t.regex(wired, /db0@[\s\S]*02:00:00:00:00:77[\s\S]*10\.92\.0\.77\/24[\s\S]*inet6 fd/);
       t.is(page('10.92.0.77'), HELLO);

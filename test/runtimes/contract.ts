@@ -2,6 +2,7 @@
 import type { TestFn } from 'ava';
 import { type Machine, OURS } from './machine.ts';
 import type { Runtime } from './runtime.ts';
+import { holds, listens, prints } from './until.ts';
 
 export interface Setting {
   readonly machine: Machine;
@@ -16,6 +17,8 @@ export interface Subnet {
   readonly gateway: string;
 }
 
+const HELLO = 'hello from the other container';
+
 /** An address outside, which has no route back to the subnets. */
 const OUTSIDE = '203.0.113.2';
 
@@ -27,8 +30,13 @@ export function addressOf(output: string, prefix: string): string {
 }
 
 export function contract(test: TestFn, setting: () => Setting, bridge: string, subnets: readonly Subnet[]): void {
-  test.serial('a container gets an address of each subnet, and its loopback', (t) => {
-    const output = setting().runtime.run('/bin/ip', 'addr');
+  test.serial('a container gets an address of each subnet, and its loopback', async (t) => {
+    const { runtime } = setting();
+    const output = await prints(
+      'ip',
+      () => runtime.run('/bin/ip', 'addr'),
+      (text) => text !== '',
+    );
     for (const { prefix } of subnets) t.notThrows(() => addressOf(output, prefix));
     t.regex(output, /inet 127\.0\.0\.1\/8 /);
     t.regex(output, /eth0@\S+ <[^>]*\bUP\b/);
@@ -39,16 +47,19 @@ export function contract(test: TestFn, setting: () => Setting, bridge: string, s
     const server = await runtime.start('/bin/httpd', '-f', '-p', '80', '-h', '/www');
     const client = await runtime.start('/bin/sleep', '1000');
     try {
-      const served = server.exec('/bin/ip', 'addr');
-      const own = client.exec('/bin/ip', 'addr');
+      await listens(server, 80);
+      const [served, own] = [
+        await holds(server, ['/bin/ip', 'addr'], (output) => output !== ''),
+        await holds(client, ['/bin/ip', 'addr'], (output) => output !== ''),
+      ];
       for (const { prefix, gateway } of subnets) {
         const address = addressOf(served, prefix);
         t.not(addressOf(own, prefix), address);
-        t.regex(client.exec('/bin/ping', '-c', '1', '-W', '5', address), / 0% packet loss/);
-        t.regex(client.exec('/bin/ping', '-c', '1', '-W', '5', gateway), / 0% packet loss/);
+        for (const other of [address, gateway])
+          await holds(client, ['/bin/ping', '-c', '1', '-W', '10', other], (output) => / 0% packet loss/.test(output));
         const url = address.includes(':') ? `http://[${address}]/` : `http://${address}/`;
-        t.is(client.exec('/bin/wget', '-q', '-O', '-', url), 'hello from the other container');
-        t.is(setting().machine.run('busybox', 'wget', '-q', '-O', '-', url), 'hello from the other container');
+        await holds(client, ['/bin/wget', '-q', '-O', '-', url], (output) => output === HELLO);
+        t.is(setting().machine.run('busybox', 'wget', '-q', '-O', '-', url), HELLO);
       }
     } finally {
       await client.remove();
@@ -56,7 +67,7 @@ export function contract(test: TestFn, setting: () => Setting, bridge: string, s
     }
   });
 
-  test.serial('a container reaches the outside under the address of the host', (t) => {
+  test.serial('a container reaches the outside under the address of the host', async (t) => {
     const { machine, runtime } = setting();
     // Namespaces of `ip netns` are mounts, and so must be made where the runtime's are.
     machine.run('ip', 'netns', 'add', 'outside');
@@ -66,7 +77,8 @@ export function contract(test: TestFn, setting: () => Setting, bridge: string, s
       machine.run('ip', 'link', 'set', 'uplink', 'up');
       machine.run('ip', '-n', 'outside', 'addr', 'add', `${OUTSIDE}/30`, 'dev', 'eth0');
       machine.run('ip', '-n', 'outside', 'link', 'set', 'eth0', 'up');
-      t.regex(runtime.run('/bin/ping', '-c', '1', '-W', '5', OUTSIDE), / 0% packet loss/);
+      const ping = () => runtime.run('/bin/ping', '-c', '1', '-W', '10', OUTSIDE);
+      t.regex(await prints('ping', ping, (output) => output !== ''), / 0% packet loss/);
     } finally {
       machine.run('ip', 'link', 'del', 'uplink');
       machine.run('ip', 'netns', 'del', 'outside');

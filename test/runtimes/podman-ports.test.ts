@@ -8,7 +8,7 @@ import { Sandbox } from '../support/host.ts';
 import { Machine } from './machine.ts';
 import { podman } from './podman.ts';
 import type { Runtime } from './runtime.ts';
-import { until } from './until.ts';
+import { listens } from './until.ts';
 
 const HOST = '192.0.2.1';
 
@@ -60,9 +60,7 @@ test.serial(
       machine.rootfs,
       ...serve,
     ).trim();
-    // NB: podman is back as soon as the process is there, which may not listen yet.
-    const listens = () => command('exec', id, '/bin/busybox', 'netstat', '-lnt').includes(':80 ');
-    await until('the container listens', listens, new Promise(() => {}));
+    await listens({ exec: (...inside) => command('exec', id, ...inside) }, 80);
     const reached = () => [ask(undefined, HOST, 8080), ask(undefined, '127.0.0.1', 8080), ask(remote, HOST, 8080)];
     t.deepEqual(reached(), ['hello\n', 'hello\n', 'hello\n']);
     const fromContainer = [
@@ -74,12 +72,12 @@ test.serial(
       '/bin/busybox',
       'nc',
       '-w',
-      '5',
+      '30',
       HOST,
       '8080',
     ];
     t.is(command(...fromContainer), 'hello\n');
-    t.is(command('exec', id, '/bin/busybox', 'nc', '-w', '5', HOST, '8080'), 'hello\n', 'the container itself');
+    t.is(command('exec', id, '/bin/busybox', 'nc', '-w', '30', HOST, '8080'), 'hello\n', 'the container itself');
     command('rm', '--force', '--time=0', id);
     t.deepEqual(reached(), [undefined, undefined, undefined]);
     t.is(machine.state().rules, before);

@@ -26,20 +26,30 @@ export async function until(what: string, holds: () => boolean, end: Promise<str
   }
 }
 
-/** Runs a program in a container until it prints what it should: under load ctr loses output. @returns what it printed */
-export async function holds(
-  container: Container,
-  command: string[],
-  wanted: (output: string) => boolean,
-): Promise<string> {
+/** Runs a program until it prints what it should: under load ctr loses output. @returns what it printed */
+export async function prints(what: string, run: () => string, wanted: (output: string) => boolean): Promise<string> {
   let output = '';
   await until(
-    `${command.join(' ')} prints what it should`,
+    `${what} prints what it should`,
     () => {
-      output = container.exec(...command);
+      output = run();
       return wanted(output);
     },
     new Promise(() => {}),
   );
   return output;
+}
+
+/** As prints(), in a container. */
+export function holds(
+  container: Pick<Container, 'exec'>,
+  command: string[],
+  wanted: (output: string) => boolean,
+): Promise<string> {
+  return prints(command.join(' '), () => container.exec(...command), wanted);
+}
+
+/** Waits until a container's server listens: engines are back as soon as its process is there. */
+export async function listens(container: Pick<Container, 'exec'>, port: number): Promise<void> {
+  await holds(container, ['/bin/busybox', 'netstat', '-lnt'], (output) => output.includes(`:${port} `));
 }
