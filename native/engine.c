@@ -182,6 +182,7 @@ static const JSCFunctionListEntry HOST_FUNCTIONS[] = {
     JS_CFUNC_DEF("encode", 1, host_encode), JS_CFUNC_DEF("decode", 1, host_decode), JS_CFUNC_DEF("now", 0, host_now),
 };
 
+/* NB: the first of two with one name counts, as for getenv(3). */
 static JSValue environment(JSContext *context) {
   JSValue object = JS_NewObject(context);
   for (char **variable = environ; *variable != NULL; variable++) {
@@ -189,7 +190,8 @@ static JSValue environment(JSContext *context) {
     if (equals == NULL) continue;
     JSValue name = text_of(context, (const uint8_t *)*variable, (size_t)(equals - *variable));
     JSAtom key = JS_ValueToAtom(context, name);
-    JS_DefinePropertyValue(context, object, key, text_of(context, (const uint8_t *)equals + 1, strlen(equals + 1)), JS_PROP_C_W_E);
+    if (JS_GetOwnProperty(context, NULL, object, key) == 0)
+      JS_DefinePropertyValue(context, object, key, text_of(context, (const uint8_t *)equals + 1, strlen(equals + 1)), JS_PROP_C_W_E);
     JS_FreeAtom(context, key);
     JS_FreeValue(context, name);
   }

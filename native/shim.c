@@ -65,16 +65,19 @@ static void append(struct bytes *to, const void *data, size_t length) {
 
 static void append_string(struct bytes *to, const char *text) { append(to, text, strlen(text) + 1); }
 
+/* @returns whether a read(2) or write(2) that failed is to be tried again: after a signal, or where the runtime gave us a pipe that does not block, once it is ready */
+static int is_again(int fd, short events) {
+  struct pollfd ready = {.fd = fd, .events = events};
+  if (errno == EAGAIN) poll(&ready, 1, -1);
+  else if (errno != EINTR) return 0;
+  return 1;
+}
+
 /* @returns 0, or the errno that ended it */
 static int write_all(int fd, const char *data, size_t length) {
   while (length > 0) {
     ssize_t count = write(fd, data, length);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) { /* the runtime gave us a pipe that does not block */
-      struct pollfd ready = {.fd = fd, .events = POLLOUT};
-      poll(&ready, 1, -1);
-      continue;
-    }
+    if (count < 0 && is_again(fd, POLLOUT)) continue;
     if (count < 0) return errno;
     data += count;
     length -= (size_t)count;
@@ -165,7 +168,7 @@ static void read_stdin(struct bytes *input) {
   while (input->length < STDIN_MAX) {
     size_t room = STDIN_MAX - input->length;
     ssize_t count = read(0, part, room < sizeof part ? room : sizeof part);
-    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && is_again(0, POLLIN)) continue;
     if (count <= 0) return; /* netloom, or the agent, will find that it is no configuration */
     append(input, part, (size_t)count);
   }

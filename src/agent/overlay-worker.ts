@@ -1,6 +1,6 @@
 /** The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it waits for what the kernel tells of links, and for what stores tell. */
 import { hasCode, messageOf } from '../error.ts';
-import { awaitReadable } from '../ffi/event.ts';
+import { awaitReadable } from '../ffi/poll.ts';
 import { NLMSG, type RawMessage, readMessage } from '../netlink/message.ts';
 import { isDeviceName } from '../overlay/network.ts';
 import type { Paths } from '../paths.ts';

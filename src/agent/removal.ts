@@ -8,7 +8,7 @@
 import { removeIfThere, removeOnHostBy } from '../attach/removal.ts';
 import { hasCode } from '../error.ts';
 import { BackgroundWrite } from '../ffi/background-write.ts';
-import { awaitReadable } from '../ffi/event.ts';
+import { awaitReadable } from '../ffi/poll.ts';
 import { type Ack, NetlinkError, readAck } from '../netlink/error.ts';
 import { messagesOf, NLM_F, NLMSG, type RawMessage, type Request, writeMessage } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -56,9 +56,10 @@ function remove(nl: NetlinkSocket, index: number, pending: Pending): boolean {
   pending.sweep();
   const request = link.remove({ index });
   const events = openTransport(NETLINK_ROUTE);
-  const socket = openTransport(NETLINK_ROUTE);
+  let socket: Socket | undefined;
   let write: BackgroundWrite | undefined;
   try {
+    socket = openTransport(NETLINK_ROUTE);
     // NB: before the message goes out.
     events.join(RTNLGRP.LINK);
     write = BackgroundWrite.tryStart(socket.fd, encode(request));
@@ -68,8 +69,8 @@ function remove(nl: NetlinkSocket, index: number, pending: Pending): boolean {
     return ack?.errno !== ENODEV;
   } finally {
     events.close();
-    if (write === undefined || write.isDone) socket.close();
-    else pending.add(write, socket);
+    if (socket !== undefined && write?.isDone === false) pending.add(write, socket);
+    else socket?.close();
   }
 }
 

@@ -4,9 +4,9 @@
  */
 import { keepConfigurations } from '../cni/config.ts';
 import { messageOf } from '../error.ts';
-import { awaitReadable } from '../ffi/event.ts';
 import { O, open } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
+import { awaitReadable } from '../ffi/poll.ts';
 import { ownDirectory } from '../ffi/thread.ts';
 import { accept, type Connection, isCalled } from '../ffi/unix-socket.ts';
 import { fnv1a } from '../fnv.ts';

@@ -1,5 +1,6 @@
 /** The world outside of a plugin that was executed: its own environment, stdin, stdout and stderr. */
 import { readAll, writeAll } from '../ffi/file.ts';
+import { patientRead, patientWrite } from '../ffi/poll.ts';
 import type { Environment } from './environment.ts';
 import { checkNetns } from './netns.ts';
 import type { ServeIo } from './serve.ts';
@@ -8,8 +9,8 @@ export function stdio(environment: Environment): ServeIo {
   const encoder = new TextEncoder();
   return {
     environment,
-    readStdin: () => new TextDecoder().decode(readAll(0, 'stdin')),
-    writeStdout: (text) => writeAll(1, encoder.encode(text), 'stdout'),
+    readStdin: () => new TextDecoder().decode(readAll(0, 'stdin', undefined, patientRead)),
+    writeStdout: (text) => writeAll(1, encoder.encode(text), 'stdout', patientWrite),
     writeStderr: (text) => {
       try {
         writeAll(2, encoder.encode(text), 'stderr');

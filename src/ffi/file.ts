@@ -100,7 +100,7 @@ const page = new Uint8Array(8192);
  * Reads to the end. The limit, in bytes, guards against what is not a file of ours: an endless pipe, a device.
  * @throws NetloomError EFBIG where there is more than that
  */
-export function readAll(fd: number, name: string, limit = 16 << 20): Uint8Array {
+export function readAll(fd: number, name: string, limit = 16 << 20, read: typeof libc.read = libc.read): Uint8Array {
   let buffer = page;
   let length = 0;
   for (;;) {
@@ -112,7 +112,7 @@ export function readAll(fd: number, name: string, limit = 16 << 20): Uint8Array 
     }
     const room = buffer.subarray(length);
     const count = must(
-      uninterrupted(() => libc.read(fd, room, room.length)),
+      uninterrupted(() => read(fd, room, room.length)),
       `read ${name}`,
     );
     if (count === 0) return buffer === page ? page.slice(0, length) : buffer.subarray(0, length);
@@ -120,11 +120,11 @@ export function readAll(fd: number, name: string, limit = 16 << 20): Uint8Array 
   }
 }
 
-export function writeAll(fd: number, bytes: Uint8Array, name: string): void {
+export function writeAll(fd: number, bytes: Uint8Array, name: string, write: typeof libc.write = libc.write): void {
   for (let offset = 0; offset < bytes.length; ) {
     const rest = bytes.subarray(offset);
     offset += must(
-      uninterrupted(() => libc.write(fd, rest, rest.length)),
+      uninterrupted(() => write(fd, rest, rest.length)),
       `write ${name}`,
     );
   }

@@ -9,6 +9,7 @@ import { NetloomError } from '../error.ts';
 import { systemError } from './errno.ts';
 import { Fd, writeAll } from './file.ts';
 import { check, cString, errno, libc, uninterrupted } from './libc.ts';
+import { awaitReadable } from './poll.ts';
 
 /** Bound when the first program is run: most calls run none. */
 const lib = once(() =>
@@ -38,7 +39,6 @@ const MFD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = 1030;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
-const POLLIN = 1;
 const SIGKILL = 9;
 const ETXTBSY = 26;
 
@@ -234,21 +234,9 @@ function readBoth(
 
 /** Waits until some of these can be read without blocking: they have bytes, or their end. */
 function readable(path: string, fds: readonly number[], deadline: number | undefined): number[] {
-  // struct pollfd: s32 fd, s16 events, s16 revents
-  const entries = new Uint8Array(fds.length * 8);
-  const view = new DataView(entries.buffer);
-  for (const [i, fd] of fds.entries()) {
-    view.setInt32(i * 8, fd, true);
-    view.setInt16(i * 8 + 4, POLLIN, true);
-  }
-  const left = () => (deadline === undefined ? -1 : Math.max(0, Math.ceil(deadline - performance.now())));
-  const count = check(
-    uninterrupted(() => libc.poll(entries, fds.length, left())),
-    `wait for "${path}"`,
-  );
-  if (count === 0)
-    throw new NetloomError('timed-out', `Cannot run "${path}": it had not ended in time, and was killed`);
-  return fds.filter((_, i) => view.getInt16(i * 8 + 6, true) !== 0);
+  const can = awaitReadable(fds, deadline === undefined ? -1 : Math.max(0, deadline - performance.now()));
+  if (can.includes(true)) return fds.filter((_, i) => can[i]);
+  throw new NetloomError('timed-out', `Cannot run "${path}": it had not ended in time, and was killed`);
 }
 
 /** What has come through a pipe. */

@@ -6,6 +6,7 @@ import { adapter } from '#ffi';
 import { systemError } from './errno.ts';
 import { Fd } from './file.ts';
 import { check, cString, errno, libc, uninterrupted } from './libc.ts';
+import { awaitReadable } from './poll.ts';
 import { AF_UNIX, UNIX_PATH_MAX, unixAddress } from './unix-address.ts';
 
 const lib = adapter.load({
@@ -19,7 +20,6 @@ const lib = adapter.load({
 
 const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
-const POLLIN = 1;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const SO_RCVTIMEO = 20;
@@ -75,11 +75,7 @@ export function hangUp(fd: number): void {
 
 /** Whether somebody connects within so many milliseconds, or has. Also where the socket listens no more: accept() tells. */
 export function isCalled(listening: number, milliseconds: number): boolean {
-  // struct pollfd: s32 fd, s16 events, s16 revents
-  const entry = new DataView(new ArrayBuffer(8));
-  entry.setInt32(0, listening, true);
-  entry.setInt16(4, POLLIN, true);
-  return uninterrupted(() => libc.poll(new Uint8Array(entry.buffer), 1, milliseconds)) !== 0;
+  return awaitReadable([listening], milliseconds)[0] === true;
 }
 
 /** Waits for somebody to connect. @returns undefined where the socket listens no more */

@@ -2,6 +2,7 @@
 import { hasCode } from '../error.ts';
 import { systemError } from '../ffi/errno.ts';
 import { check, errno, libc, uninterrupted } from '../ffi/libc.ts';
+import { awaitReadable } from '../ffi/poll.ts';
 import { isVisiting } from '../netns/within.ts';
 
 const AF_NETLINK = 16;
@@ -18,7 +19,6 @@ const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
-const POLLIN = 1;
 const EAGAIN = 11;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
@@ -161,16 +161,7 @@ function open(protocol: number): Socket {
       check(libc.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number, 4), `join netlink group ${group}`);
     },
     poll(milliseconds) {
-      // struct pollfd: s32 fd, s16 events, s16 revents
-      const view = new DataView(new ArrayBuffer(8));
-      view.setInt32(0, fd, true);
-      view.setInt16(4, POLLIN, true);
-      return (
-        check(
-          uninterrupted(() => libc.poll(new Uint8Array(view.buffer), 1, Math.ceil(milliseconds))),
-          'wait for the kernel',
-        ) > 0
-      );
+      return awaitReadable([fd], milliseconds)[0] === true;
     },
     close() {
       // NB: once only, the number may be another file's by the second time.

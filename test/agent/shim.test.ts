@@ -1,6 +1,6 @@
 /** The shim, built with sanitizers, against an agent of the test's own that says what it should not. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -12,6 +12,7 @@ import { cString, errno, libc } from '../../src/ffi/libc.ts';
 import { AF_UNIX, unixAddress } from '../../src/ffi/unix-address.ts';
 import { accept, type Connection, isCalled, listenAt, stopListening } from '../../src/ffi/unix-socket.ts';
 import { makeRoot } from '../support/host.ts';
+import { untilAsync } from '../support/until-async.ts';
 
 const SOURCE = fileURLToPath(new URL('../../native/shim.c', import.meta.url));
 const CONFIGURATION = '{"cniVersion": "0.4.0", "name": "net"}';
@@ -78,6 +79,8 @@ interface Options {
   readonly closesStdout?: boolean;
   /** Starts without it, as `>&-` does. */
   readonly hasNoStdout?: boolean;
+  /** Gets a stdin that does not block. NB: Node has it block until the program begins. */
+  readonly hasImpatientStdin?: boolean;
 }
 
 /** Executes the shim and lets `act` be the agent for its call. */
@@ -99,9 +102,12 @@ async function call(act: ((connection: Connection) => void) | undefined, options
 }
 
 /** Executes the shim, which waits for its stdin. */
-function start({ patience = 'patient', environment = {}, closesStdout = false, hasNoStdout = false }: Options = {}) {
+function start(options: Options = {}) {
+  const { patience = 'patient', environment = {}, closesStdout, hasNoStdout, hasImpatientStdin } = options;
   const path = join(directoryOf(patience), 'bridge');
-  const argv = hasNoStdout ? ['sh', '-c', 'exec "$0" >&-', path] : [path];
+  const before = hasImpatientStdin === true ? 'dd iflag=nonblock count=0 of=/dev/null 2>&-; ' : '';
+  const after = hasNoStdout === true ? ' >&-' : '';
+  const argv = before + after === '' ? [path] : ['sh', '-c', `${before}exec "$0"${after}`, path];
   const child = spawn(argv[0] ?? path, argv.slice(1), {
     env: {
       PATH: process.env['PATH'],
@@ -119,7 +125,7 @@ function start({ patience = 'patient', environment = {}, closesStdout = false, h
   let stderr = '';
   child.stdout.on('data', (data) => (stdout += data));
   child.stderr.on('data', (data) => (stderr += data));
-  if (closesStdout) child.stdout.destroy();
+  if (closesStdout === true) child.stdout.destroy();
   child.stdin.on('error', () => {});
   const end = new Promise<End>((resolve) => child.on('close', (status) => resolve({ status, stdout, stderr })));
   return { child, end };

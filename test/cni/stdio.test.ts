@@ -1,9 +1,11 @@
 /** A plugin as a process of its own, on both runtimes: what a container runtime sees of it. */
-import { spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
+import { adapter } from '#ffi';
 import { checkNetns } from '../../src/cni/netns.ts';
+import { untilAsync } from '../support/until-async.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const RUNTIMES = {
@@ -33,6 +35,92 @@ const ENVIRONMENT = {
 };
 
 const CONF = '{"cniVersion": "1.0.0", "name": "net", "type": "test"}';
+
+/** dist/netloom-cni, which runs on QuickJS, as `loopback`. */
+const CNI = join(ROOT, 'dist/netloom-cni');
+
+const lib = adapter.load({ pipe2: { args: ['ptr', 'i32'], returns: 'i32' } });
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+/** poll(2) on x86-64, ppoll(2) there and on arm64. */
+const WAITING = /^(?:7|271|73) /;
+
+/** A pipe whose ends do not block, as one that a runtime reads by itself. */
+function pipe(t: ExecutionContext): [read: number, write: number] {
+  const ends = new Int32Array(2);
+  t.is(lib.pipe2(new Uint8Array(ends.buffer), O_NONBLOCK | O_CLOEXEC), 0);
+  const [read = -1, write = -1] = ends;
+  return [read, write];
+}
+
+/** Has stdin and stdout not block, which Node sees to that they do, and becomes the program. */
+const WITHOUT_BLOCKING =
+  'dd iflag=nonblock count=0 of=/dev/null 2>&-; dd oflag=nonblock count=0 if=/dev/null 2>&-; exec -a "$0" "$@"';
+
+/** Starts a plugin with these in place of stdin and stdout, and comes back when it waits or has ended. */
+async function startWith(t: ExecutionContext, argv0: string, command: readonly string[], stdio: [number, number]) {
+  const child = spawn('bash', ['-c', WITHOUT_BLOCKING, argv0, ...command], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], ...ENVIRONMENT },
+    stdio: [...stdio, 'ignore'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  await untilAsync('it waits, or has ended', () => {
+    return child.exitCode !== null || WAITING.test(readFileSync(`/proc/${child.pid}/syscall`, 'utf8'));
+  });
+  return { ended };
+}
+
+/** What is in a pipe now. */
+function drain(fd: number): string {
+  const buffer = Buffer.alloc(1 << 20);
+  return buffer.toString('utf8', 0, readSync(fd, buffer));
+}
+
+/** Fills a pipe until it takes no more. @returns how much that was */
+function fill(fd: number): number {
+  const part = Buffer.alloc(4096, ' ');
+  for (let length = 0; ; length += part.length) {
+    try {
+      writeSync(fd, part);
+    } catch {
+      return length;
+    }
+  }
+}
+
+for (const [name, argv0, command] of [
+  ['Bun', 'bun', [...RUNTIMES.Bun, SCRIPT]],
+  ['Node', 'node', [...RUNTIMES.Node, SCRIPT]],
+  ['QuickJS', 'loopback', [CNI]],
+] as const) {
+  test(`${name}: pipes that do not block are waited for`, async (t) => {
+    const [input, writer] = pipe(t);
+    const [reader, output] = pipe(t);
+    t.true(fill(output) > 0);
+    const { ended } = await startWith(t, argv0, command, [input, output]);
+    writeSync(writer, '{"cniVersion": "1.0.0", "name": "bad name"}');
+    closeSync(writer);
+    closeSync(output);
+    let said = '';
+    await untilAsync('it has said all', () => {
+      const part = drain(reader);
+      said += part;
+      return part === '';
+    });
+    t.is((JSON.parse(said) as { code: number }).code, 7);
+    t.is(await ended, 1);
+    for (const fd of [input, reader]) closeSync(fd);
+  });
+}
+
+test('QuickJS: of two variables with one name the first one counts', (t) => {
+  // The second one is what follows from a name that has an equals sign.
+  const env = { CNI_COMMAND: 'VERSION', 'CNI_COMMAND=ADD': '' };
+  const { stdout } = spawnSync(CNI, [], { argv0: 'loopback', env, encoding: 'utf8' });
+  t.true((JSON.parse(stdout) as { supportedVersions: string[] }).supportedVersions.includes('1.1.0'));
+});
 
 for (const [name, [program, ...args]] of Object.entries(RUNTIMES)) {
   const execute = (environment: Record<string, string>, input: string, stdout: number | 'pipe' = 'pipe') =>

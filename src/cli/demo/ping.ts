@@ -1,12 +1,12 @@
 /** ICMP echo requests, so that the demo needs no ping installed. RFC 792. */
-import { check, libc, uninterrupted } from '../../ffi/libc.ts';
+import { check, libc } from '../../ffi/libc.ts';
+import { awaitReadable } from '../../ffi/poll.ts';
 import type { Ip } from '../../net/ip.ts';
 
 const AF_INET = 2;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_ICMP = 1;
-const POLLIN = 1;
 const MSG_DONTWAIT = 0x40;
 const ECHO_REQUEST = 8;
 const ECHO_REPLY = 0;
@@ -35,7 +35,7 @@ export function ping(address: Ip, limit = 20_000): number | undefined {
         check(libc.sendto(fd, packet, packet.length, 0, to, to.length), `send to ${address}`);
         next = now + INTERVAL;
       }
-      if (!isReadable(fd, Math.min(next, end) - now)) continue;
+      if (awaitReadable([fd], Math.min(next, end) - now)[0] !== true) continue;
       const at = sent[sequenceOfReply(fd, id, address) - 1];
       if (at !== undefined) return performance.now() - at;
     }
@@ -55,13 +55,6 @@ function echoRequest(id: number, sequence: number): Uint8Array {
   for (let at = 0; at < packet.length; at += 2) sum += view.getUint16(at);
   view.setUint16(2, ~((sum & 0xffff) + (sum >> 16)) & 0xffff);
   return packet;
-}
-
-function isReadable(fd: number, milliseconds: number): boolean {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setInt32(0, fd, true);
-  view.setInt16(4, POLLIN, true);
-  return uninterrupted(() => libc.poll(new Uint8Array(view.buffer), 1, Math.ceil(milliseconds))) > 0;
 }
 
 /** A raw socket gets every ICMP packet, with its IP header. @returns 0 where it is not an answer from there */

@@ -1,0 +1,47 @@
+/** Waiting until descriptors can be read or written. man 2 poll */
+import { check, errno, libc, uninterrupted } from './libc.ts';
+
+const POLLIN = 1;
+const POLLOUT = 4;
+const EAGAIN = 11;
+
+/** Waits until one of the descriptors can be read, or has come to its end. @param milliseconds at most; -1 is for ever @returns whether each can */
+export function awaitReadable(fds: readonly number[], milliseconds = -1): boolean[] {
+  return awaitAny(fds, POLLIN, milliseconds);
+}
+
+/** read(2) of what may have been set not to block, by whoever passed it on: then waited for. */
+export function patientRead(fd: number, buffer: Uint8Array | null, size: number): number {
+  return patiently(fd, POLLIN, () => libc.read(fd, buffer, size));
+}
+
+/** The same for write(2). */
+export function patientWrite(fd: number, bytes: Uint8Array | null, size: number): number {
+  return patiently(fd, POLLOUT, () => libc.write(fd, bytes, size));
+}
+
+function patiently(fd: number, event: number, call: () => number): number {
+  for (;;) {
+    const result = call();
+    if (result >= 0 || errno() !== EAGAIN) return result;
+    awaitAny([fd], event, -1);
+  }
+}
+
+function awaitAny(fds: readonly number[], event: number, milliseconds: number): boolean[] {
+  // struct pollfd: s32 fd, s16 events, s16 revents
+  const entries = new Uint8Array(fds.length * 8);
+  const view = new DataView(entries.buffer);
+  for (const [i, fd] of fds.entries()) {
+    view.setInt32(i * 8, fd, true);
+    view.setInt16(i * 8 + 4, event, true);
+  }
+  const end = performance.now() + milliseconds;
+  // NB: what is left of the time, or signals that come often enough would keep us here for ever.
+  const left = () => (milliseconds < 0 ? -1 : Math.max(0, Math.ceil(end - performance.now())));
+  check(
+    uninterrupted(() => libc.poll(entries, fds.length, left())),
+    'wait for descriptors',
+  );
+  return fds.map((_, i) => view.getInt16(i * 8 + 6, true) !== 0);
+}
