@@ -62,7 +62,9 @@ export class OverlayKeeper {
    */
   look(nl: NetlinkSocket, now: number, isSuspect: boolean): void {
     const confs = overlayConfs(this.#paths);
-    for (const name of this.#kept.keys()) if (!confs.some((conf) => conf.name === name)) this.#forget(name);
+    for (const name of new Set([...this.#kept.keys(), ...this.#feeds.keys()])) {
+      if (!confs.some((conf) => conf.name === name)) this.#forget(name);
+    }
     for (const conf of confs) {
       try {
         this.#lookAt(nl, conf, now, isSuspect);

@@ -1,6 +1,6 @@
 /** The agent's looks at overlays, counted in what they ask the kernel and what they write. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { OverlayKeeper } from '../../src/agent/overlays.ts';
@@ -111,4 +111,39 @@ test.serial('of a node that moves the kernel is told, and nothing is asked about
   look();
   const [tunnel] = ip<{ mtu: number }>('link', 'show', 'type', 'vxlan');
   t.is(tunnel?.mtu, 1350);
+});
+
+test.serial('a network that never worked and whose conflist is gone is followed no longer', (t) => {
+  const lab = new Lab(t);
+  const store = join(lab.root, 'store');
+  mkdirSync(store);
+  put(store, 1);
+  ip('link', 'add', 'n2', 'type', 'bridge');
+  ip('addr', 'add', '198.51.100.1/24', 'dev', 'n2');
+  const { cniVersion, name, ...plugin } = {
+    cniVersion: '1.0.0',
+    name: 'other',
+    type: 'overlay',
+    subnet: '10.96.0.0/16',
+    node: 'me',
+    underlay: '198.51.100.0/24',
+    store: { type: 'file', path: store },
+  };
+  const conflist = join(lab.root, 'etc/cni/net.d/other.conflist');
+  mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
+  writeFileSync(conflist, JSON.stringify({ cniVersion, name, plugins: [plugin] }));
+  lab.add({ cniVersion, name, ...plugin }, { sandbox: lab.sandbox('c2') });
+  // This machine has no address any more, and the node that it was neither a record nor a memory.
+  ip('addr', 'del', '198.51.100.1/24', 'dev', 'n2');
+  for (const file of readdirSync(store)) if (file !== '10.96.1.0_24.json') rmSync(join(store, file));
+  rmSync(join(lab.root, 'var/lib/netloom/overlay'), { recursive: true });
+  const said: string[] = [];
+  const keeper = new OverlayKeeper(pathsOf({ NETLOOM_ROOT: lab.root }), (message) => said.push(message));
+  using nl = openRoute();
+  keeper.look(nl, 1000, false);
+  t.regex(said.join(), /This machine has no address of the underlay/);
+  t.is(keeper.tellers.length, 1);
+  unlinkSync(conflist);
+  keeper.look(nl, 2000, false);
+  t.deepEqual(keeper.tellers, []);
 });
