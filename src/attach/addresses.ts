@@ -95,7 +95,7 @@ function tryWrite(key: string, value: string): void {
 /** Waits until no address is tentative: the kernel tells of the change as RTM_NEWADDR. */
 function awaitProbes(container: ContainerSide, index: number): void {
   container.nl.join(addr.RTNLGRP_IPV6_IFADDR);
-  const deadline = Date.now() + DAD_LIMIT;
+  const deadline = performance.now() + DAD_LIMIT;
   for (;;) {
     const addresses = addr.list(container.nl, { link: index, family: 6 });
     const failed = addresses.find(({ flags }) => (flags & addr.IFA_F.DADFAILED) !== 0);
@@ -104,7 +104,7 @@ function awaitProbes(container: ContainerSide, index: number): void {
     }
     const tentative = addresses.find(({ flags }) => (flags & addr.IFA_F.TENTATIVE) !== 0);
     if (tentative === undefined) return;
-    const left = deadline - Date.now();
+    const left = deadline - performance.now();
     if (left <= 0) {
       throw new NetloomError(
         'duplicate-address',

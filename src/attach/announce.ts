@@ -31,10 +31,10 @@ export function awaitCarrier(nl: NetlinkSocket, index: number): link.Link {
   if (first.isOperational) return first;
   using events = openRoute();
   events.join(RTNLGRP.LINK);
-  const deadline = Date.now() + CARRIER_LIMIT;
+  const deadline = performance.now() + CARRIER_LIMIT;
   for (;;) {
     const current = link.get(nl, { index });
-    const left = deadline - Date.now();
+    const left = deadline - performance.now();
     if (current.isOperational || left <= 0) return current;
     events.next(left);
   }

@@ -1,9 +1,7 @@
 /** What a node knows, whatever its etcd does: compact, go silent, be told apart, forget everything. */
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { Cidr } from '../../../src/net/cidr.ts';
 import { Ip } from '../../../src/net/ip.ts';
@@ -362,13 +360,3 @@ test.serial(
     t.is(`${known().find(({ name }) => name === 'other')?.subnet}`, `${other.subnet}`);
   },
 );
-
-test('no clock that somebody can set decides anything', (t) => {
-  const folder = fileURLToPath(new URL('../../../src/overlay', import.meta.url));
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-  t.true(files.length > 20);
-  t.deepEqual(
-    files.filter((name) => /\bDate\b/.test(readFileSync(join(folder, name), 'utf8'))),
-    [],
-  );
-});

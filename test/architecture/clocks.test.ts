@@ -1,0 +1,22 @@
+/** Waits and orders do not depend on a clock that somebody can set: one that is set back by an hour while a call waits for a link would have it wait for an hour. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+
+/** Who tells people what time it is, and one who wants a number that does not come twice. */
+const TELLING = [
+  'agent/agent.ts',
+  'agent/log.ts',
+  'agent/metrics.ts',
+  'cni/serve.ts',
+  'inspect/take.ts',
+  'ipam/host-local/lease-directory.ts',
+];
+
+test('no clock that somebody can set decides anything', (t) => {
+  const folder = fileURLToPath(new URL('../../src', import.meta.url));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const asking = files.filter((name) => /\bDate\b/.test(readFileSync(join(folder, name), 'utf8')));
+  t.deepEqual(asking.sort(), TELLING);
+});
