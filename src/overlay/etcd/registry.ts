@@ -24,6 +24,9 @@ const ATTEMPTS = 50;
 /** How many keys are asked for at a time. */
 const PAGE = 1_000;
 
+/** How many leases are asked for at once: a connection each, of which thousands would be refused. */
+const AT_ONCE = 16;
+
 /** How often one is tried to be taken out, where it changes meanwhile. */
 const RECLAIM_ATTEMPTS = 5;
 
@@ -152,12 +155,15 @@ export class EtcdRegistry {
   async silences(): Promise<Map<string, number>> {
     const { nodes } = await this.list();
     const silences = new Map<string, number>();
-    const ask = async ({ name }: NodeRecord) => {
-      const lease = nodes.leaseOf(name);
-      const silence = lease === undefined ? undefined : await silenceOf(this.#client, lease);
-      if (silence !== undefined) silences.set(name, silence);
+    const left = nodes.records(() => {}).values();
+    const ask = async () => {
+      for (const { name } of left) {
+        const lease = nodes.leaseOf(name);
+        const silence = lease === undefined ? undefined : await silenceOf(this.#client, lease);
+        if (silence !== undefined) silences.set(name, silence);
+      }
     };
-    await Promise.all(nodes.records(() => {}).map(ask));
+    await Promise.all(Array.from({ length: AT_ONCE }, ask));
     return silences;
   }
 

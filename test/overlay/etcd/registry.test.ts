@@ -228,3 +228,27 @@ test.serial('where an answer is lost on its way, what was asked is done once', a
   t.is((await new EtcdRegistry(removals, of).reclaim('a', 0)).name, 'a');
   t.is((await open(t, of).list()).nodes.taken, 0);
 });
+
+test.serial('when thousands were last seen is asked of a few at a time', async (t) => {
+  const of = membership();
+  using client = new EtcdClient(of.etcd);
+  const registry = new EtcdRegistry(client, of);
+  const nodes = Array.from({ length: 100 }, (_, i) => i);
+  await Promise.all(nodes.map((i) => registry.join(applicant(`node${i}`, `192.0.2.${i + 1}`))));
+  const presence = new Presence(client, `${registry.base}alive/node0`);
+  await presence.tell(undefined, new AbortController().signal);
+  const lease = (await registry.list()).nodes.leaseOf('node0') ?? '';
+  await etcd.ask('/v3/kv/txn', { success: nodes.map((i) => put(`${registry.base}alive/node${i}`, lease)) });
+  const ask = client.ask.bind(client);
+  let [now, most] = [0, 0];
+  client.ask = async (...question) => {
+    most = Math.max(most, ++now);
+    try {
+      return await ask(...question);
+    } finally {
+      now--;
+    }
+  };
+  t.is((await registry.silences()).size, 100);
+  t.true(most <= 16, `${most} at once`);
+});
