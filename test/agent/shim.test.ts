@@ -198,6 +198,24 @@ test.serial(
   },
 );
 
+test.serial('a stdin that does not block is waited for', async (t) => {
+  execFileSync('rm', ['-f', socketPath]);
+  using listening = listenAt(socketPath, 1);
+  const { child, end } = start({ hasImpatientStdin: true });
+  using connection = accept(listening.number);
+  if (connection === undefined) throw new Error('the shim did not connect');
+  // poll(2) on x86-64, ppoll(2) there and on arm64.
+  await untilAsync('it waits for stdin, or has sent what it has', () => {
+    const call = readFileSync(`/proc/${child.pid}/syscall`, 'utf8');
+    return isCalled(connection.fd, 0) || /^(?:7|271|73) /.test(call);
+  });
+  await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
+  const request = hear(connection);
+  t.is(request && readRequest(request)?.stdin, CONFIGURATION);
+  say(connection, 'A', Uint8Array.of(0x78, 0));
+  t.is((await end).status, 0);
+});
+
 /** Before it has accepted, whatever an agent does leads to netloom. */
 const NOT_ACCEPTED: readonly [title: string, act: (connection: Connection) => void][] = [
   ['closes at once', () => {}],

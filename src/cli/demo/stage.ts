@@ -31,6 +31,9 @@ export interface Attached {
   readonly gateway: Ip;
 }
 
+/** Those by which people end a program. A demo is over in a moment, and cleans up first: nothing is served until then, and plugins that it runs have got the signal themselves. */
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
 export class Stage implements Disposable {
   readonly #print: (line: string) => void;
   readonly #cleanup = new DisposableStack();
@@ -40,11 +43,13 @@ export class Stage implements Disposable {
 
   constructor(print: (line: string) => void) {
     this.#print = print;
+    const program = built(linkTarget());
+    for (const [signal, number] of Object.entries(SIGNALS)) process.once(signal, () => process.exit(128 + number));
     this.#root = mkdtempSync(join(tmpdir(), 'netloom-demo-'));
     this.#cleanup.defer(() => rmSync(this.#root, { recursive: true, force: true }));
     this.#bin = join(this.#root, 'bin');
     mkdirSync(this.#bin);
-    for (const type of plugins.keys()) symlinkSync(built(linkTarget()), join(this.#bin, type));
+    for (const type of plugins.keys()) symlinkSync(program, join(this.#bin, type));
   }
 
   /** A new namespace. */
