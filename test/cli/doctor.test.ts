@@ -4,6 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { distance } from '../../src/inspect/doctor/distance.ts';
+import { pinNew } from '../../src/netns/pin.ts';
 import { Netloom } from '../support/command.ts';
 import { becomeHost, ip } from '../support/host.ts';
 import { Lab } from '../support/lab.ts';
@@ -191,6 +192,20 @@ test.serial('slips of the pen in conflists are found, and files that are none', 
     ],
   );
   rmSync(broken);
+});
+
+test.serial('what ends an attachment whose namespace is gone is told by who has made it', (t) => {
+  const { lab, netloom, examine } = start(t);
+  const pin = join(lab.root, 'gone');
+  pinNew(pin);
+  netloom.run('connect', 'demo', `netns:${pin}`);
+  sh(`umount ${pin}; rm ${pin}`);
+  const mends = () => examine().findings.map(({ check, mend }) => [check, mend]);
+  t.deepEqual(mends(), [
+    ['gone-namespace', '"netloom gc" removes it; where the container runs again, "netloom restore" connects it again'],
+  ]);
+  rmSync(join(lab.root, 'var/lib/netloom/endpoints'), { recursive: true });
+  t.deepEqual(mends(), [['gone-namespace', 'its runtime removes the container']]);
 });
 
 test.serial('a sandbox whose namespace is gone is brought back', (t) => {

@@ -8,11 +8,14 @@ import * as masquerade from '../../nft/masquerade.ts';
 import { openNft, tryOpenNft } from '../../nft/socket.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
+import { EndpointStore } from '../../runtime/endpoints.ts';
 import { findSandbox, sandboxNetns, sandboxRecords } from '../../runtime/sandbox/store.ts';
 import { restore } from '../../runtime/upkeep.ts';
 import type { Check, Examination } from './finding.ts';
 
 const COLLECTING = '"netloom gc" removes what belongs to no attachment';
+
+const OURS = '"netloom gc" removes it; where the container runs again, "netloom restore" connects it again';
 
 /** `network/container/ifname` of what runtimes remember. */
 function known({ attachments }: Examination): ReadonlySet<string> {
@@ -121,8 +124,11 @@ export const goneNamespaces: Check = ({ context, attachments }) => [
             what: `The namespace of "${containerId}", attached to "${network}" by "${ifname}", is gone`,
             evidence: `nothing is at "${netns}"`,
             effect: 'its addresses and ports stay taken',
-            mend: 'its runtime removes the container, or "netloom restore" brings a sandbox back',
-            ...(isSandbox(context, containerId) && { fix: () => restore(context, () => {}) }),
+            ...(isSandbox(context, containerId)
+              ? { mend: '"netloom restore" brings the sandbox back', fix: () => restore(context, () => {}) }
+              : {
+                  mend: isEndpoint(context, containerId, network, ifname) ? OURS : 'its runtime removes the container',
+                }),
           },
         ],
   ),
@@ -138,6 +144,12 @@ export const goneNamespaces: Check = ({ context, attachments }) => [
       fix: () => restore(context, () => {}),
     })),
 ];
+
+/** Whether "netloom connect" has made it. */
+function isEndpoint(context: Examination['context'], container: string, network: string, ifname: string): boolean {
+  const endpoints = new EndpointStore(context).of(container);
+  return endpoints.some((each) => each.network === network && each.ifname === ifname);
+}
 
 function isSandbox(context: Examination['context'], name: string): boolean {
   try {
