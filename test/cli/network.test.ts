@@ -218,6 +218,12 @@ test.serial('an overlay is made with its store, and has a subnet that no other n
 
 const bad: readonly [title: string, args: readonly string[], status: number, message: RegExp][] = [
   ['a name with a slash', ['a/b'], 1, /"a\/b" cannot be the name of a network/],
+  [
+    'a name that is too long',
+    ['a'.repeat(161)],
+    1,
+    /"a{20}…" cannot be the name .* it has 161 characters, expected at most 160/,
+  ],
   ['a name with a meaning', ['host'], 1, /"host" cannot be the name of a network: "--network host" has/],
   ['a name that is taken', ['taken'], 1, /There is a network "taken" already, in ".*taken.conflist"/],
   [

@@ -29,6 +29,9 @@ export interface NetworkOptions {
 const PREFIX = 24;
 const HOSTS_PREFIX = 16;
 
+/** Each attachment has a file `NETWORK-CONTAINER-IFNAME`, with an id of 64 characters and a name of 15, which is written beside its place. */
+const NAME_MAX = 160;
+
 /** Names that `--network` has a meaning for. */
 const RESERVED = ['host', 'none', 'container'];
 
@@ -69,6 +72,12 @@ export function planNetwork(name: string, asked: NetworkOptions, existing: reado
 }
 
 function checkName(name: string, existing: readonly Network[]): void {
+  if (name.length > NAME_MAX) {
+    throw new NetloomError(
+      'invalid-name',
+      `"${name.slice(0, 20)}…" cannot be the name of a network: it has ${name.length} characters, expected at most ${NAME_MAX}`,
+    );
+  }
   if (!isName(name)) {
     throw new NetloomError(
       'invalid-name',
