@@ -41,7 +41,7 @@ const SCHEMA = v.strictObject(
       ),
     ),
   },
-  `no other keys than ${Object.keys(DEFAULTS).join(', ')}`,
+  `no such key, only ${Object.keys(DEFAULTS).join(', ')}`,
 );
 
 /** Settings of which some are given. */

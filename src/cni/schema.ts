@@ -159,7 +159,9 @@ function complaintOf(issue: v.BaseIssue<unknown>, at: string): string {
   const path = pathOf(issue, at);
   const subject = path === '' ? 'the whole' : JSON.stringify(path);
   if (issue.kind === 'schema' && issue.input === undefined) return `${subject} is missing`;
-  return `${subject} is ${excerpt(issue.input)}, expected ${expectationOf(issue)}`;
+  // The issue of a key that must not be there has the key in place of its value.
+  const value = issue.expected === 'never' ? issue.path?.at(-1)?.value : issue.input;
+  return `${subject} is ${excerpt(value)}, expected ${expectationOf(issue)}`;
 }
 
 /** `ipam.ranges[0][0].subnet` */

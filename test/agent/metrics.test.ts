@@ -204,7 +204,7 @@ const WRONG: readonly [settings: string, complaint: RegExp][] = [
   ['{"metrics": ["9464"]}', /"metrics\[0\]" is "9464", expected an address such as/],
   ['{"metrics": ["localhost:70000"]}', /expected an address such as/],
   ['{"metrics": ["unix:relative"]}', /expected an address such as/],
-  ['{"metric": []}', /expected no other keys than callLimit, drainLimit, logLevel, metrics/],
+  ['{"metric": [5]}', /"metric" is \[5\], expected no such key, only callLimit, drainLimit, logLevel, metrics/],
 ];
 for (const [text, complaint] of WRONG) {
   test.serial(`an agent does not begin with the settings ${text}`, (t) => {
