@@ -38,6 +38,14 @@
 
 extern char **environ;
 
+#define CURRENT_VERSION "1.1.0" /* what errors are told in where nobody has asked for another */
+
+/* The error object, as the specification has it, and the end. */
+static _Noreturn void fail(const char *version, int code, const char *what, const char *why) {
+  dprintf(1, "{\n    \"cniVersion\": \"%s\",\n    \"code\": %d,\n    \"msg\": \"%s: %s\"\n}\n", version, code, what, why);
+  _exit(1);
+}
+
 /* Bytes that grow. */
 struct bytes {
   char *data;
@@ -49,13 +57,7 @@ static void append(struct bytes *to, const void *data, size_t length) {
   if (to->length + length > to->room) {
     size_t room = (to->length + length) * 2 + 4096;
     char *larger = realloc(to->data, room);
-    if (larger == NULL) {
-      static const char text[] = "netloom-shim: out of memory\n";
-      if (write(2, text, sizeof text - 1) < 0) {
-        /* nobody listens */
-      }
-      _exit(1);
-    }
+    if (larger == NULL) fail(CURRENT_VERSION, 5, "Cannot pass the call on", "out of memory");
     to->data = larger;
     to->room = room;
   }
@@ -107,17 +109,14 @@ static _Noreturn void execute(char **argv, const struct bytes *input) {
     strcpy(slash == NULL ? path : slash + 1, "netloom-cni");
     if (input != NULL) {
       int fd = memfd_create("stdin", 0);
-      if (fd < 0 || write_all(fd, input->data, input->length) != 0 || lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0) {
-        perror("netloom-shim: cannot keep stdin");
-        _exit(1);
-      }
+      if (fd < 0 || write_all(fd, input->data, input->length) != 0 || lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0)
+        fail(CURRENT_VERSION, 5, "Cannot keep stdin for netloom-cni", strerror(errno));
       if (fd != 0) close(fd);
     }
     execv(path, argv);
   }
   dprintf(2, "netloom-shim: cannot execute \"%s\", which should be beside this file: %s\n", length > 0 ? path : "/proc/self/exe", strerror(errno));
-  dprintf(1, "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 108,\n    \"msg\": \"Cannot execute netloom-cni, which should be beside its shim: install it again\"\n}\n");
-  _exit(1);
+  fail(CURRENT_VERSION, 108, "Cannot execute netloom-cni, which should be beside its shim", "install it again");
 }
 
 /* The version that the configuration speaks, in digits and dots: errors are told in it. A scan, not a parser: what is no version is passed over. */
@@ -126,7 +125,7 @@ static void version_of(const struct bytes *input, char *version, size_t size) {
   const char *end = input->data + input->length;
   const char *at = input->length == 0 ? NULL : memmem(input->data, input->length, key, sizeof key - 1);
   size_t length = 0;
-  snprintf(version, size, "1.1.0");
+  snprintf(version, size, CURRENT_VERSION);
   if (at == NULL) return;
   at += sizeof key - 1;
   while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r' || *at == ':')) at++;
@@ -141,8 +140,7 @@ static void version_of(const struct bytes *input, char *version, size_t size) {
 static _Noreturn void try_again(const struct bytes *input, const char *why) {
   char version[16];
   version_of(input, version, sizeof version);
-  dprintf(1, "{\n    \"cniVersion\": \"%s\",\n    \"code\": 11,\n    \"msg\": \"Cannot finish the call: %s\"\n}\n", version, why);
-  _exit(1);
+  fail(version, 11, "Cannot finish the call", why);
 }
 
 /* @returns a connected socket, or -1 where no agent listens. Never waits: an agent with a full queue counts as none. */

@@ -72,6 +72,9 @@ interface End {
   readonly stderr: string;
 }
 
+/** Has stdin not block. NB: Node sees to it that it does until the program begins. */
+const IMPATIENT = 'dd iflag=nonblock count=0 of=/dev/null 2>&-; ';
+
 interface Options {
   readonly patience?: Patience;
   readonly stdin?: string;
@@ -79,8 +82,8 @@ interface Options {
   readonly closesStdout?: boolean;
   /** Starts without it, as `>&-` does. */
   readonly hasNoStdout?: boolean;
-  /** Gets a stdin that does not block. NB: Node has it block until the program begins. */
-  readonly hasImpatientStdin?: boolean;
+  /** What a shell does before it becomes the shim. */
+  readonly before?: string;
 }
 
 /** Executes the shim and lets `act` be the agent for its call. */
@@ -103,9 +106,8 @@ async function call(act: ((connection: Connection) => void) | undefined, options
 
 /** Executes the shim, which waits for its stdin. */
 function start(options: Options = {}) {
-  const { patience = 'patient', environment = {}, closesStdout, hasNoStdout, hasImpatientStdin } = options;
+  const { patience = 'patient', environment = {}, closesStdout, hasNoStdout, before = '' } = options;
   const path = join(directoryOf(patience), 'bridge');
-  const before = hasImpatientStdin === true ? 'dd iflag=nonblock count=0 of=/dev/null 2>&-; ' : '';
   const after = hasNoStdout === true ? ' >&-' : '';
   const argv = before + after === '' ? [path] : ['sh', '-c', `${before}exec "$0"${after}`, path];
   const child = spawn(argv[0] ?? path, argv.slice(1), {
@@ -198,10 +200,29 @@ test.serial(
   },
 );
 
+test.serial('where stdin cannot be kept for netloom, the error is one that the runtime can read', async (t) => {
+  execFileSync('rm', ['-f', socketPath]);
+  using listening = listenAt(socketPath, 1);
+  // Its files may have no byte, and that is not its death.
+  const { child, end } = start({ before: "trap '' XFSZ; ulimit -f 0; " });
+  await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
+  using connection = accept(listening.number);
+  if (connection === undefined) throw new Error('the shim did not connect');
+  hear(connection);
+  say(connection, 'Danother build');
+  const { status, stdout } = await end;
+  t.is(status, 1);
+  t.deepEqual(JSON.parse(stdout), {
+    cniVersion: '1.1.0',
+    code: 5,
+    msg: 'Cannot keep stdin for netloom-cni: File too large',
+  });
+});
+
 test.serial('a stdin that does not block is waited for', async (t) => {
   execFileSync('rm', ['-f', socketPath]);
   using listening = listenAt(socketPath, 1);
-  const { child, end } = start({ hasImpatientStdin: true });
+  const { child, end } = start({ before: IMPATIENT });
   using connection = accept(listening.number);
   if (connection === undefined) throw new Error('the shim did not connect');
   // poll(2) on x86-64, ppoll(2) there and on arm64.
