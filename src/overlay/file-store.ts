@@ -8,18 +8,7 @@
  */
 import { messageOf } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
-import {
-  lock,
-  O,
-  open,
-  replaceText,
-  type Stat,
-  tryLink,
-  tryReadText,
-  tryStat,
-  unlink,
-  writeText,
-} from '../ffi/file.ts';
+import { lock, O, open, replaceText, type Stat, tryLink, tryReadText, tryStat, unlink } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 import { tryTouch } from '../ffi/mtime.ts';
 import type { Cidr } from '../net/cidr.ts';
@@ -139,7 +128,8 @@ function returned(directory: string, existing: NodeRecord, { address, machine }:
 function take(directory: string, record: NodeRecord): boolean {
   const beside = `${directory}/.${record.machine}.${libc.gettid()}.tmp`;
   try {
-    writeText(beside, textOf(record), O.WRONLY | O.CREAT | O.TRUNC);
+    // NB: on the disk before it has the name, or a machine that loses power leaves an empty file, and with it a prefix that is nobody's and taken.
+    replaceText(beside, textOf(record), 0o644);
     return tryLink(beside, fileOf(directory, record.subnet));
   } finally {
     unlink(beside);
