@@ -14,6 +14,7 @@ import { allocation } from './allocate.ts';
 import { announce } from './announce.ts';
 import { attachedOf } from './chained.ts';
 import { addContainerLink, type LinkPlan, removeContainerLinks } from './container-link.ts';
+import { requireKind } from './kind.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from './namespace.ts';
 import { isCurrent, staleRecords } from './record.ts';
 import { collectAndRelease, removeAndRelease } from './release.ts';
@@ -144,6 +145,7 @@ export function verifyAttachment(
 function status<C extends NetConf>(type: ContainerLinkType<C>, call: CniCall<C>): void {
   type.checkConf(call.conf);
   using nl = openRoute();
+  requireKind(nl, type.type);
   try {
     type.status?.(call.conf, nl);
   } catch (cause) {

@@ -14,6 +14,7 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
 import type { LinkInfo } from '../rtnl/link-info.ts';
 import { gather } from './gather.ts';
+import { isUnknownKind, lackOf } from './kind.ts';
 import { type ContainerSide, tryOpenContainer } from './namespace.ts';
 import { aliasOf, hostLinkName, isOurAlias, ownerOf } from './owner.ts';
 import { removeIfThere } from './removal.ts';
@@ -24,8 +25,6 @@ export interface LinkPlan {
   readonly from: NetlinkSocket;
   /** Without a name. `link` is the master. */
   readonly attrs: link.LinkAttrs & { readonly linkinfo: LinkInfo };
-  /** Where this kernel lacks the kind, what it is to be built with: `CONFIG_MACVLAN`. */
-  readonly feature: string;
   /** What an errno means for this kind: the rest of the sentence after `Cannot create …: `. */
   readonly refusals?: Readonly<Record<string, string>>;
 }
@@ -91,12 +90,7 @@ const REFUSED = ['unsupported', 'conflict', 'duplicate-attachment'] as const;
 function explained(error: NetlinkError, container: ContainerSide, call: CniCall, plan: LinkPlan): NetloomError {
   const { kind } = plan.attrs.linkinfo;
   const cannot = `Cannot create the ${kind} link "${call.ifname}"`;
-  // NB: the kernel's own sentence. The same errno is that of a master which takes no links of the kind.
-  if (error.code === 'EOPNOTSUPP' && error.message.includes('Unknown device type')) {
-    return new NetloomError('unsupported', `${cannot}: this kernel has no ${kind}, it needs ${plan.feature}`, {
-      cause: error,
-    });
-  }
+  if (isUnknownKind(error)) return new NetloomError('unsupported', `${cannot}: ${lackOf(kind)}`, { cause: error });
   if (error.code === 'EEXIST' && link.find(container.nl, { name: temporaryName(ownerOf(call)) }) !== undefined) {
     return new NetloomError('duplicate-attachment', `${cannot}: an ADD of it is under way, or was cut short`, {
       hint: 'DEL comes first',

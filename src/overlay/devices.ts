@@ -3,6 +3,7 @@
  * can change is changed, a tunnel with another VNI, port or address is made anew.
  */
 import { gather } from '../attach/gather.ts';
+import { isUnknownKind } from '../attach/kind.ts';
 import { removeIfThere } from '../attach/removal.ts';
 import { hasCode, NetloomError } from '../error.ts';
 import { libc } from '../ffi/libc.ts';
@@ -158,7 +159,7 @@ function make(nl: NetlinkSocket, { name, alias, address, mtu, master, linkinfo }
 }
 
 function explained(error: NetlinkError, name: string, { kind, data }: LinkInfo): NetloomError {
-  if (error.code === 'EOPNOTSUPP' && error.message.includes('Unknown device type')) {
+  if (isUnknownKind(error)) {
     return new NetloomError('unsupported', `Cannot create the ${kind} link "${name}": this kernel has no ${kind}`, {
       hint: `it needs CONFIG_${kind?.toUpperCase()}`,
       cause: error,

@@ -21,6 +21,5 @@ export const dummy = containerLinkPlugin<NetConf>({
   plan: (_call, _host, container) => ({
     from: container.nl,
     attrs: { address: localMac(randomBytes(6)), linkinfo: { kind: 'dummy' } },
-    feature: 'CONFIG_DUMMY',
   }),
 });

@@ -62,7 +62,6 @@ function plan({ conf }: CniCall<IpvlanConf>, host: NetlinkSocket, container: Con
   return {
     from,
     attrs: { ...attrs, linkinfo: { kind: 'ipvlan', data: { mode: conf.mode } } },
-    feature: 'CONFIG_IPVLAN',
     refusals: {
       EBUSY: `"${master.name}" is taken by links of another kind, such as those of macvlan, or by a bridge or bond`,
       // ENOTSUPP of the kernel's own errnos, which ipvlan_l3s_register() answers with where it is left out.

@@ -56,7 +56,6 @@ function plan(call: CniCall<MacvlanConf>, host: NetlinkSocket, container: Contai
       ...(!isPassthru && { address: asked ?? localMac(randomBytes(6)) }),
       linkinfo: { kind: 'macvlan', data: { mode, ...(bcqueuelen > 0 && { bcqueuelen }) } },
     },
-    feature: 'CONFIG_MACVLAN',
     refusals: {
       EBUSY: `"${master.name}" is taken by links of another kind, such as those of ipvlan, or by a bridge or bond`,
       ...(isPassthru && { EINVAL: `passthru needs "${master.name}" for itself, and it has another macvlan link` }),

@@ -35,7 +35,6 @@ function plan({ conf }: CniCall<VlanConf>, host: NetlinkSocket, container: Conta
   return {
     from,
     attrs: { ...attrs, linkinfo: { kind: 'vlan', data: { id: vlanId } } },
-    feature: 'CONFIG_VLAN_8021Q',
     refusals: {
       EEXIST: `"${master.name}" has a link of the VLAN ${vlanId} already, here or in another container, and can have only one`,
       EOPNOTSUPP: `"${master.name}" carries no VLANs`,

@@ -9,21 +9,22 @@ becomeHost();
 const KINDS: readonly FeatureName[] = ['macvlan', 'ipvlan', 'vlan', 'dummy'];
 
 for (const type of KINDS) {
-  test.serial(`${type}: without it in the kernel, ADD says what is missing; with it, ADD succeeds`, (t) => {
+  test.serial(`${type}: without it in the kernel, STATUS and ADD say what is missing; with it, both succeed`, (t) => {
     const { lab } = labWithMaster(t);
     const sandbox = lab.sandbox('c1');
     const before = lab.snapshot();
     const conf = { cniVersion: '1.1.0', name: 'net', type, master: 'm0', ipam };
+    const asked = lab.exec('STATUS', conf);
+    t.is(lab.snapshot(), before);
     const { status, output } = lab.exec('ADD', conf, { sandbox });
     if (isThere(type)) {
-      t.is(status, 0);
+      t.deepEqual([asked.status, status], [0, 0]);
       return;
     }
+    const lack = `this kernel has no ${type}, it needs ${FEATURES[type].config}`;
+    t.deepEqual([asked.output.code, asked.output.msg], [50, `Cannot create ${type} links: ${lack}`]);
     t.is(output.code, 105);
-    t.is(
-      output.msg,
-      `Cannot create the ${type} link "eth0": this kernel has no ${type}, it needs ${FEATURES[type].config}`,
-    );
+    t.is(output.msg, `Cannot create the ${type} link "eth0": ${lack}`);
     t.is(lab.snapshot(), before);
     lab.del(conf, { sandbox });
   });

@@ -1,0 +1,35 @@
+/** Kinds of links that this kernel may lack. */
+import { NetloomError } from '../error.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import * as link from '../rtnl/link.ts';
+
+/** What a kernel is built with that has the kind. */
+const FEATURES: Readonly<Record<string, string>> = {
+  macvlan: 'CONFIG_MACVLAN',
+  ipvlan: 'CONFIG_IPVLAN',
+  vlan: 'CONFIG_VLAN_8021Q',
+  dummy: 'CONFIG_DUMMY',
+};
+
+const EINVAL = 22;
+
+/** The rest of a sentence after `Cannot …: `. */
+export function lackOf(kind: string | undefined): string {
+  return `this kernel has no ${kind}, it needs ${FEATURES[kind ?? ''] ?? 'that kind of link'}`;
+}
+
+/** Looks whether the kernel has a kind; one that is a module is loaded. @throws NetloomError not-available */
+export function requireKind(nl: NetlinkSocket, kind: string): void {
+  try {
+    // NB: no link can have this name (dev_valid_name() of net/core/dev.c), so that none is made: EINVAL, once the kind was found.
+    nl.find(link.add({ name: '/', linkinfo: { kind } }), EINVAL);
+  } catch (cause) {
+    if (!isUnknownKind(cause)) throw cause;
+    throw new NetloomError('not-available', `Cannot create ${kind} links: ${lackOf(kind)}`, { cause });
+  }
+}
+
+/** NB: the kernel's own sentence. The same errno is that of a master which takes no links of the kind. */
+export function isUnknownKind(error: unknown): boolean {
+  return error instanceof NetloomError && error.code === 'EOPNOTSUPP' && error.message.includes('Unknown device type');
+}
