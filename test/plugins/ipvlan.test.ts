@@ -152,7 +152,7 @@ test.serial('what it cannot do is refused before any change', (t) => {
   t.is(lab.snapshot(), before);
 });
 
-test.serial('STATUS of one that is chained, which comes without a prevResult, asks for what is known of it', (t) => {
+withIpvlan('STATUS of one that is chained, which comes without a prevResult, asks for what is known of it', (t) => {
   const { lab } = labWithMaster(t);
   const { ipam: _, master: __, ...chained } = conf;
   t.is(lab.exec('STATUS', chained).status, 0);
