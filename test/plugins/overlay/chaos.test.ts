@@ -12,7 +12,7 @@ const EVENTS = 200;
 /** How many events lie between two looks at the whole. */
 const BETWEEN = 40;
 /** How long it may take until all is as it should be, in seconds. */
-const SETTLING = 60;
+const SETTLING = 180;
 const MODES = ['l3', 'l2', 'direct'] as const;
 
 const STORES: Readonly<Record<string, (t: ExecutionContext, cluster: Cluster) => Promise<void>>> = {

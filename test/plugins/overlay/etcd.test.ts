@@ -95,10 +95,14 @@ test.serial(
     t.is(cluster.lab.exec('STATUS', conf(one), {}, cluster.on(one)).output.code, 50);
     t.is(cluster.snapshot(one), before);
 
-    // An agent that comes while it waits ends the wait.
-    const waiting = cluster.lab.start('ADD', conf(one), { sandbox }, cluster.on(one));
+    // An agent that comes while it waits ends the wait. NB: where the machine is busy that may be another time that it is asked.
+    const add = async (): Promise<number | null> => {
+      const end = await cluster.lab.start('ADD', conf(one), { sandbox }, cluster.on(one));
+      return end.output.code === 11 ? add() : end.status;
+    };
+    const waiting = add();
     await cluster.agent(t, one, conf(one));
-    t.is((await waiting).status, 0);
+    t.is(await waiting, 0);
 
     await cluster.agent(t, two, { ...conf(two), node: 'n1' });
     const refused = cluster.lab.exec(
@@ -149,7 +153,7 @@ test.serial(
       () => !one.sandbox.run('bridge', 'fdb', 'show').includes('192.0.2.13'),
       never,
     );
-    t.true(reached(second.container.address));
+    t.deepEqual(cluster.unreached(first, [second.container.address]), []);
   },
 );
 
