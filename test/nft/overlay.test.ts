@@ -47,7 +47,7 @@ const RULESET = `table inet netloom {
 	chain overlay-marks {
 		comment "netloom overlay, layout 1"
 		type filter hook postrouting priority srcnat + 10; policy accept;
-		oifname @overlay-tunnels meta mark set 0x00000000
+		meta mark != 0x00000000 oifname @overlay-tunnels meta mark set 0x00000000
 	}
 
 	chain overlay-forward {
@@ -73,6 +73,43 @@ test.serial('networks are elements, and nft reads all of it', (t) => {
   nft('flush', 'ruleset');
   execFileSync('nft', ['-f', '-'], { input: text });
   t.deepEqual(ruleset().json, json);
+});
+
+test.serial('where no network is internal, no packet that is forwarded is looked at', (t) => {
+  using socket = openNft();
+  overlay.add(socket, open);
+  t.notRegex(ruleset().text, /hook forward|overlay-in/);
+  overlay.add(socket, kept);
+  overlay.remove(socket, open);
+  t.regex(ruleset().text, /hook forward/);
+  overlay.remove(socket, kept);
+  t.is(ruleset().text, '');
+});
+
+test.serial('one that is internal and has no tunnel needs nothing else', (t) => {
+  using socket = openNft();
+  overlay.add(socket, six);
+  t.notRegex(ruleset().text, /overlay-marks/);
+  t.deepEqual(overlay.differences(socket, six), []);
+  overlay.add(socket, open);
+  t.deepEqual(overlay.differences(socket, open), []);
+  overlay.remove(socket, six);
+  t.deepEqual(overlay.differences(socket, open), []);
+  overlay.remove(socket, open);
+  t.is(ruleset().text, '');
+});
+
+test.serial('what an earlier version made serves as it is', (t) => {
+  using socket = openNft();
+  const earlier = RULESET.replace('meta mark != 0x00000000 ', '').replaceAll(/^\t\telements = .*\n/gm, '');
+  execFileSync('nft', ['-f', '-'], { input: earlier });
+  for (const guard of [open, kept, six]) {
+    overlay.add(socket, guard);
+    t.deepEqual(overlay.differences(socket, guard), []);
+  }
+  t.regex(ruleset().text, /\n\t\toifname @overlay-tunnels meta mark set/);
+  for (const guard of [open, kept, six]) overlay.remove(socket, guard);
+  t.is(ruleset().text, '');
 });
 
 test.serial('again is nothing, the last takes the table along, and what is missing is said', (t) => {
