@@ -105,7 +105,7 @@ export class EtcdFollower {
     const seen = { revision: BigInt(listing.revision) };
     const blocks = new Blocks(this.#of, this.#paths, this.#registry);
     const tasks = [
-      this.#watch(own, listing, seen, signal),
+      this.#watch(nl, own, listing, seen, signal),
       this.#check(nl, own, endpoint, seen, signal),
       this.#stayAlive(own.name, listing, signal),
       ...(this.#of.hasBlocks ? [blocks.grant(own.name, listing, () => this.#writeDown(listing), signal)] : []),
@@ -130,7 +130,13 @@ export class EtcdFollower {
   }
 
   /** Ends where this node's own record is another, or the store says that there is more than it can tell. */
-  async #watch(own: NodeRecord, listing: Listing, seen: { revision: bigint }, signal: AbortSignal): Promise<void> {
+  async #watch(
+    nl: NetlinkSocket,
+    own: NodeRecord,
+    listing: Listing,
+    seen: { revision: bigint },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { nodes } = listing;
     const end = new AbortController();
     let keeping: ReturnType<typeof setTimeout> | undefined;
@@ -157,6 +163,7 @@ export class EtcdFollower {
           end.abort();
           return;
         }
+        if (changed.has(own.name)) this.#lookForTwin(nl, own, now);
         this.#amend(listing, changed);
         keeping ??= setTimeout(() => {
           keeping = undefined;
@@ -228,6 +235,14 @@ export class EtcdFollower {
       }
       await pause(ALIVE * (1 - Math.random() / 5), signal);
     }
+  }
+
+  /** A copied disk has the id of the machine as well, by which a node is known again: two machines then have one prefix, and nobody but they can tell. */
+  #lookForTwin(nl: NetlinkSocket, own: NodeRecord, { address }: NodeRecord): void {
+    if (address.equals(own.address) || addressNow(nl, this.#of)?.equals(address) === true) return;
+    const message = `another machine is the node "${own.name}", too, at ${address}, and has this one's id: remove ${this.#paths.state}/machine on one of them, and give it another "node"`;
+    this.#notices.say('twin', message);
+    this.#stand({ message });
   }
 
   /** NB: at once. Who acts upon it waits for nothing else. */

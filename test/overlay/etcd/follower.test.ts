@@ -158,6 +158,21 @@ test.serial('who joins, and whose prefix is given back, is known', async (t) => 
   t.deepEqual(`${known().find(({ name }) => name === 'own')?.subnet}`, `${before?.subnet}`);
 });
 
+test.serial('a machine with a copied disk, which is the same node by its id, is told of', async (t) => {
+  const { root, paths, names, known } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const of = membership(etcd);
+  const said = follow(t, of, paths);
+  await untilAsync('it has joined', () => names() === 'own');
+  using client = new EtcdClient(etcd.settings);
+  const [own] = known();
+  const twin = { name: 'own', address: Ip.parse('192.0.2.9'), machine: own?.machine ?? '' };
+  await new EtcdRegistry(client, of).join(twin);
+  await untilAsync('it says so', () => said.length > 0);
+  t.regex(said.join('\n'), /^another machine is the node "own", too, at 192\.0\.2\.9, and has this one's id: /);
+  t.regex(readStanding(paths, of)?.message ?? '', /another machine/);
+});
+
 test.serial('a change is added to what is written down, and told of whoever has read it', async (t) => {
   const { root, paths, names, known } = setUp(t);
   const etcd = await Etcd.start(t, root);
