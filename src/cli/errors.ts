@@ -17,6 +17,11 @@ export const text = {
     `netloom: ${text_en.noCommandRegisteredForInput(args)}`,
 } satisfies typeof text_en;
 
+/** Node's own error for what the system refuses: it names the call and the file, and is no fault of ours. */
+function isOfSystem(error: Error): boolean {
+  return 'syscall' in error && 'code' in error;
+}
+
 /** `netloom: MESSAGE`, then indented lines: details, hint, and what failed while the first failure was taken back. */
 export function sentencesOf(thrown: unknown): string {
   const [error, ...later] = errorsOf(thrown);
@@ -24,7 +29,7 @@ export function sentencesOf(thrown: unknown): string {
   if (error instanceof NetloomError) {
     if (error.details !== undefined) lines.push(`  ${error.details}`);
     if (error.hint !== undefined) lines.push(`  ${error.hint}`);
-  } else if (error instanceof Error) {
+  } else if (error instanceof Error && !isOfSystem(error)) {
     lines.push('  This is a fault of netloom, please report it:', `  ${error.stack ?? ''}`);
   }
   for (const failure of later) lines.push(`  and it could not be taken back: ${messageOf(failure)}`);

@@ -91,13 +91,19 @@ export const uninstallCommand = buildCommand({
   },
   parameters: { flags: places },
   func(this: CommandContext, { bin, conf }: Flags) {
+    let removed = 0;
     for (const type of plugins.keys()) {
       const link = join(bin, type);
-      if (exists(link) && isOurs(link)) rmSync(link);
+      if (exists(link) && isOurs(link)) {
+        rmSync(link);
+        removed++;
+      }
       if (existsSync(link + BEFORE) && !exists(link)) renameSync(link + BEFORE, link);
     }
     for (const program of [EXECUTABLE, SHIM, CNI]) rmSync(join(bin, program), { force: true });
-    this.process.stdout.write(`removed the plugins from ${bin}\n`);
+    this.process.stdout.write(
+      removed > 0 ? `removed ${removed} plugins from ${bin}\n` : `none of the plugins in ${bin} is netloom's\n`,
+    );
     for (const file of conf === undefined ? [] : conflists()) {
       const installed = join(conf ?? '', basename(file));
       if (existsSync(installed) && digest(installed) === digest(file)) rmSync(installed);

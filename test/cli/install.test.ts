@@ -59,3 +59,21 @@ test('a shim that has no netloom-cni beside it is not installed, nor is anything
   t.regex(stderr, /Cannot use ".*\/netloom-shim" for the plugins: "netloom-cni" is missing beside it/);
   t.deepEqual(readdirSync(bin), []);
 });
+
+test('a directory that is none is named, and not taken for a fault of netloom', (t) => {
+  const path = directory(t);
+  writeFileSync(join(path, 'file'), '');
+  const bin = join(path, 'file/bin');
+  const { status, stderr } = spawnSync(join(DIST, 'netloom'), ['install', '--bin', bin], { encoding: 'utf8' });
+  t.is(status, 1);
+  t.is(stderr, `netloom: ENOTDIR: not a directory, mkdir '${bin}'\n`);
+});
+
+test('uninstall says what it has removed, and where there was nothing', (t) => {
+  const bin = directory(t);
+  const netloom = (...args: string[]) =>
+    execFileSync(join(DIST, 'netloom'), [...args, '--bin', bin], { encoding: 'utf8' });
+  netloom('install');
+  t.is(netloom('uninstall'), `removed ${readdirSync(BIN).length} plugins from ${bin}\n`);
+  t.is(netloom('uninstall'), `none of the plugins in ${bin} is netloom's\n`);
+});
