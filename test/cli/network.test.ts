@@ -351,6 +351,17 @@ test.serial('every conflist is a network, whoever wrote it; what is broken is to
   t.regex(netloom.try('network', 'status', 'old').stderr, /does not support STATUS/);
 });
 
+test.serial('an attachment that cannot be read is told of once, however many networks there are', (t) => {
+  const { lab, netloom } = start(t);
+  for (const name of ['one', 'two', 'three']) netloom.run('network', 'create', name);
+  const results = join(lab.root, 'var/lib/cni/results');
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, 'one-c1-eth0'), '{ "kind": "cniCa');
+  const { stdout, stderr } = netloom.try('network', 'ls');
+  t.is(stdout.trim().split('\n').length, 4);
+  t.regex(stderr, /^netloom: Cannot read the attachment of ".*one-c1-eth0": [^\n]*\n$/);
+});
+
 test.serial('what is attached by any runtime is listed, and rm refuses until it is gone; then nothing is left', (t) => {
   const { lab, netloom, conf } = start(t);
   const before = lab.snapshot();
