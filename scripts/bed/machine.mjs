@@ -24,7 +24,7 @@ const MEMORY = process.env.NETLOOM_VM_MEMORY ?? '4096';
 const CPUS = process.env.NETLOOM_VM_CPUS ?? '1';
 
 /**
- * For measuring: a clock of the guest that counts its instructions, 4 ns each, and does not wait where nothing runs. What else this machine does moves no figure then; a figure is the
+ * For measuring, and for tests that do: a clock of the guest that counts its instructions, 4 ns each, and does not wait where nothing runs. What else this machine does moves no figure then; a figure is the
  * length of a way, without what caches and memory add to it.
  */
 const COUNTING = ['-accel', 'tcg,thread=single', '-icount', 'shift=2,sleep=off'];

@@ -17,10 +17,19 @@ const NODE_ARGUMENTS = '--no-opt --no-maglev --no-sparkplug';
  * @returns {Promise<{passed: number, failures: string[], skips: string[], tests: Record<string, number>, log: string}>}
  */
 export async function testIn(series, { patterns = [], onOutput } = {}) {
-  const runs = patterns.length > 0 ? [patterns] : guestRuns(series);
-  using job = new Job(script(runs));
-  const reason = await booted(series, job, { onOutput });
-  const report = together(runs.map((_, i) => job.read(`report-${i}`)));
+  if (patterns.length > 0) return guest(series, [patterns], { onOutput });
+  const reports = [await guest(series, guestRuns(series), { onOutput })];
+  const counted = countedRuns(series);
+  if (counted.length > 0) reports.push(await guest(series, counted, { onOutput, isCounting: true }));
+  return { ...together(reports), log: reports.map(({ log }) => log).join('') };
+}
+
+/** Runs of AVA in one guest, from its boot to its end. */
+async function guest(series, runs, { onOutput, isCounting = false }) {
+  using job = new Job(script(runs, isCounting));
+  const reason = await booted(series, job, { onOutput, isCounting });
+  const texts = runs.map((_, i) => job.read(`report-${i}`)).filter((text) => text !== undefined);
+  const report = together(texts.map((text) => JSON.parse(text)));
   const status = job.read('status')?.trim();
   if (reason !== undefined) report.failures.push(`the guest of ${series}: ${reason}`);
   else if (status === undefined) report.failures.push(`the guest of ${series} ended before its tests did`);
@@ -55,8 +64,7 @@ async function booted(series, job, { onOutput, ...options }) {
 }
 
 /** Reports of several runs of AVA as one. */
-function together(texts) {
-  const reports = texts.filter((text) => text !== undefined).map((text) => JSON.parse(text));
+function together(reports) {
   return {
     passed: reports.reduce((sum, { passed }) => sum + passed, 0),
     failures: reports.flatMap(({ failures }) => failures),
@@ -89,6 +97,13 @@ export function guestRuns(series) {
   ].filter((args) => args.length > 0); // AVA without arguments runs everything
 }
 
+/** What AVA gets in a guest whose clock counts instructions: tests that measure time, by their titles. */
+export function countedRuns(series) {
+  return kernelTests()
+    .filter(({ only }) => only === `${series}:counted`)
+    .map(({ path, titles }) => [path, ...titles.map((title) => `--match=${title}`)]);
+}
+
 /** The lines of kernel-tests: paths, each with the titles that are indented below it: those that run, or with `!` those that do not. */
 function kernelTests() {
   const entries = [];
@@ -103,13 +118,17 @@ function kernelTests() {
   return entries;
 }
 
-/** Each run with a report of its own; what Node has compiled in the first is there in the second. */
-function script(runs) {
+/**
+ * Each run with a report of its own; what Node has compiled in the first is there in the second.
+ * @param isCounting the clock leaps to the next timer whenever the guest waits, for a file as well: nothing may end by time alone
+ */
+function script(runs, isCounting) {
+  const [timeout, minutes] = isCounting ? ['99h', 10_000] : ['15m', 1000];
   const lines = runs.map(
     (args, i) =>
-      `NETLOOM_TEST_REPORT=/run/bed/report-${i} node_modules/node/bin/node scripts/test.mjs --timeout=15m '--node-arguments=${NODE_ARGUMENTS}' ${quoted(args)} || status=1\n`,
+      `NETLOOM_TEST_REPORT=/run/bed/report-${i} node_modules/node/bin/node scripts/test.mjs --timeout=${timeout} '--node-arguments=${NODE_ARGUMENTS}' ${quoted(args)} || status=1\n`,
   );
-  return `export NODE_COMPILE_CACHE=/tmp/compiled NETLOOM_TEST_SKIPS=any NETLOOM_TEST_MINUTES=1000 NETLOOM_TEST_NODE_ARGUMENTS='${NODE_ARGUMENTS}'
+  return `export NODE_COMPILE_CACHE=/tmp/compiled NETLOOM_TEST_SKIPS=any NETLOOM_TEST_MINUTES=${minutes} NETLOOM_TEST_COUNTED=${isCounting ? '1' : ''} NETLOOM_TEST_NODE_ARGUMENTS='${NODE_ARGUMENTS}'
 status=0
 ${lines.join('')}exit $status\n`;
 }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost, ip, type Sandbox } from '../../support/host.ts';
 import { bridgeConf, type Json, Lab, type Output, REFERENCE } from '../../support/lab.ts';
-import { bestFlow, flow, type Place } from './flow.ts';
+import { bestFlow, flow, PATIENCE, type Place } from './flow.ts';
 
 becomeHost();
 
@@ -82,7 +82,7 @@ for (const [title, conf] of [
   ['ptp', { ...bridge, type: 'ptp', ipMasq: false }],
 ] as const) {
   test.serial(`the rates measured are within 10 percent, after ${title}, by IPv4 and IPv6`, async (t) => {
-    t.timeout(240_000);
+    t.timeout(PATIENCE);
     const lab = new Lab(t);
     const { sandbox, prevResult } = attached(lab, 'c1', conf);
     lab.add({ ...bandwidth(both), prevResult }, { sandbox });
@@ -99,7 +99,7 @@ for (const areShaped of [true, false]) {
   test.serial(
     `${key}: peers of the subnet are ${areShaped ? 'limited' : 'not limited'}, others the other way round, both ways`,
     async (t) => {
-      t.timeout(240_000);
+      t.timeout(PATIENCE);
       const lab = new Lab(t);
       const { sandbox, prevResult, end } = attached(lab);
       const other = attached(lab, 'c2');
