@@ -4,8 +4,10 @@
  */
 import { rest } from '../activity.ts';
 import { messageOf } from '../error.ts';
+import { makeEvent } from '../ffi/event.ts';
 import { notify, passedSocket } from '../ffi/notify.ts';
 import { hangUp } from '../ffi/unix-socket.ts';
+import { Keeping } from '../overlay/keeping.ts';
 import type { Paths } from '../paths.ts';
 import { plugins } from '../plugins/registry.ts';
 import { Board, REST, STATES } from './board.ts';
@@ -81,6 +83,8 @@ class Agent {
   readonly #seen = new Map<number, { readonly call: number; readonly since: number }>();
   readonly #tally = new Tally([...plugins.keys()]);
   readonly #log = new Log();
+  readonly #wake = makeEvent();
+  readonly #keeping = new Keeping(() => {});
   readonly #since = new Date().toISOString();
   /** Where questions are answered, by address. */
   readonly #desks = new Map<string, Desk>();
@@ -95,14 +99,12 @@ class Agent {
   }
 
   start(): void {
+    // NB: before calls are served. The first one is to wait for what it needs of them.
+    this.#startOverlays();
     for (let id = 0; id <= this.#active; id++) this.#addThread(id);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#drain(`got ${signal}`));
     process.on('SIGHUP', () => this.#reread());
     setInterval(() => this.#look(), TICK);
-    const { paths } = this.#options;
-    const warn = (message: string) => this.#log.write('warn', message);
-    new OverlayThread(OVERLAY_WORKER, (each) => overlayConfs(each).length > 0, paths, warn).start();
-    new OverlayThread(ETCD_WORKER, (each) => etcdMemberships(each).length > 0, paths, warn).start();
     this.#openDesks();
     // When the threads have begun as well; from then on what something rare has needed.
     setTimeout(giveCodeBack, REST);
@@ -114,6 +116,16 @@ class Agent {
       pid: process.pid,
     });
     this.#notify('READY=1');
+  }
+
+  #startOverlays(): void {
+    const say = (message: string) => this.#log.write('warn', message);
+    const shared = { paths: this.#options.paths, keeping: this.#keeping.memory, wake: this.#wake.number, say };
+    const begins = (isThere: boolean) => {
+      this.#keeping.hasKeeper = isThere;
+    };
+    new OverlayThread(OVERLAY_WORKER, { ...shared, isWanted: (each) => overlayConfs(each).length > 0, begins }).start();
+    new OverlayThread(ETCD_WORKER, { ...shared, isWanted: (each) => etcdMemberships(each).length > 0 }).start();
   }
 
   #notify(state: string): void {
@@ -206,6 +218,8 @@ class Agent {
       closing: this.#door.closing,
       tally: this.#tally.memory,
       log: this.#log.memory,
+      keeping: this.#keeping.memory,
+      wake: this.#wake.number,
     };
     worker.postMessage(assignment);
   }

@@ -2,25 +2,27 @@
 import type { Paths } from '../paths.ts';
 import type { OverlayAssignment } from './overlay-worker.ts';
 
+/** What it does it for. */
+interface Task extends OverlayAssignment {
+  /** Whether it has anything to do. */
+  isWanted(paths: Paths): boolean;
+  say(message: string): void;
+  /** Told when the thread is about to begin, and when it is there no more. */
+  begins?(isThere: boolean): void;
+}
+
 /** How often it is looked whether there is one, in ms. */
 const LOOK = 5_000;
 
 export class OverlayThread {
   readonly #worker: string;
-  readonly #isWanted: (paths: Paths) => boolean;
-  readonly #paths: Paths;
-  readonly #say: (message: string) => void;
+  readonly #task: Task;
   #thread: Worker | undefined;
 
-  /**
-   * @param worker its file, inside the executable. NB: by its whole path, see agent.ts
-   * @param isWanted whether it has anything to do
-   */
-  constructor(worker: string, isWanted: (paths: Paths) => boolean, paths: Paths, say: (message: string) => void) {
+  /** @param worker its file, inside the executable. NB: by its whole path, see agent.ts */
+  constructor(worker: string, task: Task) {
     this.#worker = worker;
-    this.#isWanted = isWanted;
-    this.#paths = paths;
-    this.#say = say;
+    this.#task = task;
   }
 
   start(): void {
@@ -29,15 +31,17 @@ export class OverlayThread {
   }
 
   #look(): void {
-    if (this.#thread !== undefined || !this.#isWanted(this.#paths)) return;
+    const { isWanted, say, begins, ...assignment } = this.#task;
+    if (this.#thread !== undefined || !isWanted(assignment.paths)) return;
+    begins?.(true);
     const worker = new Worker(this.#worker, { smol: true });
     this.#thread = worker;
-    worker.onmessage = ({ data }: MessageEvent<string>) => this.#say(data);
+    worker.onmessage = ({ data }: MessageEvent<string>) => say(data);
     worker.onerror = (event) => {
-      this.#say(`the thread for overlays broke down: ${event.message}`);
+      say(`the thread for overlays broke down: ${event.message}`);
       this.#thread = undefined;
+      begins?.(false);
     };
-    const assignment: OverlayAssignment = { paths: this.#paths };
-    worker.postMessage(assignment);
+    worker.postMessage(assignment satisfies OverlayAssignment);
   }
 }

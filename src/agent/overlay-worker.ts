@@ -1,7 +1,10 @@
 /** The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it waits for what the kernel tells of links, and for what stores tell. */
 import { hasCode, messageOf } from '../error.ts';
+import { forget } from '../ffi/event.ts';
 import { awaitReadable } from '../ffi/poll.ts';
 import { NLMSG, type RawMessage, readMessage } from '../netlink/message.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import { Keeping } from '../overlay/keeping.ts';
 import { isDeviceName } from '../overlay/network.ts';
 import type { Paths } from '../paths.ts';
 import { addrKind } from '../rtnl/addr.ts';
@@ -13,6 +16,9 @@ import { OverlayKeeper } from './overlays.ts';
 
 export interface OverlayAssignment {
   readonly paths: Paths;
+  /** Where calls ask for a look, and by which event. */
+  readonly keeping: SharedArrayBuffer;
+  readonly wake: number;
 }
 
 interface Scope {
@@ -28,6 +34,9 @@ const NEWS = 20;
 /** A look that takes so long, in ms, has read thousands of records, and leaves as much behind. */
 const LONG = 50;
 
+/** So many datagrams of the kernel, at the most, before something else has its turn. */
+const HEARD_AT_ONCE = 1_000;
+
 /** RT_SCOPE_LINK: of the addresses that every link has by itself, as containers come and go. */
 const SCOPE_LINK = 253;
 
@@ -35,29 +44,51 @@ const scope = globalThis as unknown as Scope;
 
 scope.onmessage = ({ data }) => {
   scope.onmessage = null;
-  const keeper = new OverlayKeeper(data.paths, (message) => scope.postMessage(message));
+  const keeping = new Keeping(() => {}, data.keeping);
+  const say = (message: string) => scope.postMessage(message);
+  const keeper = new OverlayKeeper(data.paths, say, (network) => keeping.isWanted(network));
   using nl = openRoute();
   using events = openRoute();
   for (const group of [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR]) events.join(group);
   let next = performance.now();
   for (;;) {
     const wait = Math.max(0, Math.min(next - performance.now(), keeper.isAsking ? NEWS : TICK));
-    const [isAboutLinks] = awaitReadable([events.fd, ...keeper.tellers], wait);
+    const [isAboutLinks, isAsked] = awaitReadable([events.fd, data.wake, ...keeper.tellers], wait);
     const now = performance.now();
+    // NB: in this order. Who asks from now on wakes this thread once more.
+    if (isAsked === true) forget(data.wake);
+    const { asked } = keeping;
+    let carried: typeof keeper.carried = {};
     try {
       const isDue = keeper.hear(nl);
-      const isSuspect = isAboutLinks === true && events.next(0).some((raw) => isAboutOverlays(raw, keeper));
-      if (!isSuspect && !isDue && now < next) continue;
+      const isSuspect = isAboutLinks === true && hasSuspects(events, keeper);
+      if (!isSuspect && !isDue && isAsked !== true && now < next) continue;
       keeper.look(nl, now, isSuspect);
+      carried = keeper.carried;
     } catch (error) {
       scope.postMessage(messageOf(error));
       // NB: a socket that lost an answer is as good as before, the next look begins anew.
-      if (hasCode(error, 'EBADF')) return;
+      if (hasCode(error, 'EBADF')) {
+        keeping.hasKeeper = false;
+        return;
+      }
     }
     if (performance.now() - now > LONG) giveBack();
+    keeping.tell(asked, carried);
     next = performance.now() + TICK;
   }
 };
+
+/** Hears all that the kernel has told. NB: to the end. A device that is made is told of several times, and each would take a look at everything. */
+function hasSuspects(events: NetlinkSocket, keeper: OverlayKeeper): boolean {
+  let isSuspect = false;
+  for (let i = 0; i < HEARD_AT_ONCE; i++) {
+    const raws = events.next(0);
+    if (raws.length === 0) break;
+    isSuspect ||= raws.some((raw) => isAboutOverlays(raw, keeper));
+  }
+  return isSuspect;
+}
 
 /**
  * Whether a link of an overlay was made, changed or removed, or one that leads to other nodes, or an address: the node's own may have changed, and with the last one of a link

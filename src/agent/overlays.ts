@@ -11,11 +11,12 @@ import { DirectoryFeed } from '../overlay/directory-feed.ts';
 import type { Feed } from '../overlay/feed.ts';
 import { touch } from '../overlay/file-store.ts';
 import type { Intent } from '../overlay/intent.ts';
+import { type Carried, type Kept as KeptForCalls, printOf } from '../overlay/keeping.ts';
 import { withOverlayLock } from '../overlay/lock.ts';
 import { amend } from '../overlay/memory.ts';
 import { MemoryFeed } from '../overlay/memory-feed.ts';
 import { follow, reconcile, replacePeers } from '../overlay/reconcile.ts';
-import type { Change } from '../overlay/record.ts';
+import type { Change, NodeRecord } from '../overlay/record.ts';
 import { homeOf, overlayMtu } from '../overlay/underlay.ts';
 import type { Paths } from '../paths.ts';
 import { checkConf, type OverlayConf, schema } from '../plugins/overlay/conf.ts';
@@ -36,23 +37,34 @@ interface Kept {
   readonly tunnel: number | undefined;
   /** The link of the node's own address. */
   readonly home: number | undefined;
+  readonly bridge: number;
   readonly conf: OverlayConf;
   readonly fullAt: number;
+  /** Whether there was nothing to say of the nodes. Otherwise each call reads them, and says it. */
+  readonly isSound: boolean;
 }
+
+/** What was read for the first container of a network, which has no devices yet. */
+type Prepared = Pick<Kept, 'intent' | 'conf' | 'isSound'>;
 
 export class OverlayKeeper {
   readonly #paths: Paths;
   readonly #say: (message: string) => void;
+  readonly #isWanted: (network: string) => boolean;
   readonly #kept = new Map<string, Kept>();
+  readonly #prepared = new Map<string, Prepared>();
+  #confs: readonly OverlayConf[] = [];
   readonly #aliveAt = new Map<string, number>();
   /** The store of each network, by the store. */
   readonly #feeds = new Map<string, { readonly store: string; readonly feed: Feed }>();
   /** What was said last of each network: said again only where it is something else. */
   readonly #said = new Map<string, string>();
 
-  constructor(paths: Paths, say: (message: string) => void) {
+  /** @param isWanted whether a call is about to attach the first container to a network */
+  constructor(paths: Paths, say: (message: string) => void, isWanted: (network: string) => boolean = () => false) {
     this.#paths = paths;
     this.#say = say;
+    this.#isWanted = isWanted;
   }
 
   /**
@@ -62,7 +74,8 @@ export class OverlayKeeper {
    */
   look(nl: NetlinkSocket, now: number, isSuspect: boolean): void {
     const confs = overlayConfs(this.#paths);
-    for (const name of new Set([...this.#kept.keys(), ...this.#feeds.keys()])) {
+    this.#confs = confs;
+    for (const name of new Set([...this.#kept.keys(), ...this.#prepared.keys(), ...this.#feeds.keys()])) {
       if (!confs.some((conf) => conf.name === name)) this.#forget(name);
     }
     for (const conf of confs) {
@@ -109,17 +122,42 @@ export class OverlayKeeper {
     return [...this.#kept.values()].some(({ home }) => home === index);
   }
 
+  /** What calls can build upon, after a look. With the store `static` they have all they need in their configuration. */
+  get carried(): Readonly<Record<string, KeptForCalls>> {
+    return Object.fromEntries(
+      this.#confs.flatMap((conf) => {
+        const { network, source } = checkConf(conf);
+        if ('nodes' in source) return [];
+        return [[printOf(this.#paths, network, source, conf.mtu), this.#carriedOf(conf)]];
+      }),
+    );
+  }
+
+  #carriedOf(conf: OverlayConf): KeptForCalls {
+    const carried = ({ own, mtu }: Intent): Carried => ({ own: own as NodeRecord, mtu });
+    const kept = this.#kept.get(conf.name);
+    if (kept !== undefined) {
+      const { intent, bridge, tunnel } = kept;
+      if (!kept.isSound || kept.fullAt === 0 || !isSame(kept.conf, conf)) return 'pending';
+      return { ...carried(intent), devices: { bridge, ...(tunnel !== undefined && { tunnel }) } };
+    }
+    const prepared = this.#prepared.get(conf.name);
+    return prepared?.isSound === true ? carried(prepared.intent) : 'pending';
+  }
+
   #lookAt(nl: NetlinkSocket, conf: OverlayConf, now: number, isSuspect: boolean): void {
     const { name } = conf;
     if (!isInUse(nl, name)) {
-      this.#forget(name);
+      this.#kept.delete(name);
+      if (conf.store.type === 'static' || !this.#isWanted(name)) this.#forget(name);
+      else this.#prepare(nl, conf);
       return;
     }
     const kept = this.#kept.get(name);
     const feed = this.#feedOf(conf);
     const isDue =
       kept === undefined ||
-      JSON.stringify(kept.conf) !== JSON.stringify(conf) ||
+      !isSame(kept.conf, conf) ||
       isSuspect ||
       now >= kept.fullAt ||
       !hasDevices(nl, name, kept.tunnel);
@@ -127,22 +165,51 @@ export class OverlayKeeper {
       this.#stayAlive(conf, kept.intent, now);
       return;
     }
-    const warn = (message: string) => this.#tell(name, message);
-    const call = { conf, paths: this.#paths, warn, ...(feed && { records: () => feed.records(warn) }) };
-    const begin = performance.now();
-    const intent = intentOf(nl, call, true, isDue ? undefined : kept.intent);
-    // So that the heap need not grow over what the reading of thousands has left.
-    if (performance.now() - begin > LONG) collectGarbage();
+    const known = kept === undefined ? this.#preparedFor(conf) : undefined;
+    const { intent, isSound } = known ?? this.#read(nl, conf, isDue ? undefined : kept.intent);
+    this.#prepared.delete(name);
     withOverlayLock(this.#paths, () => {
       // NB: once more, under the lock. The last DEL may have taken everything away.
       if (!isInUse(nl, name)) return;
       const canFollow = !isDue && isSameButPeers(kept.intent, intent);
       if (canFollow) follow(nl, kept.intent, intent, kept.tunnel);
-      const tunnel = canFollow ? kept.tunnel : reconcile(nl, intent).tunnel?.index;
+      const devices = canFollow ? undefined : reconcile(nl, intent);
+      const tunnel = canFollow ? kept.tunnel : devices?.tunnel?.index;
+      const bridge = canFollow ? kept.bridge : (devices?.bridge.index ?? 0);
       const fullAt = canFollow ? kept.fullAt : now + FULL * (1 - Math.random() / 10);
-      this.#kept.set(name, { intent, tunnel, home: homeOf(nl, intent.own), conf, fullAt });
+      this.#kept.set(name, { intent, tunnel, bridge, home: homeOf(nl, intent.own), conf, fullAt, isSound });
     });
     this.#stayAlive(conf, intent, now);
+  }
+
+  #read(nl: NetlinkSocket, conf: OverlayConf, before?: Intent): Prepared {
+    let isSound = true;
+    const warn = (message: string) => {
+      isSound = false;
+      this.#tell(conf.name, message);
+    };
+    const feed = this.#feedOf(conf);
+    const call = { conf, paths: this.#paths, warn, ...(feed && { records: () => feed.records(warn) }) };
+    const begin = performance.now();
+    const intent = intentOf(nl, call, true, before);
+    // So that the heap need not grow over what the reading of thousands has left.
+    if (performance.now() - begin > LONG) collectGarbage();
+    return { intent, conf, isSound };
+  }
+
+  /** Reads who is in a network before it has devices here: the call that waits for it makes them, and whatever becomes of the call takes them away. */
+  #prepare(nl: NetlinkSocket, conf: OverlayConf): void {
+    if (this.#preparedFor(conf) !== undefined) return;
+    this.#prepared.delete(conf.name);
+    this.#prepared.set(conf.name, this.#read(nl, conf));
+  }
+
+  /** What was read, where nothing has changed since. */
+  #preparedFor(conf: OverlayConf): Prepared | undefined {
+    const prepared = this.#prepared.get(conf.name);
+    const feed = this.#feedOf(conf);
+    if (prepared === undefined || feed === undefined || !isSame(prepared.conf, conf)) return undefined;
+    return told(() => feed.catchUp())?.length === 0 ? prepared : undefined;
   }
 
   /** @returns false where it takes a look at everything */
@@ -187,6 +254,7 @@ export class OverlayKeeper {
 
   #forget(name: string): void {
     this.#kept.delete(name);
+    this.#prepared.delete(name);
     this.#feeds.get(name)?.feed[Symbol.dispose]();
     this.#feeds.delete(name);
   }
@@ -226,6 +294,10 @@ function told(tell: () => readonly Change[] | undefined): readonly Change[] | un
   } catch {
     return undefined;
   }
+}
+
+function isSame(one: OverlayConf, other: OverlayConf): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** Whether only peers have come, gone or changed: nothing of the devices. */

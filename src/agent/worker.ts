@@ -4,6 +4,7 @@
  */
 import { keepConfigurations } from '../cni/config.ts';
 import { messageOf } from '../error.ts';
+import { happen } from '../ffi/event.ts';
 import { O, open } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
 import { awaitReadable } from '../ffi/poll.ts';
@@ -13,6 +14,7 @@ import { fnv1a } from '../fnv.ts';
 import { countRefusals } from '../netlink/error.ts';
 import { keepTransports } from '../netlink/transport.ts';
 import { keepHome } from '../netns/within.ts';
+import { Keeping, relyOn } from '../overlay/keeping.ts';
 import { plugins } from '../plugins/registry.ts';
 import { Board, REST } from './board.ts';
 import { handle, type Thread } from './call.ts';
@@ -38,6 +40,9 @@ export interface Assignment {
   readonly closing: number;
   readonly tally: SharedArrayBuffer;
   readonly log: SharedArrayBuffer;
+  /** What the thread that looks after overlays knows, and the event that wakes it. */
+  readonly keeping: SharedArrayBuffer;
+  readonly wake: number;
 }
 
 /** What it tells: that nobody waits for the next call now that its own has begun; that it has ended. */
@@ -67,6 +72,7 @@ function work({ id, size, active, memory, listening, closing, ...shared }: Assig
   keepTransports();
   keepConfigurations();
   removeInBackground();
+  relyOn(new Keeping(() => happen(shared.wake), shared.keeping), id);
   countRefusals((errno) => tally.refused(errno));
   using home = open('/', O.RDONLY);
   const thread: Thread = {

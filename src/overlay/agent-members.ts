@@ -36,13 +36,23 @@ function isKnown(of: Membership, { paths, warn, records }: Surroundings): boolea
 
 /**
  * Waits until the agent has joined the overlay: a bounded time, once in the life of a machine.
+ * @param hears who knows it, before all that the agent has written down is read
  * @throws NetloomError try-again with what it waited for; name-taken and others where the store has refused this machine
  */
-export function awaitJoin(of: Membership, around: Surroundings, patience: number = PATIENCE): void {
+export function awaitJoin(
+  of: Membership,
+  around: Surroundings,
+  { patience = PATIENCE, hears = () => false }: { patience?: number; hears?: () => boolean } = {},
+): void {
   const { paths } = around;
-  if (waitFor(() => isKnown(of, around) || refusal(of, paths) !== undefined, patience)) {
+  let isHeard = false;
+  const isMember = () => {
+    isHeard ||= hears();
+    return isHeard || isKnown(of, around);
+  };
+  if (waitFor(() => isMember() || refusal(of, paths) !== undefined, patience)) {
     const error = refusal(of, paths);
-    if (error !== undefined && !isKnown(of, around)) throw error;
+    if (error !== undefined && !isMember()) throw error;
     return;
   }
   const { message, hint } = notYet(of, paths);

@@ -78,6 +78,19 @@ export function hasDevices(nl: NetlinkSocket, network: string, tunnel: number | 
   return isThere && (tunnel === undefined || findOwn(nl, tunnelName(network), network)?.index === tunnel);
 }
 
+/** The devices, where they are those of these indices. */
+export function findDevices(
+  nl: NetlinkSocket,
+  network: string,
+  { bridge, tunnel }: { readonly bridge: number; readonly tunnel?: number },
+): OverlayDevices | undefined {
+  const found = findOwn(nl, bridgeName(network), network);
+  if (found?.index !== bridge) return undefined;
+  if (tunnel === undefined) return { bridge: found, tunnel: undefined };
+  const other = findOwn(nl, tunnelName(network), network);
+  return other?.index === tunnel ? { bridge: found, tunnel: other } : undefined;
+}
+
 /** Removes both devices and the routes to other nodes. What is not there is no error. */
 export function removeDevices(nl: NetlinkSocket, { name, subnet }: Pick<OverlayNetwork, 'name' | 'subnet'>): void {
   const routes = route

@@ -12,6 +12,10 @@ import * as neigh from '../rtnl/neigh.ts';
 import * as route from '../rtnl/route.ts';
 import type { OverlayNetwork } from './network.ts';
 
+/** In the order in which they are made. */
+export const ENTRY_KINDS = ['fdb', 'neighbour', 'route'] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
+
 /** NB: of classes, of which 15,000 are a megabyte. With texts and functions of their own they were twenty. */
 export interface Entry {
   /** By which the kernel tells it apart. */
@@ -169,13 +173,15 @@ export function byKey(entries: Iterable<Entry>): Entries {
 /**
  * What the kernel has.
  * @param tunnel the index of the tunnel's device; undefined where there is none: then only routes lead to other nodes, by whatever link
+ * @param kinds which of it
  */
 export function readEntries(
   nl: NetlinkSocket,
   { mode, subnet }: Pick<OverlayNetwork, 'mode' | 'subnet'>,
   tunnel: number | undefined,
+  kinds: readonly EntryKind[] = ENTRY_KINDS,
 ): Entries {
-  return byKey(entriesOf(nl, mode, subnet, tunnel));
+  return byKey(entriesOf(nl, mode, subnet, tunnel, kinds));
 }
 
 function* entriesOf(
@@ -183,16 +189,17 @@ function* entriesOf(
   mode: OverlayNetwork['mode'],
   subnet: OverlayNetwork['subnet'],
   tunnel: number | undefined,
+  kinds: readonly EntryKind[],
 ): Generator<Entry> {
-  if (tunnel !== undefined) {
+  if (tunnel !== undefined && kinds.includes('fdb')) {
     for (const { mac, dst, isPermanent } of fdb.list(nl, tunnel)) if (isPermanent) yield fdbEntry(tunnel, mac, dst);
   }
-  if (tunnel !== undefined && mode === 'l3') {
+  if (tunnel !== undefined && mode === 'l3' && kinds.includes('neighbour')) {
     for (const { ip, mac, state } of neigh.list(nl, { link: tunnel })) {
       if (mac !== undefined && (state & neigh.NUD.PERMANENT) !== 0) yield neighbourEntry(tunnel, ip, mac);
     }
   }
-  if (mode === 'l2') return;
+  if (mode === 'l2' || !kinds.includes('route')) return;
   const only = { protocol: RTPROT_OVERLAY, ...(tunnel !== undefined && { oif: tunnel }) };
   for (const each of route.list(nl, subnet.family, only)) if (subnet.contains(each.dst.ip)) yield routeEntry(each);
 }
@@ -202,18 +209,27 @@ function* entriesOf(
  * @param want each is looked at once, and need not be kept
  */
 export function difference(have: Entries, want: Iterable<Entry>): Difference[] {
-  const differences: Difference[] = [];
+  const { missing, extra } = differences(have, want);
+  return [...missing, ...extra];
+}
+
+/** The same in its two parts. */
+export function differences(
+  have: Entries,
+  want: Iterable<Entry>,
+): { readonly missing: Difference[]; readonly extra: Difference[] } {
+  const missing: Difference[] = [];
   const wanted = new Set<string>();
   for (const entry of want) {
     const { key } = entry;
     if (wanted.has(key)) continue;
     wanted.add(key);
     const found = have.get(key);
-    if (found?.value !== entry.value) differences.push(new Missing(entry, found));
+    if (found?.value !== entry.value) missing.push(new Missing(entry, found));
   }
   const extra: Difference[] = [];
   for (const [key, entry] of have) if (!wanted.has(key)) extra.push(new Extra(entry));
-  return [...differences, ...extra.reverse()];
+  return { missing, extra: extra.reverse() };
 }
 
 class Missing implements Difference {

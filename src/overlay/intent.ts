@@ -3,7 +3,7 @@ import { Cidr } from '../net/cidr.ts';
 import { bitsOf } from '../net/ip.ts';
 import { RTPROT_OVERLAY } from '../rtnl/constants.ts';
 import { ANY_MAC } from '../rtnl/fdb.ts';
-import { type Entry, fdbEntry, neighbourEntry, routeEntry } from './entries.ts';
+import { ENTRY_KINDS, type Entry, type EntryKind, fdbEntry, neighbourEntry, routeEntry } from './entries.ts';
 import { type OverlayNetwork, type OverlayNode, tunnelMac } from './network.ts';
 
 export interface Intent {
@@ -26,21 +26,40 @@ export function tunnelAddress({ subnet }: OverlayNode): Cidr {
   return new Cidr(subnet.first(), bitsOf(subnet.family));
 }
 
-/** What is to lead to the peers. @param tunnel the index of the tunnel's device, undefined in the mode `direct` */
+/** What is to lead to the peers. @param tunnel the index of the tunnel's device, undefined in the mode `direct` @param kinds which of it */
 export function* wantedEntries(
   { network, peers }: Pick<Intent, 'network' | 'peers'>,
   tunnel: number | undefined,
+  kinds: readonly EntryKind[] = ENTRY_KINDS,
 ): Generator<Entry> {
-  for (const peer of peers) {
-    if (tunnel === undefined) yield routeEntry({ ...towards(network, peer), gateway: peer.address });
-    else if (network.mode === 'l2') yield fdbEntry(tunnel, ANY_MAC, peer.address);
-    else {
-      const mac = tunnelMac(network.name, peer.name);
-      const gateway = tunnelAddress(peer).ip;
-      yield fdbEntry(tunnel, mac, peer.address);
-      yield neighbourEntry(tunnel, gateway, mac);
-      yield routeEntry({ ...towards(network, peer), gateway, oif: tunnel, onlink: true });
+  for (const kind of kinds) {
+    for (const peer of peers) {
+      const entry = wantedEntry(kind, network, peer, tunnel);
+      if (entry !== undefined) yield entry;
     }
+  }
+}
+
+function wantedEntry(
+  kind: EntryKind,
+  network: OverlayNetwork,
+  peer: OverlayNode,
+  tunnel: number | undefined,
+): Entry | undefined {
+  if (tunnel === undefined) {
+    return kind === 'route' ? routeEntry({ ...towards(network, peer), gateway: peer.address }) : undefined;
+  }
+  if (network.mode === 'l2') return kind === 'fdb' ? fdbEntry(tunnel, ANY_MAC, peer.address) : undefined;
+  const gateway = tunnelAddress(peer).ip;
+  switch (kind) {
+    case 'fdb':
+      return fdbEntry(tunnel, tunnelMac(network.name, peer.name), peer.address);
+    case 'neighbour':
+      return neighbourEntry(tunnel, gateway, tunnelMac(network.name, peer.name));
+    case 'route':
+      return routeEntry({ ...towards(network, peer), gateway, oif: tunnel, onlink: true });
+    default:
+      return kind satisfies never;
   }
 }
 

@@ -2,7 +2,7 @@
 import { hasCode } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { deviceDifferences, ensureDevices, type OverlayDevices } from './devices.ts';
-import { byKey, type Difference, difference, readEntries } from './entries.ts';
+import { byKey, type Difference, difference, differences, ENTRY_KINDS, readEntries } from './entries.ts';
 import { type Intent, wantedEntries } from './intent.ts';
 import type { OverlayNetwork, OverlayNode } from './network.ts';
 
@@ -13,7 +13,14 @@ const AT_ONCE = 512;
 export function reconcile(nl: NetlinkSocket, intent: Intent): OverlayDevices {
   const devices = ensureDevices(nl, intent);
   const tunnel = devices.tunnel?.index;
-  carryOut(nl, difference(readEntries(nl, intent.network, tunnel), wantedEntries(intent, tunnel)));
+  const extra: Difference[] = [];
+  // NB: kind by kind, so that what the kernel has of thousands of peers is not there three times over. A route comes last and goes first.
+  for (const kind of ENTRY_KINDS) {
+    const found = differences(readEntries(nl, intent.network, tunnel, [kind]), wantedEntries(intent, tunnel, [kind]));
+    carryOut(nl, found.missing);
+    extra.unshift(...found.extra);
+  }
+  carryOut(nl, extra);
   return devices;
 }
 

@@ -7,16 +7,20 @@ function mapping(range: string, permissions: string, path: string, anonymous = 0
   return `${range} ${permissions} 00001000 fe:00 2310625      ${path}\nSize:  100 kB\nPrivate_Dirty:  4 kB\nAnonymous:  ${anonymous} kB\n`;
 }
 
-test('code is what is executed of the file itself, where nothing has changed it', (t) => {
+test('code and constants are what is executed of the file itself, or only read, where nothing has changed it', (t) => {
   const smaps = [
     mapping('00200000-01a39000', 'r--p', '/opt/net loom'),
     mapping('01a40000-0684a000', 'r-xp', '/opt/net loom'),
     mapping('0684a000-0685f000', 'rw-p', '/opt/net loom'),
     mapping('06900000-06a00000', 'r-xp', '/opt/net loom', 4),
+    mapping('06a00000-06b00000', 'r--p', '/opt/net loom', 4),
     mapping('7f0000000000-7f0000001000', 'r-xp', '/lib/libc.so.6'),
     mapping('7f0000002000-7f0000003000', 'rwxp', ''),
   ].join('');
-  t.deepEqual(textOf(smaps, '/opt/net loom'), [[0x01a40000, 0x0684a000]]);
+  t.deepEqual(textOf(smaps, '/opt/net loom'), [
+    [0x00200000, 0x01a39000],
+    [0x01a40000, 0x0684a000],
+  ]);
 });
 
 /** On the engine of the product, whose code it is about. */

@@ -19,26 +19,32 @@ import { isOpen, type Wish, wish } from '../../overlay/wishes.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
 import { withNodeRange } from './ipam.ts';
 
+/** A node, and who the others are where that is known. */
+type Here = Pick<Intent, 'network' | 'own'> & Partial<Pick<Intent, 'peers'>>;
+type Everybody = Pick<Intent, 'network' | 'own' | 'peers'>;
+
 /**
- * @param intent what this node should have
- * @param now asks for it again, when it may have become more
+ * @param here what this node should have. Who the others are is asked for only where an address may be theirs
+ * @param now asks for all of it, when it may have become more
  * @throws NetloomError address-in-use with the holder; address-exhausted; try-again where the agent has got no block in time
  */
 export function allocateHere(
   call: CniCall<OverlayConf>,
-  intent: Intent,
+  here: Here,
   now: () => Intent,
   undo: DisposableStack,
 ): CniResult {
   const { source } = checkConf(call.conf);
   const growing = 'etcd' in source && source.etcd.hasBlocks ? source.etcd : undefined;
-  let present = intent;
-  for (const address of askedAddresses(call, intent)) {
-    if (growing !== undefined && isNobodys(address, present)) {
+  let present = here;
+  for (const address of askedAddresses(call, here)) {
+    let everybody = everybodyOf(present, now);
+    if (growing !== undefined && isNobodys(address, everybody)) {
       ask(call, growing, new Cidr(address, growing.nodePrefix).network());
-      present = now();
+      everybody = now();
     }
-    refuseForeign(address, present);
+    refuseForeign(address, everybody);
+    present = everybody;
   }
   try {
     return allocate(withNodeRange(call, present), undo);
@@ -51,8 +57,8 @@ export function allocateHere(
   }
 }
 
-function askedAddresses(call: CniCall<OverlayConf>, intent: Intent): readonly Ip[] {
-  const conf = hostLocalSchema.read(readHeader(withNodeRange(call, intent).stdin));
+function askedAddresses(call: CniCall<OverlayConf>, here: Here): readonly Ip[] {
+  const conf = hostLocalSchema.read(readHeader(withNodeRange(call, here).stdin));
   return askedOf({ conf, args: call.args });
 }
 
@@ -67,12 +73,16 @@ function ask({ paths }: CniCall<OverlayConf>, of: EtcdMembership, wanted: Wish):
   );
 }
 
-function isNobodys(address: Ip, { network, own, peers }: Intent): boolean {
+function everybodyOf({ peers, ...here }: Here, now: () => Intent): Everybody {
+  return peers === undefined ? now() : { ...here, peers };
+}
+
+function isNobodys(address: Ip, { network, own, peers }: Everybody): boolean {
   return network.subnet.contains(address) && ![own, ...peers].some((node) => has(node, address));
 }
 
 /** NB: what is of nobody host-local refuses, with the range that there is. */
-function refuseForeign(address: Ip, { peers }: Intent): void {
+function refuseForeign(address: Ip, { peers }: Everybody): void {
   for (const node of peers) {
     const block = blocksOf(node).find((each) => each.contains(address));
     if (block === undefined) continue;

@@ -7,7 +7,7 @@ import type { Intent } from '../../overlay/intent.ts';
 import { bridgeName, tunnelName } from '../../overlay/network.ts';
 import type { OverlayConf } from './conf.ts';
 
-export function guard({ network }: Intent, conf: OverlayConf): void {
+export function guard({ network }: Pick<Intent, 'network'>, conf: OverlayConf): void {
   const wanted = guardOf(conf, network.mode);
   if (guardsNothing(wanted)) return;
   using nft = openNft();

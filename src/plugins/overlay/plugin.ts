@@ -24,7 +24,6 @@ import type { Intent } from '../../overlay/intent.ts';
 import { withOverlayLock } from '../../overlay/lock.ts';
 import { isMember, requireStore } from '../../overlay/members.ts';
 import { containerMac } from '../../overlay/network.ts';
-import { reconcile } from '../../overlay/reconcile.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { allocateHere } from './allocate.ts';
 import { check } from './check.ts';
@@ -32,6 +31,7 @@ import { askedMac, checkConf, type OverlayConf, schema } from './conf.ts';
 import { guard, requireGuard } from './guard.ts';
 import { intentOf, masquerades, withReading } from './intent.ts';
 import { withAnyRange, withNodeRange } from './ipam.ts';
+import { carriedBy, courseOf, keeperFor } from './kept.ts';
 import { leave } from './leave.ts';
 
 /** Where the container's interface stands in the result: after the bridge and the host's end. */
@@ -58,23 +58,27 @@ function add(call: CniCall<OverlayConf>): CniResult {
   refuseTakenIfname(container, call.ifname);
   refuseDuplicate(nl, call);
   const reading = withReading(call);
-  if ('etcd' in source) awaitJoin(source.etcd, reading);
-  const intent = intentOf(nl, reading, true);
-  const ipam = allocateHere(call, intent, () => intentOf(nl, reading, false), undo);
+  using keeper = keeperFor(call);
+  let carried = carriedBy(nl, keeper);
+  const hears = () => {
+    carried ??= carriedBy(nl, keeper);
+    return carried !== undefined;
+  };
+  if ('etcd' in source) awaitJoin(source.etcd, reading, { hears });
+  const course = courseOf(nl, call, reading, keeper, carried);
+  const { here } = course;
+  const ipam = allocateHere(call, here, () => intentOf(nl, reading, false), undo);
   const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX }));
-  const routes = [...routesInside(intent, conf, ips), ...(ipam.routes ?? [])];
-  const mac = asked ?? containerMac(conf.name, ips[0]?.address.ip ?? intent.own.address);
+  const routes = [...routesInside(here, conf, ips), ...(ipam.routes ?? [])];
+  const mac = asked ?? containerMac(conf.name, ips[0]?.address.ip ?? here.own.address);
   undo.defer(() => leave(call));
   const [devices, wire] = withOverlayLock(call.paths, () => {
-    // Read again: while a block of addresses was waited for, peers may have come and gone.
-    const current = intentOf(nl, reading, false, intent);
-    const devices = reconcile(nl, current);
-    return [
-      devices,
-      addWire(nl, container, call, { mtu: current.mtu, mac, master: devices.bridge.index }, undo),
-    ] as const;
+    const devices = course.devices();
+    const { index: master, mtu } = devices.bridge;
+    return [devices, addWire(nl, container, call, { mtu, mac, master }, undo)] as const;
   });
-  guard(intent, conf);
+  course.reach(devices);
+  guard(here, conf);
   configureInterface(container, {
     ifname: call.ifname,
     index: wire.container.index,
@@ -82,7 +86,7 @@ function add(call: CniCall<OverlayConf>): CniResult {
     routes,
     probesDuplicates: false,
   });
-  enableForwarding([intent.network.subnet.family]);
+  enableForwarding([here.network.subnet.family]);
   if (masquerades(conf)) masquerade(call, ips, undo, conf.subnet);
   const hostEnd = awaitCarrier(nl, wire.host.index);
   if (hostEnd.master !== devices.bridge.index) {
@@ -99,7 +103,11 @@ function add(call: CniCall<OverlayConf>): CniResult {
 }
 
 /** To the other nodes' prefixes, and unless the network is internal to everything else, by the gateway. In the mode `l2` the others are on the link. */
-function routesInside({ network }: Intent, { internal }: OverlayConf, ips: readonly CniIp[]): CniRoute[] {
+function routesInside(
+  { network }: Pick<Intent, 'network'>,
+  { internal }: OverlayConf,
+  ips: readonly CniIp[],
+): CniRoute[] {
   return ips.flatMap(({ gateway }): CniRoute[] => {
     if (gateway === undefined) return [];
     const everything = new Cidr(Ip.fromBigInt(gateway.family, 0n), 0);
