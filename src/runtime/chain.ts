@@ -32,7 +32,7 @@ export function addChain(context: RuntimeContext, list: Conflist, endpoint: Endp
     );
   }
   refuseTakenName(endpoint);
-  refuseMissing(context, list);
+  requirePlugins(context, list);
   let result: Json | undefined;
   using undo = new DisposableStack();
   for (const plugin of list.plugins) {
@@ -169,9 +169,10 @@ function refuseTakenName({ netns: path, ifname }: Endpoint): void {
   throw new NetloomError('ifname-in-use', `Cannot add "${ifname}": the container has an interface of that name`);
 }
 
-/** @throws NetloomError plugin-not-found */
-function refuseMissing({ pluginPath }: RuntimeContext, { plugins }: Conflist): void {
-  for (const { type } of plugins) if (!isOwn(type)) findPlugin(type, pluginPath);
+/** Whether all plugins are there. Before anything is remembered: what is not there cannot take it back either. @throws NetloomError plugin-not-found */
+export function requirePlugins({ pluginPath }: RuntimeContext, { name, plugins }: Conflist): void {
+  const hint = `the network "${name}" names it; "netloom plugins" lists netloom's own, CNI_PATH is for those of others`;
+  for (const { type } of plugins) if (!isOwn(type)) findPlugin(type, pluginPath, hint);
 }
 
 function requireVersion({ name, cniVersion }: Conflist, command: Command, since: string): void {

@@ -5,7 +5,7 @@ import { withNetns } from '../netns/within.ts';
 import * as link from '../rtnl/link.ts';
 import { openRoute } from '../rtnl/socket.ts';
 import { AttachmentCache } from './cache.ts';
-import { addChain, cachedList, delChain } from './chain.ts';
+import { addChain, cachedList, delChain, requirePlugins } from './chain.ts';
 import { findNetwork } from './conf-directory.ts';
 import type { Conflist, Json } from './conflist.ts';
 import type { RuntimeContext } from './context.ts';
@@ -66,6 +66,7 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
       `Another runtime has connected "${record.ifname}" of ${target.words} to the network "${network}"`,
     );
   }
+  requirePlugins(context, list);
   using undo = new DisposableStack();
   undo.defer(() => remove(context, record));
   store.put(record);

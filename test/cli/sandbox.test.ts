@@ -81,6 +81,27 @@ reached
   isClean();
 });
 
+test.serial(
+  'a network whose plugin is not there is refused before anything is made that it could not take away',
+  (t) => {
+    const { lab, netloom } = start(t);
+    const odd = { cniVersion: '1.1.0', name: 'odd', plugins: [{ type: 'brige' }] };
+    writeFileSync(join(lab.root, 'etc/cni/net.d/odd.conflist'), JSON.stringify(odd));
+    const { status, stderr } = netloom.try('run', '--network', 'odd', '--', 'true');
+    t.is(status, 125);
+    t.regex(
+      stderr,
+      /^netloom: failed to find plugin "brige" in path \[.*\]\n {2}the network "odd" names it; [^\n]*\n$/,
+    );
+    t.deepEqual(netloom.json('ps'), []);
+    t.deepEqual(readdirSync(join(lab.root, 'var/lib/netloom/sandboxes')), []);
+    t.deepEqual(
+      netloom.json('gc').filter((deed) => deed['did'] !== 'collected'),
+      [],
+    );
+  },
+);
+
 test.serial("a port without the host's gets a free one, and host-gateway is the host's address", (t) => {
   const { netloom, isClean } = start(t);
   const asked = ['--network', 'web', '-p', '80', '-p', '127.0.0.1::80/udp', '--add-host', 'up:host-gateway'];
