@@ -95,10 +95,6 @@ test.serial(
     );
     t.deepEqual(netloom.json('ps'), []);
     t.deepEqual(readdirSync(join(lab.root, 'var/lib/netloom/sandboxes')), []);
-    t.deepEqual(
-      netloom.json('gc').filter((deed) => deed['did'] !== 'collected'),
-      [],
-    );
   },
 );
 
