@@ -139,8 +139,8 @@ export class Cluster {
     return this.lab.exec('CHECK', { ...conf, prevResult: result }, { sandbox }, this.on(machine)).output;
   }
 
-  /** The addresses that do not answer, of those that are asked. Its own is not: a container's `lo` is another plugin's. */
-  unreached({ sandbox, address }: Who, addresses: readonly string[], options = ''): string[] {
+  /** The addresses that do not answer, of those that are asked: each second once, for ten, unless options of ping say otherwise. Its own is not: a container's `lo` is another plugin's. */
+  unreached({ sandbox, address }: Who, addresses: readonly string[], options = '-w 10'): string[] {
     const others = addresses.filter((each) => each !== address);
     const script = others.map((each) => `ping -c 1 -W 10 -q ${options} ${each} >/dev/null 2>&1 || echo ${each}`);
     return sandbox.run('bash', '-c', script.join('\n')).split('\n').filter(Boolean);

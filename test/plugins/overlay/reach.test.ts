@@ -37,7 +37,7 @@ for (const { mode, room, ...options } of WAYS) {
     if (first === undefined || other === undefined) throw new Error('there are six');
     const payload = mtu - (inner === 4 ? 28 : 48);
     t.deepEqual(cluster.unreached(first, [other.address], `-M do -s ${payload}`), [], 'the largest packet');
-    t.deepEqual(cluster.unreached(first, [other.address], `-M do -s ${payload + 1}`), [other.address]);
+    t.deepEqual(cluster.unreached(first, [other.address], `-W 1 -M do -s ${payload + 1}`), [other.address]);
     for (const { sandbox } of cluster.machines) {
       t.regex(sandbox.run('nstat', '-asz', 'IpFragCreates', 'Ip6FragCreates'), /IpFragCreates +0 /);
       t.regex(sandbox.run('nstat', '-asz', 'Ip6FragCreates'), /Ip6FragCreates +0 /);
