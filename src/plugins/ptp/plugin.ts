@@ -9,23 +9,18 @@ import { collectStale, detach } from '../../attach/detach.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
 import { masquerade, verifyMasquerade } from '../../attach/masquerade.ts';
 import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
+import { hostEnd, type RoutedIp, towardsContainer, towardsGateway, verifyHostEnd } from '../../attach/routed-wire.ts';
 import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
 import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { boolean, type ConfOf, confSchema, integer, prevResultOf, text } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
-import type { CniInterface, CniIp, CniResult } from '../../cni/result.ts';
+import type { CniIp, CniResult } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { ipamCheck, ipamStatus } from '../../ipam/delegate.ts';
-import { Cidr } from '../../net/cidr.ts';
-import { bitsOf, type Ip } from '../../net/ip.ts';
-import type { Request } from '../../netlink/message.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { requireNft } from '../../nft/socket.ts';
-import * as addr from '../../rtnl/addr.ts';
-import { RTPROT_NETLOOM } from '../../rtnl/constants.ts';
 import * as link from '../../rtnl/link.ts';
-import * as route from '../../rtnl/route.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 
 /** Where the container's interface stands in the result: after the host's end. */
@@ -38,9 +33,6 @@ const schema = confSchema(() => ({
 }));
 
 type PtpConf = ConfOf<typeof schema>;
-
-/** An address of the container with the gateway that it needs here. */
-type RoutedIp = CniIp & { readonly gateway: Ip };
 
 export const ptp: Plugin<PtpConf> = {
   type: 'ptp',
@@ -102,32 +94,6 @@ function withGateway(ip: CniIp): RoutedIp {
   return { ...ip, gateway: ip.gateway, interface: CONTAINER_INDEX };
 }
 
-/** The gateway's address on the host's end. Many ends may have the same one. */
-function hostEnd({ host }: Wire, ips: readonly RoutedIp[]): Request[] {
-  const gateways = new Map(ips.map(({ gateway }) => [gateway.toString(), alone(gateway)]));
-  return [...gateways.values()].map((gateway) => addr.add(host.index, gateway, { nodad: true }));
-}
-
-/** In the container: the gateway is on the link, and the rest of the subnet behind it. */
-function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Request[] {
-  const common = { oif: container.index, src: address.ip };
-  return [
-    route.add({ ...common, dst: alone(gateway), scope: route.RT_SCOPE.LINK }),
-    route.add({ ...common, dst: address.network(), gateway }),
-  ];
-}
-
-/** On the host: the container's address is at the end of this wire. The scope is the reference's. */
-function towardsContainer({ host }: Wire, address: Cidr): Request {
-  const scope = address.family === 4 ? { scope: route.RT_SCOPE.HOST } : {};
-  return route.add({ dst: alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });
-}
-
-/** An address by itself: /32 or /128. */
-function alone(ip: Ip): Cidr {
-  return new Cidr(ip, bitsOf(ip.family));
-}
-
 function describe(
   call: CniCall<PtpConf>,
   nl: NetlinkSocket,
@@ -169,33 +135,6 @@ function check(call: CniCall<PtpConf>): void {
   }
   if (call.conf.ipMasq) verifyMasquerade(call, result.ips ?? [], differences);
   differences.throwIfAny();
-}
-
-/** The other end must be one of the host interfaces of the result, with the gateways' addresses and the routes to the container's. */
-function verifyHostEnd(
-  nl: NetlinkSocket,
-  interfaces: readonly CniInterface[],
-  { name, attrs }: link.Link,
-  ips: readonly CniIp[],
-  differences: Differences,
-): void {
-  const end = attrs.link === undefined ? undefined : link.find(nl, { index: attrs.link });
-  const expected = interfaces.find((candidate) => candidate.sandbox === undefined && candidate.name === end?.name);
-  if (end === undefined || expected === undefined) {
-    differences.add(`the other end of "${name}" is not among the interfaces of prevResult`);
-    return;
-  }
-  verifyInterface(nl, expected, 'veth', differences);
-  const addresses = addr.list(nl, { link: end.index });
-  const routes = route.list(nl);
-  for (const { address, gateway } of ips) {
-    if (gateway !== undefined && !addresses.some((have) => have.address.equals(alone(gateway)))) {
-      differences.add(`"${end.name}" on the host lacks the gateway's address ${gateway}`);
-    }
-    if (!routes.some(({ dst, oif }) => oif === end.index && dst.equals(alone(address.ip)))) {
-      differences.add(`the route to ${address.ip} on the host is missing`);
-    }
-  }
 }
 
 /** @throws NetloomError not-available with the reason */

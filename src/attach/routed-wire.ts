@@ -1,0 +1,68 @@
+/** The ends of a wire that is routed: the host's has the gateway's address, and each of the container's addresses is a route to it. */
+import type { CniInterface, CniIp } from '../cni/result.ts';
+import { Cidr } from '../net/cidr.ts';
+import { bitsOf, type Ip } from '../net/ip.ts';
+import type { Request } from '../netlink/message.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
+import * as addr from '../rtnl/addr.ts';
+import { RTPROT_NETLOOM } from '../rtnl/constants.ts';
+import * as link from '../rtnl/link.ts';
+import * as route from '../rtnl/route.ts';
+import { type Differences, verifyInterface } from './verify.ts';
+import type { Wire } from './wire.ts';
+
+/** An address of the container with the gateway that it needs here. */
+export type RoutedIp = CniIp & { readonly gateway: Ip };
+
+/** The gateway's address on the host's end. Many ends may have the same one. */
+export function hostEnd({ host }: Wire, ips: readonly RoutedIp[]): Request[] {
+  const gateways = new Map(ips.map(({ gateway }) => [gateway.toString(), alone(gateway)]));
+  return [...gateways.values()].map((gateway) => addr.add(host.index, gateway, { nodad: true }));
+}
+
+/** In the container: the gateway is on the link, and the rest of the subnet behind it. */
+export function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Request[] {
+  const common = { oif: container.index, src: address.ip };
+  return [
+    route.add({ ...common, dst: alone(gateway), scope: route.RT_SCOPE.LINK }),
+    route.add({ ...common, dst: address.network(), gateway }),
+  ];
+}
+
+/** On the host: the container's address is at the end of this wire. The scope is the reference's. */
+export function towardsContainer({ host }: Wire, address: Cidr): Request {
+  const scope = address.family === 4 ? { scope: route.RT_SCOPE.HOST } : {};
+  return route.add({ dst: alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });
+}
+
+/** The other end must be one of the host interfaces of the result, with the gateways' addresses and the routes to the container's. */
+export function verifyHostEnd(
+  nl: NetlinkSocket,
+  interfaces: readonly CniInterface[],
+  { name, attrs }: link.Link,
+  ips: readonly CniIp[],
+  differences: Differences,
+): void {
+  const end = attrs.link === undefined ? undefined : link.find(nl, { index: attrs.link });
+  const expected = interfaces.find((candidate) => candidate.sandbox === undefined && candidate.name === end?.name);
+  if (end === undefined || expected === undefined) {
+    differences.add(`the other end of "${name}" is not among the interfaces of prevResult`);
+    return;
+  }
+  verifyInterface(nl, expected, 'veth', differences);
+  const addresses = addr.list(nl, { link: end.index });
+  const routes = route.list(nl);
+  for (const { address, gateway } of ips) {
+    if (gateway !== undefined && !addresses.some((have) => have.address.equals(alone(gateway)))) {
+      differences.add(`"${end.name}" on the host lacks the gateway's address ${gateway}`);
+    }
+    if (!routes.some(({ dst, oif }) => oif === end.index && dst.equals(alone(address.ip)))) {
+      differences.add(`the route to ${address.ip} on the host is missing`);
+    }
+  }
+}
+
+/** An address by itself: /32 or /128. */
+function alone(ip: Ip): Cidr {
+  return new Cidr(ip, bitsOf(ip.family));
+}
