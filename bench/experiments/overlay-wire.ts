@@ -21,7 +21,15 @@ import type { Bench, Experiment, Report } from '../experiment.ts';
 import { compile } from '../launcher.ts';
 import { type Ends, type Path, paths, shareOf } from '../path.ts';
 
-const MODES = ['l3', 'l2', 'direct'] as const;
+const NETWORKS = [
+  { mode: 'l3', wiring: 'bridge' },
+  { mode: 'l3', wiring: 'routed' },
+  { mode: 'l2', wiring: 'bridge' },
+  { mode: 'direct', wiring: 'bridge' },
+  { mode: 'direct', wiring: 'routed' },
+] as const;
+type Network = (typeof NETWORKS)[number];
+
 /** What is left of the throughput of the bare path. The issue of the overlay. */
 const BUDGET = 0.9;
 const TIMES = 11;
@@ -70,9 +78,11 @@ export const overlayWire: Experiment = {
     }
     const wire = compile('wire', join(bench.root, 'programs'));
     const measured: { mode: string; way: string; figures: Figures }[] = [];
-    for (const mode of MODES) {
-      const figures = await measure(bench, wire, mode);
-      measured.push(...WAYS.map(({ name }, i) => ({ mode, way: name, figures: figures[i] as Figures })));
+    for (const network of NETWORKS) {
+      const figures = await measure(bench, wire, network);
+      measured.push(
+        ...WAYS.map(({ name }, i) => ({ mode: nameOf(network), way: name, figures: figures[i] as Figures })),
+      );
     }
     return {
       heads: HEADS,
@@ -99,12 +109,16 @@ function row(mode: string, way: string, { bare, vxlan, inside }: Figures): strin
   ];
 }
 
+function nameOf({ mode, wiring }: Network): string {
+  return wiring === 'bridge' ? mode : `${mode}, ${wiring}`;
+}
+
 /** @returns figures of each way */
-async function measure(bench: Bench, wire: string, mode: string): Promise<Figures[]> {
+async function measure(bench: Bench, wire: string, { mode, wiring }: Network): Promise<Figures[]> {
   using things = new DisposableStack();
   execFileSync('ip', ['link', 'add', 'under0', 'up', 'type', 'bridge']);
   things.defer(() => execFileSync('ip', ['link', 'del', 'under0']));
-  const nodes = [1, 2].map((number) => machine(bench, things, `${mode}-${number}`, number));
+  const nodes = [1, 2].map((number) => machine(bench, things, `${mode}-${wiring}-${number}`, number));
   const [one, two] = nodes;
   if (one === undefined || two === undefined) throw new Error('there are two');
   const conf = {
@@ -112,6 +126,7 @@ async function measure(bench: Bench, wire: string, mode: string): Promise<Figure
     name: 'bench',
     type: 'overlay',
     mode,
+    wiring,
     subnet: '10.96.0.0/16',
     store: {
       type: 'static',

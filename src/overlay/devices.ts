@@ -4,6 +4,7 @@
  */
 import { gather } from '../attach/gather.ts';
 import { isUnknownKind } from '../attach/kind.ts';
+import { isAliasOfNetwork } from '../attach/owner.ts';
 import { removeIfThere } from '../attach/removal.ts';
 import { hasCode, NetloomError } from '../error.ts';
 import { libc } from '../ffi/libc.ts';
@@ -65,11 +66,16 @@ export function deviceDifferences(
   return { sentences, tunnel };
 }
 
-/** Whether containers are on the bridge. */
+/** Whether containers are on the bridge, or by wires of their own beside it. Those keep it in use where somebody has removed the bridge, too. */
 export function isInUse(nl: NetlinkSocket, network: string): boolean {
   const bridge = findOwn(nl, bridgeName(network), network);
-  if (bridge === undefined) return false;
-  return link.list(nl).some(({ master, name }) => master === bridge.index && name !== tunnelName(network));
+  return link
+    .list(nl)
+    .some(({ master, name, alias }) =>
+      master === undefined
+        ? isAliasOfNetwork(alias, network)
+        : master === bridge?.index && name !== tunnelName(network),
+    );
 }
 
 /** Whether the bridge is there, and the tunnel with the index that it had. @param tunnel undefined where there is to be none */

@@ -40,7 +40,8 @@ const networks: readonly [title: string, create: readonly string[] | readonly Js
   ],
   ['a bridge with limits', [bridge, { type: 'bandwidth', ...limits }], []],
   ['a bridge with limits for some', [bridge, { type: 'bandwidth', ...limits, shapedSubnets: ['10.9.0.0/16'] }], []],
-  ['a routed overlay', [overlay], []],
+  ['an overlay', [overlay], []],
+  ['an overlay whose wires are routed', [{ ...overlay, wiring: 'routed' }], []],
   ['an overlay of one layer 2 with a published port', [{ ...overlay, mode: 'l2' }, portmap], ['-p', '8062:80']],
 ];
 for (const [title, create, run] of networks) {

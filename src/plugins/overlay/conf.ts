@@ -19,12 +19,14 @@ const PORT = 4789;
 const HOST_BITS = 2;
 /** Of a node, where the configuration does not say. */
 const NODE_PREFIX = { 4: 24, 6: 64 } as const;
+const WIRINGS: readonly string[] = ['bridge', 'routed'];
 const NAME = 'letters, digits, "_", "." and "-", and one of the first two first';
 
 const mac = v.exactOptional(text);
 
 export const schema = confSchema(() => ({
   mode: v.optional(text, 'l3'),
+  wiring: v.optional(text, 'bridge'),
   vni: v.exactOptional(integer(1, VNI_MAX)),
   port: v.optional(integer(1, 65535), PORT),
   mtu: v.optional(integer(0, 65535), 0),
@@ -58,6 +60,7 @@ export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork
   const mode = MODES.find((each): each is Mode => each === conf.mode);
   if (mode === undefined) throw invalid('mode', conf.mode, MODES.join(', '));
   if (subnet.hasHostBits()) throw invalid('subnet', `${subnet}`, `the prefix itself, ${subnet.network()}`);
+  checkWiring(conf);
   checkIpam(conf);
   const network = { name, mode, vni, port, subnet };
   if (store.type === 'file') {
@@ -75,6 +78,19 @@ export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork
   if (store.type !== 'static') throw invalid('store.type', store.type, 'static, file, etcd');
   checkNodes(conf, mode);
   return { network, source: { nodes: store.nodes } };
+}
+
+/** What a layer 2 needs, and what an internal network is kept in by, is the bridge. */
+function checkWiring({ wiring, mode, internal }: OverlayConf): void {
+  if (!WIRINGS.includes(wiring)) throw invalid('wiring', wiring, WIRINGS.join(', '));
+  if (wiring !== 'routed') return;
+  if (mode === 'l2') throw invalid('wiring', wiring, 'bridge, since "mode" is "l2"');
+  if (internal) throw invalid('wiring', wiring, 'bridge, since the network is "internal"');
+}
+
+/** Whether each container has a wire of its own that is routed, rather than a port of the bridge. */
+export function isRouted({ wiring }: Pick<OverlayConf, 'wiring'>): boolean {
+  return wiring === 'routed';
 }
 
 function leasesOf({ ipam }: OverlayConf): string | undefined {

@@ -9,6 +9,7 @@ import { enableForwarding } from '../../attach/forwarding.ts';
 import { gather } from '../../attach/gather.ts';
 import { masquerade } from '../../attach/masquerade.ts';
 import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
+import { hostEnd, type RoutedIp, towardsContainer, towardsGateway } from '../../attach/routed-wire.ts';
 import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
@@ -27,15 +28,15 @@ import { containerMac } from '../../overlay/network.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { allocateHere } from './allocate.ts';
 import { check } from './check.ts';
-import { askedMac, checkConf, type OverlayConf, schema } from './conf.ts';
+import { askedMac, checkConf, isRouted, type OverlayConf, schema } from './conf.ts';
 import { guard, requireGuard } from './guard.ts';
 import { intentOf, masquerades, withReading } from './intent.ts';
 import { withAnyRange, withNodeRange } from './ipam.ts';
 import { carriedBy, courseOf, keeperFor } from './kept.ts';
 import { leave } from './leave.ts';
 
-/** Where the container's interface stands in the result: after the bridge and the host's end. */
-const CONTAINER_INDEX = 2;
+/** Where the container's interface stands in the result: after the bridge, where it is on one, and the host's end. */
+const CONTAINER_INDEX = { bridge: 2, routed: 1 } as const;
 
 export const overlay: Plugin<OverlayConf> = {
   type: 'overlay',
@@ -51,6 +52,7 @@ export const overlay: Plugin<OverlayConf> = {
 function add(call: CniCall<OverlayConf>): CniResult {
   const { conf } = call;
   const { source } = checkConf(conf);
+  const wiring = isRouted(conf) ? 'routed' : 'bridge';
   const asked = askedMac(call);
   using container = openContainer(call);
   using nl = openRoute();
@@ -68,34 +70,42 @@ function add(call: CniCall<OverlayConf>): CniResult {
   const course = courseOf(nl, call, reading, keeper, carried);
   const { here } = course;
   const ipam = allocateHere(call, here, () => intentOf(nl, reading, false), undo);
-  const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX }));
+  const ips = (ipam.ips ?? []).map((ip): CniIp => ({ ...ip, interface: CONTAINER_INDEX[wiring] }));
   const routes = [...routesInside(here, conf, ips), ...(ipam.routes ?? [])];
   const mac = asked ?? containerMac(conf.name, ips[0]?.address.ip ?? here.own.address);
   undo.defer(() => leave(call));
   const [devices, wire] = withOverlayLock(call.paths, () => {
     const devices = course.devices();
     const { index: master, mtu } = devices.bridge;
-    return [devices, addWire(nl, container, call, { mtu, mac, master }, undo)] as const;
+    const port = wiring === 'bridge' ? { master } : {};
+    return [devices, addWire(nl, container, call, { mtu, mac, ...port }, undo)] as const;
   });
   course.reach(devices);
   guard(here, conf);
+  const routed = wiring === 'routed' ? ips.filter(hasGateway) : [];
+  nl.executeAll(hostEnd(wire, routed));
   configureInterface(container, {
     ifname: call.ifname,
     index: wire.container.index,
     ips,
     routes,
     probesDuplicates: false,
+    noPrefixRoute: wiring === 'routed',
+    firstRoutes: routed.flatMap((ip) => towardsGateway(wire, ip)),
   });
+  nl.executeAll(routed.map(({ address }) => towardsContainer(wire, address)));
   enableForwarding([here.network.subnet.family]);
   if (masquerades(conf)) masquerade(call, ips, undo, conf.subnet);
-  const hostEnd = awaitCarrier(nl, wire.host.index);
-  if (hostEnd.master !== devices.bridge.index) {
-    throw new NetloomError(
-      'try-again',
-      'The bridge of the overlay was removed while the container was being attached to it',
-    );
+  const { master } = awaitCarrier(nl, wire.host.index);
+  if (wiring === 'bridge') {
+    if (master !== devices.bridge.index) {
+      throw new NetloomError(
+        'try-again',
+        'The bridge of the overlay was removed while the container was being attached to it',
+      );
+    }
+    awaitCarrier(nl, devices.bridge.index);
   }
-  awaitCarrier(nl, devices.bridge.index);
   announce(container, wire.container.index, wire.container.mac);
   const result = describe(call, devices, wire, { ...ipam, ips, routes });
   undo.move(); // All of it stands: nothing to undo.
@@ -118,6 +128,10 @@ function routesInside(
   });
 }
 
+function hasGateway(ip: CniIp): ip is RoutedIp {
+  return ip.gateway !== undefined;
+}
+
 function describe(
   call: CniCall<OverlayConf>,
   { bridge }: OverlayDevices,
@@ -128,7 +142,9 @@ function describe(
   const ownDns = call.conf.dns ?? dns;
   return {
     interfaces: [
-      { name: bridge.name, ...(bridge.mac !== undefined && { mac: bridge.mac }), mtu },
+      ...(isRouted(call.conf)
+        ? []
+        : [{ name: bridge.name, ...(bridge.mac !== undefined && { mac: bridge.mac }), mtu }]),
       { name: host.name, mac: host.mac, mtu },
       { name: container.name, mac: container.mac, mtu, sandbox: call.netns },
     ],

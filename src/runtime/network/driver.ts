@@ -140,6 +140,10 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
       user: ofStore('user there', (value) => ({ user: value })),
       password_file: ofStore('file with its password', (value) => ({ passwordFile: absolute(value) })),
       mode: mode(...MODES),
+      wiring: {
+        about: 'bridge (default) or routed: how containers are connected to their host',
+        keys: (value) => ({ wiring: oneOf(value, ['bridge', 'routed']) }),
+      },
       node: { about: 'name of this host (its hostname)', keys: (value) => ({ node: value }) },
       node_prefix: {
         about: 'length of the prefix of a host (24, 64)',

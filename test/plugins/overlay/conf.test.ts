@@ -13,6 +13,9 @@ const etcd = (more: Json) => ({ store: { type: 'etcd', endpoints: ['https://192.
 
 const CASES: readonly (readonly [more: Json, says: string])[] = [
   [{ mode: 'l4' }, '"mode" is "l4", expected l3, l2, direct'],
+  [{ wiring: 'ptp' }, '"wiring" is "ptp", expected bridge, routed'],
+  [{ wiring: 'routed', mode: 'l2' }, '"wiring" is "routed", expected bridge, since "mode" is "l2"'],
+  [{ wiring: 'routed', internal: true }, '"wiring" is "routed", expected bridge, since the network is "internal"'],
   [{ vni: 0 }, '"vni" is 0, expected a whole number from 1 to 16777215'],
   [{ vni: 16777216 }, '"vni" is 16777216, expected a whole number from 1 to 16777215'],
   [{ port: 0 }, '"port" is 0, expected a whole number from 1 to 65535'],

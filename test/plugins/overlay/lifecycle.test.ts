@@ -61,6 +61,42 @@ test.serial('the devices go with the last container, and not before', (t) => {
   t.deepEqual(devices(one), []);
 });
 
+test.serial('routed: a wire of its own for each container, none on the bridge; the devices go with the last', (t) => {
+  const [cluster, one] = withMachine(t);
+  const conf = cluster.conf({ wiring: 'routed' });
+  const empty = cluster.snapshot(one);
+  const [first, second] = [cluster.add(one, 'c1', conf), cluster.add(one, 'c2', conf)];
+  t.deepEqual(
+    first.result.interfaces?.map(({ name }) => name.slice(0, 4)),
+    ['veth', 'eth0'],
+  );
+  t.is(first.result.ips?.[0]?.interface, 1);
+  const links = one.sandbox.ip<{ ifname: string; master?: string }>('link');
+  t.deepEqual(
+    links.filter(({ master }) => master !== undefined),
+    [],
+  );
+  const [end] = first.result.interfaces ?? [];
+  t.regex(one.sandbox.run('ip', 'route', 'show', first.address), new RegExp(`^${first.address} dev ${end?.name} `));
+  t.deepEqual(cluster.unreached(first, [second.address, '10.96.1.1']), []);
+  const bridge = one.sandbox.ip<{ ifname: string }>('link').find(({ ifname }) => ifname.startsWith('nlb-'));
+  one.sandbox.run('ip', 'link', 'del', bridge?.ifname ?? '');
+  cluster.del(one, first, conf);
+  t.deepEqual(devices(one), ['nlx-'], 'another container has its wire');
+  const third = cluster.add(one, 'c3', conf);
+  t.deepEqual(devices(one), ['nlb-', 'nlx-']);
+  cluster.del(one, third, conf);
+  t.deepEqual(cluster.check(one, second, conf), {} as never);
+  one.sandbox.run('ip', 'route', 'del', second.address);
+  t.regex(
+    cluster.check(one, second, conf).msg ?? '',
+    new RegExp(`the route to ${second.address} on the host is missing`),
+  );
+  const gc = cluster.lab.exec('GC', { ...conf, 'cni.dev/valid-attachments': [] }, {}, cluster.on(one));
+  t.is(gc.status, 0);
+  t.is(cluster.snapshot(one), empty);
+});
+
 test.serial('GC removes exactly what is not listed, and the devices with the last', (t) => {
   const [cluster, one] = withMachine(t);
   const empty = cluster.snapshot(one);

@@ -6,7 +6,7 @@ import { Cluster, type ClusterOptions } from './cluster.ts';
 
 becomeHost();
 
-const WAYS: readonly (ClusterOptions & { readonly mode: string; readonly room: number })[] = [
+const WAYS: readonly (ClusterOptions & { readonly mode: string; readonly room: number; readonly wiring?: string })[] = [
   { mode: 'l3', room: 50 },
   { mode: 'l3', family: 6, room: 70 },
   { mode: 'l3', inner: 6, mtu: 9000, room: 50 },
@@ -14,14 +14,16 @@ const WAYS: readonly (ClusterOptions & { readonly mode: string; readonly room: n
   { mode: 'l2', family: 6, inner: 6, room: 70 },
   { mode: 'direct', room: 0 },
   { mode: 'direct', family: 6, inner: 6, room: 0 },
+  { mode: 'l3', wiring: 'routed', room: 50 },
+  { mode: 'direct', wiring: 'routed', family: 6, inner: 6, room: 0 },
 ];
 
-for (const { mode, room, ...options } of WAYS) {
+for (const { mode, room, wiring = 'bridge', ...options } of WAYS) {
   const { family = 4, inner = 4, mtu: underlay = 1500 } = options;
-  const title = `${mode}: containers with IPv${inner} on three machines reach each other over IPv${family}, ${underlay} bytes`;
+  const title = `${mode}${wiring === 'bridge' ? '' : `, ${wiring}`}: containers with IPv${inner} on three machines reach each other over IPv${family}, ${underlay} bytes`;
   test.serial(title, (t) => {
     const cluster = new Cluster(t, options);
-    const conf = cluster.conf({ mode });
+    const conf = cluster.conf({ mode, wiring });
     const before = cluster.machines.map((machine) => cluster.snapshot(machine));
     const containers = cluster.machines.flatMap((machine) =>
       ['a', 'b'].map((each) => cluster.add(machine, `${machine.name}${each}`, conf)),
