@@ -502,11 +502,6 @@ const refused: readonly (readonly [string, Json, RegExp])[] = [
     { ingressPolicy: 'closed' },
     /"ingressPolicy" is "closed", expected open, same-bridge, isolated/,
   ],
-  [
-    'a back end that nobody has',
-    { backend: 'nftable' },
-    /"backend" is "nftable", expected iptables, firewalld, nftables/,
-  ],
   ['a chain of iptables', { iptablesAdminChainName: 'FORWARD' }, /"iptablesAdminChainName" is "FORWARD", expected/],
   ['a name that is none', { iptablesAdminChainName: '-x y' }, /"iptablesAdminChainName" is "-x y", expected/],
   ['a name that is too long', { iptablesAdminChainName: 'A'.repeat(29) }, /"iptablesAdminChainName" is "A+", expected/],

@@ -4,7 +4,6 @@ import { boolean, type ConfOf, confSchema, text } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
 
 const POLICIES = ['open', 'same-bridge', 'isolated'] as const;
-const BACKENDS: readonly string[] = ['iptables', 'firewalld', 'nftables'];
 /** XT_FUNCTION_MAXNAMELEN: what iptables(8) takes for the name of a chain. */
 const CHAIN_MAX = 28;
 
@@ -46,11 +45,6 @@ function isNameCode(code: number, isFirst: boolean): boolean {
   const isLetter = (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a);
   const isOther = (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x5f;
   return isLetter || (!isFirst && isOther);
-}
-
-/** What the reference has, all of them served by our table. A word that is none is a slip of the pen. @throws NetloomError invalid-config */
-export function checkBackend({ backend }: FirewallConf): void {
-  if (backend !== undefined && !BACKENDS.includes(backend)) throw invalid('backend', backend, BACKENDS.join(', '));
 }
 
 function invalid(key: string, value: string, expected: string): NetloomError {

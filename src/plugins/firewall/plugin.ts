@@ -9,7 +9,7 @@ import type { CniResult } from '../../cni/result.ts';
 import * as forwarding from '../../nft/firewall.ts';
 import { openNft, requireNft, tryOpenNft } from '../../nft/socket.ts';
 import { openRoute } from '../../rtnl/socket.ts';
-import { adminChainOf, checkBackend, type FirewallConf, ingressOf, schema } from './conf.ts';
+import { adminChainOf, type FirewallConf, ingressOf, schema } from './conf.ts';
 import { fenceOf, formerFence, isolatePorts, verifyIsolation } from './fence.ts';
 import { warnOfObstacles } from './obstacles.ts';
 
@@ -27,7 +27,6 @@ export const firewall: Plugin<FirewallConf> = {
 function add(call: CniCall<FirewallConf>): CniResult {
   const { conf } = call;
   const attached = attachedOf(call);
-  checkBackend(conf);
   const adminChain = adminChainOf(conf);
   using nl = openRoute();
   using undo = new DisposableStack();
@@ -82,7 +81,6 @@ function gc(call: CniCall<FirewallConf>): void {
 
 /** @throws NetloomError not-available with the reason */
 function status({ conf }: CniCall<FirewallConf>): void {
-  checkBackend(conf);
   ingressOf(conf);
   adminChainOf(conf);
   requireNft('Cannot allow anything to be forwarded');
