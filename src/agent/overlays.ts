@@ -110,6 +110,8 @@ export class OverlayKeeper {
     for (const [name, { feed }] of this.#feeds) {
       const changes = told(() => feed.news());
       const kept = this.#kept.get(name);
+      // NB: what was read for the first container is out of date by what was just told, and that is told only once.
+      if (changes?.length !== 0) this.#prepared.delete(name);
       if (kept === undefined || this.#carryOver(nl, kept, changes)) continue;
       this.#kept.set(name, { ...kept, fullAt: 0 });
       isDue = true;

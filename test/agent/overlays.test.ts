@@ -113,6 +113,55 @@ test.serial('of a node that moves the kernel is told, and nothing is asked about
   t.is(tunnel?.mtu, 1350);
 });
 
+test.serial(
+  'a node that joins after the nodes were read for the first container, and before it has its wire, is reached',
+  (t) => {
+    const lab = new Lab(t);
+    const store = join(lab.root, 'store');
+    mkdirSync(store);
+    put(store, 1);
+    execFileSync('bash', [
+      '-ec',
+      'ip link add n2 type veth peer name n3; ip link set n2 up; ip link set n3 up; ip addr add 192.0.2.1/24 dev n2',
+    ]);
+    const conf = {
+      cniVersion: '1.0.0',
+      name: 'late',
+      type: 'overlay',
+      subnet: '10.96.0.0/16',
+      node: 'me',
+      underlay: '192.0.2.0/24',
+      store: { type: 'file', path: store },
+    };
+    const { cniVersion, name, ...plugin } = conf;
+    mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
+    writeFileSync(
+      join(lab.root, 'etc/cni/net.d/late.conflist'),
+      JSON.stringify({ cniVersion, name, plugins: [plugin] }),
+    );
+    using nl = openRoute();
+    const said: string[] = [];
+    const keeper = new OverlayKeeper(
+      pathsOf({ NETLOOM_ROOT: lab.root }),
+      (message) => said.push(message),
+      () => true,
+    );
+    keeper.look(nl, 1000, false);
+    put(store, 2);
+    t.false(keeper.hear(nl), 'there is nothing yet to carry it over to');
+    // A wire as an ADD makes it.
+    execFileSync('bash', [
+      '-ec',
+      'ip link add wire0 type veth peer name wire1; ip link set wire0 alias netloom:late/c1/eth0',
+    ]);
+    keeper.look(nl, 2000, false);
+    const routes = execFileSync('ip', ['route', 'show', 'proto', '111'], { encoding: 'utf8' });
+    t.regex(routes, /10\.96\.1\.0\/24/);
+    t.regex(routes, /10\.96\.2\.0\/24/);
+    t.deepEqual(said, []);
+  },
+);
+
 test.serial('a network that never worked and whose conflist is gone is followed no longer', (t) => {
   const lab = new Lab(t);
   const store = join(lab.root, 'store');
