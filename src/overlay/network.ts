@@ -9,6 +9,9 @@ import { localMac, type Mac } from '../net/mac.ts';
 export const MODES = ['l3', 'l2', 'direct'] as const;
 export type Mode = (typeof MODES)[number];
 
+/** How a node's containers are connected to it: as ports of a bridge, or each by a routed wire of its own. */
+export const WIRINGS = ['bridge', 'routed'] as const;
+
 export interface OverlayNetwork {
   readonly name: string;
   readonly mode: Mode;

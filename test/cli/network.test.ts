@@ -180,9 +180,9 @@ test.serial('an overlay is made with its store, and has a subnet that no other n
   );
   const nodes = join(lab.root, 'nodes');
   mkdirSync(nodes);
-  const options = [`path=${nodes}`, 'mode=l2', 'node=here', 'underlay=192.168.7.0/24', 'vni=4711'];
+  const options = [`path=${nodes}`, 'mode=l2', 'node=here', 'underlay=192.168.7.0/24', 'vni=4711', 'wiring=bridge'];
   const { main } = create('far', '-d', 'overlay', ...options.flatMap((option) => ['-o', option]));
-  t.like(main, { type: 'overlay', internal: false, vni: 4711 });
+  t.like(main, { type: 'overlay', internal: false, vni: 4711, wiring: 'bridge' });
   const subnet = String(main['subnet']);
   t.regex(subnet, /^10\.9\d\.0\.0\/16$/);
   t.deepEqual(main['store'], { type: 'file', path: nodes });
@@ -231,6 +231,18 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     ['-d', 'overlay', 'x'],
     1,
     /needs a store that all its hosts reach\n.*-o path=DIRECTORY/,
+  ],
+  [
+    'a wiring that there is not',
+    ['-d', 'overlay', '-o', 'path=/a', '-o', 'wiring=ptp', 'x'],
+    1,
+    /"wiring" is "ptp", expected one of bridge, routed/,
+  ],
+  [
+    'options that the plugin refuses together',
+    ['-d', 'overlay', '-o', 'path=/a', '-o', 'mode=l2', '-o', 'wiring=routed', 'x'],
+    1,
+    /"wiring" is "routed", expected bridge, since "mode" is "l2"/,
   ],
   [
     'an overlay with two',

@@ -9,7 +9,15 @@ import type { Mac } from '../../net/mac.ts';
 import type { EtcdMembership } from '../../overlay/etcd/settings.ts';
 import type { FileMembership } from '../../overlay/members.ts';
 import type { Membership } from '../../overlay/membership.ts';
-import { MODES, type Mode, type OverlayNetwork, type OverlayNode, VNI_MAX, vniOf } from '../../overlay/network.ts';
+import {
+  MODES,
+  type Mode,
+  type OverlayNetwork,
+  type OverlayNode,
+  VNI_MAX,
+  vniOf,
+  WIRINGS,
+} from '../../overlay/network.ts';
 import { etcdKeys, etcdOf } from './etcd.ts';
 import { invalid, pathOf } from './invalid.ts';
 
@@ -19,7 +27,6 @@ const PORT = 4789;
 const HOST_BITS = 2;
 /** Of a node, where the configuration does not say. */
 const NODE_PREFIX = { 4: 24, 6: 64 } as const;
-const WIRINGS: readonly string[] = ['bridge', 'routed'];
 const NAME = 'letters, digits, "_", "." and "-", and one of the first two first';
 
 const mac = v.exactOptional(text);
@@ -82,7 +89,7 @@ export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork
 
 /** What a layer 2 needs, and what an internal network is kept in by, is the bridge. */
 function checkWiring({ wiring, mode, internal }: OverlayConf): void {
-  if (!WIRINGS.includes(wiring)) throw invalid('wiring', wiring, WIRINGS.join(', '));
+  if (!WIRINGS.some((each) => each === wiring)) throw invalid('wiring', wiring, WIRINGS.join(', '));
   if (wiring !== 'routed') return;
   if (mode === 'l2') throw invalid('wiring', wiring, 'bridge, since "mode" is "l2"');
   if (internal) throw invalid('wiring', wiring, 'bridge, since the network is "internal"');

@@ -3,10 +3,12 @@
  * Data, so that help, refusal and configuration cannot differ.
  */
 import type { MasterNeeds } from '../../attach/master.ts';
+import { readHeader } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
 import { ifnameFault } from '../../net/ifname.ts';
-import { MODES, VNI_MAX } from '../../overlay/network.ts';
+import { MODES, VNI_MAX, WIRINGS } from '../../overlay/network.ts';
+import { checkConf, schema } from '../../plugins/overlay/conf.ts';
 import type { Json } from '../conflist.ts';
 
 /** An option of `-o NAME=VALUE`. */
@@ -23,6 +25,8 @@ export interface Driver {
   readonly parent?: Pick<MasterNeeds, 'takesFrames'>;
   /** The host is on the network, and is its gateway. */
   readonly isRouted: boolean;
+  /** Has the plugin read what becomes of the options: some do not go together, which the first container would find. @throws NetloomError invalid-config */
+  check?(conf: Json): void;
   /** Several hosts have it, each with a prefix of the one subnet, as a store tells them that all of them reach. */
   readonly hasStore?: boolean;
   /** What a container may ask for when it is connected. */
@@ -130,6 +134,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
     about: 'one network on several hosts',
     isRouted: true,
     hasStore: true,
+    check: (conf) => void checkConf(schema.read(readHeader(JSON.stringify(conf)))),
     capabilities: ['ips', 'mac'],
     options: {
       path: ofStore('directory that the hosts share', (value) => ({ type: 'file', path: absolute(value) })),
@@ -142,7 +147,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
       mode: mode(...MODES),
       wiring: {
         about: 'bridge (default) or routed: how containers are connected to their host',
-        keys: (value) => ({ wiring: oneOf(value, ['bridge', 'routed']) }),
+        keys: (value) => ({ wiring: oneOf(value, WIRINGS) }),
       },
       node: { about: 'name of this host (its hostname)', keys: (value) => ({ node: value }) },
       node_prefix: {

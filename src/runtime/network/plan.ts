@@ -52,20 +52,22 @@ export function planNetwork(name: string, asked: NetworkOptions, existing: reado
   if (driver.hasStore === true) refuseRanges(asked);
   const subnets = subnetsFor(asked, usedSubnets(existing, parent), driver.hasStore === true ? HOSTS_PREFIX : PREFIX);
   const isOpen = !asked.internal;
+  const about = { cniVersion: '1.0.0', name };
+  const main = {
+    type: driver.type,
+    ...(driver.isRouted && { ...(driver.type === 'bridge' && { isGateway: isOpen }), ipMasq: isOpen }),
+    // A container reaches its own published port.
+    ...(driver.type === 'bridge' && isOpen && { hairpinMode: true }),
+    ...bridge,
+    capabilities: Object.fromEntries(driver.capabilities.map((capability) => [capability, true])),
+    ...(driver.hasStore === true ? { subnet: `${subnets[0]}`, internal: !isOpen } : ipamOf(subnets, asked)),
+  };
+  driver.check?.({ ...about, ...main });
   return {
-    cniVersion: '1.0.0',
+    ...about,
     cniVersions: ['1.0.0', '1.1.0'],
-    name,
     plugins: [
-      {
-        type: driver.type,
-        ...(driver.isRouted && { ...(driver.type === 'bridge' && { isGateway: isOpen }), ipMasq: isOpen }),
-        // A container reaches its own published port.
-        ...(driver.type === 'bridge' && isOpen && { hairpinMode: true }),
-        ...bridge,
-        capabilities: Object.fromEntries(driver.capabilities.map((capability) => [capability, true])),
-        ...(driver.hasStore === true ? { subnet: `${subnets[0]}`, internal: !isOpen } : ipamOf(subnets, asked)),
-      },
+      main,
       ...(driver.isRouted ? [...(isOpen ? [PORTMAP] : []), FIREWALL].filter(({ type }) => isOwn(String(type))) : []),
     ],
   };
