@@ -10,7 +10,7 @@ import { pathsOf } from '../../src/paths.ts';
 import { RTM } from '../../src/rtnl/constants.ts';
 import { openRoute } from '../../src/rtnl/socket.ts';
 import { becomeHost, ip } from '../support/host.ts';
-import { Lab } from '../support/lab.ts';
+import { type Json, Lab } from '../support/lab.ts';
 
 becomeHost();
 
@@ -23,28 +23,36 @@ function put(store: string, number: number, address = `192.0.2.${number + 1}`): 
   renameSync(`${file}.new`, file);
 }
 
-test.serial('of a node that moves the kernel is told, and nothing is asked about the others', (t) => {
-  const lab = new Lab(t);
+/** A network with its nodes in an empty directory, and its conflist. */
+function configure(lab: Lab, name: string, underlay: string): { readonly conf: Json; readonly store: string } {
   const store = join(lab.root, 'store');
   mkdirSync(store);
+  const plugin = {
+    type: 'overlay',
+    subnet: '10.96.0.0/16',
+    node: 'me',
+    underlay,
+    store: { type: 'file', path: store },
+  };
+  const about = { cniVersion: '1.0.0', name };
+  mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
+  writeFileSync(conflistOf(lab, name), JSON.stringify({ ...about, plugins: [plugin] }));
+  return { conf: { ...about, ...plugin }, store };
+}
+
+function conflistOf(lab: Lab, name: string): string {
+  return join(lab.root, `etc/cni/net.d/${name}.conflist`);
+}
+
+test.serial('of a node that moves the kernel is told, and nothing is asked about the others', (t) => {
+  const lab = new Lab(t);
+  const { conf, store } = configure(lab, 'net', '192.0.2.0/24');
   execFileSync('bash', [
     '-ec',
     `ip link add n0 type veth peer name n1; ip link set n0 up; ip link set n1 up; ip addr add 192.0.2.1/24 dev n0
      ip route add 192.0.2.200 dev n0 mtu 1400`,
   ]);
   for (let number = 1; number <= PEERS; number++) put(store, number);
-  const conf = {
-    cniVersion: '1.0.0',
-    name: 'net',
-    type: 'overlay',
-    subnet: '10.96.0.0/16',
-    node: 'me',
-    underlay: '192.0.2.0/24',
-    store: { type: 'file', path: store },
-  };
-  const { cniVersion, name, ...plugin } = conf;
-  mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
-  writeFileSync(join(lab.root, 'etc/cni/net.d/net.conflist'), JSON.stringify({ cniVersion, name, plugins: [plugin] }));
   lab.add(conf, { sandbox: lab.sandbox('c1') });
 
   const types: number[] = [];
@@ -117,28 +125,12 @@ test.serial(
   'a node that joins after the nodes were read for the first container, and before it has its wire, is reached',
   (t) => {
     const lab = new Lab(t);
-    const store = join(lab.root, 'store');
-    mkdirSync(store);
+    const { store } = configure(lab, 'late', '192.0.2.0/24');
     put(store, 1);
     execFileSync('bash', [
       '-ec',
       'ip link add n2 type veth peer name n3; ip link set n2 up; ip link set n3 up; ip addr add 192.0.2.1/24 dev n2',
     ]);
-    const conf = {
-      cniVersion: '1.0.0',
-      name: 'late',
-      type: 'overlay',
-      subnet: '10.96.0.0/16',
-      node: 'me',
-      underlay: '192.0.2.0/24',
-      store: { type: 'file', path: store },
-    };
-    const { cniVersion, name, ...plugin } = conf;
-    mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
-    writeFileSync(
-      join(lab.root, 'etc/cni/net.d/late.conflist'),
-      JSON.stringify({ cniVersion, name, plugins: [plugin] }),
-    );
     using nl = openRoute();
     const said: string[] = [];
     const keeper = new OverlayKeeper(
@@ -164,24 +156,11 @@ test.serial(
 
 test.serial('a network that never worked and whose conflist is gone is followed no longer', (t) => {
   const lab = new Lab(t);
-  const store = join(lab.root, 'store');
-  mkdirSync(store);
+  const { conf, store } = configure(lab, 'other', '198.51.100.0/24');
   put(store, 1);
   ip('link', 'add', 'n2', 'type', 'bridge');
   ip('addr', 'add', '198.51.100.1/24', 'dev', 'n2');
-  const { cniVersion, name, ...plugin } = {
-    cniVersion: '1.0.0',
-    name: 'other',
-    type: 'overlay',
-    subnet: '10.96.0.0/16',
-    node: 'me',
-    underlay: '198.51.100.0/24',
-    store: { type: 'file', path: store },
-  };
-  const conflist = join(lab.root, 'etc/cni/net.d/other.conflist');
-  mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
-  writeFileSync(conflist, JSON.stringify({ cniVersion, name, plugins: [plugin] }));
-  lab.add({ cniVersion, name, ...plugin }, { sandbox: lab.sandbox('c2') });
+  lab.add(conf, { sandbox: lab.sandbox('c2') });
   // This machine has no address any more, and the node that it was neither a record nor a memory.
   ip('addr', 'del', '198.51.100.1/24', 'dev', 'n2');
   for (const file of readdirSync(store)) if (file !== '10.96.1.0_24.json') rmSync(join(store, file));
@@ -192,7 +171,7 @@ test.serial('a network that never worked and whose conflist is gone is followed 
   keeper.look(nl, 1000, false);
   t.regex(said.join(), /This machine has no address of the underlay/);
   t.is(keeper.tellers.length, 1);
-  unlinkSync(conflist);
+  unlinkSync(conflistOf(lab, 'other'));
   keeper.look(nl, 2000, false);
   t.deepEqual(keeper.tellers, []);
 });
