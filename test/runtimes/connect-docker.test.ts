@@ -31,13 +31,13 @@ test.serial('a container that was started again gets its wires back, with addres
     /nft 'insert rule ip filter FORWARD .*jump NETLOOM-FORWARD/,
     'past the policy that docker sets',
   );
-  const address = () => /inet (10\.90\.\S+)/.exec(container.exec('/bin/ip', 'addr'))?.[1];
-  const given = address();
+  const address = async () => /inet (10\.90\.\S+)/.exec(await container.exec('/bin/ip', 'addr'))?.[1];
+  const given = await address();
   machine.run('docker', 'restart', '-t', '0', container.id);
   await listens(container, 80);
-  t.is(address(), undefined);
+  t.is(await address(), undefined);
   t.regex(netloom('restore'), /^eth0 of docker:\S+ on web: restored\n$/);
-  t.is(address(), given);
+  t.is(await address(), given);
   t.is(machine.run('busybox', 'wget', '-q', '-O', '-', 'http://127.0.0.1:8080/'), 'hello from the other container');
   machine.run('docker', 'stop', '-t', '0', container.id);
   t.regex(netloom('restore'), /: waits, Cannot connect docker:\S+: it is not running/);

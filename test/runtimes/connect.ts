@@ -29,7 +29,7 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
       const container = await start('/bin/httpd', '-f', '-p', '80', '-h', '/www');
       const target = `${engine}:${container.id}`;
       await listens(container, 80);
-      t.notRegex(container.exec('/bin/ip', 'addr'), /eth0/);
+      t.notRegex(await container.exec('/bin/ip', 'addr'), /eth0/);
 
       // Without a bridge port, where the port map has not landed, the container is reached by its address all the same.
       const published = plugins.has('portmap') ? ['-p', '8080:80'] : [];
@@ -52,7 +52,7 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
       t.is(web?.attached.length, 1);
 
       t.regex(netloom('disconnect', 'web', target), /eth0 is off web/);
-      t.notRegex(container.exec('/bin/ip', 'addr'), /eth0/);
+      t.notRegex(await container.exec('/bin/ip', 'addr'), /eth0/);
       t.is(page('10.92.0.77'), HELLO);
       netloom('disconnect', 'db', container.id);
       // Hot in both directions: and in again.

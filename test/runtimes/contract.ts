@@ -93,7 +93,7 @@ export function contract(test: TestFn, setting: () => Setting, bridge: string, s
     const first = await runtime.start('/bin/sleep', '1000');
     const second = await runtime.start('/bin/sleep', '1000');
     t.is(machine.state().links.length, 4);
-    runtime.run('/bin/ip', 'addr');
+    await runtime.run('/bin/ip', 'addr');
     await first.remove();
     await second.remove();
     const after = machine.state();

@@ -120,7 +120,7 @@ test.serial('a conflist with bandwidth: the rates measured are within 10 percent
   const serve = `echo $$ > ${pidFile}; exec busybox httpd -f -p 10.86.13.1:8000 -h ${machine.rootfs}/www`;
   const host = machine.start('sh', '-c', serve);
   try {
-    const address = addressOf(container.exec('/bin/ip', 'addr'), '10.86.13.');
+    const address = addressOf(await container.exec('/bin/ip', 'addr'), '10.86.13.');
     const timed = (url: string) =>
       `read a rest < /proc/uptime; busybox wget -q -O /dev/null ${url} && read b rest < /proc/uptime; echo $a $b`;
     const rateOf = (uptimes: string) => {
@@ -136,7 +136,7 @@ test.serial('a conflist with bandwidth: the rates measured are within 10 percent
     ] as const) {
       const rates: number[] = [];
       // A machine that is busy may give it less than it may have, but never more.
-      for (let i = 0; i < 6 && !rates.some((each) => each >= 0.9 * rate); i++) rates.push(rateOf(run()));
+      for (let i = 0; i < 6 && !rates.some((each) => each >= 0.9 * rate); i++) rates.push(rateOf(await run()));
       t.log(`${title}: ${rates.map((each) => (each / 1e6).toFixed(2)).join(', ')} Mbit/s of ${rate / 1e6}`);
       t.true(Math.max(...rates) <= 1.1 * rate && Math.max(...rates) >= 0.9 * rate, `${title}: ${rates}`);
     }

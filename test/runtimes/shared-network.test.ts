@@ -35,11 +35,11 @@ test.serial(
     const container = await runtime.start('/bin/sleep', '1000');
     const [row] = JSON.parse(netloom('network', 'ls', '--json')) as Row[];
     t.like(row?.attached[0], { container: container.id, ifname: 'eth0' });
-    const address = addressOf(container.exec('/bin/ip', 'addr'), '10.90.0.');
+    const address = addressOf(await container.exec('/bin/ip', 'addr'), '10.90.0.');
     t.true(row?.attached[0]?.addresses.includes(`${address}/24`));
 
     netloom('gc');
-    t.regex(container.exec('/bin/ping', '-c', '1', '-W', '5', '10.90.0.1'), / 0% packet loss/);
+    t.regex(await container.exec('/bin/ping', '-c', '1', '-W', '5', '10.90.0.1'), / 0% packet loss/);
     t.throws(() => netloom('network', 'rm', 'shared'), { message: /1 interface is attached to it/ });
     // A sandbox of netloom's beside it.
     t.regex(netloom('run', '--network', 'shared', '--', 'ping', '-c', '1', '-w', '20', address), / 1 received/);

@@ -17,7 +17,7 @@ export function sharing(test: TestFn, setting: () => Setting): void {
     try {
       await holds(container, ['/bin/ip', '-o', 'link'], (output) => /^1: lo: <[^>]*\bUP\b/.test(output));
       await holds(container, ['/bin/ping', '-c', '1', '127.0.0.1'], (output) => output.includes(' 0% packet loss'));
-      t.notRegex(container.exec('/bin/ip', '-o', 'link'), /^2:/m);
+      t.notRegex(await container.exec('/bin/ip', '-o', 'link'), /^2:/m);
     } finally {
       await container.remove();
     }

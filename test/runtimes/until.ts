@@ -8,7 +8,11 @@ const LIMIT_MS = 120_000;
  * Waits for a condition. A condition that throws does not hold yet.
  * @param end what must not end before: its value tells why it did
  */
-export async function until(what: string, holds: () => boolean, end: Promise<string>): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  end: Promise<string>,
+): Promise<void> {
   const limit = performance.now() + LIMIT_MS;
   let ended: string | undefined;
   void end.then((output) => {
@@ -16,7 +20,7 @@ export async function until(what: string, holds: () => boolean, end: Promise<str
   });
   for (let last: unknown; ; ) {
     try {
-      if (holds()) return;
+      if (await holds()) return;
     } catch (error) {
       last = error;
     }
@@ -27,12 +31,16 @@ export async function until(what: string, holds: () => boolean, end: Promise<str
 }
 
 /** Runs a program until it prints what it should: under load ctr loses output. @returns what it printed */
-export async function prints(what: string, run: () => string, wanted: (output: string) => boolean): Promise<string> {
+export async function prints(
+  what: string,
+  run: () => string | Promise<string>,
+  wanted: (output: string) => boolean,
+): Promise<string> {
   let output = '';
   await until(
     `${what} prints what it should`,
-    () => {
-      output = run();
+    async () => {
+      output = await run();
       return wanted(output);
     },
     new Promise(() => {}),
