@@ -1,4 +1,4 @@
-/** What the bench prints, for a terminal and for README. */
+/** What the bench prints, for a terminal and for Markdown. */
 import type { Report } from './experiment.ts';
 
 interface Table {
