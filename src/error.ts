@@ -31,6 +31,15 @@ export function hasCode(error: unknown, ...codes: string[]): error is NetloomErr
   return error instanceof NetloomError && codes.includes(error.code);
 }
 
+/** Does something, and takes errors with these codes for success: what was to be removed is gone already, say. */
+export function ignoring(codes: readonly string[], action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!hasCode(error, ...codes)) throw error;
+  }
+}
+
 /** The sentence of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

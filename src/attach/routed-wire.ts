@@ -1,7 +1,7 @@
 /** The ends of a wire that is routed: the host's has the gateway's address, and each of the container's addresses is a route to it. */
 import type { CniInterface, CniIp } from '../cni/result.ts';
 import { Cidr } from '../net/cidr.ts';
-import { bitsOf, type Ip } from '../net/ip.ts';
+import type { Ip } from '../net/ip.ts';
 import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as addr from '../rtnl/addr.ts';
@@ -16,7 +16,7 @@ export type RoutedIp = CniIp & { readonly gateway: Ip };
 
 /** The gateway's address on the host's end. Many ends may have the same one. */
 export function hostEnd({ host }: Wire, ips: readonly RoutedIp[]): Request[] {
-  const gateways = new Map(ips.map(({ gateway }) => [gateway.toString(), alone(gateway)]));
+  const gateways = new Map(ips.map(({ gateway }) => [gateway.toString(), Cidr.alone(gateway)]));
   return [...gateways.values()].map((gateway) => addr.add(host.index, gateway, { nodad: true }));
 }
 
@@ -24,7 +24,7 @@ export function hostEnd({ host }: Wire, ips: readonly RoutedIp[]): Request[] {
 export function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Request[] {
   const common = { oif: container.index, src: address.ip };
   return [
-    route.add({ ...common, dst: alone(gateway), scope: route.RT_SCOPE.LINK }),
+    route.add({ ...common, dst: Cidr.alone(gateway), scope: route.RT_SCOPE.LINK }),
     route.add({ ...common, dst: address.network(), gateway }),
   ];
 }
@@ -32,7 +32,7 @@ export function towardsGateway({ container }: Wire, { address, gateway }: Routed
 /** On the host: the container's address is at the end of this wire. The scope is the reference's. */
 export function towardsContainer({ host }: Wire, address: Cidr): Request {
   const scope = address.family === 4 ? { scope: route.RT_SCOPE.HOST } : {};
-  return route.add({ dst: alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });
+  return route.add({ dst: Cidr.alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });
 }
 
 /** The other end must be one of the host interfaces of the result, with the gateways' addresses and the routes to the container's. */
@@ -53,16 +53,11 @@ export function verifyHostEnd(
   const addresses = addr.list(nl, { link: end.index });
   const routes = route.list(nl);
   for (const { address, gateway } of ips) {
-    if (gateway !== undefined && !addresses.some((have) => have.address.equals(alone(gateway)))) {
+    if (gateway !== undefined && !addresses.some((have) => have.address.equals(Cidr.alone(gateway)))) {
       differences.add(`"${end.name}" on the host lacks the gateway's address ${gateway}`);
     }
-    if (!routes.some(({ dst, oif }) => oif === end.index && dst.equals(alone(address.ip)))) {
+    if (!routes.some(({ dst, oif }) => oif === end.index && dst.equals(Cidr.alone(address.ip)))) {
       differences.add(`the route to ${address.ip} on the host is missing`);
     }
   }
-}
-
-/** An address by itself: /32 or /128. */
-function alone(ip: Ip): Cidr {
-  return new Cidr(ip, bitsOf(ip.family));
 }

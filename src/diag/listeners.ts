@@ -5,7 +5,7 @@
  * here it walks the listeners alone and answers with those of the port that is asked for.
  */
 import { hasCode } from '../error.ts';
-import { Ip } from '../net/ip.ts';
+import { FAMILIES, Ip } from '../net/ip.ts';
 import type { AttrTable } from '../netlink/attribute.ts';
 import { be16, be32, u8, u32 } from '../netlink/codec.ts';
 import { type Message, type MessageKind, type Request, request } from '../netlink/message.ts';
@@ -98,9 +98,9 @@ export function openDiag(options: SocketOptions = {}): NetlinkSocket {
  */
 export function listeners(diag: NetlinkSocket, protocol: keyof typeof PROTOCOLS, port: number): Listener[] {
   try {
-    return ([4, 6] as const)
-      .flatMap((family) => diag.dump(question(protocol, family, port)).map(listenerOf))
-      .filter((each) => each.port === port);
+    return FAMILIES.flatMap((family) => diag.dump(question(protocol, family, port)).map(listenerOf)).filter(
+      (each) => each.port === port,
+    );
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT')) return [];
     throw error;

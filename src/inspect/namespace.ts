@@ -1,6 +1,7 @@
 /** Reads one namespace: its links, addresses and routes by a socket that was opened inside. */
 import { hasCode } from '../error.ts';
 import type { Cidr } from '../net/cidr.ts';
+import { FAMILIES } from '../net/ip.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import type { Netns } from '../netns/namespace.ts';
 import { withNetns } from '../netns/within.ts';
@@ -25,8 +26,6 @@ export interface Seen {
   /** Undefined where we may not look. */
   readonly masquerades: NamespaceEntry['masquerades'] | undefined;
 }
-
-const FAMILIES = [4, 6] as const;
 
 const SCOPES: Readonly<Record<number, LinkEntry['addresses'][number]['scope']>> = {
   [route.RT_SCOPE.UNIVERSE]: 'global',

@@ -16,6 +16,16 @@ export class Cidr {
     this.prefix = prefix;
   }
 
+  /** The prefix of every address, which is where a default route leads: `0.0.0.0/0` or `::/0`. */
+  static everything(family: Family): Cidr {
+    return new Cidr(Ip.unspecified(family), 0);
+  }
+
+  /** The prefix of one address: `/32` or `/128`. */
+  static alone(ip: Ip): Cidr {
+    return new Cidr(ip, bitsOf(ip.family));
+  }
+
   /** @throws NetloomError invalid-address */
   static parse(text: string): Cidr {
     const cidr = Cidr.tryParse(text);

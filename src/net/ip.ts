@@ -7,6 +7,8 @@ import { NetloomError } from '../error.ts';
 
 export type Family = 4 | 6;
 
+export const FAMILIES: readonly Family[] = [4, 6];
+
 /** An address: 4 or 16 bytes in network order. Immutable. */
 export class Ip {
   readonly family: Family;
@@ -41,6 +43,11 @@ export class Ip {
     const bytes = text.includes(':') ? parse6(text) : parse4(text);
     if (bytes === undefined) return undefined;
     return new Ip(bytes.length === 16 && isMapped(bytes) ? bytes.slice(12) : bytes);
+  }
+
+  /** The unspecified address: `0.0.0.0` or `::`. */
+  static unspecified(family: Family): Ip {
+    return new Ip(new Uint8Array(family === 4 ? 4 : 16));
   }
 
   static fromBigInt(family: Family, value: bigint): Ip {

@@ -3,7 +3,7 @@ import { type AttrTable, nest } from '../netlink/attribute.ts';
 import { be32, be64, type Codec, str } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { ENOENT, FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
+import { ENOENT, NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
 import { type Table, tableText } from './table.ts';
 import { nftCommand, quoted } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
@@ -79,7 +79,7 @@ export function remove(chain: Chain): Request {
     chainKind,
     NFT_MSG.DELCHAIN,
     0,
-    { family: FAMILIES[chain.table.family] },
+    { family: NFPROTO[chain.table.family] },
     { table: chain.table.name, name: chain.name },
     {
       action: () => `delete the chain "${where}"`,
@@ -102,7 +102,7 @@ export function get(nft: NetlinkSocket, chain: Chain): ChainState | undefined {
     chainKind,
     NFT_MSG.GETCHAIN,
     0,
-    { family: FAMILIES[chain.table.family] },
+    { family: NFPROTO[chain.table.family] },
     { table: chain.table.name, name: chain.name },
     texts('list', chain, ''),
   );
@@ -117,7 +117,7 @@ export function list(nft: NetlinkSocket, table: Table): ChainState[] {
     chainKind,
     NFT_MSG.GETCHAIN,
     0,
-    { family: FAMILIES[table.family] },
+    { family: NFPROTO[table.family] },
     {},
     {
       action: () => `list the chains of "${tableText(table)}"`,
@@ -150,7 +150,7 @@ function newChain(chain: Chain, verb: string, flags: number): Request {
     chainKind,
     NFT_MSG.NEWCHAIN,
     flags,
-    { family: FAMILIES[table.family] },
+    { family: NFPROTO[table.family] },
     {
       table: table.name,
       name,

@@ -2,14 +2,14 @@
 import { request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { chainKind } from './chain.ts';
-import { FAMILIES, NFT_MSG } from './message.ts';
+import { NFPROTO, NFT_MSG } from './message.ts';
 import { nftCommand } from './text.ts';
 
 /** NF_INET_FORWARD, NF_DROP. */
 const FORWARD = 2;
 const DROP = 0;
 /** A chain has another number of the same hook in these families. */
-const LAYER3: ReadonlySet<number> = new Set([FAMILIES.ip, FAMILIES.ip6, FAMILIES.inet]);
+const LAYER3: ReadonlySet<number> = new Set([NFPROTO.ip, NFPROTO.ip6, NFPROTO.inet]);
 
 /** `ip filter FORWARD` of each chain in the forward hook whose policy is to drop. Equivalent to: `nft list chains`, read */
 export function droppingForward(nft: NetlinkSocket): string[] {
@@ -28,7 +28,7 @@ export function droppingForward(nft: NetlinkSocket): string[] {
         LAYER3.has(header.family) && attrs.hook?.number === FORWARD && attrs.type === 'filter' && attrs.policy === DROP,
     )
     .map(({ header, attrs: { table = '', name = '' } }) => {
-      const family = Object.entries(FAMILIES).find(([, number]) => number === header.family)?.[0] ?? '?';
+      const family = Object.entries(NFPROTO).find(([, number]) => number === header.family)?.[0] ?? '?';
       return `${family} ${table} ${name}`;
     });
 }

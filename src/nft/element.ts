@@ -5,7 +5,7 @@ import { type MessageKind, NLM_F, type Request, request } from '../netlink/messa
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { data, type NftData, type Verdict, verdictData, verdictOf, verdictText } from './data.ts';
 import type { DataType } from './datatype.ts';
-import { ENOENT, FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
+import { ENOENT, NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
 import { type NftSet, setNoun, setText } from './set.ts';
 import { type Table, tableText } from './table.ts';
 import { commentText, nftCommand } from './text.ts';
@@ -103,7 +103,7 @@ export function get<K, D = never>(nft: NetlinkSocket, set: NftSet<K, D>, key: K)
     elementKind,
     NFT_MSG.GETSETELEM,
     0,
-    { family: FAMILIES[set.table.family] },
+    { family: NFPROTO[set.table.family] },
     { table: set.table.name, set: set.name, elements: [{ key: { value: set.key.encode(key) } }] },
     texts('get', set, set.key.text(key)),
   );
@@ -117,7 +117,7 @@ export function list<K, D = never>(nft: NetlinkSocket, set: NftSet<K, D>): Eleme
     elementKind,
     NFT_MSG.GETSETELEM,
     0,
-    { family: FAMILIES[set.table.family] },
+    { family: NFPROTO[set.table.family] },
     { table: set.table.name, set: set.name },
     {
       action: () => `list the elements of "${setText(set)}"`,
@@ -136,7 +136,7 @@ export function hasAny(nft: NetlinkSocket, table: Table, name: string): boolean 
     elementKind,
     NFT_MSG.GETSETELEM,
     0,
-    { family: FAMILIES[table.family] },
+    { family: NFPROTO[table.family] },
     { table: table.name, set: name },
     {
       action: () => `list the elements of "${tableText(table)} ${name}"`,
@@ -156,7 +156,7 @@ function newElements<K, D>(
     elementKind,
     NFT_MSG.NEWSETELEM,
     flags,
-    { family: FAMILIES[set.table.family] },
+    { family: NFPROTO[set.table.family] },
     {
       table: set.table.name,
       set: set.name,
@@ -174,7 +174,7 @@ function oldElements<K, D>(set: NftSet<K, D>, elements: readonly Bounds<K>[]): R
     elementKind,
     NFT_MSG.DELSETELEM,
     0,
-    { family: FAMILIES[set.table.family] },
+    { family: NFPROTO[set.table.family] },
     { table: set.table.name, set: set.name, elements: elements.flatMap((each) => keyAttrs(set, each)) },
     {
       action: () => texts('delete', set, elements.map((each) => keyText(set.key, each)).join(', ')).action(),

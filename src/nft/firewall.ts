@@ -19,8 +19,8 @@
  * for all endpoints behind it; such an interface has a chain of its own, `fw-cni0`, that its endpoints jump to. How often a chain is jumped to is
  * how many endpoints there are: the last one out takes the interface's elements along, the last of all everything.
  */
-import { hasCode } from '../error.ts';
-import type { Family, Ip } from '../net/ip.ts';
+import { ignoring } from '../error.ts';
+import { FAMILIES, type Family, type Ip } from '../net/ip.ts';
 import { NetlinkError } from '../netlink/error.ts';
 import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -82,7 +82,6 @@ const maps: Readonly<Record<Family, set.NftSet<Ip, Verdict>>> = {
   4: { table: netloomTable, name: 'forward4', key: ipv4Addr, data: 'verdict', comment: 'endpoints' },
   6: { table: netloomTable, name: 'forward6', key: ipv6Addr, data: 'verdict', comment: 'endpoints' },
 };
-const FAMILIES = [4, 6] as const;
 
 type Pair = readonly [string, string];
 const pair = concatType<Pair>(ifname, ifname);
@@ -297,12 +296,4 @@ function nameSet(name: string, comment: string): set.NftSet<string> {
 
 function pairSet(name: string, comment: string): set.NftSet<Pair> {
   return { table: netloomTable, name, key: pair, comment };
-}
-
-function ignoring(codes: readonly string[], action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    if (!hasCode(error, ...codes)) throw error;
-  }
 }

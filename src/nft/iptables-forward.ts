@@ -18,7 +18,7 @@ import * as chain from './chain.ts';
 import { type NftData, type Verdict, verdictOf } from './data.ts';
 import { expressionCodec } from './expressions/expression.ts';
 import { immediate } from './expressions/immediate.ts';
-import { FAMILIES, NFT_MSG } from './message.ts';
+import { NFPROTO, NFT_MSG } from './message.ts';
 import * as rule from './rule.ts';
 import { ruleAttrs, ruleKind } from './rule.ts';
 import { comment, markedBit } from './statements/iptables.ts';
@@ -137,7 +137,7 @@ function verdicts(nft: NetlinkSocket, of: chain.Chain): { handle: bigint; verdic
     verdictKind,
     NFT_MSG.GETRULE,
     0,
-    { family: FAMILIES[of.table.family] },
+    { family: NFPROTO[of.table.family] },
     { table: of.table.name, chain: of.name },
     {
       action: () => `list the rules of "${chain.chainText(of)}"`,

@@ -11,9 +11,9 @@
  * What we send does not grow with the endpoints, but the kernel does look at all elements of a verdict map when one with a jump is added, lest
  * chains jump in circles (nf_tables_validate): 0.04 ms an ADD beside one endpoint, 0.45 ms beside 10,000 (Linux 6.18). Removal: 0.04 ms always.
  */
-import { hasCode, type NetloomError } from '../error.ts';
+import { ignoring, type NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
-import type { Family, Ip } from '../net/ip.ts';
+import { FAMILIES, type Family, type Ip } from '../net/ip.ts';
 import { NetlinkError } from '../netlink/error.ts';
 import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -116,7 +116,7 @@ export function has(nft: NetlinkSocket, entry: Masquerade): boolean {
 /** All of them, for GC. */
 export function list(nft: NetlinkSocket): Masquerade[] {
   if (table.get(nft, netloomTable) === undefined) return [];
-  return ([4, 6] as const).flatMap((family) =>
+  return FAMILIES.flatMap((family) =>
     listOf(nft, family).flatMap(({ key, data, comment = '' }) => {
       const subnet = subnetOf(data);
       return subnet === undefined ? [] : [{ ip: key, subnet, comment }];
@@ -131,7 +131,7 @@ function baseRequests(): Request[] {
     set.create(maps[4]),
     set.create(maps[6]),
     chain.create(base),
-    ...([4, 6] as const).map((family) => rule.add(base, [vmap(saddrOf(family), maps[family])])),
+    ...FAMILIES.map((family) => rule.add(base, [vmap(saddrOf(family), maps[family])])),
   ];
 }
 
@@ -184,14 +184,6 @@ function sweep(nft: NetlinkSocket, target: chain.Chain): void {
 
 function rulesOfSubnet(): number {
   return subnetRules(multicastOf(4)).length;
-}
-
-function ignoring(codes: readonly string[], action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    if (!hasCode(error, ...codes)) throw error;
-  }
 }
 
 function taken({ ip, subnet, comment }: Masquerade, found: element.ElementState<Ip, Verdict>): NetloomError {

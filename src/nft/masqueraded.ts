@@ -1,7 +1,6 @@
 /** Who is masqueraded by the rules of anybody, in nft's own words or in those of iptables-nft: what `inspect` shows of other people's NAT. */
 import { Cidr } from '../net/cidr.ts';
-import type { Family } from '../net/ip.ts';
-import { Ip } from '../net/ip.ts';
+import { FAMILIES, type Family, Ip } from '../net/ip.ts';
 import { type AttrTable, list as listCodec } from '../netlink/attribute.ts';
 import { be32, str } from '../netlink/codec.ts';
 import { type MessageKind, request } from '../netlink/message.ts';
@@ -13,7 +12,7 @@ import { type Expression, expressionCodec } from './expressions/expression.ts';
 import { immediate } from './expressions/immediate.ts';
 import { masq } from './expressions/masq.ts';
 import { BASE, payload } from './expressions/payload.ts';
-import { FAMILIES, NFT_MSG } from './message.ts';
+import { NFPROTO, NFT_MSG } from './message.ts';
 import { ruleAttrs, ruleKind } from './rule.ts';
 import { nftCommand } from './text.ts';
 
@@ -77,7 +76,7 @@ function read(nft: NetlinkSocket): Rule[] {
     { action: () => 'list all rules', command: () => nftCommand('list ruleset') },
   );
   return nft.dump(all).flatMap(({ header, attrs: { table = '', chain = '', expressions = [] } }) => {
-    const family = Object.entries(FAMILIES).find(([, number]) => number === header.family)?.[0] ?? '?';
+    const family = Object.entries(NFPROTO).find(([, number]) => number === header.family)?.[0] ?? '?';
     if (family === 'inet' && table === 'netloom') return [];
     const where = `${family} ${table}`;
     const jump = expressions
@@ -100,7 +99,7 @@ function read(nft: NetlinkSocket): Rule[] {
 function sourceOf(expressions: readonly Expression[]): Cidr | undefined {
   for (const [i, { name, attrs }] of expressions.entries()) {
     if (name !== 'payload' || attrs['base'] !== BASE.network) continue;
-    const family = ([4, 6] as const).find((each) => attrs['offset'] === SOURCE[each].offset);
+    const family = FAMILIES.find((each) => attrs['offset'] === SOURCE[each].offset);
     const [next, afterNext] = expressions.slice(i + 1);
     const mask = next?.name === 'bitwise' ? (next.attrs['mask'] as NftData | undefined)?.value : undefined;
     const compared = mask === undefined ? next : afterNext;

@@ -13,8 +13,8 @@ export const ENOENT = 2;
 export const nfgenmsg = struct({ family: u8, version: u8, resId: be16 });
 
 /** NFPROTO_*: the families that a table can have. */
-export const FAMILIES = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const;
-export type NftFamily = keyof typeof FAMILIES;
+export const NFPROTO = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const;
+export type NftFamily = keyof typeof NFPROTO;
 
 /** NFT_MSG_*, with the subsystem in the upper byte as nlmsg_type wants it. */
 export const NFT_MSG = {

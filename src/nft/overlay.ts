@@ -19,7 +19,7 @@
  */
 import { hasCode } from '../error.ts';
 import type { Cidr } from '../net/cidr.ts';
-import type { Family, Ip } from '../net/ip.ts';
+import { FAMILIES, type Family, type Ip } from '../net/ip.ts';
 import { NetlinkError } from '../netlink/error.ts';
 import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -67,7 +67,6 @@ const inside: Readonly<Record<Family, set.NftSet<Inside>>> = {
   4: insideSet('overlay-inside4', concatType<Inside>(ifname, ipv4Addr)),
   6: insideSet('overlay-inside6', concatType<Inside>(ifname, ipv6Addr)),
 };
-const FAMILIES = [4, 6] as const;
 
 /** Makes it hold. Where it does already, nothing happens. */
 export function add(nft: NetlinkSocket, guard: OverlayGuard): void {

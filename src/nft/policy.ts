@@ -23,9 +23,9 @@
  * Frames between ports of one bridge come to these hooks by br_netfilter (attach/policy.ts): it has connection tracking where the bridge family
  * has none in many kernels (CONFIG_NF_CONNTRACK_BRIDGE).
  */
-import { hasCode } from '../error.ts';
+import { ignoring } from '../error.ts';
 import { fnv1a } from '../fnv.ts';
-import { type Family, Ip } from '../net/ip.ts';
+import { FAMILIES, type Family, Ip } from '../net/ip.ts';
 import { NetlinkError } from '../netlink/error.ts';
 import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -82,7 +82,6 @@ const RULES_OF_DROPS = 1;
 const forward: chain.Chain = baseOf('forward');
 const bases: readonly chain.Chain[] = [forward, baseOf('input'), baseOf('output')];
 
-const FAMILIES = [4, 6] as const;
 const maps: Readonly<Record<Direction, Readonly<Record<Family, set.NftSet<Ip, Verdict>>>>> = {
   egress: { 4: mapOf('egress', 4), 6: mapOf('egress', 6) },
   ingress: { 4: mapOf('ingress', 4), 6: mapOf('ingress', 6) },
@@ -361,12 +360,4 @@ function setOf(name: string, family: Family): set.NftSet<Key> {
 
 function jumpOf(data: Verdict | undefined): string | undefined {
   return typeof data === 'object' && 'jump' in data ? data.jump : undefined;
-}
-
-function ignoring(codes: readonly string[], action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    if (!hasCode(error, ...codes)) throw error;
-  }
 }

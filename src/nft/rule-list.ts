@@ -5,7 +5,7 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import { type Chain, chainText } from './chain.ts';
 import { expressionTables } from './expressions/all.ts';
 import { type Expression, expressionCodec } from './expressions/expression.ts';
-import { FAMILIES, NFT_MSG } from './message.ts';
+import { NFPROTO, NFT_MSG } from './message.ts';
 import { ruleAttrs, ruleKind } from './rule.ts';
 import { nftCommand } from './text.ts';
 
@@ -25,7 +25,7 @@ export interface RuleState {
 
 /** The rules of a chain, in order. Equivalent to: `nft -a 'list chain inet netloom web'` */
 export function list(nft: NetlinkSocket, chain: Chain): RuleState[] {
-  const header = { family: FAMILIES[chain.table.family] };
+  const header = { family: NFPROTO[chain.table.family] };
   const wanted = request(
     readKind,
     NFT_MSG.GETRULE,

@@ -4,7 +4,7 @@ import { be64, str } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import { type Chain, chainText } from './chain.ts';
 import { expressionCodec } from './expressions/expression.ts';
-import { FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
+import { NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
 import { expressionsOf, type Statement } from './statement.ts';
 import { commentText, nftCommand } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
@@ -47,7 +47,7 @@ export function remove(chain: Chain, handle: bigint): Request {
     ruleKind,
     NFT_MSG.DELRULE,
     0,
-    { family: FAMILIES[chain.table.family] },
+    { family: NFPROTO[chain.table.family] },
     { table: chain.table.name, chain: chain.name, handle },
     {
       action: () => `delete the rule ${handle} of the chain "${chainText(chain)}"`,
@@ -62,7 +62,7 @@ export function flush(chain: Chain): Request {
     ruleKind,
     NFT_MSG.DELRULE,
     0,
-    { family: FAMILIES[chain.table.family] },
+    { family: NFPROTO[chain.table.family] },
     { table: chain.table.name, chain: chain.name },
     {
       action: () => `flush the chain "${chainText(chain)}"`,
@@ -83,7 +83,7 @@ function newRule(
     ruleKind,
     NFT_MSG.NEWRULE,
     verb === 'add' ? NLM_F.CREATE | NLM_F.APPEND : NLM_F.CREATE,
-    { family: FAMILIES[chain.table.family] },
+    { family: NFPROTO[chain.table.family] },
     {
       table: chain.table.name,
       chain: chain.name,

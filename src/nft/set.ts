@@ -8,7 +8,7 @@ import { type MessageKind, NLM_F, type Request, request } from '../netlink/messa
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import type { Verdict } from './data.ts';
 import type { DataType } from './datatype.ts';
-import { FAMILIES, NFT_MSG, nfgenmsg } from './message.ts';
+import { NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
 import { type Table, tableText } from './table.ts';
 import { nftCommand, quoted } from './text.ts';
 import { setData, userdata } from './userdata.ts';
@@ -78,7 +78,7 @@ export function create(set: AnySet): Request {
 
 /** Deletes a set or map with its elements. The kernel answers EBUSY while a rule looks into it. Equivalent to: `nft 'delete set …'` */
 export function remove(set: AnySet): Request {
-  const header = { family: FAMILIES[set.table.family] };
+  const header = { family: NFPROTO[set.table.family] };
   return request(
     setKind,
     NFT_MSG.DELSET,
@@ -97,7 +97,7 @@ export interface SetState {
 
 /** The sets and maps of a table. Equivalent to: `nft 'list sets'` and `nft 'list maps'`, of one table */
 export function list(nft: NetlinkSocket, table: Table): SetState[] {
-  const header = { family: FAMILIES[table.family] };
+  const header = { family: NFPROTO[table.family] };
   const wanted = request(
     setKind,
     NFT_MSG.GETSET,
@@ -131,7 +131,7 @@ function newSet(set: AnySet, verb: string, flags: number): Request {
     setKind,
     NFT_MSG.NEWSET,
     flags,
-    { family: FAMILIES[set.table.family] },
+    { family: NFPROTO[set.table.family] },
     {
       table: set.table.name,
       name: set.name,

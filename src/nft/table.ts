@@ -3,7 +3,7 @@ import type { AttrTable } from '../netlink/attribute.ts';
 import { be32, be64, str } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { ENOENT, FAMILIES, NFT_MSG, type NftFamily, nfgenmsg } from './message.ts';
+import { ENOENT, NFPROTO, NFT_MSG, type NftFamily, nfgenmsg } from './message.ts';
 import { nftCommand, quoted } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
 
@@ -45,7 +45,7 @@ export function create(table: Table): Request {
  * Equivalent to: `nft 'delete table inet netloom'`
  */
 export function remove(table: Table): Request {
-  const header = { family: FAMILIES[table.family] };
+  const header = { family: NFPROTO[table.family] };
   return request(tableKind, NFT_MSG.DELTABLE, 0, header, { name: table.name }, texts('delete', table, ''));
 }
 
@@ -66,7 +66,7 @@ export function flush(): Request {
 
 /** What the kernel says of a table, or undefined where there is none. Equivalent to: `nft 'list table inet netloom'`, without its content */
 export function get(nft: NetlinkSocket, table: Table): TableState | undefined {
-  const header = { family: FAMILIES[table.family] };
+  const header = { family: NFPROTO[table.family] };
   const wanted = request(tableKind, NFT_MSG.GETTABLE, 0, header, { name: table.name }, texts('list', table, ''));
   const answer = nft.find(wanted, ENOENT);
   return answer && { use: answer.attrs.use ?? 0, comment: answer.attrs.userdata?.comment };
@@ -89,7 +89,7 @@ function newTable(table: Table, verb: string, flags: number): Request {
     tableKind,
     NFT_MSG.NEWTABLE,
     flags,
-    { family: FAMILIES[table.family] },
+    { family: NFPROTO[table.family] },
     { name: table.name, flags: 0, ...(table.comment !== undefined && { userdata: { comment: table.comment } }) },
     texts(verb, table, body),
   );

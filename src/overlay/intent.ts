@@ -1,6 +1,5 @@
 /** What a node's kernel should have for an overlay: worked out from the network, the node and its peers, without a look at the kernel. */
 import { Cidr } from '../net/cidr.ts';
-import { bitsOf } from '../net/ip.ts';
 import { RTPROT_OVERLAY } from '../rtnl/constants.ts';
 import { ANY_MAC } from '../rtnl/fdb.ts';
 import { ENTRY_KINDS, type Entry, type EntryKind, fdbEntry, neighbourEntry, routeEntry } from './entries.ts';
@@ -23,7 +22,7 @@ export function gatewayOf({ network, own }: Pick<Intent, 'network' | 'own'>): Ci
 
 /** The address of a node's tunnel in the mode `l3`: the prefix without host bits, which no container gets. Peers take it for the gateway to the prefix. */
 export function tunnelAddress({ subnet }: OverlayNode): Cidr {
-  return new Cidr(subnet.first(), bitsOf(subnet.family));
+  return Cidr.alone(subnet.first());
 }
 
 /** What is to lead to the peers. @param tunnel the index of the tunnel's device, undefined in the mode `direct` @param kinds which of it */

@@ -260,10 +260,9 @@ function routesOf(message: Message<typeof routeKind>): Route[] {
 
 function routeOf({ header, attrs }: Message<typeof routeKind>): Route {
   const family = header.family === AF.INET ? 4 : 6;
-  const any = Ip.fromBigInt(family, 0n);
   return {
     family,
-    dst: new Cidr(attrs.dst ?? any, header.dstLength),
+    dst: new Cidr(attrs.dst ?? Ip.unspecified(family), header.dstLength),
     table: attrs.table ?? header.table,
     scope: header.scope,
     type: header.type,

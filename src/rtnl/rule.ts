@@ -121,7 +121,7 @@ function ruleOf({ header, attrs }: Message<typeof ruleKind>): Rule {
   const { dst, iif, oif, mark, mask } = attrs;
   return {
     family,
-    src: new Cidr(attrs.src ?? Ip.fromBigInt(family, 0n), header.srcLength),
+    src: new Cidr(attrs.src ?? Ip.unspecified(family), header.srcLength),
     table: attrs.table ?? header.table,
     priority: attrs.priority ?? 0,
     protocol: attrs.protocol ?? 0,

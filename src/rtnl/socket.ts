@@ -12,3 +12,8 @@ const NETLINK_ROUTE = 0;
 export function openRoute(options: SocketOptions = {}): NetlinkSocket {
   return new NetlinkSocket(NETLINK_ROUTE, traced(routeNames, options));
 }
+
+/** For STATUS: tries whether the kernel gives this process such a socket at all. @throws NetloomError with the reason */
+export function requireRoute(): void {
+  openRoute().close();
+}

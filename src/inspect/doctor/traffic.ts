@@ -1,4 +1,5 @@
 /** What keeps packets from getting through although everything is in place: forwarding, other firewalls, MTUs, reverse path filters. */
+import { FAMILIES } from '../../net/ip.ts';
 import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 import { openNetns } from '../../netns/namespace.ts';
 import { withNetns } from '../../netns/within.ts';
@@ -23,7 +24,7 @@ function routed({ networks, attachments }: Examination): readonly { network: Net
     const own = attachments.filter((each) => each.network === network.list.name);
     if (!isRouted || own.length === 0) return [];
     const text = own.map(({ result }) => JSON.stringify(result?.['ips'] ?? '')).join('');
-    const families = ([4, 6] as const).filter((family) =>
+    const families = FAMILIES.filter((family) =>
       family === 4 ? /"\d+\.\d+\.\d+\.\d+\//.test(text) : /"[0-9a-f:]*:[0-9a-f:]*\//.test(text),
     );
     return [{ network, families }];
@@ -35,7 +36,7 @@ function isOn(value: unknown): boolean {
 }
 
 export const forwarding: Check = (examination) =>
-  ([4, 6] as const).flatMap((family) => {
+  FAMILIES.flatMap((family) => {
     const key = FORWARDING[family];
     const names = routed(examination)
       .filter(({ families }) => families.includes(family))

@@ -5,7 +5,7 @@
  * keeps the numbers, and an element costs less than what finding out would.
  */
 import { hasCode, NetloomError } from '../../error.ts';
-import { type Family, Ip } from '../../net/ip.ts';
+import { FAMILIES, type Family, Ip } from '../../net/ip.ts';
 import { NetlinkError } from '../../netlink/error.ts';
 import type { Request } from '../../netlink/message.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -57,8 +57,6 @@ export interface Withdrawn {
   readonly container: Ip;
   readonly ports: readonly AddressKey[];
 }
-
-const FAMILIES = [4, 6] as const;
 
 /**
  * Publishes all of it, or nothing. What the same owner has from before goes in the same batch.
@@ -325,7 +323,7 @@ function holder(nft: NetlinkSocket, { anywhere, at }: Layout, key: AddressKey) {
 }
 
 function keyOf({ protocol, host, hostPort }: PublishedPort, family: Family): AddressKey {
-  return [host ?? Ip.fromBigInt(family, 0n), protocol, hostPort];
+  return [host ?? Ip.unspecified(family), protocol, hostPort];
 }
 
 function keysOf({ container, ports }: Publication): AddressKey[] {

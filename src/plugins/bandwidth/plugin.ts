@@ -12,10 +12,10 @@ import { hostEndName } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
-import { hasCode, NetloomError } from '../../error.ts';
+import { ignoring, NetloomError } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as link from '../../rtnl/link.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { openRoute, requireRoute } from '../../rtnl/socket.ts';
 import * as filter from '../../rtnl/tc/filter.ts';
 import { INGRESS_HANDLE, TC_H } from '../../rtnl/tc/message.ts';
 import * as qdisc from '../../rtnl/tc/qdisc.ts';
@@ -41,7 +41,7 @@ export const bandwidth: Plugin<BandwidthConf> = {
   },
   status(call) {
     shapingOf(call.conf);
-    openRoute().close();
+    requireRoute();
   },
 };
 
@@ -167,7 +167,7 @@ function del(call: CniCall<BandwidthConf>): void {
     },
     () => removeHostLink(nl, ifbName(owner), owner),
     () => {
-      if (theirs !== undefined) tolerantly(() => nl.execute(link.remove({ index: theirs.index })), 'ENODEV');
+      if (theirs !== undefined) ignoring(['ENODEV'], () => nl.execute(link.remove({ index: theirs.index })));
     },
   );
 }
@@ -194,40 +194,22 @@ function exists(nl: NetlinkSocket, index: number): boolean {
 
 /** Removes what limits a link, where it is as we make it. */
 function removeRoot(nl: NetlinkSocket, index: number): void {
-  tolerantly(
-    () => {
-      const found = qdisc.find(nl, index, TC_H.ROOT);
-      if (found?.handle !== ROOT_HANDLE || (found.kind !== 'tbf' && found.kind !== 'htb')) return;
-      nl.execute(qdisc.remove(index, TC_H.ROOT));
-    },
-    'ENOENT',
-    'ENODEV',
-  );
+  ignoring(['ENOENT', 'ENODEV'], () => {
+    const found = qdisc.find(nl, index, TC_H.ROOT);
+    if (found?.handle !== ROOT_HANDLE || (found.kind !== 'tbf' && found.kind !== 'htb')) return;
+    nl.execute(qdisc.remove(index, TC_H.ROOT));
+  });
 }
 
 /** Removes the redirection of what comes in, where it leads to the ifb, or nowhere. */
 function removeIngress(nl: NetlinkSocket, index: number, isItsIfb: (index: number) => boolean): void {
   // NB: the kernel may be taking the link down with its namespace meanwhile: ENODEV at any of these.
-  tolerantly(
-    () => {
-      if (qdisc.find(nl, index, TC_H.INGRESS)?.kind !== 'ingress') return;
-      const filters = filter.list(nl, index, INGRESS_HANDLE);
-      if (!filters.every(({ redirect }) => redirect !== undefined && isItsIfb(redirect))) return;
-      nl.execute(qdisc.remove(index, TC_H.INGRESS));
-    },
-    'ENOENT',
-    'EINVAL',
-    'ENODEV',
-  );
-}
-
-/** What is gone already is well. */
-function tolerantly(act: () => void, ...codes: string[]): void {
-  try {
-    act();
-  } catch (error) {
-    if (!hasCode(error, ...codes)) throw error;
-  }
+  ignoring(['ENOENT', 'EINVAL', 'ENODEV'], () => {
+    if (qdisc.find(nl, index, TC_H.INGRESS)?.kind !== 'ingress') return;
+    const filters = filter.list(nl, index, INGRESS_HANDLE);
+    if (!filters.every(({ redirect }) => redirect !== undefined && isItsIfb(redirect))) return;
+    nl.execute(qdisc.remove(index, TC_H.INGRESS));
+  });
 }
 
 /** @throws NetloomError check-failed, with every difference */

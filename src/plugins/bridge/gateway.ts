@@ -2,7 +2,6 @@
 import type { CniIp, CniResult, CniRoute } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
-import { Ip } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as addr from '../../rtnl/addr.ts';
 import * as bridgeVlan from '../../rtnl/bridge-vlan.ts';
@@ -48,7 +47,7 @@ export function planGateways(conf: BridgeConf, ipam: CniResult, index: number): 
       );
     }
     addresses.push(new Cidr(gateway, address.prefix));
-    const everything = new Cidr(Ip.fromBigInt(address.family, 0n), 0);
+    const everything = Cidr.everything(address.family);
     const hasDefault = routes.some(({ dst, gw }) => gw !== undefined && dst.equals(everything));
     if (conf.isDefaultGateway && !hasDefault) routes.push({ dst: everything, gw: gateway });
   }

@@ -15,7 +15,7 @@ import type { CniResult } from '../../cni/result.ts';
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
 import { openNetns } from '../../netns/namespace.ts';
 import { unpinOver } from '../../netns/pin.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { requireRoute } from '../../rtnl/socket.ts';
 import { type ContainerConf, schema, wantedOf } from './conf.ts';
 import { share } from './share.ts';
 import { openTarget } from './target.ts';
@@ -84,7 +84,7 @@ function gc(call: CniCall<ContainerConf>): void {
 function status(call: CniCall<ContainerConf>): void {
   const { conf } = call;
   refuseIpam(conf);
-  openRoute().close();
+  requireRoute();
   if (conf.container === undefined && conf.netns === undefined) return;
   wantedOf(call);
   try {

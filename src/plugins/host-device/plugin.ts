@@ -13,7 +13,7 @@ import { ipamCheck, ipamStatus } from '../../ipam/delegate.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 import { ownNetns } from '../../netns/namespace.ts';
 import * as link from '../../rtnl/link.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { openRoute, requireRoute } from '../../rtnl/socket.ts';
 import { busIdOf, checkConf, type HostDeviceConf, schema } from './conf.ts';
 import { findDevice, isForPrograms } from './device.ts';
 import { giveBack, isOwner, isStale, markOf, moveIn, moveOut, rename } from './move.ts';
@@ -35,7 +35,7 @@ export const hostDevice: Plugin<HostDeviceConf> = {
   // NB: not whether the device is there. The container that has it is why it is not, and no reason to call the network out of order.
   status({ conf, ...call }) {
     checkConf(conf);
-    openRoute().close();
+    requireRoute();
     if (conf.ipam !== undefined) ipamStatus({ conf, ...call });
   },
 };

@@ -10,7 +10,7 @@ import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { openNetns, ownNetns } from '../../netns/namespace.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { openRoute, requireRoute } from '../../rtnl/socket.ts';
 
 export const host: Plugin<NetConf> = {
   type: 'host',
@@ -25,7 +25,7 @@ export const host: Plugin<NetConf> = {
   gc() {},
   status({ conf }) {
     refuseIpam(conf);
-    openRoute().close();
+    requireRoute();
   },
 };
 

@@ -9,7 +9,7 @@ import { type ConfOf, confSchema, text } from '../../cni/config.ts';
 import type { CniIp, CniResult, CniRoute } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
-import { type Family, Ip } from '../../net/ip.ts';
+import type { Family } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as route from '../../rtnl/route.ts';
 
@@ -102,7 +102,7 @@ function routed({ ips = [], routes = [], ...rest }: CniResult, nl: NetlinkSocket
   const families = new Set(ips.map(({ address }) => address.family));
   const added = [...families]
     .filter((family) => ![...routes, ...present].some((each) => isDefault(each, family)))
-    .map((family) => ({ dst: new Cidr(Ip.fromBigInt(family, 0n), 0) }));
+    .map((family) => ({ dst: Cidr.everything(family) }));
   return { ...rest, ips: ips.map(withoutGateway), routes: [...routes, ...added] };
 }
 

@@ -5,7 +5,7 @@ import type { CniCall, NetConf } from '../../cni/call.ts';
 import { confSchema } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { requireRoute } from '../../rtnl/socket.ts';
 
 const TYPE = 'loopback';
 
@@ -21,7 +21,7 @@ export const loopback: Plugin<NetConf> = {
   },
   gc() {},
   status() {
-    openRoute().close();
+    requireRoute();
   },
 };
 

@@ -9,7 +9,7 @@ import type { CniCall } from '../../cni/call.ts';
 import { boolean, type ConfOf, confSchema } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { requireRoute } from '../../rtnl/socket.ts';
 
 const TYPE = 'none';
 
@@ -30,7 +30,7 @@ export const none: Plugin<NoneConf> = {
   gc() {},
   status({ conf }) {
     refuseIpam(conf);
-    openRoute().close();
+    requireRoute();
   },
 };
 

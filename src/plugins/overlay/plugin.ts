@@ -17,7 +17,6 @@ import type { CniIp, CniResult, CniRoute } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { ipamStatus } from '../../ipam/delegate.ts';
 import { Cidr } from '../../net/cidr.ts';
-import { Ip } from '../../net/ip.ts';
 import { requireNft } from '../../nft/socket.ts';
 import { awaitJoin } from '../../overlay/agent-members.ts';
 import type { OverlayDevices } from '../../overlay/devices.ts';
@@ -120,10 +119,9 @@ function routesInside(
 ): CniRoute[] {
   return ips.flatMap(({ gateway }): CniRoute[] => {
     if (gateway === undefined) return [];
-    const everything = new Cidr(Ip.fromBigInt(gateway.family, 0n), 0);
     return [
       ...(network.mode === 'l2' ? [] : [{ dst: network.subnet, gw: gateway }]),
-      ...(internal ? [] : [{ dst: everything, gw: gateway }]),
+      ...(internal ? [] : [{ dst: Cidr.everything(gateway.family), gw: gateway }]),
     ];
   });
 }

@@ -5,7 +5,7 @@
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
 import { ifnameFault } from '../../net/ifname.ts';
-import { bitsOf, type Family, Ip } from '../../net/ip.ts';
+import { type Family, Ip } from '../../net/ip.ts';
 import { daddrOf, saddrOf } from '../../nft/fields/ip.ts';
 import { meta } from '../../nft/fields/meta.ts';
 import { eq, ne, notWithin, within } from '../../nft/match.ts';
@@ -81,7 +81,7 @@ function statementOf(subject: Subject, value: string, isNegated: boolean, family
 /** As iptables reads it: an address alone is all of a prefix, and host bits do not count. */
 function prefixOf(text: string): Cidr | undefined {
   const alone = Ip.tryParse(text);
-  return alone === undefined ? Cidr.tryParse(text)?.network() : new Cidr(alone, bitsOf(alone.family));
+  return alone === undefined ? Cidr.tryParse(text)?.network() : Cidr.alone(alone);
 }
 
 function refused(words: readonly string[], at: number, family: Family): NetloomError {

@@ -8,6 +8,7 @@ import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
 import { messageOf } from '../../error.ts';
+import { FAMILIES } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as portmap from '../../nft/portmap/portmap.ts';
 import { openNft, requireNft, tryOpenNft } from '../../nft/socket.ts';
@@ -126,6 +127,6 @@ function gc(call: CniCall<PortmapConf>): void {
 /** @throws NetloomError not-available, invalid-config, unsupported-field */
 function status(call: CniCall<PortmapConf>): void {
   checkConf(call.conf);
-  for (const family of [4, 6] as const) conditionsOf(call.conf, family);
+  for (const family of FAMILIES) conditionsOf(call.conf, family);
   requireNft('Cannot publish ports');
 }

@@ -21,7 +21,7 @@ import { ipamCheck, ipamStatus } from '../../ipam/delegate.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { requireNft } from '../../nft/socket.ts';
 import * as link from '../../rtnl/link.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { openRoute, requireRoute } from '../../rtnl/socket.ts';
 
 /** Where the container's interface stands in the result: after the host's end. */
 const CONTAINER_INDEX = 1;
@@ -141,6 +141,6 @@ function check(call: CniCall<PtpConf>): void {
 function status(call: CniCall<PtpConf>): void {
   requireIpam(call.conf);
   if (call.conf.ipMasq) requireNft('Cannot masquerade');
-  openRoute().close();
+  requireRoute();
   ipamStatus(call);
 }

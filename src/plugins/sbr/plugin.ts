@@ -21,7 +21,7 @@ import { RTPROT_NETLOOM } from '../../rtnl/constants.ts';
 import * as link from '../../rtnl/link.ts';
 import * as route from '../../rtnl/route.ts';
 import * as rule from '../../rtnl/rule.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { requireRoute } from '../../rtnl/socket.ts';
 
 /** Where the search for a free table begins, as in the reference. */
 const FIRST_TABLE = 100;
@@ -40,7 +40,7 @@ export const sbr: Plugin<SbrConf> = {
   gc() {}, // all of it is within the container's namespace
   status(call) {
     checkConf(call.conf);
-    openRoute().close();
+    requireRoute();
   },
 };
 
@@ -139,13 +139,9 @@ function routesOf({ table, ips }: Table, moved: readonly route.Route[], oif: num
   for (const { address, gateway } of ips) {
     const hasDefault = specs.some(({ dst }) => dst.prefix === 0 && dst.family === address.family);
     if (gateway === undefined || hasDefault) continue;
-    specs.push({ dst: anyOf(address), gateway, oif, table, protocol: RTPROT_NETLOOM });
+    specs.push({ dst: Cidr.everything(address.family), gateway, oif, table, protocol: RTPROT_NETLOOM });
   }
   return specs;
-}
-
-function anyOf({ ip }: Cidr): Cidr {
-  return new Cidr(ip, 0).network();
 }
 
 function isSameRoute(one: route.RouteSpec, other: route.RouteSpec): boolean {
@@ -158,7 +154,7 @@ function isSameRoute(one: route.RouteSpec, other: route.RouteSpec): boolean {
 }
 
 function ruleFor(ip: Ip, table: number): rule.RuleSpec {
-  return { src: new Cidr(ip, bitsOf(ip.family)), table, protocol: RTPROT_NETLOOM };
+  return { src: Cidr.alone(ip), table, protocol: RTPROT_NETLOOM };
 }
 
 /**

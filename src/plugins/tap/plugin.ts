@@ -15,7 +15,7 @@ import { makeTap } from '../../ffi/tun.ts';
 import { ipamStatus } from '../../ipam/delegate.ts';
 import { withNetns } from '../../netns/within.ts';
 import * as link from '../../rtnl/link.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { requireRoute } from '../../rtnl/socket.ts';
 import { withLabel } from './label.ts';
 
 const TYPE = 'tap';
@@ -49,7 +49,7 @@ export const tap: Plugin<TapConf> = {
   gc: (call) => collectAttachments(call, TYPE, (stale) => removeContainerLinks(stale, KIND)),
   status(call) {
     checkConf(call.conf);
-    openRoute().close();
+    requireRoute();
     if (call.conf.ipam !== undefined) ipamStatus(call);
   },
 };

@@ -14,7 +14,7 @@ import { messageOf, NetloomError } from '../../error.ts';
 import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 import { withNetns } from '../../netns/within.ts';
 import * as link from '../../rtnl/link.ts';
-import { openRoute } from '../../rtnl/socket.ts';
+import { requireRoute } from '../../rtnl/socket.ts';
 import { type LinkSettings, schema, type Tuning, type TuningConf, tuningOf } from './conf.ts';
 import { changeLink, linkDifferences, settingsOf } from './interface.ts';
 import {
@@ -213,7 +213,7 @@ function check(call: CniCall<TuningConf>): void {
 
 /** @throws NetloomError not-available where the list of allowed sysctls cannot be read */
 function status(call: CniCall<TuningConf>): void {
-  openRoute().close();
+  requireRoute();
   try {
     readAllowlist(call.paths.sysctlAllowlist);
   } catch (cause) {
