@@ -5,9 +5,11 @@
  * The kernel says so then (RTM_DELLINK to the multicast group) and gives its big lock back; the rest of the time netdev_run_todo() waits until nobody can hold
  * a pointer to its memory. That wait is left to another thread. See docs/decisions.md, where it is compared with removing links in groups.
  */
+
 import { removeIfThere, removeOnHostBy } from '../attach/removal.ts';
 import { hasCode } from '../error.ts';
 import { BackgroundWrite } from '../ffi/background-write.ts';
+import { ERRNO } from '../ffi/errno.ts';
 import { awaitReadable } from '../ffi/poll.ts';
 import { type Ack, NetlinkError, readAck } from '../netlink/error.ts';
 import { messagesOf, NLM_F, NLMSG, type RawMessage, type Request, writeMessage } from '../netlink/message.ts';
@@ -19,7 +21,6 @@ import * as link from '../rtnl/link.ts';
 
 const NETLINK_ROUTE = 0;
 const AF_UNSPEC = 0;
-const ENODEV = 19;
 
 /** Removals that other threads still wait for. Their memory and sockets must stay until then. */
 class Pending {
@@ -65,8 +66,8 @@ function remove(nl: NetlinkSocket, index: number, pending: Pending): boolean {
     write = BackgroundWrite.tryStart(socket.fd, encode(request));
     if (write === undefined) return removeIfThere(nl, { index });
     const ack = awaitEnd(events, socket, index);
-    if (ack !== undefined && ack.errno !== 0 && ack.errno !== ENODEV) throw new NetlinkError(request, ack);
-    return ack?.errno !== ENODEV;
+    if (ack !== undefined && ack.errno !== 0 && ack.errno !== ERRNO.ENODEV) throw new NetlinkError(request, ack);
+    return ack?.errno !== ERRNO.ENODEV;
   } finally {
     events.close();
     if (socket !== undefined && write?.isDone === false) pending.add(write, socket);

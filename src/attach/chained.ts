@@ -2,8 +2,10 @@
 import type { CniCall } from '../cni/call.ts';
 import { prevResultOf } from '../cni/config.ts';
 import type { CniInterface, CniIp, CniResult } from '../cni/result.ts';
+import { NetloomError } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
+import type { ContainerSide } from './namespace.ts';
 
 /** The container's end of what the plugins before have made. */
 export interface Attached {
@@ -21,7 +23,6 @@ export interface Attached {
 export function attachedOf({ conf, ifname }: Pick<CniCall, 'conf' | 'ifname'>): Attached {
   const result = prevResultOf(conf);
   const interfaces = result.interfaces ?? [];
-  const isInContainer = ({ sandbox }: CniInterface) => sandbox !== undefined && sandbox !== '';
   const inContainer = interfaces.find((each) => isInContainer(each) && each.name === ifname);
   return {
     result,
@@ -32,6 +33,21 @@ export function attachedOf({ conf, ifname }: Pick<CniCall, 'conf' | 'ifname'>): 
       return its === undefined || its === inContainer || (inContainer === undefined && isInContainer(its));
     }),
   };
+}
+
+function isInContainer({ sandbox }: CniInterface): boolean {
+  return sandbox !== undefined;
+}
+
+/**
+ * The container's interface.
+ * @param cannot what is in vain without it, such as `Cannot tune "eth0"`
+ * @throws NetloomError no-link
+ */
+export function requireInterface({ nl }: ContainerSide, ifname: string, cannot: string): link.Link {
+  const found = link.find(nl, { name: ifname });
+  if (found !== undefined) return found;
+  throw new NetloomError('no-link', `${cannot}: the container has no interface of that name`);
 }
 
 /** The links on the host that the plugins before have named, as far as they are there. */

@@ -3,9 +3,7 @@ import type { CniResult } from '../cni/result.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as addr from '../rtnl/addr.ts';
 import * as link from '../rtnl/link.ts';
-
-/** RT_SCOPE_LINK: an address of this scope or a narrower one is of no use elsewhere. */
-const SCOPE_LINK = 253;
+import { RT_SCOPE } from '../rtnl/route.ts';
 
 /**
  * The interfaces and addresses of a namespace. Without `lo` and what only serves a link: runtimes take the first address of a result for the container's own.
@@ -22,7 +20,8 @@ export function describeNamespace(nl: NetlinkSocket, sandbox: string | undefined
   }));
   const ips = addr
     .list(nl)
-    .filter(({ scope }) => scope < SCOPE_LINK)
+    // Of the link's scope or a narrower one an address is of no use elsewhere.
+    .filter(({ scope }) => scope < RT_SCOPE.LINK)
     .map(({ address, link: index }) => ({ address, interface: links.findIndex((each) => each.index === index) }))
     .filter((ip) => ip.interface >= 0);
   return { interfaces, ips };

@@ -1,5 +1,7 @@
 /** Kinds of links that this kernel may lack. */
+
 import { NetloomError } from '../error.ts';
+import { ERRNO } from '../ffi/errno.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
 
@@ -11,8 +13,6 @@ const FEATURES: Readonly<Record<string, string>> = {
   dummy: 'CONFIG_DUMMY',
 };
 
-const EINVAL = 22;
-
 /** The rest of a sentence after `Cannot …: `. */
 export function lackOf(kind: string | undefined): string {
   return `this kernel has no ${kind}, it needs ${FEATURES[kind ?? ''] ?? 'that kind of link'}`;
@@ -22,7 +22,7 @@ export function lackOf(kind: string | undefined): string {
 export function requireKind(nl: NetlinkSocket, kind: string): void {
   try {
     // NB: no link can have this name (dev_valid_name() of net/core/dev.c), so that none is made: EINVAL, once the kind was found.
-    nl.find(link.add({ name: '/', linkinfo: { kind } }), EINVAL);
+    nl.find(link.add({ name: '/', linkinfo: { kind } }), ERRNO.EINVAL);
   } catch (cause) {
     if (!isUnknownKind(cause)) throw cause;
     throw new NetloomError('not-available', `Cannot create ${kind} links: ${lackOf(kind)}`, { cause });

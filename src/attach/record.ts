@@ -3,9 +3,11 @@
  * container's id (mode `container`), and what else a container is attached to (exclusive.ts). One directory a container, one small file an attachment, so an ADD
  * writes one file and lists nothing. They lie in /run and are gone after a boot; what one says of a namespace counts only while device and inode are the same.
  */
+
 import type { CniCall } from '../cni/call.ts';
 import { hasCode, messageOf } from '../error.ts';
 import { removeDirectory, tryList } from '../ffi/directory.ts';
+import { ERRNO } from '../ffi/errno.ts';
 import { makeDirectories, O, rename, tryReadText, tryStat, unlink, writeText } from '../ffi/file.ts';
 import { check, cString, errno, libc } from '../ffi/libc.ts';
 import { fileName } from '../file-name.ts';
@@ -53,8 +55,6 @@ const DAMAGED = 'damaged:';
 const UNFINISHED = '.';
 /** How often a directory may vanish beneath a write: another call of the same container removed it as empty. */
 const ATTEMPTS = 4;
-const EEXIST = 17;
-const ENOENT = 2;
 
 /** The key of a call's own attachment. */
 export function keyOf(call: Pick<CniCall, 'containerId' | 'ifname' | 'conf'>, mode: string): RecordKey {
@@ -71,8 +71,8 @@ export function makeRecordDirectory(paths: Paths, container: string): boolean {
   const directory = directoryOf(paths, container);
   for (let attempt = 0; ; attempt++) {
     if (libc.mkdir(cString(directory), 0o700) >= 0) return true;
-    if (errno() === EEXIST) return false;
-    if (errno() !== ENOENT || attempt > 0) check(-1, `make the directory "${directory}"`);
+    if (errno() === ERRNO.EEXIST) return false;
+    if (errno() !== ERRNO.ENOENT || attempt > 0) check(-1, `make the directory "${directory}"`);
     makeDirectories(parentOf(paths));
   }
 }

@@ -1,5 +1,5 @@
 /** The ends of a wire that is routed: the host's has the gateway's address, and each of the container's addresses is a route to it. */
-import type { CniInterface, CniIp } from '../cni/result.ts';
+import type { CniIp, CniResult } from '../cni/result.ts';
 import { Cidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import type { Request } from '../netlink/message.ts';
@@ -38,9 +38,8 @@ export function towardsContainer({ host }: Wire, address: Cidr): Request {
 /** The other end must be one of the host interfaces of the result, with the gateways' addresses and the routes to the container's. */
 export function verifyHostEnd(
   nl: NetlinkSocket,
-  interfaces: readonly CniInterface[],
   { name, attrs }: link.Link,
-  ips: readonly CniIp[],
+  { interfaces = [], ips = [] }: CniResult,
   differences: Differences,
 ): void {
   const end = attrs.link === undefined ? undefined : link.find(nl, { index: attrs.link });

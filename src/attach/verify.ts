@@ -11,8 +11,8 @@ import { routeSpec } from './addresses.ts';
 export class Differences {
   readonly #items: string[] = [];
 
-  add(sentence: string): void {
-    this.#items.push(sentence);
+  add(...sentences: readonly string[]): void {
+    this.#items.push(...sentences);
   }
 
   /** @throws NetloomError check-failed, with every difference */
@@ -20,6 +20,32 @@ export class Differences {
     if (this.#items.length === 0) return;
     throw new NetloomError('check-failed', `The attachment is not as ADD left it: ${this.#items.join('; ')}`);
   }
+}
+
+/** @returns the link where it is there; otherwise that is a difference */
+export function verifyPresence(
+  nl: NetlinkSocket,
+  name: string,
+  where: 'on the host' | 'in the container',
+  differences: Differences,
+): link.Link | undefined {
+  const found = link.find(nl, { name });
+  if (found === undefined) differences.add(`the interface "${name}" ${where} is missing`);
+  return found;
+}
+
+/** As verifyInterface(), of the container's interface. */
+export function verifyInContainer(
+  nl: NetlinkSocket,
+  ifname: string,
+  { interfaces = [] }: CniResult,
+  kind: string | undefined,
+  differences: Differences,
+): link.Link | undefined {
+  const expected = interfaces.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
+  if (expected !== undefined) return verifyInterface(nl, expected, kind, differences);
+  differences.add(`prevResult has no interface "${ifname}" in a sandbox`);
+  return undefined;
 }
 
 /**
@@ -34,11 +60,8 @@ export function verifyInterface(
   differences: Differences,
 ): link.Link | undefined {
   const where = expected.sandbox === undefined ? 'on the host' : 'in the container';
-  const found = link.find(nl, { name: expected.name });
-  if (found === undefined) {
-    differences.add(`the interface "${expected.name}" ${where} is missing`);
-    return undefined;
-  }
+  const found = verifyPresence(nl, expected.name, where, differences);
+  if (found === undefined) return undefined;
   if (kind !== undefined && found.kind !== kind)
     differences.add(`"${expected.name}" ${where} is of the kind ${found.kind ?? 'device'}, expected ${kind}`);
   if (expected.mac !== undefined && found.mac !== expected.mac.toLowerCase()) {

@@ -3,13 +3,12 @@
  * sockets too.
  */
 import { adapter } from '#ffi';
-import { errnoName } from './errno.ts';
+import { ERRNO, errnoName } from './errno.ts';
 
 /** struct aiocb of glibc on machines of 64 bits. */
 const AIOCB = 168;
 const AT = { fd: 0, buffer: 16, length: 24, notify: 44 } as const;
 const SIGEV_NONE = 1;
-const EINPROGRESS = 115;
 /** How long a thread without work is kept, in seconds: glibc's own. */
 const IDLE = 1;
 
@@ -59,12 +58,12 @@ export class BackgroundWrite {
 
   /** Whether the other thread is through with it. NB: until then this object must not be let go, nor the descriptor closed. */
   get isDone(): boolean {
-    return lib?.aio_error(this.#control) !== EINPROGRESS;
+    return lib?.aio_error(this.#control) !== ERRNO.EINPROGRESS;
   }
 
   /** The errno of a write that failed, by its name. */
   get failure(): string | undefined {
     const errno = lib?.aio_error(this.#control) ?? 0;
-    return errno === 0 || errno === EINPROGRESS || this.#bytes.length === 0 ? undefined : errnoName(errno);
+    return errno === 0 || errno === ERRNO.EINPROGRESS || this.#bytes.length === 0 ? undefined : errnoName(errno);
   }
 }

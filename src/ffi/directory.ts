@@ -1,6 +1,6 @@
 /** Listing directories, bound apart because few calls list one. */
 import { adapter } from '#ffi';
-import { systemError } from './errno.ts';
+import { ERRNO, systemError } from './errno.ts';
 import { tryOpen } from './file.ts';
 import { check, cString, errno } from './libc.ts';
 
@@ -8,8 +8,6 @@ const lib = adapter.load({
   getdents64: { args: ['i32', 'ptr', 'size'], returns: 'i32' },
   rmdir: { args: ['ptr'], returns: 'i32' },
 });
-
-const ENOENT = 2;
 
 /** The names in a directory without `.` and `..`, in no order; undefined where there is no such directory. */
 export function tryList(path: string): string[] | undefined {
@@ -35,6 +33,6 @@ export function tryList(path: string): string[] | undefined {
 /** Removes an empty directory. @returns false where there was none */
 export function removeDirectory(path: string): boolean {
   if (lib.rmdir(cString(path)) >= 0) return true;
-  if (errno() === ENOENT) return false;
+  if (errno() === ERRNO.ENOENT) return false;
   throw systemError(errno(), `remove the directory "${path}"`);
 }

@@ -66,6 +66,26 @@ const ERRNOS: Readonly<Record<number, readonly [name: string, sentence: string]>
   122: ['EDQUOT', 'disk quota exceeded'],
 };
 
+/** Those that are told apart by number, where no error has been made of them yet. */
+export const ERRNO = {
+  ENOENT: 2,
+  EINTR: 4,
+  EAGAIN: 11,
+  EEXIST: 17,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EINVAL: 22,
+  ETXTBSY: 26,
+  EFBIG: 27,
+  ENAMETOOLONG: 36,
+  EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
+  ENETUNREACH: 101,
+  ECONNABORTED: 103,
+  ENOBUFS: 105,
+  EINPROGRESS: 115,
+} as const;
+
 /** An errno's name, such as `EEXIST`; `E123` for one without a name here. */
 export function errnoName(errno: number): string {
   return ERRNOS[errno]?.[0] ?? `E${errno}`;

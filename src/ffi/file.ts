@@ -1,6 +1,6 @@
 /** Files, by libc: under Bun node:fs costs 1 to 2.7 ms to load, a third of what a whole call may take. */
 
-import { errnoName, systemError } from './errno.ts';
+import { ERRNO, errnoName, systemError } from './errno.ts';
 import { cString, errno, libc, check as must, uninterrupted } from './libc.ts';
 
 export const O = {
@@ -22,11 +22,6 @@ const STATX_BASIC_STATS = 0x7ff;
 const S_IFMT = 0o170000;
 const LOCK_EX = 2;
 const LOCK_UN = 8;
-
-const ENOENT = 2;
-const EEXIST = 17;
-const ENOTDIR = 20;
-const EFBIG = 27;
 
 /** A file descriptor that closes itself at the end of its scope. */
 export class Fd implements Disposable {
@@ -89,7 +84,7 @@ export function open(path: string, flags: number = O.RDONLY, mode = 0o600): Fd {
 export function tryOpen(path: string, flags: number = O.RDONLY): Fd | undefined {
   const fd = uninterrupted(() => libc.open(cString(path), flags | O.CLOEXEC, 0));
   if (fd >= 0) return new Fd(fd);
-  if (errno() === ENOENT || errno() === ENOTDIR) return undefined;
+  if (errno() === ERRNO.ENOENT || errno() === ERRNO.ENOTDIR) return undefined;
   throw systemError(errno(), `open "${path}"`);
 }
 
@@ -104,7 +99,7 @@ export function readAll(fd: number, name: string, limit = 16 << 20, read: typeof
   let buffer = page;
   let length = 0;
   for (;;) {
-    if (length > limit) throw systemError(EFBIG, `read ${name}, it has more than ${limit} bytes`);
+    if (length > limit) throw systemError(ERRNO.EFBIG, `read ${name}, it has more than ${limit} bytes`);
     if (length === buffer.length) {
       const larger = new Uint8Array(buffer.length * 4);
       larger.set(buffer);
@@ -176,21 +171,21 @@ export function rename(from: string, to: string): void {
 /** Removes a file. @returns false where there was none */
 export function unlink(path: string): boolean {
   if (libc.unlink(cString(path)) >= 0) return true;
-  if (errno() === ENOENT || errno() === ENOTDIR) return false;
+  if (errno() === ERRNO.ENOENT || errno() === ERRNO.ENOTDIR) return false;
   throw systemError(errno(), `remove "${path}"`);
 }
 
 /** Gives a file a second name. @returns false where that name is taken */
 export function tryLink(existing: string, name: string): boolean {
   if (libc.link(cString(existing), cString(name)) >= 0) return true;
-  if (errno() === EEXIST) return false;
+  if (errno() === ERRNO.EEXIST) return false;
   throw systemError(errno(), `link "${name}" to "${existing}"`);
 }
 
 /** Makes a symbolic link. @returns false where the name is taken */
 export function trySymlink(target: string, name: string): boolean {
   if (libc.symlink(cString(target), cString(name)) >= 0) return true;
-  if (errno() === EEXIST) return false;
+  if (errno() === ERRNO.EEXIST) return false;
   throw systemError(errno(), `make the link "${name}"`);
 }
 
@@ -199,7 +194,7 @@ export function tryReadlink(path: string): string | undefined {
   const buffer = new Uint8Array(4096);
   const length = libc.readlink(cString(path), buffer, buffer.length);
   if (length >= 0) return decoder.decode(buffer.subarray(0, length));
-  if (errno() === ENOENT || errno() === ENOTDIR) return undefined;
+  if (errno() === ERRNO.ENOENT || errno() === ERRNO.ENOTDIR) return undefined;
   throw systemError(errno(), `read the link "${path}"`);
 }
 
@@ -207,17 +202,17 @@ export function tryReadlink(path: string): string | undefined {
 export function makeDirectories(path: string, mode = 0o755): void {
   if (makeDirectory(path, mode)) return;
   const above = directoryOf(path);
-  if (above === undefined) throw systemError(ENOENT, `make the directory "${path}"`);
+  if (above === undefined) throw systemError(ERRNO.ENOENT, `make the directory "${path}"`);
   makeDirectories(above, mode);
-  if (!makeDirectory(path, mode)) throw systemError(ENOENT, `make the directory "${path}"`);
+  if (!makeDirectory(path, mode)) throw systemError(ERRNO.ENOENT, `make the directory "${path}"`);
 }
 
 /** @returns false where the one above it is missing */
 function makeDirectory(path: string, mode: number): boolean {
   if (libc.mkdir(cString(path), mode) >= 0) return true;
   const reason = errno();
-  if (reason === ENOENT) return false;
-  const stat = reason === EEXIST ? tryStat(path) : undefined;
+  if (reason === ERRNO.ENOENT) return false;
+  const stat = reason === ERRNO.EEXIST ? tryStat(path) : undefined;
   if (stat === undefined || !isDirectory(stat)) throw systemError(reason, `make the directory "${path}"`);
   return true;
 }
@@ -234,7 +229,7 @@ export function directoryOf(path: string): string | undefined {
 export function tryStat(path: string, { follow = true }: { follow?: boolean } = {}): Stat | undefined {
   const flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
   if (libc.statx(AT_FDCWD, cString(path), flags, STATX_BASIC_STATS, page) >= 0) return decodeStat(page);
-  if (errno() === ENOENT || errno() === ENOTDIR) return undefined;
+  if (errno() === ERRNO.ENOENT || errno() === ERRNO.ENOTDIR) return undefined;
   throw systemError(errno(), `look at "${path}"`);
 }
 

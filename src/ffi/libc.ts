@@ -3,9 +3,7 @@
  * call that does not need them does not pay for binding them.
  */
 import { adapter } from '#ffi';
-import { systemError } from './errno.ts';
-
-const EINTR = 4;
+import { ERRNO, systemError } from './errno.ts';
 
 export const libc = adapter.load({
   open: { args: ['ptr', 'i32', 'u32'], returns: 'i32' },
@@ -51,7 +49,7 @@ export function check(result: number, action: string): number {
 export function uninterrupted(call: () => number): number {
   for (;;) {
     const result = call();
-    if (result >= 0 || errno() !== EINTR) return result;
+    if (result >= 0 || errno() !== ERRNO.EINTR) return result;
   }
 }
 
@@ -59,6 +57,7 @@ const encoder = new TextEncoder();
 
 /** A string as C wants it. Strings with a NUL inside are refused: C would see a shorter one. */
 export function cString(text: string): Uint8Array {
-  if (text.includes('\0')) throw systemError(22, `pass ${JSON.stringify(text)} to the kernel, it has a NUL byte`);
+  if (text.includes('\0'))
+    throw systemError(ERRNO.EINVAL, `pass ${JSON.stringify(text)} to the kernel, it has a NUL byte`);
   return encoder.encode(`${text}\0`);
 }

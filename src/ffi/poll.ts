@@ -1,9 +1,9 @@
 /** Waiting until descriptors can be read or written. man 2 poll */
+import { ERRNO } from './errno.ts';
 import { check, errno, libc, uninterrupted } from './libc.ts';
 
 const POLLIN = 1;
 const POLLOUT = 4;
-const EAGAIN = 11;
 
 /** Waits until one of the descriptors can be read, or has come to its end. @param milliseconds at most; -1 is for ever @returns whether each can */
 export function awaitReadable(fds: readonly number[], milliseconds = -1): boolean[] {
@@ -23,7 +23,7 @@ export function patientWrite(fd: number, bytes: Uint8Array | null, size: number)
 function patiently(fd: number, event: number, call: () => number): number {
   for (;;) {
     const result = call();
-    if (result >= 0 || errno() !== EAGAIN) return result;
+    if (result >= 0 || errno() !== ERRNO.EAGAIN) return result;
     awaitAny([fd], event, -1);
   }
 }

@@ -6,7 +6,7 @@
  */
 import { adapter } from '#ffi';
 import { NetloomError } from '../error.ts';
-import { systemError } from './errno.ts';
+import { ERRNO, systemError } from './errno.ts';
 import { Fd, writeAll } from './file.ts';
 import { check, cString, errno, libc, uninterrupted } from './libc.ts';
 import { awaitReadable } from './poll.ts';
@@ -40,7 +40,6 @@ const F_DUPFD_CLOEXEC = 1030;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const SIGKILL = 9;
-const ETXTBSY = 26;
 
 /** Larger than the opaque structures of any libc here: glibc has 80 bytes for the actions and 336 for the attributes. */
 const OPAQUE = 512;
@@ -149,7 +148,7 @@ function start(path: string, actions: Uint8Array, attributes: Uint8Array, args: 
     // NB: posix_spawn returns the errno, it does not set it.
     const failure = lib().posix_spawn(bytesOf(pid), cString(path), actions, attributes, args.bytes, env.bytes);
     if (failure === 0) return pid[0] ?? 0;
-    if (failure !== ETXTBSY || attempt === 50) throw systemError(failure, `run "${path}"`);
+    if (failure !== ERRNO.ETXTBSY || attempt === 50) throw systemError(failure, `run "${path}"`);
     libc.poll(null, 0, 100);
   }
 }

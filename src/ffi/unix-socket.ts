@@ -3,7 +3,7 @@
  * have nothing else to do.
  */
 import { adapter } from '#ffi';
-import { systemError } from './errno.ts';
+import { ERRNO, systemError } from './errno.ts';
 import { Fd } from './file.ts';
 import { check, cString, errno, libc, uninterrupted } from './libc.ts';
 import { awaitReadable } from './poll.ts';
@@ -31,9 +31,6 @@ const MSG_TRUNC = 0x20;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const SHUT_RD = 0;
 const SHUT_RDWR = 2;
-const ENAMETOOLONG = 36;
-const EINVAL = 22;
-const ECONNABORTED = 103;
 /** struct msghdr: name, its length, iov, their number, control, its length, flags; words of 64 bits. */
 const MSGHDR = 56;
 /** struct cmsghdr: length (64 bits), level, type. */
@@ -49,7 +46,7 @@ export interface Peer {
 export function listenAt(path: string, backlog: number): Fd {
   const name = cString(path);
   if (name.length > UNIX_PATH_MAX)
-    throw systemError(ENAMETOOLONG, `listen at "${path}", it has ${name.length - 1} bytes`);
+    throw systemError(ERRNO.ENAMETOOLONG, `listen at "${path}", it has ${name.length - 1} bytes`);
   const fd = new Fd(check(libc.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), 'open a unix socket'));
   try {
     const address = unixAddress(name);
@@ -84,8 +81,8 @@ export function accept(listening: number): Connection | undefined {
     const fd = uninterrupted(() => lib.accept4(listening, null, null, SOCK_CLOEXEC));
     if (fd >= 0) return new Connection(fd);
     const reason = errno();
-    if (reason === EINVAL) return undefined;
-    if (reason !== ECONNABORTED) throw systemError(reason, 'accept a connection');
+    if (reason === ERRNO.EINVAL) return undefined;
+    if (reason !== ERRNO.ECONNABORTED) throw systemError(reason, 'accept a connection');
   }
 }
 

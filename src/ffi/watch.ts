@@ -1,5 +1,7 @@
 /** Hearing at once that something in a directory was changed. man 7 inotify. NB: on a network file system only of what this machine does. */
+
 import { adapter } from '#ffi';
+import { ERRNO } from './errno.ts';
 import { Fd } from './file.ts';
 import { cString, errno, libc, uninterrupted } from './libc.ts';
 
@@ -12,7 +14,6 @@ const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_ONLYDIR = 0x01000000;
-const EAGAIN = 11;
 /** struct inotify_event: s32 watch, u32 mask, u32 cookie, u32 length; then the name, filled up with NULs. */
 const HEADER = 16;
 /** Of one reading, in bytes: some hundred names. */
@@ -62,7 +63,7 @@ export class Watch implements Disposable {
     let isLost = false;
     for (;;) {
       const length = uninterrupted(() => libc.read(this.fd, this.#buffer, BUFFER));
-      if (length <= 0) return isLost || (length < 0 && errno() !== EAGAIN) ? undefined : names;
+      if (length <= 0) return isLost || (length < 0 && errno() !== ERRNO.EAGAIN) ? undefined : names;
       const view = new DataView(this.#buffer.buffer, 0, length);
       for (let at = 0; at < length; ) {
         const size = view.getUint32(at + 12, true);

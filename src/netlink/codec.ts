@@ -2,7 +2,7 @@
  * Codecs of attribute payloads. Width and byte order live in the codec's name, never at the call.
  * The kernel's names for them are in include/net/netlink.h (NLA_U8 … NLA_BINARY).
  */
-import { systemError } from '../ffi/errno.ts';
+import { ERRNO, systemError } from '../ffi/errno.ts';
 import { Ip } from '../net/ip.ts';
 import { type Mac, macBytes, macOf } from '../net/mac.ts';
 import type { Writer } from './writer.ts';
@@ -122,14 +122,12 @@ const encoder = new TextEncoder();
 /** NB: a name may begin with the three bytes of a byte order mark, and keeps them. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-const EINVAL = 22;
-
 /** NLA_NUL_STRING: text with a closing NUL, which some senders leave away. Text with a NUL inside is refused: the kernel would see a shorter one. */
 export const str: Codec<string> = {
   name: 'str',
   write: (out, value) => {
     if (value.includes('\0'))
-      throw systemError(EINVAL, `pass ${JSON.stringify(value)} to the kernel, it has a NUL byte`);
+      throw systemError(ERRNO.EINVAL, `pass ${JSON.stringify(value)} to the kernel, it has a NUL byte`);
     out.raw(encoder.encode(value));
     out.u8(0);
   },

@@ -1,6 +1,6 @@
 /** A netlink socket as the kernel knows it: datagrams out and in. Tests put a plain object in its place. */
 import { hasCode } from '../error.ts';
-import { systemError } from '../ffi/errno.ts';
+import { ERRNO, systemError } from '../ffi/errno.ts';
 import { check, errno, libc, uninterrupted } from '../ffi/libc.ts';
 import { awaitReadable } from '../ffi/poll.ts';
 import { isVisiting } from '../netns/within.ts';
@@ -19,9 +19,6 @@ const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
-const EAGAIN = 11;
-const EMSGSIZE = 90;
-const ENOBUFS = 105;
 
 export interface Transport {
   /** What poll(2) takes, where the kernel is behind it. */
@@ -124,7 +121,7 @@ function open(protocol: number): Socket {
     send(datagram) {
       const send = () => uninterrupted(() => libc.sendto(fd, datagram, datagram.length, 0, null, 0));
       let sent = send();
-      if (sent < 0 && errno() === EMSGSIZE) {
+      if (sent < 0 && errno() === ERRNO.EMSGSIZE) {
         // Longer than the socket's buffer (208 KiB): a large transaction. The kernel doubles the number that it is given.
         const size = new Uint8Array(Uint32Array.of(datagram.length).buffer);
         const isForced = libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4) >= 0;
@@ -140,14 +137,14 @@ function open(protocol: number): Socket {
         const length = uninterrupted(() => libc.recvfrom(fd, buffer, buffer.length, flags, sender, senderLength));
         if (length < 0) {
           const reason = errno();
-          if (reason === EAGAIN) return undefined;
-          if (reason === ENOBUFS)
+          if (reason === ERRNO.EAGAIN) return undefined;
+          if (reason === ERRNO.ENOBUFS)
             throw systemError(reason, 'read from the kernel, it had more to say than the socket holds');
           throw systemError(reason, 'read from the kernel');
         }
         if (length > buffer.length) {
           buffer = new Uint8Array(length);
-          throw systemError(EMSGSIZE, `read from the kernel, a datagram of ${length} bytes was cut`);
+          throw systemError(ERRNO.EMSGSIZE, `read from the kernel, a datagram of ${length} bytes was cut`);
         }
         // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. Port 0 is the kernel; another process may not answer for it.
         const isKernel = sender[4] === 0 && sender[5] === 0 && sender[6] === 0 && sender[7] === 0;

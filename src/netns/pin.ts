@@ -1,6 +1,6 @@
 /** Namespaces that live as long as a bind mount does, without a process. man 8 ip-netns. */
 import { adapter } from '#ffi';
-import { systemError } from '../ffi/errno.ts';
+import { ERRNO, systemError } from '../ffi/errno.ts';
 import { directoryOf, isRegular, makeDirectories, O, open, tryStat, unlink } from '../ffi/file.ts';
 import { check, cString, errno, libc } from '../ffi/libc.ts';
 import { pinAtPath } from './mounts.ts';
@@ -15,8 +15,6 @@ const lib = adapter.load({
 const CLONE_NEWNET = 0x40000000;
 const MS_BIND = 0x1000;
 const MNT_DETACH = 2;
-const EINVAL = 22;
-const ENOENT = 2;
 const EX_SOFTWARE = 70;
 
 /**
@@ -77,7 +75,7 @@ export function unpinOver(path: string, id: string): boolean {
 export function unpin(path: string): boolean {
   if (lib.umount2(cString(path), MNT_DETACH) < 0) {
     const reason = errno();
-    if (reason !== EINVAL && reason !== ENOENT) throw systemError(reason, `unpin "${path}"`);
+    if (reason !== ERRNO.EINVAL && reason !== ERRNO.ENOENT) throw systemError(reason, `unpin "${path}"`);
     const stat = tryStat(path, { follow: false });
     if (stat === undefined || !isRegular(stat) || stat.size > 0) return false;
   }

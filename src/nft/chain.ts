@@ -1,9 +1,10 @@
 /** Chains: NFT_MSG_*CHAIN with NFTA_CHAIN_*. linux/netfilter/nf_tables.h, nft(8) "CHAINS". */
+import { ERRNO } from '../ffi/errno.ts';
 import { type AttrTable, nest } from '../netlink/attribute.ts';
 import { be32, be64, type Codec, str } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { ENOENT, NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
+import { NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
 import { type Table, tableText } from './table.ts';
 import { nftCommand, quoted } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
@@ -106,7 +107,7 @@ export function get(nft: NetlinkSocket, chain: Chain): ChainState | undefined {
     { table: chain.table.name, name: chain.name },
     texts('list', chain, ''),
   );
-  const answer = nft.find(wanted, ENOENT);
+  const answer = nft.find(wanted, ERRNO.ENOENT);
   return answer && stateOf(answer);
 }
 

@@ -1,11 +1,12 @@
 /** Elements of sets and maps: NFT_MSG_*SETELEM with NFTA_SET_ELEM_*. linux/netfilter/nf_tables.h, nft(8) "ELEMENTS". */
+import { ERRNO } from '../ffi/errno.ts';
 import { type Attrs, type AttrTable, list as listCodec, nest } from '../netlink/attribute.ts';
 import { be32, str } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { data, type NftData, type Verdict, verdictData, verdictOf, verdictText } from './data.ts';
 import type { DataType } from './datatype.ts';
-import { ENOENT, NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
+import { NFPROTO, NFT_MSG, nfgenmsg } from './message.ts';
 import { type NftSet, setNoun, setText } from './set.ts';
 import { type Table, tableText } from './table.ts';
 import { commentText, nftCommand } from './text.ts';
@@ -107,7 +108,7 @@ export function get<K, D = never>(nft: NetlinkSocket, set: NftSet<K, D>, key: K)
     { table: set.table.name, set: set.name, elements: [{ key: { value: set.key.encode(key) } }] },
     texts('get', set, set.key.text(key)),
   );
-  const found = nft.find(wanted, ENOENT)?.attrs.elements?.[0];
+  const found = nft.find(wanted, ERRNO.ENOENT)?.attrs.elements?.[0];
   return found && stateOf(set, found);
 }
 

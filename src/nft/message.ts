@@ -6,9 +6,6 @@ import { struct } from '../netlink/struct.ts';
 export const NETLINK_NETFILTER = 12;
 const NFNL_SUBSYS_NFTABLES = 10;
 
-/** What a GET by name answers where there is none of that name. asm-generic/errno-base.h */
-export const ENOENT = 2;
-
 /** NB: `resId` names the subsystem in the messages that frame a batch; elsewhere it is zero, and the kernel answers with its generation. */
 export const nfgenmsg = struct({ family: u8, version: u8, resId: be16 });
 

@@ -1,9 +1,10 @@
 /** Tables: NFT_MSG_*TABLE with NFTA_TABLE_*. linux/netfilter/nf_tables.h, nft(8) "TABLES". */
+import { ERRNO } from '../ffi/errno.ts';
 import type { AttrTable } from '../netlink/attribute.ts';
 import { be32, be64, str } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { ENOENT, NFPROTO, NFT_MSG, type NftFamily, nfgenmsg } from './message.ts';
+import { NFPROTO, NFT_MSG, type NftFamily, nfgenmsg } from './message.ts';
 import { nftCommand, quoted } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
 
@@ -68,7 +69,7 @@ export function flush(): Request {
 export function get(nft: NetlinkSocket, table: Table): TableState | undefined {
   const header = { family: NFPROTO[table.family] };
   const wanted = request(tableKind, NFT_MSG.GETTABLE, 0, header, { name: table.name }, texts('list', table, ''));
-  const answer = nft.find(wanted, ENOENT);
+  const answer = nft.find(wanted, ERRNO.ENOENT);
   return answer && { use: answer.attrs.use ?? 0, comment: answer.attrs.userdata?.comment };
 }
 

@@ -1,6 +1,7 @@
 /** Links: the network devices of a namespace. man 8 ip-link. */
 
 import { NetloomError } from '../error.ts';
+import { ERRNO } from '../ffi/errno.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Attrs, AttrTable } from '../netlink/attribute.ts';
 import { malformed, nest } from '../netlink/attribute.ts';
@@ -14,7 +15,6 @@ import { type LinkInfo, linkInfo } from './link-info.ts';
 /** IFLA_AF_SPEC of the bridge family. IFLA_BRIDGE_FLAGS of linux/if_bridge.h. */
 const afSpec = { bridgeFlags: [0, u16] } as const satisfies AttrTable;
 
-const ENODEV = 19;
 /** Counters take a quarter of a link's message, and nobody here reads them. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
@@ -141,7 +141,7 @@ export function remove(link: LinkRef | { readonly group: number }): Request {
 
 /** Looks a link up. Undefined where there is none. Equivalent to: `ip -d link show LINK` */
 export function find(nl: NetlinkSocket, link: LinkRef): Link | undefined {
-  const message = nl.find(lookUp(link), ENODEV);
+  const message = nl.find(lookUp(link), ERRNO.ENODEV);
   return message && linkOf(message);
 }
 

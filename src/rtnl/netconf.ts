@@ -1,4 +1,5 @@
 /** Settings of a family for a whole namespace, as far as netlink tells of them. NETCONFA_* of linux/netconf.h. */
+import { ERRNO } from '../ffi/errno.ts';
 import type { AttrTable } from '../netlink/attribute.ts';
 import { s32, u8 } from '../netlink/codec.ts';
 import { type MessageKind, request } from '../netlink/message.ts';
@@ -17,8 +18,6 @@ export const netconfKind = {
 
 /** In place of the index of a link. */
 const IFINDEX_ALL = -1;
-/** The kernel has no such family. */
-const EOPNOTSUPP = 95;
 
 /**
  * Whether the socket's namespace passes packets of a family on: `net/ipv4/ip_forward` and `net/ipv6/conf/all/forwarding`. NB: by a socket that is open anyhow. /proc/sys of a
@@ -37,5 +36,6 @@ export function isForwarding(nl: NetlinkSocket, family: 4 | 6): boolean {
       command: () => `ip -${family} netconf show dev all`,
     },
   );
-  return nl.find(asked, EOPNOTSUPP)?.attrs.forwarding === 1;
+  // The errno of a kernel that has no such family.
+  return nl.find(asked, ERRNO.EOPNOTSUPP)?.attrs.forwarding === 1;
 }

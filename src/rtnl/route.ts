@@ -1,5 +1,6 @@
 /** Routes. man 8 ip-route; rtmsg and RTA_* of linux/rtnetlink.h. */
 
+import { ERRNO } from '../ffi/errno.ts';
 import { Cidr } from '../net/cidr.ts';
 import { bitsOf, type Family, Ip } from '../net/ip.ts';
 import { type Attrs, type AttrTable, malformed, nest, readAttrs, writeAttrs } from '../netlink/attribute.ts';
@@ -83,8 +84,6 @@ export const routeKind = {
 export const RT_TABLE = { MAIN: 254, LOCAL: 255 } as const;
 export const RT_SCOPE = { UNIVERSE: 0, LINK: 253, HOST: 254, NOWHERE: 255 } as const;
 export const RTN = { UNICAST: 1, LOCAL: 2 } as const;
-/** What a lookup answers where no route leads there. asm-generic/errno.h */
-const ENETUNREACH = 101;
 const RTPROT_UNSPEC = 0;
 const RTPROT_BOOT = 3;
 /** The gateway is on the link, whatever the addresses say. */
@@ -188,7 +187,7 @@ export function lookup(nl: NetlinkSocket, to: Ip): Route | undefined {
     { dst: to },
     { action: () => `look up the route to ${to}`, command: () => `ip route get ${to}` },
   );
-  const answer = nl.find(wanted, ENETUNREACH);
+  const answer = nl.find(wanted, ERRNO.ENETUNREACH);
   return answer && routeOf(answer);
 }
 

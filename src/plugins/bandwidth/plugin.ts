@@ -181,7 +181,7 @@ function hostEndToClean(nl: NetlinkSocket, call: CniCall, owner: string): link.L
 
 function referenceIfb(nl: NetlinkSocket, { conf }: CniCall): link.Link | undefined {
   const name = conf.prevResult?.interfaces?.find(
-    (each) => each.name.startsWith(REFERENCE_IFB) && (each.sandbox ?? '') === '',
+    (each) => each.name.startsWith(REFERENCE_IFB) && each.sandbox === undefined,
   )?.name;
   const found = name === undefined ? undefined : link.find(nl, { name });
   return found?.kind === 'ifb' ? found : undefined;
@@ -221,7 +221,7 @@ function check(call: CniCall<BandwidthConf>): void {
   using nl = openRoute();
   const hostEnd = requireHostEnd(nl, container, attached, call.ifname);
   const differences = new Differences();
-  for (const sentence of differencesOf(nl, call, hostEnd, shaping)) differences.add(sentence);
+  differences.add(...differencesOf(nl, call, hostEnd, shaping));
   differences.throwIfAny();
 }
 

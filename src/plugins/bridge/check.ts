@@ -2,7 +2,13 @@
 import { verifyGuard } from '../../attach/guard.ts';
 import { verifyMasquerade } from '../../attach/masquerade.ts';
 import { openContainer } from '../../attach/namespace.ts';
-import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
+import {
+  Differences,
+  verifyAddresses,
+  verifyInContainer,
+  verifyInterface,
+  verifyPresence,
+} from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { prevResultOf } from '../../cni/config.ts';
 import type { CniInterface, CniResult } from '../../cni/result.ts';
@@ -24,16 +30,11 @@ export function check(call: CniCall<BridgeConf>): void {
   using container = openContainer(call);
   using nl = openRoute();
   const interfaces = result.interfaces ?? [];
-  const inContainer = interfaces.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
-  if (inContainer === undefined) {
-    differences.add(`prevResult has no interface "${ifname}" in a sandbox`);
-  } else {
-    const found = verifyInterface(container.nl, { ...inContainer, sandbox: call.netns }, 'veth', differences);
+  const found = verifyInContainer(container.nl, ifname, result, 'veth', differences);
+  if (found !== undefined) {
     const ends = interfaces.filter(({ name, sandbox }) => sandbox === undefined && name !== conf.bridge);
-    if (found !== undefined) {
-      verifyHostEnd(nl, conf, found, ends, differences);
-      verifyAddresses(container.nl, found.index, result, differences);
-    }
+    verifyHostEnd(nl, conf, found, ends, differences);
+    verifyAddresses(container.nl, found.index, result, differences);
   }
   const expected = interfaces.find(({ name, sandbox }) => name === conf.bridge && sandbox === undefined) ?? {
     name: conf.bridge,
@@ -75,11 +76,8 @@ function verifyGateway(
   { ips = [] }: CniResult,
   differences: Differences,
 ): void {
-  const on = conf.vlan > 0 ? link.find(nl, { name: vlanInterfaceName(conf) }) : bridge;
-  if (on === undefined) {
-    differences.add(`the interface "${vlanInterfaceName(conf)}" on the host is missing`);
-    return;
-  }
+  const on = conf.vlan > 0 ? verifyPresence(nl, vlanInterfaceName(conf), 'on the host', differences) : bridge;
+  if (on === undefined) return;
   const addresses = addr.list(nl, { link: on.index });
   for (const { address, gateway } of ips) {
     if (gateway === undefined || addresses.some((have) => have.address.ip.equals(gateway))) continue;

@@ -4,6 +4,7 @@ import { configureInterface } from '../../attach/addresses.ts';
 import { allocate } from '../../attach/allocate.ts';
 import { announce, awaitCarrier } from '../../attach/announce.ts';
 import { collectStale, detach } from '../../attach/detach.ts';
+import { dnsOf } from '../../attach/dns.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
 import { gather } from '../../attach/gather.ts';
 import { guardPort, removeStaleGuards, unguardPort } from '../../attach/guard.ts';
@@ -129,7 +130,6 @@ function describe(
   ipam: CniResult,
 ): CniResult {
   const onHost = ({ name, mac, mtu }: link.Link) => ({ name, ...(mac !== undefined && { mac }), mtu });
-  const dns = call.conf.dns ?? ipam.dns;
   return {
     interfaces: [
       onHost(bridge),
@@ -139,7 +139,7 @@ function describe(
     ],
     ips,
     routes,
-    ...(dns !== undefined && { dns }),
+    ...dnsOf(call.conf, ipam),
   };
 }
 

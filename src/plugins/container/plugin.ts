@@ -3,7 +3,9 @@
  * pinned a namespace that nobody is in yet, the other one is pinned there instead, so that the container is started in it. The interfaces are the other's: nothing
  * here touches them.
  */
+
 import { describeNamespace } from '../../attach/describe.ts';
+import { dnsOf } from '../../attach/dns.ts';
 import { gather } from '../../attach/gather.ts';
 import { ContainerSide } from '../../attach/namespace.ts';
 import { type AttachmentRecord, findRecord, keyOf, staleRecords } from '../../attach/record.ts';
@@ -42,7 +44,7 @@ function add(call: CniCall<ContainerConf>): CniResult {
   using there = new ContainerSide(openNetns(netns));
   const result = describeNamespace(there.nl, netns);
   undo.move(); // All of it stands: nothing to undo.
-  return { ...result, ...(conf.dns !== undefined && { dns: conf.dns }) };
+  return { ...result, ...dnsOf(conf) };
 }
 
 function isThere(path: string, id: string): boolean {

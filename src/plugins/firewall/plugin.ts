@@ -70,7 +70,7 @@ function check(call: CniCall<FirewallConf>): void {
   const found = entriesOf(call, attached, fenceOf(conf, links)).flatMap((entry) =>
     forwarding.differences(nft, entry, adminChain),
   );
-  for (const sentence of new Set(found)) differences.add(sentence);
+  differences.add(...new Set(found));
   differences.throwIfAny();
 }
 

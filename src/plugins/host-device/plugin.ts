@@ -1,7 +1,9 @@
 /** host-device: an interface of the host, moved into the container and back. https://www.cni.dev/plugins/current/main/host-device/ */
+
 import { allocate } from '../../attach/allocate.ts';
-import { attach, collectAttachments, verifyAttachment } from '../../attach/container-link-plugin.ts';
+import { dnsOf } from '../../attach/dns.ts';
 import { gather } from '../../attach/gather.ts';
+import { attach, collectAttachments, verifyAttachment } from '../../attach/link-attachment.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname, tryOpenContainer } from '../../attach/namespace.ts';
 import { ownerOf, validOwners } from '../../attach/owner.ts';
 import { findRecord, keyOf, putRecord } from '../../attach/record.ts';
@@ -65,23 +67,21 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   const { interfaces: [inContainer] = [], ...rest } = attach(container, call, there, ipam);
   announce(container, ifname, device);
   const pciID = busIdOf(conf);
-  const dns = conf.dns ?? ipam.dns;
   undo.move(); // All of it stands: nothing to undo.
   return {
     interfaces: inContainer === undefined ? [] : [{ ...inContainer, ...(pciID !== '' && { pciID }) }],
     ...rest,
-    ...(dns !== undefined && { dns }),
+    ...dnsOf(conf, ipam),
   };
 }
 
 /** A device for programs: nothing moves. The program in the container gets addresses and device from the result, by way of the runtime. */
 function describe({ conf, ifname, netns }: CniCall<HostDeviceConf>, ipam: CniResult): CniResult {
-  const dns = conf.dns ?? ipam.dns;
   return {
     interfaces: [{ name: ifname, sandbox: netns, pciID: busIdOf(conf) }],
     ips: (ipam.ips ?? []).map((ip) => ({ ...ip, interface: 0 })),
     routes: ipam.routes ?? [],
-    ...(dns !== undefined && { dns }),
+    ...dnsOf(conf, ipam),
   };
 }
 

@@ -2,7 +2,9 @@
  * host: the host's own network. Nothing is made, so nothing can be taken away: the plugin says what is there, and refuses a container that has a namespace of its own,
  * which no plugin can move into the host's.
  */
+
 import { describeNamespace } from '../../attach/describe.ts';
+import { dnsOf } from '../../attach/dns.ts';
 import { refuseIpam } from '../../attach/without-ipam.ts';
 import type { CniCall, NetConf } from '../../cni/call.ts';
 import { confSchema } from '../../cni/config.ts';
@@ -34,7 +36,7 @@ function add(call: CniCall): CniResult {
   refuseIpam(conf);
   refuseOther(call);
   using nl = openRoute();
-  return { ...describeNamespace(nl, undefined), ...(conf.dns !== undefined && { dns: conf.dns }) };
+  return { ...describeNamespace(nl, undefined), ...dnsOf(conf) };
 }
 
 /** @throws NetloomError not-host-namespace, no-namespace, not-a-namespace */

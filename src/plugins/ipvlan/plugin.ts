@@ -11,9 +11,10 @@ import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { IPVLAN_MODES } from '../../rtnl/kinds/ipvlan.ts';
 import * as route from '../../rtnl/route.ts';
 
-const MODES: readonly string[] = ['l2', 'l3', 'l3s'];
+export const MODES: readonly string[] = Object.keys(IPVLAN_MODES);
 const NEEDS = { takesFrames: true, masterUp: false };
 
 const schema = confSchema(() => ({ ...masterKeys(), mode: v.optional(text, 'l2') }));

@@ -1,8 +1,10 @@
 /** macvlan: a link with a MAC of its own on an interface of the host, so that the container is a station of its LAN. https://www.cni.dev/plugins/current/main/macvlan/ */
+
 import * as v from 'valibot';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import type { LinkPlan } from '../../attach/container-link.ts';
 import { containerLinkPlugin } from '../../attach/container-link-plugin.ts';
+import { dnsOf } from '../../attach/dns.ts';
 import { masterFor, masterKeys, requireMaster } from '../../attach/master.ts';
 import type { ContainerSide } from '../../attach/namespace.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -12,7 +14,8 @@ import { randomBytes } from '../../ffi/random.ts';
 import { localMac, type Mac } from '../../net/mac.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 
-const MODES: readonly string[] = ['bridge', 'private', 'vepa', 'passthru'];
+/** Those of the kernel but `source`, which takes a list of MACs that no key here gives. */
+export const MODES: readonly string[] = ['bridge', 'private', 'vepa', 'passthru'];
 const NEEDS = { takesFrames: true, masterUp: true };
 
 const schema = confSchema(() => ({
@@ -36,7 +39,7 @@ export const macvlan = containerLinkPlugin<MacvlanConf>({
   },
   plan,
   // The configuration's only: a container on somebody else's LAN is told of its servers by whoever set the network up.
-  dns: ({ dns }) => dns,
+  dns: (conf) => dnsOf(conf),
   made: ({ mode }) => ({ mode }),
   status: (conf, host) => requireMaster(conf, host, NEEDS),
 });

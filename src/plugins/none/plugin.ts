@@ -1,7 +1,9 @@
 /**
  * none: a container without a network: lo up, or with `"loopback": false` not even that. The starting point for wiring later, so any other network may be added to it.
  */
+
 import * as v from 'valibot';
+import { dnsOf } from '../../attach/dns.ts';
 import { describeLo, lowerLo, raiseLo, verifyLo } from '../../attach/lo.ts';
 import { openContainer } from '../../attach/namespace.ts';
 import { refuseIpam } from '../../attach/without-ipam.ts';
@@ -40,5 +42,5 @@ function add(call: CniCall<NoneConf>): CniResult {
   using container = openContainer(call);
   if (conf.loopback) raiseLo(call, container, TYPE);
   const result = conf.loopback ? describeLo(container, netns) : {};
-  return conf.prevResult ?? { ...result, ...(conf.dns !== undefined && { dns: conf.dns }) };
+  return conf.prevResult ?? { ...result, ...dnsOf(conf) };
 }

@@ -2,7 +2,7 @@
 import { verifyMasquerade } from '../../attach/masquerade.ts';
 import { openContainer } from '../../attach/namespace.ts';
 import { verifyHostEnd } from '../../attach/routed-wire.ts';
-import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
+import { Differences, verifyAddresses, verifyInContainer } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { prevResultOf } from '../../cni/config.ts';
 import { ipamCheck } from '../../ipam/delegate.ts';
@@ -25,19 +25,13 @@ export function check(call: CniCall<OverlayConf>): void {
   ipamCheck(withNodeRange(call, intent));
   const differences = new Differences();
   using container = openContainer(call);
-  const interfaces = result.interfaces ?? [];
-  const inContainer = interfaces.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
-  if (inContainer === undefined) {
-    differences.add(`prevResult has no interface "${ifname}" in a sandbox`);
-  } else {
-    const found = verifyInterface(container.nl, inContainer, 'veth', differences);
-    if (found !== undefined) {
-      verifyAddresses(container.nl, found.index, result, differences);
-      if (isRouted(conf)) verifyHostEnd(nl, interfaces, found, result.ips ?? [], differences);
-      else verifyPort(nl, found, conf.name, differences);
-    }
+  const found = verifyInContainer(container.nl, ifname, result, 'veth', differences);
+  if (found !== undefined) {
+    verifyAddresses(container.nl, found.index, result, differences);
+    if (isRouted(conf)) verifyHostEnd(nl, found, result, differences);
+    else verifyPort(nl, found, conf.name, differences);
   }
-  for (const sentence of overlayDifferences(nl, intent)) differences.add(sentence);
+  differences.add(...overlayDifferences(nl, intent));
   verifyGuard(intent, conf, differences);
   if (masquerades(conf)) verifyMasquerade(call, result.ips ?? [], differences, conf.subnet);
   differences.throwIfAny();

@@ -28,7 +28,7 @@ export function unguard(conf: OverlayConf): void {
 
 export function verifyGuard({ network }: Intent, conf: OverlayConf, differences: Differences): void {
   using nft = openNft();
-  for (const sentence of nftOverlay.differences(nft, guardOf(conf, network.mode))) differences.add(sentence);
+  differences.add(...nftOverlay.differences(nft, guardOf(conf, network.mode)));
 }
 
 function guardsNothing({ tunnel, internal }: nftOverlay.OverlayGuard): boolean {

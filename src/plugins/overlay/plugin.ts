@@ -2,9 +2,11 @@
  * overlay: containers of several machines in one network. Each machine is a node with a prefix of the network's subnet, on a bridge of its own; the way to the other
  * nodes is a tunnel, or with the mode `direct` the layer 2 that they share. docs/overlay.md
  */
+
 import { configureInterface } from '../../attach/addresses.ts';
 import { announce, awaitCarrier } from '../../attach/announce.ts';
 import { collectStale, detach } from '../../attach/detach.ts';
+import { dnsOf } from '../../attach/dns.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
 import { gather } from '../../attach/gather.ts';
 import { masquerade } from '../../attach/masquerade.ts';
@@ -134,10 +136,9 @@ function describe(
   call: CniCall<OverlayConf>,
   { bridge }: OverlayDevices,
   { host, container }: Wire,
-  { ips = [], routes = [], dns }: CniResult,
+  { ips = [], routes = [], ...ipam }: CniResult,
 ): CniResult {
   const { mtu } = bridge;
-  const ownDns = call.conf.dns ?? dns;
   return {
     interfaces: [
       ...(isRouted(call.conf)
@@ -148,7 +149,7 @@ function describe(
     ],
     ips,
     routes,
-    ...(ownDns !== undefined && { dns: ownDns }),
+    ...dnsOf(call.conf, ipam),
   };
 }
 

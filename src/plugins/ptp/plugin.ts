@@ -2,15 +2,17 @@
  * ptp: a veth pair that is routed rather than bridged. The host's end has the gateway's address; the container sends everything there, even what goes to its
  * own subnet. https://www.cni.dev/plugins/current/main/ptp/
  */
+
 import * as v from 'valibot';
 import { configureInterface } from '../../attach/addresses.ts';
 import { allocate } from '../../attach/allocate.ts';
 import { collectStale, detach } from '../../attach/detach.ts';
+import { dnsOf } from '../../attach/dns.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
 import { masquerade, verifyMasquerade } from '../../attach/masquerade.ts';
 import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
 import { hostEnd, type RoutedIp, towardsContainer, towardsGateway, verifyHostEnd } from '../../attach/routed-wire.ts';
-import { Differences, verifyAddresses, verifyInterface } from '../../attach/verify.ts';
+import { Differences, verifyAddresses, verifyInContainer } from '../../attach/verify.ts';
 import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { boolean, type ConfOf, confSchema, integer, prevResultOf, text } from '../../cni/config.ts';
@@ -98,11 +100,10 @@ function describe(
   call: CniCall<PtpConf>,
   nl: NetlinkSocket,
   wire: Wire,
-  { ips = [], routes = [], dns }: CniResult,
+  { ips = [], routes = [], ...ipam }: CniResult,
 ): CniResult {
   const { host, container } = wire;
   const { mtu } = link.get(nl, { index: host.index });
-  const ownDns = call.conf.dns ?? dns;
   return {
     interfaces: [
       { name: host.name, mac: host.mac, mtu },
@@ -110,7 +111,7 @@ function describe(
     ],
     ips,
     routes,
-    ...(ownDns !== undefined && { dns: ownDns }),
+    ...dnsOf(call.conf, ipam),
   };
 }
 
@@ -122,16 +123,10 @@ function check(call: CniCall<PtpConf>): void {
   const differences = new Differences();
   using container = openContainer(call);
   using nl = openRoute();
-  const interfaces = result.interfaces ?? [];
-  const inContainer = interfaces.find(({ name, sandbox }) => name === call.ifname && sandbox !== undefined);
-  if (inContainer === undefined) {
-    differences.add(`prevResult has no interface "${call.ifname}" in a sandbox`);
-  } else {
-    const found = verifyInterface(container.nl, inContainer, 'veth', differences);
-    if (found !== undefined) {
-      verifyAddresses(container.nl, found.index, result, differences);
-      verifyHostEnd(nl, interfaces, found, result.ips ?? [], differences);
-    }
+  const found = verifyInContainer(container.nl, call.ifname, result, 'veth', differences);
+  if (found !== undefined) {
+    verifyAddresses(container.nl, found.index, result, differences);
+    verifyHostEnd(nl, found, result, differences);
   }
   if (call.conf.ipMasq) verifyMasquerade(call, result.ips ?? [], differences);
   differences.throwIfAny();

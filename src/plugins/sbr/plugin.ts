@@ -3,10 +3,10 @@
  * has the interface's routes in place of the main one. https://www.cni.dev/plugins/current/meta/sbr/
  */
 import * as v from 'valibot';
-import { attachedOf } from '../../attach/chained.ts';
-import { type ContainerSide, openContainer, tryOpenContainer } from '../../attach/namespace.ts';
+import { attachedOf, requireInterface } from '../../attach/chained.ts';
+import { openContainer, tryOpenContainer } from '../../attach/namespace.ts';
 import { backIntoMain, freeTable, inOrder, mainRoutesOf, tableFault } from '../../attach/routes.ts';
-import { Differences } from '../../attach/verify.ts';
+import { Differences, verifyPresence } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { type ConfOf, confSchema, integer } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
@@ -63,16 +63,10 @@ function add(call: CniCall<SbrConf>): CniResult {
   // Two of them at once in one namespace would take the same table. The lock falls with the descriptor; the reference locks the same file.
   lock(container.netns.fd, container.netns.path);
   using undo = new DisposableStack();
-  const { index } = requireInterface(container, call.ifname);
+  const { index } = requireInterface(container, call.ifname, `Cannot route by the source of "${call.ifname}"`);
   moveRoutes(container.nl, index, ips, call.conf.table, undo);
   undo.move(); // All of it stands: nothing to undo.
   return result;
-}
-
-function requireInterface(container: ContainerSide, ifname: string): link.Link {
-  const found = link.find(container.nl, { name: ifname });
-  if (found !== undefined) return found;
-  throw new NetloomError('no-link', `Cannot route by source: the container has no interface "${ifname}"`);
 }
 
 /** NB: one datagram, which the kernel works through whatever becomes of us: killed at any point, we leave all of it or nothing. */
@@ -202,9 +196,8 @@ function check(call: CniCall<SbrConf>): void {
   using container = openContainer(call);
   const { nl } = container;
   const differences = new Differences();
-  const found = link.find(nl, { name: call.ifname });
-  if (found === undefined) differences.add(`the interface "${call.ifname}" in the container is missing`);
-  else for (const sentence of differencesOf(nl, found.index, ips, call.conf.table)) differences.add(sentence);
+  const found = verifyPresence(nl, call.ifname, 'in the container', differences);
+  if (found !== undefined) differences.add(...differencesOf(nl, found.index, ips, call.conf.table));
   differences.throwIfAny();
 }
 

@@ -1,9 +1,17 @@
 /** tap: a link whose other end is a program, such as a virtual machine in the container. https://www.cni.dev/plugins/current/main/tap/ */
+
 import * as v from 'valibot';
 import { allocation } from '../../attach/allocate.ts';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import { adoptLink, removeContainerLinks, temporaryName } from '../../attach/container-link.ts';
-import { attach, collectAttachments, removeAttachment, verifyAttachment } from '../../attach/container-link-plugin.ts';
+import { dnsOf } from '../../attach/dns.ts';
+import {
+  attach,
+  collectAttachments,
+  removeAttachment,
+  verifyAttachment,
+  verifyData,
+} from '../../attach/link-attachment.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
 import { ownerOf } from '../../attach/owner.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -76,9 +84,8 @@ function add(call: CniCall<TapConf>): CniResult {
   const ipam = allocate();
   const now = { ...made, mac: mac ?? made.mac, mtu: conf.mtu > 0 ? conf.mtu : made.mtu };
   const result = attach(container, call, now, ipam);
-  const dns = conf.dns ?? ipam.dns;
   undo.move(); // All of it stands: nothing to undo.
-  return { ...result, ...(dns !== undefined && { dns }) };
+  return { ...result, ...dnsOf(conf, ipam) };
 }
 
 /** Least MTU of IPv4, which is also the driver's. */
@@ -125,11 +132,5 @@ function check(call: CniCall<TapConf>): void {
     ...(conf.owner !== undefined && { user: conf.owner }),
     ...(conf.group !== undefined && { group: conf.group }),
   };
-  verifyAttachment(call, KIND, ({ name, attrs: { linkinfo } }, differences) => {
-    const data = (linkinfo?.data ?? {}) as Readonly<Record<string, unknown>>;
-    for (const [key, value] of Object.entries(expected)) {
-      if (data[key] === value) continue;
-      differences.add(`"${name}" in the container has the tap ${key} ${data[key]}, expected ${value}`);
-    }
-  });
+  verifyAttachment(call, KIND, (found, differences) => verifyData(found, TYPE, expected, differences));
 }

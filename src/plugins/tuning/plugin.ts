@@ -2,11 +2,11 @@
  * tuning: sysctls of the container's namespace, and MAC, MTU, promiscuous and all-multicast mode and queue length of its interface, as a chained plugin.
  * https://www.cni.dev/plugins/current/meta/tuning/
  */
-import { attachedOf } from '../../attach/chained.ts';
+import { attachedOf, requireInterface } from '../../attach/chained.ts';
 import { gather } from '../../attach/gather.ts';
 import { type ContainerSide, openContainer, tryOpenContainer } from '../../attach/namespace.ts';
 import { validOwners } from '../../attach/owner.ts';
-import { Differences } from '../../attach/verify.ts';
+import { Differences, verifyPresence } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';
@@ -58,7 +58,7 @@ function add(call: CniCall<TuningConf>): CniResult {
   if (asked.sysctls.length === 0 && Object.keys(asked.link).length === 0) return result;
   using container = openContainer(call);
   using undo = new DisposableStack();
-  const found = requireInterface(container, call.ifname);
+  const found = requireInterface(container, call.ifname, `Cannot tune "${call.ifname}"`);
   const sysctls = withNetns(container.netns, () => locate(asked.sysctls, call.ifname));
   remember(call, container, found, asked.link, sysctls, undo);
   applySysctls(container, sysctls, undo);
@@ -71,12 +71,6 @@ function checkSysctls(call: CniCall<TuningConf>, { sysctls }: Tuning): void {
   if (sysctls.length > 0) refuseTwice(call.stdin);
   refuseForeignKeys(sysctls, call.ifname);
   refuseUnlisted(sysctls, call.paths.sysctlAllowlist);
-}
-
-function requireInterface(container: ContainerSide, ifname: string): link.Link {
-  const found = link.find(container.nl, { name: ifname });
-  if (found !== undefined) return found;
-  throw new NetloomError('no-link', `Cannot tune "${ifname}": the container has no interface of that name`);
 }
 
 /** Writes down what is there before it changes. NB: before the first change, so that DEL finds it whenever we are killed. */
@@ -153,7 +147,7 @@ function applyLink(container: ContainerSide, found: link.Link, settings: LinkSet
 function withSettings(result: CniResult, ifname: string, { mac, mtu }: LinkSettings): CniResult {
   if (result.interfaces === undefined || (mac === undefined && mtu === undefined)) return result;
   const interfaces = result.interfaces.map((each) =>
-    each.name === ifname && (each.sandbox ?? '') !== ''
+    each.name === ifname && each.sandbox !== undefined
       ? { ...each, ...(mac !== undefined && { mac }), ...(mtu !== undefined && { mtu }) }
       : each,
   );
@@ -203,11 +197,9 @@ function check(call: CniCall<TuningConf>): void {
   checkSysctls(call, asked);
   using container = openContainer(call);
   const differences = new Differences();
-  const found = link.find(container.nl, { name: call.ifname });
-  if (found === undefined) differences.add(`the interface "${call.ifname}" in the container is missing`);
-  else for (const sentence of linkDifferences(found, asked.link)) differences.add(sentence);
-  for (const sentence of withNetns(container.netns, () => sysctlDifferences(asked.sysctls, call.ifname)))
-    differences.add(sentence);
+  const found = verifyPresence(container.nl, call.ifname, 'in the container', differences);
+  if (found !== undefined) differences.add(...linkDifferences(found, asked.link));
+  differences.add(...withNetns(container.netns, () => sysctlDifferences(asked.sysctls, call.ifname)));
   differences.throwIfAny();
 }
 

@@ -3,10 +3,10 @@
  * https://www.cni.dev/plugins/current/meta/vrf/
  */
 import * as v from 'valibot';
-import { attachedOf } from '../../attach/chained.ts';
+import { attachedOf, requireInterface } from '../../attach/chained.ts';
 import { type ContainerSide, openContainer, tryOpenContainer } from '../../attach/namespace.ts';
 import { backIntoMain, freeTable, intoTable, mainRoutesOf, tableFault } from '../../attach/routes.ts';
-import { Differences } from '../../attach/verify.ts';
+import { Differences, verifyPresence } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { type ConfOf, confSchema, ifname, uint32 } from '../../cni/config.ts';
 import type { Plugin } from '../../cni/plugin.ts';
@@ -67,12 +67,10 @@ function add(call: CniCall<VrfConf>): CniResult {
   return result;
 }
 
-function requireFreeInterface({ nl }: ContainerSide, ifname: string): link.Link {
-  const found = link.find(nl, { name: ifname });
-  if (found === undefined)
-    throw new NetloomError('no-link', `Cannot put "${ifname}" into a VRF: the container has no interface of that name`);
+function requireFreeInterface(container: ContainerSide, ifname: string): link.Link {
+  const found = requireInterface(container, ifname, `Cannot put "${ifname}" into a VRF`);
   if (found.master === undefined || found.master === 0) return found;
-  const master = link.find(nl, { index: found.master })?.name ?? `link ${found.master}`;
+  const master = link.find(container.nl, { index: found.master })?.name ?? `link ${found.master}`;
   throw new NetloomError('conflict', `interface ${ifname} has already a master set: ${master}`);
 }
 
@@ -172,10 +170,9 @@ function check(call: CniCall<VrfConf>): void {
   attachedOf(call);
   using container = openContainer(call);
   const domain = findVrf(container.nl, call.conf);
-  const found = link.find(container.nl, { name: call.ifname });
   const differences = new Differences();
   if (domain === undefined) differences.add(`the VRF "${call.conf.vrfname}" in the container is missing`);
-  if (found === undefined) differences.add(`the interface "${call.ifname}" in the container is missing`);
+  const found = verifyPresence(container.nl, call.ifname, 'in the container', differences);
   if (domain !== undefined && found !== undefined && found.master !== domain.index)
     differences.add(`"${call.ifname}" in the container is not in the VRF "${call.conf.vrfname}"`);
   differences.throwIfAny();

@@ -1,4 +1,5 @@
 /** Queueing disciplines: in what order, and how fast, packets leave a link. man 8 tc. */
+import { ERRNO } from '../../ffi/errno.ts';
 import { type Attrs, nest, readAttrs } from '../../netlink/attribute.ts';
 import { type Message, NLM_F, type Request, request } from '../../netlink/message.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -7,7 +8,6 @@ import { htb, tbf } from './kinds.ts';
 import { handleText, INGRESS_HANDLE, qdiscKind, TC_H, tcKind } from './message.ts';
 import { isWide, rateFields, sizeOf } from './rate.ts';
 
-const ENOENT = 2;
 /** The version of the interface that sch_htb expects (HTB_VER >> 16). */
 const HTB_VERSION = 3;
 
@@ -132,7 +132,7 @@ export function find(nl: NetlinkSocket, link: number, parent: number): Qdisc | u
       command: () => `tc qdisc show dev if${link} ${handleText(parent)}`,
     },
   );
-  const message = nl.find(looking, ENOENT);
+  const message = nl.find(looking, ERRNO.ENOENT);
   return message && qdiscOf(message);
 }
 

@@ -8,6 +8,8 @@ import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 import { MODES, VNI_MAX, WIRINGS } from '../../overlay/network.ts';
+import { MODES as IPVLAN_MODES } from '../../plugins/ipvlan/plugin.ts';
+import { MODES as MACVLAN_MODES } from '../../plugins/macvlan/plugin.ts';
 import { checkConf, schema } from '../../plugins/overlay/conf.ts';
 import type { Json } from '../conflist.ts';
 
@@ -48,12 +50,12 @@ const masquerade: Option = {
   about: 'hide the containers behind the addresses of the host (true)',
   keys: (value) => ({ ipMasq: boolean(value) }),
 };
-const mode = (...modes: readonly string[]): Option => ({
+const mode = (modes: readonly string[]): Option => ({
   about: modes.join(', '),
   keys: (value) => ({ mode: oneOf(value, modes) }),
 });
-const macvlanMode = mode('bridge', 'private', 'vepa', 'passthru');
-const ipvlanMode = mode('l2', 'l3', 'l3s');
+const macvlanMode = mode(MACVLAN_MODES);
+const ipvlanMode = mode(IPVLAN_MODES);
 const bridgeName: Option = { about: 'name of the bridge', keys: (value) => ({ bridge: linkName(value) }) };
 /** Docker's "inter container connectivity" off is a port isolated from the others. */
 const icc: Option = {
@@ -144,7 +146,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
       key: ofStore('file with the key of that', (value) => ({ key: absolute(value) })),
       user: ofStore('user there', (value) => ({ user: value })),
       password_file: ofStore('file with its password', (value) => ({ passwordFile: absolute(value) })),
-      mode: mode(...MODES),
+      mode: mode(MODES),
       wiring: {
         about: 'bridge (default) or routed: how containers are connected to their host',
         keys: (value) => ({ wiring: oneOf(value, WIRINGS) }),
