@@ -280,5 +280,5 @@ test.serial('DEL without the namespace, GC and STATUS succeed', (t) => {
   t.is(lab.exec('STATUS', sbr()).status, 0);
   const gone = lab.exec('ADD', { ...sbr(), prevResult }, { sandbox, ifname: 'net9' });
   t.is(gone.output.code, 112);
-  t.regex(gone.output.msg ?? '', /the container has no interface "net9"/);
+  t.regex(gone.output.msg ?? '', /Cannot route by the source of "net9": the container has no interface of that name/);
 });
