@@ -2,27 +2,43 @@
 import { type Application, buildCommand, type CommandContext, proposeCompletions } from '@stricli/core';
 import { pathsOf } from '../paths.ts';
 import { readNetworks } from '../runtime/conf-directory.ts';
-import { sandboxRecords } from '../runtime/sandbox/store.ts';
+import { lostSandboxes, sandboxRecords } from '../runtime/sandbox/store.ts';
 
 /** What the scripts call, with the words so far; the last one is what is being typed. */
 export const COMPLETE = '__complete';
 
+/** Where netloom knows no word, a file may be meant. */
 const SCRIPTS = {
+  // For readline ":" and "=" end a word, for netloom they do not: the words are those of the line, and of an answer only what readline lacks.
   bash: `_netloom() {
-  local IFS=$'\\n'
-  COMPREPLY=($(netloom ${COMPLETE} "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  local line=\${COMP_LINE:0:COMP_POINT} words known
+  IFS=$' \\t\\n' read -ra words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=('')
+  local word=\${words[-1]} IFS=$'\\n'
+  known=\${word%"\${word##*[:=]}"}
+  COMPREPLY=($(netloom ${COMPLETE} "\${words[@]:1}" 2>/dev/null))
+  COMPREPLY=("\${COMPREPLY[@]#"$known"}")
 }
 complete -o default -F _netloom netloom
 `,
+  // As a file of fpath it is the body of the function when it is called first, and has to answer then.
   zsh: `#compdef netloom
 _netloom() {
   local -a found
-  found=("\${(@f)$(netloom ${COMPLETE} "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  compadd -a found
+  found=(\${(f)"$(netloom ${COMPLETE} "\${(@)words[2,CURRENT]}" 2>/dev/null)"})
+  if (( $#found )); then compadd -a found; else _default; fi
 }
-compdef _netloom netloom
+if [[ "\${funcstack[1]}" = _netloom ]]; then _netloom; else compdef _netloom netloom; fi
 `,
-  fish: `complete -c netloom -f -a '(netloom ${COMPLETE} (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+  fish: `function __netloom_complete
+  set -l found (netloom ${COMPLETE} (commandline -opc)[2..] (commandline -ct) 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
+end
+complete -c netloom -f -a '(__netloom_complete)'
 `,
 } as const;
 
@@ -67,8 +83,10 @@ export function networkNames(partial: string): string[] {
 
 /** For parameters that name a sandbox. */
 export function sandboxNames(partial: string): string[] {
-  const sandboxes = sandboxRecords({ paths: pathsOf(process.env), warn: () => {} }).list();
-  return sandboxes.map(({ name }) => name).filter((name) => name.startsWith(partial));
+  // Without a look into the records: nobody would hear of one that is damaged.
+  const context = { paths: pathsOf(process.env), warn: () => {} };
+  const names = [...sandboxRecords(context).names(), ...lostSandboxes(context).map(({ name }) => name)];
+  return names.filter((name) => name.startsWith(partial));
 }
 
 function shellOf(word: string): keyof typeof SCRIPTS {

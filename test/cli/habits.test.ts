@@ -1,7 +1,5 @@
-/** What people expect of every command: help with an example, the nearest match, statuses, no colours where none are wanted, completion. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+/** What people expect of every command: help with an example, the nearest match, statuses, no colours where none are wanted. */
+import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { commandPaths } from '../support/command-tree.ts';
@@ -76,61 +74,4 @@ test('colours are for terminals, and NO_COLOR is heeded', (t) => {
   t.true(onTerminal({}).includes(start));
   t.false(onTerminal({ NO_COLOR: '1' }).includes(start));
   t.false(netloom.run('--help').includes(start));
-});
-
-/** What bash would offer for words of which the last is being typed. */
-function offered(...words: string[]): string[] {
-  const bin = join(path, 'bin');
-  mkdirSync(bin, { recursive: true });
-  const quoted = words.map((word) => `'${word}'`).join(' ');
-  const script = `
-    netloom() { '${NETLOOM}' "$@"; }
-    source <(netloom completion bash)
-    COMP_WORDS=(netloom ${quoted}); COMP_CWORD=${words.length}
-    _netloom
-    printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { status, stdout, stderr } = spawnSync('bash', ['-c', script], { env: netloom.environment, encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
-  return stdout.trim().split('\n').sort();
-}
-
-test('bash completes commands, options, networks and sandboxes', (t) => {
-  t.deepEqual(offered('netw'), ['network']);
-  t.deepEqual(offered('network', 'in'), ['inspect']);
-  t.deepEqual(offered('network', 'create', '--sub'), ['--subnet']);
-  netloom.run('network', 'create', 'frontend');
-  netloom.run('sandbox', 'create', '--name', 'first');
-  t.deepEqual(offered('network', 'rm', 'fr'), ['frontend']);
-  t.deepEqual(offered('connect', 'fr'), ['frontend']);
-  t.deepEqual(offered('connect', 'frontend', 'f'), ['first']);
-  t.deepEqual(offered('exec', 'f'), ['first']);
-  t.deepEqual(offered('completion', 'z'), ['zsh']);
-  netloom.run('sandbox', 'rm', 'first');
-});
-
-test('zsh and fish complete the same', (t) => {
-  const environment = { ...netloom.environment, HOME: path };
-  const run = (shell: string, ...args: string[]) =>
-    execFileSync(shell, args, { env: environment, encoding: 'utf8' }).trim().split('\n').sort();
-  netloom.run('network', 'create', 'zone');
-  // zsh's own completion needs a terminal: here its words are set by hand, and what would be offered is printed.
-  const zsh = (words: string) => `
-    netloom() { '${NETLOOM}' "$@" }
-    compdef() { }
-    compadd() { print -l -- $found }
-    source <(netloom completion zsh)
-    words=(netloom ${words}); CURRENT=\${#words}
-    _netloom`;
-  const fish = (words: string) => `
-    function netloom; '${NETLOOM}' $argv; end
-    netloom completion fish | source
-    complete -C 'netloom ${words}'`;
-  for (const [words, expected] of [
-    ['netw', 'network'],
-    ['network rm zo', 'zone'],
-    ['network create --sub', '--subnet'],
-  ] as const) {
-    t.deepEqual(run('zsh', '-f', '-c', zsh(words)), [expected], words);
-    t.deepEqual(run('fish', '--no-config', '-c', fish(words)), [expected], words);
-  }
 });

@@ -54,7 +54,11 @@ Examples:
       maximum: 3,
       parameter: {
         parse: String,
-        proposeCompletions: (partial: string) => [...sandboxNames(partial), ...networkNames(partial)],
+        proposeCompletions: (partial: string) => [
+          ...['diff'].filter((word) => word.startsWith(partial)),
+          ...sandboxNames(partial),
+          ...networkNames(partial),
+        ],
         placeholder: 'WHAT',
         brief: 'What to show; everything where it is not given. Or: diff BEFORE AFTER',
       },
