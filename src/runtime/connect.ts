@@ -13,8 +13,9 @@ import { type EndpointRecord, EndpointStore, netnsOf } from './endpoints.ts';
 import { chosenPorts } from './free-port.ts';
 import type { Endpoint } from './invoke.ts';
 import { exclusively } from './lock.ts';
+import { lostEndpoints, removeLostEndpoint } from './lost-endpoints.ts';
 import type { PortMapping } from './ports.ts';
-import { readWords, type Target, type TargetId, wordsOf } from './target.ts';
+import { openTarget, readWords, type Target, type TargetId, wordsOf } from './target.ts';
 
 /** What may be asked of an endpoint; the rest follows from the network. */
 export interface Asked {
@@ -32,7 +33,7 @@ export interface Connected {
 
 /**
  * Connects a target.
- * @throws NetloomError no-network, target-ended, ifname-in-use, unsupported-capability, not-heeded, and what plugins say
+ * @throws NetloomError no-network, target-ended, already-connected, ifname-in-use, unsupported-capability, not-heeded, and what plugins say
  */
 export function connect(context: RuntimeContext, network: string, target: Target, asked: Asked): Connected {
   return exclusively(context, () => connectLocked(context, network, target, asked));
@@ -44,12 +45,12 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
   const store = new EndpointStore(context);
   const present = interfacesOf(target);
   const known = store.of(target.id.containerId);
-  // What a container had before it was started again, in a namespace that is gone.
   const isReplaced = (old: EndpointRecord) =>
-    old.network === network && (asked.ifname ?? old.ifname) === old.ifname && !present.includes(old.ifname);
+    old.network === network && (asked.ifname ?? old.ifname) === old.ifname && !stands(old, target, present);
   for (const old of known.filter(isReplaced)) remove(context, old);
-  const names = known.filter((old) => !isReplaced(old)).map(({ ifname }) => ifname);
-  const record = recordOf(context, network, target, asked, [...present, ...names]);
+  const kept = known.filter((old) => !isReplaced(old));
+  if (asked.ifname === undefined) refuseSecond(context, network, target, kept, present);
+  const record = recordOf(context, network, target, asked, [...present, ...kept.map(({ ifname }) => ifname)]);
   if (present.includes(record.ifname)) {
     throw new NetloomError(
       'ifname-in-use',
@@ -83,13 +84,15 @@ export interface Planned {
   readonly endpoint: Endpoint;
 }
 
-/** What connect() would call plugins with. @throws NetloomError no-network */
+/** What connect() would call plugins with. @throws NetloomError no-network, already-connected */
 export function plannedEndpoint(context: RuntimeContext, network: string, target: Target, asked: Asked): Planned {
-  const names = new EndpointStore(context).of(target.id.containerId).map(({ ifname }) => ifname);
-  return planned(context, network, target, asked, [...interfacesOf(target), ...names]);
+  const present = interfacesOf(target);
+  const known = new EndpointStore(context).of(target.id.containerId);
+  if (asked.ifname === undefined) refuseSecond(context, network, target, known, present);
+  return planned(context, network, target, asked, [...present, ...known.map(({ ifname }) => ifname)]);
 }
 
-/** The same for several networks of a namespace that is not made yet. @throws NetloomError no-network */
+/** The same for several networks of a namespace that is not made yet. @throws NetloomError no-network, already-connected */
 export function plannedEndpoints(
   context: RuntimeContext,
   id: TargetId,
@@ -97,11 +100,51 @@ export function plannedEndpoints(
   requests: readonly (Asked & { readonly network: string })[],
 ): Planned[] {
   const taken = ['lo'];
+  const made = new Map<string, string>();
   return requests.map(({ network, ...asked }) => {
+    const first = made.get(network);
+    if (first !== undefined && asked.ifname === undefined) throw alreadyConnected(network, id, first, freeName(taken));
     const plan = planned(context, network, { id, netns: { path, id: '' }, process: undefined }, asked, taken);
     taken.push(plan.endpoint.ifname);
+    made.set(network, plan.endpoint.ifname);
     return plan;
   });
+}
+
+/** Whether an endpoint is in the target's namespace now. What a container had before it was started again is in one that is gone. */
+function stands({ ifname, netnsId }: EndpointRecord, { netns }: Target, present: readonly string[]): boolean {
+  return netnsId === netns.id && present.includes(ifname);
+}
+
+/**
+ * Nobody wants a second interface of one network by saying the same thing twice; docker refuses it, too. Who wants one names it.
+ * @param known the endpoints of the target
+ * @param present the interfaces that it has
+ * @throws NetloomError already-connected
+ */
+function refuseSecond(
+  context: RuntimeContext,
+  network: string,
+  target: Target,
+  known: readonly EndpointRecord[],
+  present: readonly string[],
+): void {
+  const cache = new AttachmentCache(context.paths.cni);
+  // Or another runtime has attached it.
+  const first =
+    known.find((each) => each.network === network && stands(each, target, present))?.ifname ??
+    present.find((ifname) => cache.tryGet(network, target.id.containerId, ifname) !== undefined);
+  if (first === undefined) return;
+  const taken = [...present, ...known.map(({ ifname }) => ifname)];
+  throw alreadyConnected(network, target.id, first, freeName(taken));
+}
+
+function alreadyConnected(network: string, id: TargetId, ifname: string, other: string): NetloomError {
+  return new NetloomError(
+    'already-connected',
+    `Cannot connect ${wordsOf(id)} to the network "${network}": it is connected to it already, by "${ifname}"`,
+    { hint: `a second interface has to be named, as with --ifname ${other} or --network ${network},ifname=${other}` },
+  );
 }
 
 function planned(
@@ -140,6 +183,9 @@ function recordOf(
   };
 }
 
+/** An endpoint that was taken away. */
+export type Disconnected = Pick<EndpointRecord, 'network' | 'ifname' | 'target'>;
+
 /** Which endpoints of a target are meant. */
 export interface Which {
   /** Of any network, where it is not given. */
@@ -153,13 +199,15 @@ export interface Which {
  * @returns what was taken away
  * @throws NetloomError not-connected, ambiguous-target
  */
-export function disconnect(context: RuntimeContext, words: string, which: Which): EndpointRecord[] {
+export function disconnect(context: RuntimeContext, words: string, which: Which): Disconnected[] {
   return exclusively(context, () => {
     const records = named(new EndpointStore(context).list(), words).filter(
       ({ network, ifname }) => (which.network ?? network) === network && (which.ifname ?? ifname) === ifname,
     );
     const [first] = records;
     if (first === undefined) {
+      const found = disconnectLost(context, words, which);
+      if (found.length > 0) return found;
       const where = [
         which.network !== undefined && `to the network "${which.network}"`,
         which.ifname !== undefined && `by "${which.ifname}"`,
@@ -180,6 +228,19 @@ export function disconnect(context: RuntimeContext, words: string, which: Which)
     for (const record of records) remove(context, record);
     return records;
   });
+}
+
+/** Endpoints of a target whose records are damaged. Whose they are is asked of the target: it must be there. */
+function disconnectLost(context: RuntimeContext, words: string, which: Which): Disconnected[] {
+  const lost = lostEndpoints(context).filter(
+    ({ attachment: { network, ifname } }) =>
+      (which.network ?? network) === network && (which.ifname ?? ifname) === ifname,
+  );
+  if (lost.length === 0) return [];
+  using target = openTarget(context, words, { shared: true });
+  const own = lost.filter(({ attachment }) => attachment.containerId === target.id.containerId);
+  for (const each of own) removeLostEndpoint(context, each, target.netns.path);
+  return own.map(({ attachment: { network, ifname } }) => ({ network, ifname, target: target.id }));
 }
 
 /** The endpoints that words mean; without words, all of them. */

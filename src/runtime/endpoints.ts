@@ -53,6 +53,15 @@ export class EndpointStore {
   of(containerId: string): EndpointRecord[] {
     return this.#records.list(`-${containerId}-`).filter(({ target }) => target.containerId === containerId);
   }
+
+  /** Of which there is only a record that was set aside. */
+  damaged(): { readonly name: string; readonly file: string }[] {
+    return this.#records.damaged().map((name) => ({ name, file: this.#records.fileOfDamaged(name) }));
+  }
+
+  removeDamaged(name: string): void {
+    this.#records.removeDamaged(name);
+  }
 }
 
 /** The path of an endpoint's namespace; empty where it is not that one any more: the path, or the number of a process that ended, may be another's. */
@@ -66,6 +75,13 @@ export function netnsOf({ netns: path, netnsId, process }: EndpointRecord): stri
   }
 }
 
-function nameOf({ network, ifname, target }: EndpointRecord): string {
+/** What its record is called, and its file in libcni's cache. */
+export function nameOf({
+  network,
+  ifname,
+  target,
+}: Pick<EndpointRecord, 'network' | 'ifname'> & {
+  readonly target: Pick<EndpointRecord['target'], 'containerId'>;
+}): string {
   return `${network}-${target.containerId}-${ifname}`;
 }

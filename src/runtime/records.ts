@@ -7,6 +7,8 @@ import { tryList } from '../ffi/directory.ts';
 import { makeDirectories, rename, replaceText, tryReadText, unlink } from '../ffi/file.ts';
 
 const EXTENSION = '.json';
+/** Of one that was set aside. */
+const DAMAGED = `${EXTENSION}.damaged`;
 
 export class Records<const S extends v.GenericSchema> {
   readonly #directory: string;
@@ -33,21 +35,45 @@ export class Records<const S extends v.GenericSchema> {
     try {
       return read(text, file, this.#schema());
     } catch (error) {
-      rename(file, `${file}.damaged`);
-      this.#warn(`${messageOf(error)}; it was set aside as "${file}.damaged"`);
+      rename(file, this.fileOfDamaged(name));
+      this.#warn(`${messageOf(error)}; it was set aside as "${this.fileOfDamaged(name)}"`);
       return undefined;
     }
   }
 
   /** @param part what the names of the records have in them: the others are not read */
   list(part = ''): v.InferOutput<S>[] {
-    const names = (tryList(this.#directory) ?? []).filter((name) => name.endsWith(EXTENSION) && name.includes(part));
-    return names.sort().flatMap((name) => this.get(name.slice(0, -EXTENSION.length)) ?? []);
+    return this.names(part).flatMap((name) => this.get(name) ?? []);
+  }
+
+  /** Those that there are, without a look at what they say. @param part as for list() */
+  names(part = ''): string[] {
+    return this.#ending(EXTENSION).filter((name) => name.includes(part));
+  }
+
+  /** Those of which there is only one that was set aside. */
+  damaged(): string[] {
+    const present = this.names();
+    return this.#ending(DAMAGED).filter((name) => !present.includes(name));
+  }
+
+  fileOfDamaged(name: string): string {
+    return `${this.#directory}/${name}${DAMAGED}`;
   }
 
   /** @returns false where there was none */
   remove(name: string): boolean {
     return unlink(this.#file(name));
+  }
+
+  /** Removes one that was set aside. */
+  removeDamaged(name: string): boolean {
+    return unlink(this.fileOfDamaged(name));
+  }
+
+  #ending(extension: string): string[] {
+    const files = (tryList(this.#directory) ?? []).filter((file) => file.endsWith(extension));
+    return files.map((file) => file.slice(0, -extension.length)).sort();
   }
 
   #file(name: string): string {

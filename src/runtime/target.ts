@@ -7,7 +7,7 @@ import type { RuntimeContext } from './context.ts';
 import type { Engine, EngineContainer } from './engine/engine.ts';
 import { enginesOf } from './engine/engines.ts';
 import { findProcess, isSame, type ProcessId } from './process.ts';
-import { findSandbox, sandboxNetns, tryFindSandbox } from './sandbox/store.ts';
+import { findSandbox, sandboxNetns, tryFindLost, tryFindSandbox } from './sandbox/store.ts';
 
 /** A target as it was named, found. What is here is remembered with an endpoint. */
 export interface TargetId {
@@ -149,7 +149,8 @@ function openSandbox(context: RuntimeContext, name: string, { shared = false }: 
 function search(context: RuntimeContext, engines: readonly Engine[], word: string, options: TargetOptions): Target {
   const silent: string[] = [];
   const found: [Engine, EngineContainer][] = [];
-  if (isName(word) && tryFindSandbox(context, word) !== undefined) return openSandbox(context, word, options);
+  const isSandbox = tryFindSandbox(context, word) !== undefined || tryFindLost(context, word)?.isPinned === true;
+  if (isSandbox) return openSandbox(context, word, options);
   for (const engine of engines) {
     if (!engine.isHere()) continue;
     try {

@@ -15,17 +15,20 @@ import type { RuntimeContext } from './context.ts';
 import { type EndpointRecord, EndpointStore, netnsOf } from './endpoints.ts';
 import { isOwn } from './invoke.ts';
 import { exclusively } from './lock.ts';
+import { isGone, lostEndpoints, removeLostEndpoint } from './lost-endpoints.ts';
 import { isSame } from './process.ts';
 import { writeFiles } from './sandbox/files.ts';
+import { processesOfLost, removeIdle } from './sandbox/remove.ts';
+import { makeNamespace, removeLocked, resultsOf, sandboxProcesses, surroundingsOf } from './sandbox/sandbox.ts';
 import {
-  makeNamespace,
-  removeLocked,
-  resultsOf,
-  sandboxProcesses,
-  surroundingsOf,
+  lostSandboxes,
+  type Sandbox,
+  sandboxNetns,
+  sandboxRecords,
+  tryFindLost,
+  tryFindSandbox,
   tryOpenPin,
-} from './sandbox/sandbox.ts';
-import { type Sandbox, sandboxNetns, sandboxRecords, tryFindSandbox } from './sandbox/store.ts';
+} from './sandbox/store.ts';
 import { openTarget, wordsOf } from './target.ts';
 
 /** One thing that was done, or could not be. */
@@ -56,6 +59,7 @@ function namedNetworks({ paths }: RuntimeContext, names: readonly string[]): rea
 
 function* collecting(context: RuntimeContext, networks: readonly Network[], areNamed: boolean): Generator<Deed> {
   yield* collectSandboxes(context);
+  yield* collectLost(context);
   yield* collectEndpoints(context);
   removeUnfinished(context);
   const cache = new AttachmentCache(context.paths.cni);
@@ -106,6 +110,10 @@ function* restoring(context: RuntimeContext): Generator<Deed> {
   for (const sandbox of sandboxes.filter((each) => isMissing(context, each))) {
     yield attempt(`sandbox ${sandbox.name}`, 'restored', undefined, () => makeNamespace(context, sandbox));
   }
+  for (const { name, why } of lostSandboxes(context)) {
+    const mend = `"netloom sandbox rm ${name}" removes what is left of it`;
+    yield { what: `sandbox ${name}`, did: 'failed', why: `${why}; ${mend}` };
+  }
   for (const record of new EndpointStore(context).list()) {
     if (!isInPlace(record)) yield restoreEndpoint(context, record);
   }
@@ -152,11 +160,32 @@ function* collectSandboxes(context: RuntimeContext): Generator<Deed> {
   }
 }
 
+/** Nobody can use a namespace without a record any more, but for who is in it. */
+function* collectLost(context: RuntimeContext): Generator<Deed> {
+  for (const lost of lostSandboxes(context).filter(({ isPinned }) => isPinned)) {
+    const { name, why } = lost;
+    const what = `sandbox ${name}`;
+    if (processesOfLost(context, name).length === 0) {
+      yield attempt(what, 'removed', why, () => removeIdle(context, lost));
+    } else {
+      const mend = `"netloom sandbox rm --force ${name}" removes it all the same`;
+      yield { what, did: 'passed over', why: `${why}; processes run in it, and ${mend}` };
+    }
+  }
+}
+
 function* collectEndpoints(context: RuntimeContext): Generator<Deed> {
   const cache = new AttachmentCache(context.paths.cni);
   for (const record of new EndpointStore(context).list()) {
     const why = goneBecause(context, cache, record);
     if (why !== undefined) yield attempt(wordsOfEndpoint(record), 'removed', why, () => remove(context, record));
+  }
+  for (const lost of lostEndpoints(context).filter(isGone)) {
+    const { ifname, containerId, network } = lost.attachment;
+    const why = `its record is damaged, and its namespace gone`;
+    yield attempt(`${ifname} of ${containerId} on ${network}`, 'removed', why, () =>
+      removeLostEndpoint(context, lost, ''),
+    );
   }
 }
 
@@ -165,7 +194,10 @@ function goneBecause(context: RuntimeContext, cache: AttachmentCache, record: En
   const { target, network, ifname } = record;
   if (target.kind === 'sandbox') {
     const sandbox = tryFindSandbox(context, target.name);
-    if (sandbox === undefined) return 'its sandbox is gone';
+    if (sandbox === undefined) {
+      // With its namespace there it goes with that.
+      return tryFindLost(context, target.name)?.isPinned === true ? undefined : 'its sandbox is gone';
+    }
     if (isMissing(context, sandbox)) return undefined;
   } else {
     const path = netnsOf(record);

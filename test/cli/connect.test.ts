@@ -74,7 +74,7 @@ test.serial(
     t.like(made, { ifname: 'db0', addresses: ['10.92.0.77/24'] });
     const [link] = JSON.parse(inside('ip', '-j', 'link', 'show', 'db0')) as Json[];
     t.is(link?.['address'], '02:00:00:00:00:77');
-    t.is(netloom.json<ConnectJson>('connect', 'web', target).ifname, 'eth1');
+    t.is(netloom.json<ConnectJson>('connect', 'web', target, '--ifname', 'eth1').ifname, 'eth1');
     t.is(netloom.run('disconnect', 'web', target, '--ifname', 'eth0'), `${target}  eth0 is off web\n`);
     t.regex(inside('ip', '-o', 'link'), /eth1@[\s\S]*db0@|db0@[\s\S]*eth1@/);
     netloom.run('disconnect', 'web', target);
@@ -83,6 +83,29 @@ test.serial(
     isClean();
   },
 );
+
+test.serial('a network is not connected twice, unless the second interface is named', async (t) => {
+  const { netloom, isClean, refusal } = start(t);
+  const { target, inside } = await startProcess(t);
+  netloom.run('connect', 'web', target);
+  const links = inside('ip', '-o', 'link');
+  const twice = new RegExp(
+    `Cannot connect ${target} to the network "web": it is connected to it already, by "eth0"\\n {2}a second interface has to be named, as with --ifname eth1 `,
+  );
+  t.regex(refusal('connect', 'web', target), twice);
+  t.regex(refusal('connect', 'web', target, '--plan'), twice);
+  t.is(inside('ip', '-o', 'link'), links);
+  netloom.run('connect', 'db', target);
+  t.is(netloom.json<ConnectJson>('connect', 'web', target, '--ifname', 'web1').ifname, 'web1');
+  for (const command of ['run', 'sandbox create', 'sandbox create --plan']) {
+    const words = [...command.split(' '), '--network', 'db', '--network', 'db', ...(command === 'run' ? ['true'] : [])];
+    t.regex(netloom.try(...words).stderr, /to the network "db": it is connected to it already, by "eth0"/, command);
+  }
+  netloom.run('run', '--network', 'db', '--network', 'db,ifname=db1', '--', 'ip', 'link', 'show', 'db1');
+  netloom.run('disconnect', 'web', target);
+  netloom.run('disconnect', 'db', target);
+  isClean();
+});
 
 test.serial(
   'a process that has ended is disconnected all the same, and its number is not taken for another',
@@ -402,14 +425,31 @@ test.serial("containers of containerd are found by their shims' files", async (t
   isClean();
 });
 
-test.serial('a record that is damaged is set aside and told of', (t) => {
-  const { lab, netloom } = start(t);
-  const sandbox = lab.sandbox('c1');
-  netloom.run('connect', 'web', `netns:${sandbox.path}`);
+test.serial('a record that is damaged is set aside and told of, and does not keep what it tells of', async (t) => {
+  const { lab, netloom, isClean } = start(t);
   const directory = join(lab.root, 'var/lib/netloom/endpoints');
-  const [name = ''] = readdirSync(directory);
-  writeFileSync(join(directory, name), '{"format":1');
-  const { stderr } = netloom.try('disconnect', 'web', `netns:${sandbox.path}`);
-  t.regex(stderr, /Cannot read ".*": .*; it was set aside as ".*\.damaged"/);
+  const damage = () => {
+    const [name = ''] = readdirSync(directory);
+    writeFileSync(join(directory, name), '{"format":1');
+    return name;
+  };
+  const { target, end } = await startProcess(t);
+  netloom.run('connect', 'web', target);
+  const name = damage();
+  t.regex(netloom.try('gc').stderr, /Cannot read ".*": .*; it was set aside as ".*\.damaged"/);
   t.true(existsSync(join(directory, `${name}.damaged`)));
+  t.regex(netloom.try('connect', 'web', target).stderr, /it is connected to it already, by "eth0"/);
+  const findings = () => JSON.parse(netloom.try('doctor', '--json').stdout) as Json[];
+  t.like(findings(), {
+    length: 1,
+    0: { check: 'lost-endpoint', mend: '"netloom disconnect", then "netloom connect" it again' },
+  });
+  t.is(netloom.run('disconnect', 'web', target), `${target}  eth0 is off web\n`);
+  netloom.run('connect', 'web', target);
+  damage();
+  await end();
+  t.like(findings(), { length: 1, 0: { check: 'lost-endpoint', mend: '"netloom gc" removes it' } });
+  t.regex(netloom.run('gc'), /^eth0 of pid-\S+ on web: removed, its record is damaged, and its namespace gone$/m);
+  t.deepEqual(findings(), []);
+  isClean();
 });

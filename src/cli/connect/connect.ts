@@ -26,7 +26,7 @@ interface Flags extends PlanFlags {
 export const connectCommand = buildCommand({
   docs: {
     brief: 'Wire a running container, process or namespace to a network',
-    fullDescription: `Adds an interface to TARGET while it runs; call it again for other networks. ${TARGETS}
+    fullDescription: `Adds an interface to TARGET while it runs; call it again for other networks. A second interface of the same network has to be named with --ifname. ${TARGETS}
 
 Examples:
   netloom connect web docker:app -p 8080:80

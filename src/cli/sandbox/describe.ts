@@ -3,16 +3,16 @@ import type { RuntimeContext } from '../../runtime/context.ts';
 import { EndpointStore } from '../../runtime/endpoints.ts';
 import type { PortMapping } from '../../runtime/ports.ts';
 import { processesByNetns } from '../../runtime/process.ts';
-import { tryOpenPin } from '../../runtime/sandbox/sandbox.ts';
-import { type Sandbox, sandboxNetns, sandboxRecords } from '../../runtime/sandbox/store.ts';
+import { lostSandboxes, type Sandbox, sandboxNetns, sandboxRecords, tryOpenPin } from '../../runtime/sandbox/store.ts';
 import { addressesOf } from '../network/describe.ts';
 
 /** What listings say of a sandbox. */
 export interface SandboxRow {
   readonly name: string;
+  /** `unknown`: its record is lost. */
   readonly mode: string;
-  /** `missing`: its namespace is gone, as after a boot. */
-  readonly state: 'present' | 'missing';
+  /** `missing`: its namespace is gone, as after a boot. `lost`: its record is damaged or gone, and its namespace is there. */
+  readonly state: 'present' | 'missing' | 'lost';
   readonly netns: string | null;
   readonly endpoints: readonly {
     readonly network: string;
@@ -25,19 +25,25 @@ export interface SandboxRow {
 
 /** All sandboxes. Endpoints, attachments and processes are looked at once, however many there are. */
 export function describeSandboxes(context: RuntimeContext): SandboxRow[] {
-  const sandboxes = sandboxRecords(context).list();
+  const records = sandboxRecords(context).list();
+  // NB: after the records were read: one that is damaged is known only then.
+  const lost = lostSandboxes(context).filter(({ isPinned }) => isPinned);
+  const sandboxes = [
+    ...records.map(({ name, mode }) => ({ name, mode, isLost: false })),
+    ...lost.map(({ name }) => ({ name, mode: 'unknown', isLost: true })),
+  ].sort((a, b) => (a.name < b.name ? -1 : 1));
   const cache = new AttachmentCache(context.paths.cni);
   const endpoints = Map.groupBy(new EndpointStore(context).list(), ({ target }) => target.containerId);
   const ids = new Map(
     sandboxes.map(({ name, mode }) => [name, mode === 'host' ? undefined : netnsIdOf(context, name)]),
   );
   const processes = processesByNetns([...ids.values()].filter((id) => id !== undefined));
-  return sandboxes.map(({ name, mode }): SandboxRow => {
+  return sandboxes.map(({ name, mode, isLost }): SandboxRow => {
     const id = ids.get(name);
     return {
       name,
       mode,
-      state: mode === 'host' || id !== undefined ? 'present' : 'missing',
+      state: isLost ? 'lost' : mode === 'host' || id !== undefined ? 'present' : 'missing',
       netns: mode === 'host' ? null : sandboxNetns(context, name),
       endpoints: (endpoints.get(name) ?? []).map(({ network, ifname, ports }) => ({
         network,
@@ -46,10 +52,12 @@ export function describeSandboxes(context: RuntimeContext): SandboxRow[] {
         ports,
       })),
       // Those of a namespace that is shared count for its owner.
-      processes: (mode === 'own' && id !== undefined ? (processes.get(id) ?? []) : []).map(({ pid, command }) => ({
-        pid,
-        command,
-      })),
+      processes: ((mode === 'own' || isLost) && id !== undefined ? (processes.get(id) ?? []) : []).map(
+        ({ pid, command }) => ({
+          pid,
+          command,
+        }),
+      ),
     };
   });
 }

@@ -8,7 +8,7 @@ export const listCommand = buildCommand({
   docs: {
     brief: 'List the sandboxes',
     fullDescription:
-      'STATE is "missing" where the namespace is gone, as after a boot: "netloom restore" brings it back.\n\nExample: netloom sandbox ls --json',
+      'STATE is "missing" where the namespace is gone, as after a boot: "netloom restore" brings it back. It is "lost" where the record is damaged or gone: "netloom sandbox rm" removes what is left.\n\nExample: netloom sandbox ls --json',
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {

@@ -1,5 +1,5 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
-import { removeSandbox } from '../../runtime/sandbox/sandbox.ts';
+import { removeSandbox } from '../../runtime/sandbox/remove.ts';
 import { sandboxNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
 import { jsonFlag, printJson } from '../print.ts';
@@ -8,7 +8,7 @@ export const removeCommand = buildCommand({
   docs: {
     brief: 'Remove sandboxes',
     fullDescription:
-      'Takes away the networks of a sandbox, then its namespace. Refused while processes run in it.\n\nExample: netloom sandbox rm db',
+      'Takes away the networks of a sandbox, then its namespace, also where its record is damaged or gone. Refused while processes run in it.\n\nExample: netloom sandbox rm db',
   },
   parameters: {
     flags: { force: { kind: 'boolean', default: false, brief: 'Kill what runs in it' }, json: jsonFlag },

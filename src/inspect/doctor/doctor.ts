@@ -8,12 +8,14 @@ import { drift } from './attachments.ts';
 import { typos, unreadable } from './conflists.ts';
 import type { Check, Examination, Finding } from './finding.ts';
 import { goneNamespaces, leakedElements, leakedLeases, leakedLinks } from './leaks.ts';
+import { lost } from './lost.ts';
 import { forwarding, mtus, otherFirewalls, reversePaths } from './traffic.ts';
 
 const CHECKS: readonly Check[] = [
   unreadable,
   typos,
   goneNamespaces,
+  lost,
   leakedLinks,
   leakedLeases,
   leakedElements,

@@ -9,6 +9,7 @@ import { openNft, tryOpenNft } from '../../nft/socket.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { EndpointStore } from '../../runtime/endpoints.ts';
+import { lostEndpoints } from '../../runtime/lost-endpoints.ts';
 import { findSandbox, sandboxNetns, sandboxRecords } from '../../runtime/sandbox/store.ts';
 import { restore } from '../../runtime/upkeep.ts';
 import type { Check, Examination } from './finding.ts';
@@ -19,7 +20,7 @@ const OURS = '"netloom gc" removes it; where the container runs again, "netloom 
 
 /** `network/container/ifname` of what runtimes remember. */
 function known({ attachments }: Examination): ReadonlySet<string> {
-  return new Set(attachments.map(({ network, containerId, ifname }) => `${network}/${containerId}/${ifname}`));
+  return new Set(attachments.map(ownerWords));
 }
 
 /**
@@ -114,8 +115,9 @@ function removeMasquerade(entry: masquerade.Masquerade): void {
   masquerade.remove(nft, entry);
 }
 
+/** But for those whose records are lost, of which lost.ts tells. */
 export const goneNamespaces: Check = ({ context, attachments }) => [
-  ...attachments.flatMap(({ network, containerId, ifname, netns }) =>
+  ...withoutLost(context, attachments).flatMap(({ network, containerId, ifname, netns }) =>
     netns === '' || isThere(netns)
       ? []
       : [
@@ -144,6 +146,15 @@ export const goneNamespaces: Check = ({ context, attachments }) => [
       fix: () => restore(context, () => {}),
     })),
 ];
+
+function withoutLost(context: Examination['context'], attachments: Examination['attachments']) {
+  const lost = new Set(lostEndpoints(context).map(({ attachment }) => ownerWords(attachment)));
+  return attachments.filter((each) => !lost.has(ownerWords(each)));
+}
+
+function ownerWords({ network, containerId, ifname }: Examination['attachments'][number]): string {
+  return `${network}/${containerId}/${ifname}`;
+}
 
 /** Whether "netloom connect" has made it. */
 function isEndpoint(context: Examination['context'], container: string, network: string, ifname: string): boolean {

@@ -1,9 +1,9 @@
-/** Making and removing sandboxes. */
+/** Making sandboxes, and taking them away. */
 import { gather } from '../../attach/gather.ts';
 import { isName } from '../../cni/config.ts';
-import { hasCode, NetloomError } from '../../error.ts';
+import { NetloomError } from '../../error.ts';
 import { randomBytes } from '../../ffi/random.ts';
-import { openNetns, tryOpenNetns } from '../../netns/namespace.ts';
+import { openNetns } from '../../netns/namespace.ts';
 import { pinAt, pinFile, pinNew, unpin } from '../../netns/pin.ts';
 import { withNetns } from '../../netns/within.ts';
 import * as addr from '../../rtnl/addr.ts';
@@ -21,7 +21,7 @@ import { findProcess, killAll, processesIn } from '../process.ts';
 import { openTarget, Target, type TargetId } from '../target.ts';
 import { isOfHost, removeFiles, type SandboxFiles, type Surroundings, textsOf, writeFiles } from './files.ts';
 import { type Mode, modeOf, type NetworkRequest } from './mode.ts';
-import { findSandbox, type Sandbox, sandboxNetns, sandboxRecords, tryFindSandbox } from './store.ts';
+import { type Sandbox, sandboxNetns, sandboxRecords, tryFindLost, tryFindSandbox, tryOpenPin } from './store.ts';
 
 export interface SandboxOptions {
   /** Chosen where it is not given. */
@@ -109,43 +109,29 @@ export function planSandbox(context: RuntimeContext, options: SandboxOptions): P
   return { ...plan, netns, endpoints: plannedEndpoints(context, idOf(name), netns, requests), textsWith };
 }
 
-/** Removes a sandbox. @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless they are to be killed */
-export function removeSandbox(context: RuntimeContext, name: string, { force = false } = {}): void {
+/** The end of `netloom run`: whatever the command left running ends with it, as in a container. */
+export function endSandbox(context: RuntimeContext, sandbox: Sandbox): void {
   exclusively(context, () => {
-    const sandbox = findSandbox(context, name);
-    const running = sandboxProcesses(context, sandbox);
-    if (running.length > 0 && !force) {
-      throw new NetloomError(
-        'sandbox-in-use',
-        `Cannot remove the sandbox "${name}": ${running.length === 1 ? 'a process runs' : `${running.length} processes run`} in it`,
-        {
-          details: running.map(({ pid, command }) => `${pid} ${command}`).join(', '),
-          hint: 'end them first, or use --force',
-        },
-      );
-    }
-    refuseShared(context, name);
-    removeLocked(context, sandbox);
+    const now = tryFindSandbox(context, sandbox.name);
+    // Somebody may have removed it, and made another of its name.
+    const isOurs = now === undefined ? tryFindLost(context, sandbox.name)?.isPinned : isOfRunner(now, sandbox);
+    if (isOurs === true) removeLocked(context, sandbox);
   });
 }
 
-/** The end of `netloom run`: whatever the command left running ends with it, as in a container. */
-export function endSandbox(context: RuntimeContext, { name }: Sandbox): void {
-  exclusively(context, () => {
-    const sandbox = tryFindSandbox(context, name);
-    if (sandbox !== undefined) removeLocked(context, sandbox);
-  });
+function isOfRunner({ runner }: Sandbox, other: Sandbox): boolean {
+  return runner?.pid === other.runner?.pid && runner?.started === other.runner?.started;
 }
 
 /** The processes in a namespace of a sandbox's own. Those of the host's or of another's cannot be told apart. */
-export function sandboxProcesses(context: RuntimeContext, { name, mode }: Sandbox) {
+export function sandboxProcesses(context: RuntimeContext, { name, mode }: Pick<Sandbox, 'name' | 'mode'>) {
   if (mode !== 'own') return [];
   using netns = tryOpenPin(sandboxNetns(context, name));
   return netns === undefined ? [] : processesIn(netns);
 }
 
 /** Takes all of a sandbox away, for who holds the lock. NB: its record goes last, so that a second try is possible. */
-export function removeLocked(context: RuntimeContext, sandbox: Sandbox): void {
+export function removeLocked(context: RuntimeContext, sandbox: Pick<Sandbox, 'name' | 'mode'>): void {
   const { name } = sandbox;
   const endpoints = new EndpointStore(context).of(name).filter(({ target }) => target.kind === 'sandbox');
   gather(
@@ -158,7 +144,7 @@ export function removeLocked(context: RuntimeContext, sandbox: Sandbox): void {
 }
 
 /** Makes the namespace of a sandbox that has a record, and its loopback. */
-export function makeNamespace(context: RuntimeContext, { name, mode }: Sandbox): void {
+export function makeNamespace(context: RuntimeContext, { name, mode }: Pick<Sandbox, 'name' | 'mode'>): void {
   const path = sandboxNetns(context, name);
   if (mode === 'host') return;
   if (mode === 'own') {
@@ -272,28 +258,11 @@ function nameFor(context: RuntimeContext, asked: string | undefined): string {
   }
   if (tryFindSandbox(context, name) !== undefined)
     throw new NetloomError('sandbox-exists', `There is a sandbox "${name}" already`);
-  return name;
-}
-
-/** Sandboxes that share another's namespace would lose their network. */
-function refuseShared(context: RuntimeContext, name: string): void {
-  const modes = [`container:${name}`, `container:sandbox:${name}`];
-  const others = sandboxRecords(context)
-    .list()
-    .filter(({ mode }) => modes.includes(mode));
-  if (others.length === 0) return;
-  throw new NetloomError('sandbox-in-use', `Cannot remove the sandbox "${name}": others share its network`, {
-    details: others.map((other) => other.name).join(', '),
-    hint: 'remove them first',
-  });
-}
-
-/** The pin of a sandbox; undefined where it is gone, as after a boot, when an empty file may be left of it. */
-export function tryOpenPin(path: string) {
-  try {
-    return tryOpenNetns(path);
-  } catch (error) {
-    if (hasCode(error, 'not-a-namespace')) return undefined;
-    throw error;
+  const lost = tryFindLost(context, name);
+  if (lost?.isPinned === true) {
+    throw new NetloomError('sandbox-exists', `There is a sandbox "${name}" already: ${lost.why}`, {
+      hint: `"netloom sandbox rm ${name}" removes what is left of it`,
+    });
   }
+  return name;
 }

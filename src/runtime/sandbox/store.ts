@@ -1,7 +1,10 @@
 /** Sandboxes: network namespaces without an engine, pinned below /run, with what was asked for them remembered beyond a boot. */
 import * as v from 'valibot';
+import { isName } from '../../cni/config.ts';
 import { object } from '../../cni/schema.ts';
-import { NetloomError } from '../../error.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import { tryList } from '../../ffi/directory.ts';
+import { tryOpenNetns } from '../../netns/namespace.ts';
 import type { RuntimeContext } from '../context.ts';
 import { Records } from '../records.ts';
 
@@ -24,25 +27,71 @@ const SCHEMA = () =>
 
 export type Sandbox = v.InferOutput<ReturnType<typeof SCHEMA>>;
 
-export function sandboxRecords({
-  paths,
-  warn,
-}: Pick<RuntimeContext, 'paths' | 'warn'>): Records<ReturnType<typeof SCHEMA>> {
+type Surroundings = Pick<RuntimeContext, 'paths' | 'warn'>;
+
+export function sandboxRecords({ paths, warn }: Surroundings): Records<ReturnType<typeof SCHEMA>> {
   return new Records(`${paths.state}/sandboxes`, SCHEMA, warn);
 }
 
+/** NB: what is no name may be a path, and a file elsewhere is no damaged record of ours. */
 export function tryFindSandbox(context: RuntimeContext, name: string): Sandbox | undefined {
-  return sandboxRecords(context).get(name);
+  return isName(name) ? sandboxRecords(context).get(name) : undefined;
 }
 
-/** @throws NetloomError no-sandbox */
+/** @throws NetloomError no-sandbox, lost-sandbox */
 export function findSandbox(context: RuntimeContext, name: string): Sandbox {
   const found = tryFindSandbox(context, name);
   if (found !== undefined) return found;
+  const lost = tryFindLost(context, name);
+  if (lost !== undefined) {
+    throw new NetloomError('lost-sandbox', `Cannot use the sandbox "${name}": ${lost.why}`, {
+      hint: `"netloom sandbox rm ${name}" removes what is left of it`,
+    });
+  }
   throw new NetloomError('no-sandbox', `There is no sandbox "${name}"`, { hint: '"netloom sandbox ls" lists them' });
 }
 
 /** Where a sandbox's namespace is pinned. */
 export function sandboxNetns({ paths }: Pick<RuntimeContext, 'paths'>, name: string): string {
   return `${paths.run}/netns/${name}`;
+}
+
+/** The pin of a sandbox; undefined where it is gone, as after a boot, when an empty file may be left of it. */
+export function tryOpenPin(path: string) {
+  try {
+    return tryOpenNetns(path);
+  } catch (error) {
+    if (hasCode(error, 'not-a-namespace')) return undefined;
+    throw error;
+  }
+}
+
+/** A sandbox without its record. Nobody remembers what was asked for, nor whether the namespace is its own. */
+export interface LostSandbox {
+  readonly name: string;
+  /** Whether there is a namespace under its name. */
+  readonly isPinned: boolean;
+  /** What became of the record, in words that go on after a colon. */
+  readonly why: string;
+}
+
+/** By name. NB: a record is there before the pin is, and until after it. */
+export function lostSandboxes(context: Surroundings): LostSandbox[] {
+  const records = sandboxRecords(context);
+  const pins = tryList(sandboxNetns(context, '')) ?? [];
+  const present = new Set(records.names());
+  const names = new Set([...pins, ...records.damaged()]);
+  return [...names].sort().flatMap((name) => (present.has(name) ? [] : (tryFindLost(context, name) ?? [])));
+}
+
+export function tryFindLost(context: Surroundings, name: string): LostSandbox | undefined {
+  if (!isName(name)) return undefined;
+  const records = sandboxRecords(context);
+  using pin = tryOpenPin(sandboxNetns(context, name));
+  const isDamaged = records.damaged().includes(name);
+  if (records.names().includes(name) || (pin === undefined && !isDamaged)) return undefined;
+  const why = isDamaged
+    ? `its record is damaged, and was set aside as "${records.fileOfDamaged(name)}"`
+    : `it has a namespace at "${sandboxNetns(context, name)}", and no record`;
+  return { name, isPinned: pin !== undefined, why };
 }
