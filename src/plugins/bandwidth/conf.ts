@@ -9,6 +9,13 @@ const size = v.exactOptional(integer(0, 2 ** 64));
 /** Bytes that a burst may have, which the kernel counts in 32 bits. */
 const BURST_MAX = 2 ** 32 - 1;
 const BITS = 8;
+/**
+ * Bits that runtimes give where nobody has said a burst: Kubernetes' annotations have a rate alone, and the plugin takes none without the other. The kubelet's, containerd's and CRI-O's.
+ */
+const UNSTATED = [2 ** 31 - 1, 2 ** 32 - 1, (2 ** 32 - 1) * BITS - 1];
+/** What passes at once then: bytes of a tenth of a second, and at least a segment of 64 KiB, as TCP hands them down. */
+const TENTHS = 10;
+const SEGMENT = 65536;
 
 export const schema = confSchema(() => {
   const subnet = v.pipe(
@@ -56,13 +63,13 @@ export function shapingOf(conf: BandwidthConf): Shaping {
   const isOwn = Object.values(own).some((value) => value !== undefined);
   const limits = isOwn ? conf : (runtimeConfig.bandwidth ?? {});
   const at = isOwn ? '' : 'runtimeConfig.bandwidth.';
-  const ingress = limitOf(limits, 'ingress', at);
-  const egress = limitOf(limits, 'egress', at);
+  const ingress = limitOf(limits, 'ingress', at, isOwn);
+  const egress = limitOf(limits, 'egress', at, isOwn);
   const peers = peersOf(limits, at);
   return { ...(ingress && { ingress }), ...(egress && { egress }), ...(peers && { peers }) };
 }
 
-function limitOf(limits: Limits, direction: 'ingress' | 'egress', at: string): Limit | undefined {
+function limitOf(limits: Limits, direction: 'ingress' | 'egress', at: string, isOwn: boolean): Limit | undefined {
   const [rateKey, burstKey] = [`${direction}Rate`, `${direction}Burst`] as const;
   const [rate, burst] = [limits[rateKey] ?? 0, limits[burstKey] ?? 0];
   if (rate === 0 && burst === 0) return undefined;
@@ -71,11 +78,17 @@ function limitOf(limits: Limits, direction: 'ingress' | 'egress', at: string): L
   if (rate === 0)
     throw invalid(`"${at}${burstKey}" is ${burst} without a "${rateKey}": if burst is set, rate must also be set`);
   if (rate < BITS) throw invalid(`"${at}${rateKey}" is ${rate}, expected at least ${BITS} bits a second`);
+  const bytesRate = Math.floor(rate / BITS);
+  if (!isOwn && UNSTATED.includes(burst)) return { rate: BigInt(bytesRate), burst: burstOf(bytesRate) };
   const bytes = Math.floor(burst / BITS);
   if (bytes >= BURST_MAX)
     throw invalid(`"${at}${burstKey}" is ${burst}, expected less than 4 GiB: burst cannot be more than 4GB`);
   if (bytes === 0) throw invalid(`"${at}${burstKey}" is ${burst}, expected at least ${BITS} bits`);
-  return { rate: BigInt(Math.floor(rate / BITS)), burst: bytes };
+  return { rate: BigInt(bytesRate), burst: bytes };
+}
+
+function burstOf(rate: number): number {
+  return Math.min(Math.max(Math.floor(rate / TENTHS), SEGMENT), BURST_MAX - 1);
 }
 
 function peersOf({ shapedSubnets = [], unshapedSubnets = [] }: Limits, at: string): Shaping['peers'] {

@@ -148,15 +148,40 @@ test.serial('64 bits: rates above 2^32 bytes a second, and the longest burst', (
     lab.check(conf, { sandbox }, result);
     lab.del({ ...conf, prevResult: result }, { sandbox });
   }
-  // What the kubelet asks for: 2^31 bits of burst, which take longer than 274 s at a low rate.
-  const kubelet = bandwidth({
-    runtimeConfig: {
-      bandwidth: { ingressRate: 1e6, ingressBurst: 2 ** 31 - 1, egressRate: 1e6, egressBurst: 2 ** 31 - 1 },
-    },
-  });
-  const result = lab.add({ ...kubelet, prevResult }, { sandbox });
-  lab.check(kubelet, { sandbox }, result);
+  // A burst that takes longer than 274 s.
+  const slow = bandwidth({ ingressRate: 1e6, ingressBurst: 2 ** 31 - 1, egressRate: 1e6, egressBurst: 2 ** 31 - 1 });
+  const result = lab.add({ ...slow, prevResult }, { sandbox });
+  lab.check(slow, { sandbox }, result);
   t.regex(root(end), /rate 1Mbit/);
+});
+
+// https://github.com/kubernetes/kubernetes/issues/90838
+for (const [runtime, burst] of [
+  ['the kubelet', 2 ** 31 - 1],
+  ['containerd', 2 ** 32 - 1],
+  ['CRI-O', (2 ** 32 - 1) * 8 - 1],
+] as const) {
+  test.serial(`a rate without a burst, as ${runtime} says it: limited from the first bytes on`, async (t) => {
+    t.timeout(PATIENCE);
+    const lab = new Lab(t);
+    const { sandbox, prevResult } = attached(lab);
+    const limits = { ingressRate: RATE, ingressBurst: burst, egressRate: 2 * RATE, egressBurst: burst };
+    const conf = bandwidth({ runtimeConfig: { bandwidth: limits } });
+    const result = lab.add({ ...conf, prevResult }, { sandbox });
+    lab.check(conf, { sandbox }, result);
+    await isLimited(t, 'host', sandbox, '10.1.0.2', RATE);
+    await isLimited(t, sandbox, 'host', '10.1.0.1', 2 * RATE);
+  });
+}
+
+test.serial('a rate without a burst: what passes in a tenth of a second at once, and 64 KiB of a low one', (t) => {
+  const lab = new Lab(t);
+  const { sandbox, prevResult, end } = attached(lab);
+  const unstated = { ingressBurst: 2 ** 32 - 1, egressBurst: 2 ** 32 - 1 };
+  const bandwidthOf = { ingressRate: 8e6, egressRate: 1e6, ...unstated };
+  const result = lab.add({ ...bandwidth({ runtimeConfig: { bandwidth: bandwidthOf } }), prevResult }, { sandbox });
+  t.regex(root(end), /rate 8Mbit burst 100000b/);
+  t.regex(root(ifbOf(result)), /rate 1Mbit burst 64Kb/);
 });
 
 test.serial('runtimeConfig limits where the configuration does not, and not where it does', (t) => {
