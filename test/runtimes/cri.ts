@@ -29,7 +29,7 @@ const condition = { type: [1, text], status: [2, bool], reason: [3, text], messa
 
 const podStatus = {
   id: [1, text],
-  // 0 is ready.
+  // 1 is not ready.
   state: [3, int],
   network: [5, message({ ip: [1, text], additional_ips: [2, list(message({ ip: [1, text] }))] })],
 } as const satisfies Table;
@@ -54,6 +54,8 @@ const METHODS = {
     { ...pod, config: [2, message(containerConfig)], sandbox_config: [3, message(podConfig)] },
     container,
   ),
+  // 2 is exited.
+  ContainerStatus: method('RuntimeService', container, { status: [1, message({ id: [1, text], state: [3, int] })] }),
   StartContainer: method('RuntimeService', container, {}),
   ExecSync: method(
     'RuntimeService',

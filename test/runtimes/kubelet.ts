@@ -29,7 +29,7 @@ export interface Pod extends Container {
   /** By a process of its container. @returns what it printed */
   exec(...command: string[]): Promise<string>;
   /** Ends all of its processes: they share the process ids of the first. */
-  kill(): void;
+  kill(): Promise<void>;
 }
 
 export async function kubelet(machine: Machine): Promise<Kubelet> {
@@ -102,7 +102,13 @@ export async function kubelet(machine: Machine): Promise<Kubelet> {
         if (exit_code !== 0) throw new Error(`${cmd.join(' ')} left with ${exit_code}: ${stderr}`);
         return stdout;
       },
-      kill: () => void ctr('task', 'kill', '--signal=KILL', pod_sandbox_id),
+      async kill() {
+        ctr('task', 'kill', '--signal=KILL', pod_sandbox_id);
+        await untilAsync(`containerd knows that pod ${name} has ended`, async () => {
+          const { state } = (await call('PodSandboxStatus', { pod_sandbox_id })).status;
+          return state === 1 && (await call('ContainerStatus', { container_id })).status.state === 2;
+        });
+      },
       async remove() {
         await call('StopPodSandbox', { pod_sandbox_id });
         await call('RemovePodSandbox', { pod_sandbox_id });

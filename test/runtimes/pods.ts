@@ -139,7 +139,10 @@ export function pods(test: TestFn, setting: () => PodSetting): void {
       annotations: { 'kubernetes.io/ingress-bandwidth': '8M', 'kubernetes.io/egress-bandwidth': '4M' },
     });
     try {
-      t.deepEqual(limits(machine), [500_000, 1_000_000]);
+      t.deepEqual(limits(machine), [
+        { rate: 500_000, burst: 65_536 },
+        { rate: 1_000_000, burst: 100_000 },
+      ]);
     } finally {
       await pod.remove();
     }
@@ -180,7 +183,7 @@ export function pods(test: TestFn, setting: () => PodSetting): void {
       const pod = await runtime.runPod({ port_mappings: [{ container_port: 80, host_port: 8080 }] });
       if (gone) {
         // As after a boot.
-        pod.kill();
+        await pod.kill();
         machine.run('umount', ...pinned());
         for (const path of pinned()) rmSync(path);
       }
@@ -192,11 +195,14 @@ export function pods(test: TestFn, setting: () => PodSetting): void {
   });
 }
 
-/** The rates of all token buckets in the host, in bytes a second. */
-function limits(machine: Machine): number[] {
-  const disciplines = JSON.parse(machine.run('tc', '-j', 'qdisc')) as { kind: string; options: { rate: number } }[];
+/** All token buckets of the host, in bytes a second and bytes. */
+function limits(machine: Machine): { readonly rate: number; readonly burst: number }[] {
+  const disciplines = JSON.parse(machine.run('tc', '-j', 'qdisc')) as {
+    readonly kind: string;
+    readonly options: { readonly rate: number; readonly burst: number };
+  }[];
   return disciplines
     .filter(({ kind }) => kind === 'tbf')
-    .map(({ options }) => options.rate)
-    .sort((a, b) => a - b);
+    .map(({ options: { rate, burst } }) => ({ rate, burst }))
+    .sort((a, b) => a.rate - b.rate);
 }
