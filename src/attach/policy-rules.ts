@@ -4,7 +4,7 @@
  */
 import { NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
-import type { Family } from '../net/ip.ts';
+import { bitsOf, type Family, Ip } from '../net/ip.ts';
 import { ANY_PORT, ANY_PROTOCOL, type Box, everything, isEverything, subtract, union } from '../nft/policy-boxes.ts';
 
 /** What is allowed in a direction by family; undefined where it is not restricted. */
@@ -185,9 +185,15 @@ function refuseOverlaps(list: readonly { readonly peer: Cidr; readonly at: strin
 
 function prefixAt(json: unknown, at: string): Cidr {
   const found = typeof json === 'string' ? Cidr.tryParse(json) : undefined;
-  if (found === undefined) throw invalid(at, json, 'a prefix such as "10.1.0.0/24"');
+  if (found === undefined) throw invalid(at, json, `a prefix such as "${prefixLike(json)}"`);
   if (found.hasHostBits()) throw invalid(at, json, `a prefix without host bits, such as "${found.network()}"`);
   return found;
+}
+
+/** What was meant, where that is an address alone. */
+function prefixLike(json: unknown): string {
+  const ip = typeof json === 'string' ? Ip.tryParse(json) : undefined;
+  return ip === undefined ? '10.1.0.0/24' : `${ip}/${bitsOf(ip.family)}`;
 }
 
 function listAt(json: unknown, at: string): readonly unknown[] {

@@ -1,6 +1,6 @@
 /** policy as a container runtime executes it, and by the command line: its ruleset as text, packets, and what becomes of it. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { Chain } from '../support/chain.ts';
 import { becomeHost, type Sandbox } from '../support/host.ts';
@@ -413,10 +413,12 @@ test.serial('policy apply, ls and rm', (t) => {
     { endpoint: 'net/c2/eth0', address: '10.1.0.3', direction: 'egress', allowed: [] },
     { endpoint: 'net/c2/eth0', address: 'fd00:1::3', direction: 'egress', allowed: [] },
   ]);
-  t.is(
-    netloom(lab, ['policy', 'rm', 'net/c2', 'net/other']).stdout,
-    'net/c2/eth0: removed\nnet/other/eth0: had none\n',
-  );
+  const wrong = netloom(lab, ['policy', 'rm', 'net/c2', 'net/other']);
+  t.is(wrong.status, 1);
+  t.regex(wrong.stderr, /Cannot find "net\/other\/eth0"/);
+  t.false(pings(two.sandbox, '10.1.0.1'), 'nothing has changed');
+  t.is(netloom(lab, ['policy', 'remove', 'net/c2']).stdout, 'net/c2/eth0: removed\n');
+  t.is(netloom(lab, ['policy', 'rm', 'net/c2']).stdout, 'net/c2/eth0: had none\n');
   t.true(two.sandbox.reaches('10.1.0.1'));
   // The network knows nothing of the policy; its DEL ends it all the same.
   open.del(one, first);
@@ -427,6 +429,38 @@ test.serial('policy apply, ls and rm', (t) => {
   open.gc([{ containerID: 'c2', ifname: 'eth0' }]);
   t.is(run('nft', 'list', 'ruleset'), '');
   t.deepEqual(readdirSync(`${lab.root}/run/netloom/policy/net`), []);
+});
+
+test.serial('policy apply and rm name what there is where a network or a container is misspelt', (t) => {
+  const lab = new Lab(t);
+  const says = (network: string, container: string) => {
+    const applied = netloom(lab, ['policy', 'apply', '-'], JSON.stringify({ network, container, policy: NOBODY }));
+    const removed = netloom(lab, ['policy', 'rm', `${network}/${container}`]);
+    t.deepEqual([applied.status, removed.status], [1, 1]);
+    t.is(applied.stderr, removed.stderr);
+    return applied.stderr;
+  };
+  t.is(says('net', 'c1'), 'netloom: Cannot find "net/c1/eth0": there is no network "net"\n  there is none at all\n');
+  const conflists = `${lab.root}/etc/cni/net.d`;
+  mkdirSync(conflists, { recursive: true });
+  writeFileSync(`${conflists}/web.conflist`, JSON.stringify({ cniVersion: '1.0.0', name: 'web', plugins: [bridge] }));
+  t.is(
+    says('web', 'c1'),
+    'netloom: Cannot find "web/c1/eth0": "web" has no wire of bridge or ptp on this host\n  no other network has one either\n',
+  );
+  const open = new Chain(lab, [bridge]);
+  open.add({ sandbox: lab.sandbox('c1') });
+  open.add({ sandbox: lab.sandbox('c2'), ifname: 'db0' });
+  t.is(says('nte', 'c1'), 'netloom: Cannot find "nte/c1/eth0": there is no network "nte"\n  there are: net, web\n');
+  t.is(
+    says('web', 'c1'),
+    'netloom: Cannot find "web/c1/eth0": "web" has no wire of bridge or ptp on this host\n  there are: net/c1, net/c2/db0\n',
+  );
+  t.is(
+    says('net', 'c2'),
+    'netloom: Cannot find "net/c2/eth0": no container of "net" has such a wire here\n  there are: net/c1, net/c2/db0\n',
+  );
+  t.is(run('nft', 'list', 'ruleset'), '');
 });
 
 test.serial('policy apply says what is wrong, and changes nothing', (t) => {
@@ -591,7 +625,15 @@ const refused: readonly (readonly [Json, string])[] = [
   ],
   [
     { ingress: { allow: ['10.1.0.5'] } },
-    '"policy.ingress.allow[0]" is "10.1.0.5", expected a prefix such as "10.1.0.0/24"',
+    '"policy.ingress.allow[0]" is "10.1.0.5", expected a prefix such as "10.1.0.5/32"',
+  ],
+  [
+    { ingress: { allow: [{ from: ['fd00::1'] }] } },
+    '"policy.ingress.allow[0].from[0]" is "fd00::1", expected a prefix such as "fd00::1/128"',
+  ],
+  [
+    { ingress: { allow: ['10.1.0.0/33'] } },
+    '"policy.ingress.allow[0]" is "10.1.0.0/33", expected a prefix such as "10.1.0.0/24"',
   ],
   [
     { ingress: { allow: [{ from: ['fd00::1/64'] }] } },

@@ -6,6 +6,7 @@ import type { Ip } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as addr from '../../rtnl/addr.ts';
 import * as link from '../../rtnl/link.ts';
+import { unknownEndpoint } from './unknown.ts';
 
 export interface EndpointName {
   readonly network: string;
@@ -33,14 +34,12 @@ export function ownerOfEndpoint({ network, container, ifname }: EndpointName): s
   return ownerName(network, { containerID: container, ifname });
 }
 
-/** @throws NetloomError unknown-container where it has no wire on this host */
+/** @throws NetloomError unknown-container where it has no wire on this host, with the names of those that have */
 export function findEndpoint(nl: NetlinkSocket, name: EndpointName): Endpoint {
   const owner = ownerOfEndpoint(name);
   const hostEnd = link.find(nl, { name: hostEndName(owner) });
   const { linkNetnsid: targetNetnsid, link: peer } = hostEnd?.attrs ?? {};
-  if (hostEnd === undefined || targetNetnsid === undefined || peer === undefined) {
-    throw new NetloomError('unknown-container', `Cannot find "${owner}": it has no wire of bridge or ptp on this host`);
-  }
+  if (hostEnd === undefined || targetNetnsid === undefined || peer === undefined) throw unknownEndpoint(nl, owner);
   const addresses = addr.list(nl, { link: peer, targetNetnsid });
   // Link-local ones are the interface's own affair.
   return { owner, hostEnd, ips: addresses.filter(({ scope }) => scope === 0).map(({ address }) => address.ip) };

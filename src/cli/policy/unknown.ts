@@ -1,0 +1,53 @@
+/** What is said of an endpoint that is not there: which ones are, since a name is soon misspelt, and a container may be on another network. */
+import { attachmentIn, isOurAlias, markIn } from '../../attach/owner.ts';
+import { NetloomError } from '../../error.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { pathsOf } from '../../paths.ts';
+import * as link from '../../rtnl/link.ts';
+import { readNetworks } from '../../runtime/conf-directory.ts';
+
+/** So many are named. */
+const MOST = 20;
+
+/** @param owner `network/container/ifname` */
+export function unknownEndpoint(nl: NetlinkSocket, owner: string): NetloomError {
+  const network = networkOf(owner);
+  const wired = wiredOwners(nl);
+  const here = wired.filter((each) => networkOf(each) === network);
+  const cannot = `Cannot find "${owner}"`;
+  if (here.length > 0) {
+    return new NetloomError('unknown-container', `${cannot}: no container of "${network}" has such a wire here`, {
+      hint: `there are: ${named(here)}`,
+    });
+  }
+  // Runtimes may keep their conflists elsewhere: a network with a wire is one as well.
+  const networks = readNetworks(pathsOf(process.env).conf).networks.map(({ list }) => list.name);
+  const all = [...new Set([...networks, ...wired.map(networkOf)])];
+  if (!all.includes(network)) {
+    return new NetloomError('unknown-container', `${cannot}: there is no network "${network}"`, {
+      hint: all.length === 0 ? 'there is none at all' : `there are: ${named(all)}`,
+    });
+  }
+  return new NetloomError('unknown-container', `${cannot}: "${network}" has no wire of bridge or ptp on this host`, {
+    hint: wired.length === 0 ? 'no other network has one either' : `there are: ${named(wired)}`,
+  });
+}
+
+/** The owners of the wires that this host has, as far as the mark tells them. */
+function wiredOwners(nl: NetlinkSocket): string[] {
+  return link
+    .list(nl)
+    .filter(({ kind, alias }) => kind === 'veth' && isOurAlias(alias))
+    .map(({ alias = '' }) => markIn(alias))
+    .filter((mark) => attachmentIn(mark) !== undefined);
+}
+
+function networkOf(owner: string): string {
+  return owner.slice(0, owner.indexOf('/'));
+}
+
+/** In the words of `policy rm`. */
+function named(names: readonly string[]): string {
+  const shown = names.map((name) => name.replace(/\/eth0$/, '')).sort();
+  return `${shown.slice(0, MOST).join(', ')}${shown.length > MOST ? ', …' : ''}`;
+}
