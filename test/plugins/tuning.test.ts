@@ -278,6 +278,37 @@ for (const { conf, code, says, allowlist } of bad) {
   );
 }
 
+test.serial(
+  'an MTU with which the interface would lose its IPv6 address is refused; one without such an address may have it',
+  (t) => {
+    const lab = new Lab(t);
+    const sandbox = lab.sandbox('c1');
+    const ranges = [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00:1::/64' }]];
+    const prevResult = lab.add(bridgeConf({ ipam: { type: 'host-local', ranges } }), { sandbox });
+    const before = stateOf(lab, sandbox);
+    for (const [conf, key] of [
+      [{ mtu: 1279 }, 'mtu'],
+      [{ args: { cni: { mtu: 1279 } } }, 'args.cni.mtu'],
+    ] as const) {
+      const { output } = lab.exec('ADD', { ...tuning(conf), prevResult }, { sandbox });
+      t.is(output.code, 7);
+      t.is(
+        output.msg,
+        `failed to load netconf: "${key}" is 1279, expected at least 1280: with less the interface loses its IPv6 address fd00:1::2/64`,
+      );
+    }
+    t.is(stateOf(lab, sandbox), before);
+    const conf = tuning({ mtu: 1280 });
+    const result = lab.add({ ...conf, prevResult }, { sandbox });
+    t.true(sandbox.reaches('fd00:1::1'));
+    lab.del({ ...conf, prevResult: result }, { sandbox });
+    t.is(stateOf(lab, sandbox), before);
+    const other = attached(lab, 'c2');
+    lab.add({ ...tuning({ mtu: 1000 }), prevResult: other.prevResult }, { sandbox: other.sandbox });
+    t.is(shown(other.sandbox).mtu, 1000);
+  },
+);
+
 test.serial('it is a chained plugin, and needs the interface', (t) => {
   const lab = new Lab(t);
   const { sandbox, prevResult } = attached(lab);

@@ -3,10 +3,14 @@ import * as v from 'valibot';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import type { CniCall } from '../../cni/call.ts';
 import { boolean, type ConfOf, confSchema, integer, object, text } from '../../cni/config.ts';
+import type { CniIp } from '../../cni/result.ts';
+import { NetloomError } from '../../error.ts';
 import type { Mac } from '../../net/mac.ts';
 
 /** Longest frame of any link here: lo has 65536. */
 const MTU_MAX = 65536;
+/** What IPv6 needs: on an interface with less the kernel ends it, and takes its addresses away. RFC 8200, section 5; addrconf_notify(). */
+const MTU_MIN_IPV6 = 1280;
 
 export const schema = confSchema(() => {
   const settings = {
@@ -67,6 +71,17 @@ export function tuningOf(call: CniCall<TuningConf>): Tuning {
     },
     sysctls: Object.entries({ ...own.sysctl, ...cni.sysctl }),
   };
+}
+
+/** @throws NetloomError invalid-config where the interface would lose addresses: the result would tell of what is not there, and DEL could not bring them back */
+export function refuseShortMtu({ conf }: CniCall<TuningConf>, { link: { mtu } }: Tuning, ips: readonly CniIp[]): void {
+  const lost = ips.find(({ address }) => address.family === 6);
+  if (mtu === undefined || mtu >= MTU_MIN_IPV6 || lost === undefined) return;
+  const key = conf.args.cni.mtu === undefined ? 'mtu' : 'args.cni.mtu';
+  throw new NetloomError(
+    'invalid-config',
+    `failed to load netconf: "${key}" is ${mtu}, expected at least ${MTU_MIN_IPV6}: with less the interface loses its IPv6 address ${lost.address}`,
+  );
 }
 
 function isObject(value: unknown): boolean {

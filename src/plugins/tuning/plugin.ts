@@ -15,7 +15,7 @@ import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 import { withNetns } from '../../netns/within.ts';
 import * as link from '../../rtnl/link.ts';
 import { requireRoute } from '../../rtnl/socket.ts';
-import { type LinkSettings, schema, type Tuning, type TuningConf, tuningOf } from './conf.ts';
+import { type LinkSettings, refuseShortMtu, schema, type Tuning, type TuningConf, tuningOf } from './conf.ts';
 import { changeLink, linkDifferences, settingsOf } from './interface.ts';
 import {
   type Change,
@@ -53,7 +53,8 @@ export const tuning: Plugin<TuningConf> = {
 
 function add(call: CniCall<TuningConf>): CniResult {
   const asked = tuningOf(call);
-  const { result } = attachedOf(call);
+  const { result, ips } = attachedOf(call);
+  refuseShortMtu(call, asked, ips);
   checkSysctls(call, asked);
   if (asked.sysctls.length === 0 && Object.keys(asked.link).length === 0) return result;
   using container = openContainer(call);
