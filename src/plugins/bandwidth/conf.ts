@@ -54,19 +54,25 @@ export interface Shaping {
 }
 
 /**
- * What is to be limited. The configuration's keys win over runtimeConfig, all of them together, as in the reference.
+ * What is to be limited. The configuration's rates and bursts win over those of runtimeConfig, all of them together, as in the reference. Its subnets hold for the limits of
+ * runtimeConfig as well, unless that names some: an administrator says for which peers, an annotation how much.
  * @throws NetloomError invalid-config
  */
 export function shapingOf(conf: BandwidthConf): Shaping {
-  const { ingressRate, ingressBurst, egressRate, egressBurst, shapedSubnets, unshapedSubnets, runtimeConfig } = conf;
-  const own = { ingressRate, ingressBurst, egressRate, egressBurst, shapedSubnets, unshapedSubnets };
-  const isOwn = Object.values(own).some((value) => value !== undefined);
-  const limits = isOwn ? conf : (runtimeConfig.bandwidth ?? {});
-  const at = isOwn ? '' : 'runtimeConfig.bandwidth.';
-  const ingress = limitOf(limits, 'ingress', at, isOwn);
-  const egress = limitOf(limits, 'egress', at, isOwn);
+  const { ingressRate, ingressBurst, egressRate, egressBurst, runtimeConfig } = conf;
+  const isOwn = [ingressRate, ingressBurst, egressRate, egressBurst].some((value) => value !== undefined);
+  const asked = { limits: runtimeConfig.bandwidth ?? {}, at: 'runtimeConfig.bandwidth.' };
+  const own = { limits: conf, at: '' };
+  const rates = isOwn ? own : asked;
+  const ingress = limitOf(rates.limits, 'ingress', rates.at, isOwn);
+  const egress = limitOf(rates.limits, 'egress', rates.at, isOwn);
+  const { limits, at } = isOwn || !namesPeers(asked.limits) ? own : asked;
   const peers = peersOf(limits, at);
   return { ...(ingress && { ingress }), ...(egress && { egress }), ...(peers && { peers }) };
+}
+
+function namesPeers({ shapedSubnets, unshapedSubnets }: Limits): boolean {
+  return shapedSubnets !== undefined || unshapedSubnets !== undefined;
 }
 
 function limitOf(limits: Limits, direction: 'ingress' | 'egress', at: string, isOwn: boolean): Limit | undefined {

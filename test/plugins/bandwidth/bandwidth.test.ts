@@ -198,6 +198,33 @@ test.serial('runtimeConfig limits where the configuration does not, and not wher
   t.regex(root(end), /rate 3Mbit/);
 });
 
+test.serial('subnets of the configuration hold for limits of runtimeConfig, unless that names some itself', (t) => {
+  const lab = new Lab(t);
+  const { sandbox, prevResult, end } = attached(lab);
+  const limits = { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 2e6, egressBurst: 1e6 };
+  for (const [own, asked, address, byDefault] of [
+    [{ unshapedSubnets: ['10.8.0.0/16'] }, {}, '0a080000/ffff0000', '0x30'],
+    [{ unshapedSubnets: ['10.8.0.0/16'] }, { shapedSubnets: ['10.9.0.0/16'] }, '0a090000/ffff0000', '0x1'],
+  ] as const) {
+    const conf = bandwidth({ ...own, runtimeConfig: { bandwidth: { ...limits, ...asked } } });
+    const result = lab.add({ ...conf, prevResult }, { sandbox });
+    for (const [link, rate, at] of [
+      [end, '1Mbit', 12],
+      [ifbOf(result), '2Mbit', 16],
+    ] as const) {
+      t.regex(root(link), new RegExp(`^qdisc htb 1: .*default ${byDefault} `));
+      t.regex(tc('class', 'show', 'dev', link, 'classid', '1:30'), new RegExp(`rate ${rate} `));
+      const filters = tc('filter', 'show', 'dev', link, 'parent', '1:');
+      t.deepEqual(filters.match(/match .*/g), [`match ${address} at ${at}`]);
+    }
+    lab.check(conf, { sandbox }, result);
+    lab.del({ ...conf, prevResult: result }, { sandbox });
+  }
+  // Only subnets: nothing is asked for.
+  const conf = bandwidth({ shapedSubnets: ['10.8.0.0/16'] });
+  t.deepEqual(lab.add({ ...conf, prevResult }, { sandbox }), prevResult);
+});
+
 test.serial('nothing to limit: the result passes, and nothing changes', (t) => {
   const lab = new Lab(t);
   const { sandbox, prevResult } = attached(lab);
