@@ -3,7 +3,10 @@ import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';
+import { ip, ip6 } from '../../src/nft/fields/ip.ts';
+import { meta } from '../../src/nft/fields/meta.ts';
 import * as generation from '../../src/nft/generation.ts';
+import { eq, notWithin, within } from '../../src/nft/match.ts';
 import * as portmap from '../../src/nft/portmap/portmap.ts';
 import { openNft } from '../../src/nft/socket.ts';
 import { inOrder } from '../support/in-order.ts';
@@ -212,6 +215,112 @@ test.serial('the equivalent commands make the same ruleset', (t) => {
   nft('flush', 'ruleset');
   shell(commands);
   t.is(inOrder(ours.text), inOrder(ruleset().text));
+});
+
+const someFour: portmap.Publication = {
+  ...one,
+  ports: [port(8080, 80), port(443, 443, 'tcp', '192.0.2.1')],
+  masquerading: { subnet, sources: 'subnet' },
+  conditions: [notWithin(ip.saddr, Cidr.parse('192.0.2.0/24')), eq(meta.iifname, 'cni0')],
+};
+const someSix: portmap.Publication = {
+  ...six,
+  ports: [port(8080, 80)],
+  conditions: [within(ip6.saddr, Cidr.parse('2001:db8::9/128'))],
+};
+
+const CONDITIONAL = `	map portmap4-if {
+		type inet_proto . inet_service : verdict
+		comment "not for every connection"
+		elements = { tcp . 8080 comment "net/one/eth0" : jump portmap-if-418bb87f4e2b7198 }
+	}
+
+	map portmap4-at-if {
+		type ipv4_addr . inet_proto . inet_service : verdict
+		comment "not for every connection"
+		elements = { 192.0.2.1 . tcp . 443 comment "net/one/eth0" : jump portmap-if-418bb87f4e2b7198 }
+	}
+
+	map portmap6-if {
+		type inet_proto . inet_service : verdict
+		comment "not for every connection"
+		elements = { tcp . 8080 comment "net/one/eth0" : jump portmap-if-7c4b54388bbfe6b2 }
+	}
+
+	map portmap6-at-if {
+		type ipv6_addr . inet_proto . inet_service : verdict
+		comment "not for every connection"
+	}
+
+	chain portmap4-dnat {
+		comment "netloom portmap, layout 1"
+		jump portmap4-if
+		fib daddr type != local return
+		dnat ip to ip daddr . meta l4proto . th dport map @portmap4-at
+		dnat ip to meta l4proto . th dport map @portmap4
+	}
+
+	chain portmap4-if {
+		comment "netloom portmap, layout 1"
+		ip daddr . meta l4proto . th dport vmap @portmap4-at-if
+		meta l4proto . th dport vmap @portmap4-if
+	}
+
+	chain portmap-if-418bb87f4e2b7198 {
+		comment "which connections a port is for"
+		ip saddr != 192.0.2.0/24 iifname "cni0" return
+		accept
+	}
+
+	chain portmap6-dnat {
+		comment "netloom portmap, layout 1"
+		jump portmap6-if
+		fib daddr type != local return
+		ip6 daddr ::1 return
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @portmap6-at
+		dnat ip6 to meta l4proto . th dport map @portmap6
+	}
+
+	chain portmap6-if {
+		comment "netloom portmap, layout 1"
+		ip6 daddr . meta l4proto . th dport vmap @portmap6-at-if
+		meta l4proto . th dport vmap @portmap6-if
+	}
+
+	chain portmap-if-7c4b54388bbfe6b2 {
+		comment "which connections a port is for"
+		ip6 saddr 2001:db8::9 return
+		accept
+	}`;
+
+/** The sets and chains that are there for conditions alone, or have a rule for them. The rest is that of RULESET. */
+function conditionalPart(text: string): string {
+  return inOrder(text)
+    .replace(/\n\}\n$/, '')
+    .split('\n\n')
+    .filter((block) => /portmap\d?(-at)?-if/.test(block))
+    .join('\n\n');
+}
+
+test.serial('ports for some connections only: nft reads all of it, and the equivalent commands make the same', (t) => {
+  using socket = openNft();
+  const commands: string[] = [];
+  for (const publications of [[someFour, someSix], [three]]) {
+    commands.push(...portmap.plan(socket, publications).map((request) => request.command));
+    portmap.publish(socket, publications);
+  }
+  const { text } = ruleset();
+  t.is(conditionalPart(text), CONDITIONAL);
+  nft('flush', 'ruleset');
+  execFileSync('nft', ['-f', '-'], { input: text });
+  t.is(conditionalPart(ruleset().text), CONDITIONAL);
+  nft('flush', 'ruleset');
+  shell(commands);
+  t.is(conditionalPart(ruleset().text), CONDITIONAL);
+  // The last one takes all of it along.
+  for (const { comment } of [someFour, three]) portmap.withdraw(socket, comment);
+  portmap.sweep(socket);
+  t.is(ruleset().text, '');
 });
 
 test.serial('an ADD is one commit, a DEL one, and the last one takes chain and table along', (t) => {
