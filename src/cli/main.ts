@@ -5,6 +5,7 @@ import { COMPLETE, complete } from './completion.ts';
 import { EXIT, text } from './errors.ts';
 import { showProgress } from './progress.ts';
 import { VERSION } from './version.ts';
+import { meantBy } from './words.ts';
 
 const application = buildApplication(commands, {
   name: 'netloom',
@@ -25,7 +26,7 @@ export async function main(args: readonly string[]): Promise<void> {
   if (first === COMPLETE) return complete(application, rest);
   const { stdout, stderr, env } = process;
   const endProgress = showProgress(args);
-  await run(application, args, {
+  await run(application, meantBy(args), {
     process: {
       stdout,
       stderr,

@@ -7,7 +7,7 @@ import type { RuntimeContext } from './context.ts';
 import type { Engine, EngineContainer } from './engine/engine.ts';
 import { enginesOf } from './engine/engines.ts';
 import { findProcess, isSame, type ProcessId } from './process.ts';
-import { findSandbox, sandboxNetns, tryFindLost, tryFindSandbox } from './sandbox/store.ts';
+import { findSandbox, openSandboxNetns, tryFindLost, tryFindSandbox } from './sandbox/store.ts';
 
 /** A target as it was named, found. What is here is remembered with an endpoint. */
 export interface TargetId {
@@ -142,7 +142,7 @@ function openSandbox(context: RuntimeContext, name: string, { shared = false }: 
       `Cannot connect ${wordsOf(id)}: it has the network of ${sandbox.mode === 'host' ? 'the host' : `"${sandbox.mode.slice('container:'.length)}"`}, and cannot have another`,
     );
   }
-  return new Target(id, openNetns(sandboxNetns(context, name)));
+  return new Target(id, openSandboxNetns(context, name));
 }
 
 /** A name without a kind: whoever has it. */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { distance } from '../../src/inspect/doctor/distance.ts';
+import { distance } from '../../src/distance.ts';
 import { pinNew } from '../../src/netns/pin.ts';
 import { Netloom } from '../support/command.ts';
 import { becomeHost, ip } from '../support/host.ts';
@@ -208,17 +208,26 @@ test.serial('what ends an attachment whose namespace is gone is told by who has 
   t.deepEqual(mends(), [['gone-namespace', 'its runtime removes the container']]);
 });
 
-test.serial('a sandbox whose namespace is gone is brought back', (t) => {
-  const { lab, netloom, examine } = start(t);
-  const pin = join(lab.root, 'run/netloom/netns/web');
-  sh(`umount ${pin}; rm ${pin}`);
-  const checks = new Set(examine().findings.map(({ check }) => check));
-  t.true(checks.has('gone-sandbox') && checks.has('gone-namespace'));
-  examine('--fix');
-  t.regex(netloom.run('exec', 'web', '--', 'ip', '-o', 'addr'), /eth0 +inet 10\.66\.0\./);
-  t.deepEqual(examine(), { status: 0, findings: [] });
-  t.truthy(ip('link').length);
-});
+for (const [title, leave] of [
+  ['gone', (pin: string) => `umount ${pin}; rm ${pin}`],
+  ['an empty file', (pin: string) => `umount ${pin}`],
+] as const)
+  test.serial(`a sandbox whose namespace is ${title} is brought back`, (t) => {
+    const { lab, netloom, examine } = start(t);
+    sh(leave(join(lab.root, 'run/netloom/netns/web')));
+    const { status, stderr } = netloom.try('exec', 'web', 'true');
+    t.is(status, 125);
+    t.regex(
+      stderr,
+      /The sandbox "web" has no namespace any more, as after a boot\n {2}"netloom restore" brings it back/,
+    );
+    const checks = new Set(examine().findings.map(({ check }) => check));
+    t.true(checks.has('gone-sandbox') && checks.has('gone-namespace'));
+    examine('--fix');
+    t.regex(netloom.run('exec', 'web', '--', 'ip', '-o', 'addr'), /eth0 +inet 10\.66\.0\./);
+    t.deepEqual(examine(), { status: 0, findings: [] });
+    t.truthy(ip('link').length);
+  });
 
 for (const [one, other, expected] of [
   ['mtu', 'mtu', 0],

@@ -57,6 +57,27 @@ for (const [args, message] of slips) {
   });
 }
 
+test('help and version are words, too', (t) => {
+  t.is(netloom.run('help'), netloom.run('--help'));
+  t.is(netloom.run('help', 'network', 'create'), netloom.run('network', 'create', '--help'));
+  t.is(netloom.run('version'), netloom.run('--version'));
+});
+
+test('a command in a sandbox has its own options, with and without "--" before it', (t) => {
+  const echo = ['echo', '-n', '--name', '-p', '--', '--help'];
+  const said = '--name -p -- --help';
+  t.is(netloom.run('run', ...echo), said);
+  t.is(netloom.run('run', '--', ...echo), said);
+  t.is(netloom.run('run', '--network', 'none', '--add-host=a:192.0.2.1', '--dns-search', 'x.org', ...echo), said);
+  netloom.run('sandbox', 'create', '--name', 'box');
+  t.is(netloom.run('exec', 'box', ...echo), said);
+  t.is(netloom.run('exec', 'box', '--', ...echo), said);
+  netloom.run('sandbox', 'rm', 'box');
+  t.regex(netloom.run('exec', '--help'), /USAGE/);
+  t.regex(netloom.run('run', '--help'), /USAGE/);
+  t.regex(netloom.try('run', '--nmae', 'box', ...echo).stderr, /No flag registered for --nmae, did you mean --name\?/);
+});
+
 test('without a command it prints its help', (t) => {
   const { status, stdout } = netloom.try();
   t.is(status, 0);

@@ -269,6 +269,7 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     1,
     /The driver "bridge" has no option "color"\n {2}its options are: bridge \(/,
   ],
+  ['a slip of the pen', ['-o', 'mtuu=1400', 'x'], 1, /has no option "mtuu", did you mean "mtu"\?\n/],
   ['an option without a value', ['-o', 'mtu', 'x'], 1, /"-o mtu" has no value, expected "-o mtu=VALUE"/],
   ['an MTU that is none', ['-o', 'mtu=big', 'x'], 1, /"mtu" is "big", expected a whole number from 68 to 65535/],
   [

@@ -3,12 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { rest } from '../../activity.ts';
 import { readText } from '../../ffi/file.ts';
-import { openNetns } from '../../netns/namespace.ts';
 import { bindFile, mountSysfs, withOwnMounts } from '../../netns/own-mounts.ts';
 import { withNetns } from '../../netns/within.ts';
 import type { RuntimeContext } from '../../runtime/context.ts';
 import { filesOf } from '../../runtime/sandbox/files.ts';
-import { type Sandbox, sandboxNetns } from '../../runtime/sandbox/store.ts';
+import { openSandboxNetns, type Sandbox } from '../../runtime/sandbox/store.ts';
 
 /** docker's: netloom itself failed; the command cannot be executed; there is no such command. */
 export const EXEC_EXIT = { failed: 125, notExecutable: 126, notFound: 127 } as const;
@@ -67,7 +66,7 @@ export function execute(
 function startInside(context: RuntimeContext, { name, mode }: Sandbox, command: readonly string[]): ChildProcess {
   if (mode === 'host') return start(command);
   const { resolvConf, hosts } = filesOf(context, name);
-  using netns = openNetns(sandboxNetns(context, name));
+  using netns = openSandboxNetns(context, name);
   return withNetns(netns, () =>
     withOwnMounts(() => {
       mountSysfs();

@@ -1,7 +1,7 @@
 /** Conflists that cannot be read, and keys in them that look like slips of the pen: an unknown key is passed over, as the specification wants it. */
 import { duplicateKeys } from '../../cni/duplicate-keys.ts';
+import { nearest } from '../../nearest.ts';
 import { plugins } from '../../plugins/registry.ts';
-import { distance } from './distance.ts';
 import type { Check, Finding } from './finding.ts';
 
 /** Keys that libcni takes out, and those that any plugin may have. */
@@ -37,8 +37,6 @@ const IPAM = [
   'request',
   'provide',
 ];
-/** Slips of so many letters, in words that are longer than that. */
-const SLIPS = 2;
 
 export const unreadable: Check = ({ faults }) =>
   faults.map(({ file, message }) => ({
@@ -91,18 +89,15 @@ function slips(file: string, type: string, at: string, conf: object, known: read
   return Object.keys(conf).flatMap((key) => {
     const word = key.toLowerCase();
     if (folded.has(word)) return [];
-    const [nearest] = known
-      .map((each) => ({ each, far: distance(word, each.toLowerCase()) }))
-      .filter(({ far }) => far <= SLIPS && far < word.length / 2)
-      .sort((a, b) => a.far - b.far);
-    if (nearest === undefined) return [];
+    const meant = nearest(word, known);
+    if (meant === undefined) return [];
     return [
       {
         check: 'typo',
         what: `"${at}${key}" in "${file}" looks like a slip of the pen`,
-        evidence: `the plugin "${type}" has no such key, and has "${at}${nearest.each}"`,
+        evidence: `the plugin "${type}" has no such key, and has "${at}${meant}"`,
         effect: 'the key is passed over without a word',
-        mend: `write "${nearest.each}", if that is meant`,
+        mend: `write "${meant}", if that is meant`,
       },
     ];
   });

@@ -1,9 +1,10 @@
 /** What is left of attachments that no runtime remembers: links, leases, elements; and attachments whose namespace is gone. */
 import { tryList } from '../../ffi/directory.ts';
-import { tryReadText, tryStat } from '../../ffi/file.ts';
+import { tryReadText } from '../../ffi/file.ts';
 import { parseLease } from '../../ipam/host-local/lease.ts';
 import { release } from '../../ipam/host-local/store.ts';
 import { Ip } from '../../net/ip.ts';
+import { tryOpenNetns } from '../../netns/namespace.ts';
 import * as masquerade from '../../nft/masquerade.ts';
 import { openNft, tryOpenNft } from '../../nft/socket.ts';
 import * as link from '../../rtnl/link.ts';
@@ -124,7 +125,7 @@ export const goneNamespaces: Check = ({ context, attachments }) => [
           {
             check: 'gone-namespace',
             what: `The namespace of "${containerId}", attached to "${network}" by "${ifname}", is gone`,
-            evidence: `nothing is at "${netns}"`,
+            evidence: `no namespace is at "${netns}"`,
             effect: 'its addresses and ports stay taken',
             ...(isSandbox(context, containerId)
               ? { mend: '"netloom restore" brings the sandbox back', fix: () => restore(context, () => {}) }
@@ -140,7 +141,7 @@ export const goneNamespaces: Check = ({ context, attachments }) => [
     .map(({ name }) => ({
       check: 'gone-sandbox',
       what: `The sandbox "${name}" has no namespace`,
-      evidence: `nothing is at "${sandboxNetns(context, name)}"`,
+      evidence: `no namespace is at "${sandboxNetns(context, name)}"`,
       effect: 'nothing can run in it',
       mend: '"netloom restore" makes it anew with its networks',
       fix: () => restore(context, () => {}),
@@ -170,9 +171,11 @@ function isSandbox(context: Examination['context'], name: string): boolean {
   }
 }
 
+/** NB: of a pin an empty file may be left, where the directory outlives a boot. */
 function isThere(path: string): boolean {
   try {
-    return tryStat(path) !== undefined;
+    using netns = tryOpenNetns(path);
+    return netns !== undefined;
   } catch {
     return false;
   }

@@ -5,6 +5,7 @@
 import type { MasterNeeds } from '../../attach/master.ts';
 import { readHeader } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
+import { nearest } from '../../nearest.ts';
 import { Cidr } from '../../net/cidr.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 import { MODES, VNI_MAX, WIRINGS } from '../../overlay/network.ts';
@@ -182,10 +183,11 @@ export function keysOf(name: DriverName, driver: Driver, given: readonly string[
     const option = Object.hasOwn(driver.options, key) ? driver.options[key] : undefined;
     if (option === undefined || equals < 0) {
       const known = Object.entries(driver.options).filter(([option]) => !option.includes('.'));
+      const meant = nearest(key, Object.keys(driver.options));
       throw new NetloomError(
         'invalid-option',
         option === undefined
-          ? `The driver "${name}" has no option "${key}"`
+          ? `The driver "${name}" has no option "${key}"${meant === undefined ? '' : `, did you mean "${meant}"?`}`
           : `"-o ${pair}" has no value, expected "-o ${key}=VALUE"`,
         { hint: `its options are: ${known.map(([option, { about }]) => `${option} (${about})`).join('; ')}` },
       );

@@ -147,6 +147,7 @@ export function removeLocked(context: RuntimeContext, sandbox: Pick<Sandbox, 'na
 export function makeNamespace(context: RuntimeContext, { name, mode }: Pick<Sandbox, 'name' | 'mode'>): void {
   const path = sandboxNetns(context, name);
   if (mode === 'host') return;
+  unpin(path); // An empty file may be left of the pin, where the directory outlives a boot.
   if (mode === 'own') {
     pinNew(path);
     using netns = openNetns(path);

@@ -4,7 +4,7 @@ import { isName } from '../../cni/config.ts';
 import { object } from '../../cni/schema.ts';
 import { hasCode, NetloomError } from '../../error.ts';
 import { tryList } from '../../ffi/directory.ts';
-import { tryOpenNetns } from '../../netns/namespace.ts';
+import { type Netns, tryOpenNetns } from '../../netns/namespace.ts';
 import type { RuntimeContext } from '../context.ts';
 import { Records } from '../records.ts';
 
@@ -56,8 +56,17 @@ export function sandboxNetns({ paths }: Pick<RuntimeContext, 'paths'>, name: str
   return `${paths.run}/netns/${name}`;
 }
 
+/** The namespace of a sandbox. @throws NetloomError missing-sandbox */
+export function openSandboxNetns(context: Surroundings, name: string): Netns {
+  const pin = tryOpenPin(sandboxNetns(context, name));
+  if (pin !== undefined) return pin;
+  throw new NetloomError('missing-sandbox', `The sandbox "${name}" has no namespace any more, as after a boot`, {
+    hint: '"netloom restore" brings it back',
+  });
+}
+
 /** The pin of a sandbox; undefined where it is gone, as after a boot, when an empty file may be left of it. */
-export function tryOpenPin(path: string) {
+export function tryOpenPin(path: string): Netns | undefined {
   try {
     return tryOpenNetns(path);
   } catch (error) {
