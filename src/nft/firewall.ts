@@ -36,6 +36,7 @@ import { daddrOf, saddrOf } from './fields/ip.ts';
 import { meta } from './fields/meta.ts';
 import { addressTaken } from './holder.ts';
 import * as iptablesForward from './iptables-forward.ts';
+import { closeLegacyWays } from './legacy-forward.ts';
 import { has as hasBits, inSet, masked, notInSet, vmap } from './match.ts';
 import { atGeneration, hasLayout, netloomTable, removeIfUnused, withRetries } from './netloom-table.ts';
 import * as rule from './rule.ts';
@@ -164,7 +165,9 @@ export function sweep(nft: NetlinkSocket, isThorough: boolean): void {
       return [...(found === undefined ? [] : removalOfAll(nft)), ...iptablesForward.present(nft)];
     }),
   );
-  if (!isUsed) removeIfUnused(nft);
+  if (isUsed) return;
+  removeIfUnused(nft);
+  closeLegacyWays(() => (chain.get(nft, forwarded)?.use ?? 0) > RULES_OF_A_CHAIN);
 }
 
 /** What the kernel lacks of it, in sentences, for CHECK. */

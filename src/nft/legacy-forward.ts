@@ -1,123 +1,137 @@
 /**
- * The forward chain of the legacy iptables (xtables), which has a table of its own in the kernel beside those of nf_tables. Its rules are replaced as a whole, by whoever holds a lock among
- * programs of iptables, so netloom writes none there. It looks: where that chain drops what no rule accepts, only a rule in it can help, the same one for every container, since what netloom
- * lets pass has a mark by then (firewall.ts). linux/netfilter_ipv4/ip_tables.h, ip6_tables.h, x_tables.h
+ * The way past the forward chain of the legacy iptables, where its policy is to drop. A drop there is as final as in iptables' chain of nf_tables (iptables-forward.ts), and what helps is the same:
+ * one rule for all containers, which accepts what netloom lets pass, by its mark (firewall.ts).
+ *
+ *   -A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT
+ *
+ * It stands last: whatever other rules drop or reject stays dropped or rejected, and only the policy is passed.
  */
 import { hasCode } from '../error.ts';
-import { Fd, tryReadText } from '../ffi/file.ts';
-import { check, cString, libc } from '../ffi/libc.ts';
-import { getSocketOption } from '../ffi/socket-option.ts';
-import type { Family } from '../net/ip.ts';
+import { FAMILIES, type Family } from '../net/ip.ts';
 import { FORWARD_MARK } from './iptables-forward.ts';
+import { ACCEPT, DROP, entryOf, type Match, matchesOf, nextOf, textAt, verdictOf } from './xtables/entry.ts';
+import { FORWARD, insertEntry, lockTables, readTable, removeEntry, type XTable } from './xtables/table.ts';
 
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const IPPROTO_RAW = 255;
-/** IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, IP6T_… alike. */
-const GET_INFO = 64;
-const GET_ENTRIES = 65;
+const PROGRAMS = { 4: 'iptables-legacy', 6: 'ip6tables-legacy' } as const;
 
-const TABLE = 'filter';
-/** NF_INET_FORWARD. */
-const FORWARD = 2;
-const HOOKS = 5;
-
-/** struct ipt_getinfo: name, valid_hooks, hook_entry[5], underflow[5], num_entries, size. Hooks begin at an entry, and their policy is another. */
-const INFO_SIZE = 84;
-const VALID_AT = 32;
-const ENTRY_AT = 36;
-const UNDERFLOW_AT = 56;
-const SIZE_AT = 80;
-/** struct ipt_get_entries: name, size, padding. */
-const ENTRIES_AT = 40;
-const ENTRIES_SIZE_AT = 32;
-
-/** What the families differ in. `match` is sizeof(struct ipt_entry); the offsets of target and next entry stand at `offsets`. */
-const FAMILIES = {
-  4: { af: 2, level: 0, names: 'ip_tables_names', program: 'iptables-legacy', match: 112, offsets: 88 },
-  6: { af: 10, level: 41, names: 'ip6_tables_names', program: 'ip6tables-legacy', match: 168, offsets: 140 },
-} as const;
-
-/** struct xt_entry_match and xt_entry_target: size, name, revision; then their own. */
-const NAME_AT = 2;
-const DATA_AT = 32;
-/** Verdicts of a standard target: -NF_DROP - 1, -NF_ACCEPT - 1. */
-const DROP = -1;
-const ACCEPT = -2;
+const COMMENT = 'allowed by netloom';
+/** XT_MAX_COMMENT_LEN */
+const COMMENT_SIZE = 256;
+/** struct xt_mark_mtinfo1: u32 mark, u32 mask, u8 invert; and what follows up to its end. */
+const MARK_SIZE = 9;
+const MARK_PADDING = 3;
 
 const rule = `FORWARD -m mark --mark 0x${FORWARD_MARK.toString(16)}/0x${FORWARD_MARK.toString(16)} -j ACCEPT`;
 
-/** Equivalent to: `iptables-legacy -S FORWARD`, read. @returns the command that lets pass what netloom allows; undefined where nothing is in the way */
+/** Equivalent to: `iptables-legacy -S FORWARD`, read. @returns what a person does about it; undefined where nothing is in the way */
 export function legacyWayOut(family: Family): string | undefined {
-  const { program, names } = FAMILIES[family];
-  // NB: the kernel makes a table when it is asked about, so it is asked only about one that is there.
-  if (tryReadText(`/proc/thread-self/net/${names}`)?.split('\n').includes(TABLE) !== true) return undefined;
-  const found = readTable(family);
-  return found !== undefined && drops(found, family) ? `${program} -I ${rule}` : undefined;
+  const table = readTable(family);
+  return table !== undefined && isShut(table) ? legacyCommand(family) : undefined;
 }
 
-interface Table {
-  readonly info: DataView;
-  readonly entries: DataView;
+/** In front of all other rules, which a person may decide. */
+export function legacyCommand(family: Family): string {
+  return `${PROGRAMS[family]} -I ${rule}`;
 }
 
-/** Undefined where it changed in between: then whoever changes it is to be asked. */
-function readTable(family: Family): Table | undefined {
-  const { af, level } = FAMILIES[family];
-  using socket = new Fd(check(libc.socket(af, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW), 'open a raw socket'));
-  const info = new Uint8Array(INFO_SIZE);
-  info.set(cString(TABLE));
-  getSocketOption(socket.number, level, GET_INFO, info, `read the table "${TABLE}" of iptables`);
-  const view = new DataView(info.buffer);
-  const size = view.getUint32(SIZE_AT, true);
-  const entries = new Uint8Array(ENTRIES_AT + size);
-  entries.set(cString(TABLE));
-  new DataView(entries.buffer).setUint32(ENTRIES_SIZE_AT, size, true);
+/**
+ * Lets pass what netloom allows. Where nothing is in the way, nothing happens.
+ * Equivalent to: `iptables-legacy -A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT`
+ * NB: the table is read with the lock held, and after the endpoint's element is there: closeLegacyWays() looks for elements with it held.
+ */
+export function openLegacyWay(family: Family): void {
+  if (!dropsByPolicy(readTable(family))) return;
+  using _lock = lockTables();
+  const table = readTable(family);
+  if (table !== undefined && isShut(table))
+    insertEntry(table, policyOf(table), entryOf(family, [markMatch(), commentMatch()], ACCEPT));
+}
+
+/** Takes away what openLegacyWay() has made, unless somebody needs it. A rule that a person has made stays. */
+export function closeLegacyWays(isUsed: () => boolean): void {
+  for (const family of FAMILIES) {
+    const before = tryReadTable(family);
+    if (before === undefined || ownRule(before) === undefined) continue;
+    using _lock = lockTables();
+    const table = readTable(family);
+    const own = table && ownRule(table);
+    if (table !== undefined && own !== undefined && !isUsed()) removeEntry(table, own);
+  }
+}
+
+/** Undefined as well for who may not read it: a rule of his is not there. */
+function tryReadTable(family: Family): XTable | undefined {
   try {
-    getSocketOption(socket.number, level, GET_ENTRIES, entries, `read the rules of "${TABLE}" of iptables`);
+    return readTable(family);
   } catch (error) {
-    if (hasCode(error, 'EAGAIN')) return undefined;
+    if (hasCode(error, 'EPERM')) return undefined;
     throw error;
   }
-  return { info: view, entries: new DataView(entries.buffer, ENTRIES_AT) };
+}
+
+function dropsByPolicy(table: XTable | undefined): boolean {
+  return table !== undefined && verdictOf(table.entries, policyOf(table), table.family) === DROP;
 }
 
 /** Whether the policy is to drop, and no rule for our mark stands in FORWARD or in a chain that somebody has made. */
-function drops({ info, entries }: Table, family: Family): boolean {
-  const hookAt = (list: number, hook: number) => info.getUint32(list + 4 * hook, true);
-  const [first, policy] = [hookAt(ENTRY_AT, FORWARD), hookAt(UNDERFLOW_AT, FORWARD)];
-  if (verdictOf(entries, policy, family) !== DROP) return false;
-  let builtInEnd = 0;
-  const valid = info.getUint32(VALID_AT, true);
-  for (let hook = 0; hook < HOOKS; hook++)
-    if ((valid & (1 << hook)) !== 0) builtInEnd = Math.max(builtInEnd, hookAt(UNDERFLOW_AT, hook));
-  for (let at = first; at < entries.byteLength; ) {
+function isShut(table: XTable): boolean {
+  if (!dropsByPolicy(table)) return false;
+  const { family, entries, validHooks, policies } = table;
+  const policy = policyOf(table);
+  const builtInEnd = Math.max(...policies.filter((_, hook) => (validHooks & (1 << hook)) !== 0));
+  for (const at of offsetsFrom(table, table.begins[FORWARD] ?? 0, entries.byteLength)) {
     const isAsked = at < policy || at > builtInEnd;
-    if (isAsked && verdictOf(entries, at, family) === ACCEPT && isForMark(entries, at, family)) return false;
-    const next = entries.getUint16(at + FAMILIES[family].offsets + 2, true);
-    if (next === 0) break;
-    at += next;
+    if (isAsked && verdictOf(entries, at, family) === ACCEPT && isForMark(matchesOf(entries, at, family))) return false;
   }
   return true;
 }
 
-/** Undefined where the target is another than the standard one, which has no name. */
-function verdictOf(entries: DataView, at: number, family: Family): number | undefined {
-  const target = at + entries.getUint16(at + FAMILIES[family].offsets, true);
-  return entries.getUint8(target + NAME_AT) === 0 ? entries.getInt32(target + DATA_AT, true) : undefined;
+/** Where our own rule stands. */
+function ownRule(table: XTable): number | undefined {
+  const { family, entries, begins } = table;
+  return offsetsFrom(table, begins[FORWARD] ?? 0, policyOf(table)).find((at) => {
+    const matches = matchesOf(entries, at, family);
+    return verdictOf(entries, at, family) === ACCEPT && isForMark(matches) && matches.some(isOurComment);
+  });
 }
 
-/** Whether an entry has `-m mark --mark 0x1000/0x1000` as its only match. struct xt_mark_mtinfo1: mark, mask, invert */
-function isForMark(entries: DataView, at: number, family: Family): boolean {
-  const { match, offsets } = FAMILIES[family];
-  const [start, end] = [at + match, at + entries.getUint16(at + offsets, true)];
-  const name = cString('mark');
-  const isMark = start < end && name.every((byte, i) => entries.getUint8(start + NAME_AT + i) === byte);
-  return (
-    isMark &&
-    start + entries.getUint16(start, true) === end &&
-    entries.getUint32(start + DATA_AT, true) === FORWARD_MARK &&
-    entries.getUint32(start + DATA_AT + 4, true) === FORWARD_MARK &&
-    entries.getUint8(start + DATA_AT + 8) === 0
-  );
+function policyOf({ policies }: XTable): number {
+  return policies[FORWARD] ?? 0;
+}
+
+function offsetsFrom({ entries, family }: XTable, begin: number, end: number): number[] {
+  const offsets: number[] = [];
+  for (let at = begin; at < end; ) {
+    offsets.push(at);
+    const next = nextOf(entries, at, family);
+    if (next <= at) break;
+    at = next;
+  }
+  return offsets;
+}
+
+/** Whether an entry is for all that has our mark: comments narrow nothing. */
+function isForMark(matches: readonly Match[]): boolean {
+  const narrowing = matches.filter(({ name }) => name !== 'comment');
+  const [only] = narrowing;
+  const wanted = markMatch().data.subarray(0, MARK_SIZE);
+  return narrowing.length === 1 && only?.name === 'mark' && wanted.every((byte, i) => byte === only.data[i]);
+}
+
+function isOurComment({ name, data }: Match): boolean {
+  return name === 'comment' && textAt(data, 0) === COMMENT;
+}
+
+function markMatch(): Match {
+  const data = new Uint8Array(MARK_SIZE + MARK_PADDING);
+  const view = new DataView(data.buffer);
+  view.setUint32(0, FORWARD_MARK, true);
+  view.setUint32(4, FORWARD_MARK, true);
+  return { name: 'mark', revision: 1, data };
+}
+
+function commentMatch(): Match {
+  const data = new Uint8Array(COMMENT_SIZE);
+  data.set(new TextEncoder().encode(COMMENT));
+  return { name: 'comment', revision: 0, data };
 }

@@ -1,28 +1,27 @@
-/** Other firewalls of the host that have a word after ours, and what the administrator does about them once. No reason to fail: it may have been done in a way that is not recognized. */
+/** Other firewalls of the host that have a word after ours: the legacy iptables, whose policy is passed by a rule, and firewalld, which the administrator tells once. */
+import type { Differences } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { CniIp } from '../../cni/result.ts';
-import { messageOf } from '../../error.ts';
+import { hasCode, messageOf } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
-import { legacyWayOut } from '../../nft/legacy-forward.ts';
+import { legacyCommand, legacyWayOut, openLegacyWay } from '../../nft/legacy-forward.ts';
 import * as table from '../../nft/table.ts';
 import type { FirewallConf } from './conf.ts';
 
 /** What the reference takes. */
 const ZONE = 'trusted';
 
-export function warnOfObstacles(call: CniCall<FirewallConf>, nft: NetlinkSocket, ips: readonly CniIp[]): void {
+/** Passes those that can be passed, and warns of the others. */
+export function passObstacles(call: CniCall<FirewallConf>, nft: NetlinkSocket, ips: readonly CniIp[]): void {
   for (const family of new Set(ips.map(({ address }) => address.family))) {
-    let way: string | undefined;
     try {
-      way = legacyWayOut(family);
+      openLegacyWay(family);
     } catch (error) {
-      // A runtime may lack CAP_NET_RAW, and the table may go while it is read.
-      call.warn(`Whether the legacy iptables of this host drops what netloom allows is not known: ${messageOf(error)}`);
+      // A runtime may lack CAP_NET_RAW, or /run be read-only.
+      call.warn(
+        `The legacy iptables of this host may drop what this container sends by IPv${family}, and could not be asked to let it pass: ${messageOf(error)}. Where its policy is to drop: ${legacyCommand(family)}`,
+      );
     }
-    if (way === undefined) continue;
-    call.warn(
-      `The legacy iptables of this host drops what no rule of it accepts, IPv${family} of this container as well. Let pass what netloom allows: ${way}`,
-    );
   }
   const { backend, firewalldZone: zone = ZONE } = call.conf;
   if (backend !== 'firewalld' || table.get(nft, { family: 'inet', name: 'firewalld' }) === undefined) return;
@@ -30,4 +29,16 @@ export function warnOfObstacles(call: CniCall<FirewallConf>, nft: NetlinkSocket,
   call.warn(
     `"backend" is "firewalld", and netloom puts no address into a zone. Put the network there: firewall-cmd --permanent --zone=${zone} ${sources} && firewall-cmd --reload`,
   );
+}
+
+/** What differs from how passObstacles() leaves it. */
+export function verifyObstacles(ips: readonly CniIp[], differences: Differences): void {
+  for (const family of new Set(ips.map(({ address }) => address.family))) {
+    try {
+      if (legacyWayOut(family) !== undefined)
+        differences.add(`the legacy iptables drops what the container sends by IPv${family}`);
+    } catch (error) {
+      if (!hasCode(error, 'EPERM')) throw error;
+    }
+  }
 }

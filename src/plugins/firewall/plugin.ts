@@ -11,7 +11,7 @@ import { openNft, requireNft, tryOpenNft } from '../../nft/socket.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { adminChainOf, type FirewallConf, ingressOf, schema } from './conf.ts';
 import { fenceOf, formerFence, isolatePorts, verifyIsolation } from './fence.ts';
-import { warnOfObstacles } from './obstacles.ts';
+import { passObstacles, verifyObstacles } from './obstacles.ts';
 
 export const firewall: Plugin<FirewallConf> = {
   type: 'firewall',
@@ -39,7 +39,7 @@ function add(call: CniCall<FirewallConf>): CniResult {
   });
   using nft = openNft();
   for (const entry of entries) forwarding.add(nft, entry, adminChain);
-  warnOfObstacles(call, nft, attached.ips);
+  passObstacles(call, nft, attached.ips);
   undo.move(); // All of it stands: nothing to undo.
   return attached.result;
 }
@@ -71,6 +71,7 @@ function check(call: CniCall<FirewallConf>): void {
     forwarding.differences(nft, entry, adminChain),
   );
   differences.add(...new Set(found));
+  verifyObstacles(attached.ips, differences);
   differences.throwIfAny();
 }
 
