@@ -143,15 +143,19 @@ static _Noreturn void try_again(const struct bytes *input, const char *why) {
   fail(version, 11, "Cannot finish the call", why);
 }
 
-/* @returns a connected socket, or -1 where no agent listens. Never waits: an agent with a full queue counts as none. */
-static int connect_agent(void) {
+/* @returns whether an agent has been there, with where it would be found */
+static int find_agent(struct sockaddr_un *address) {
   const char *root = getenv("NETLOOM_ROOT");
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/run/netloom/agent.sock", root == NULL ? "" : root);
-  if (length < 0 || (size_t)length >= sizeof address.sun_path) return -1;
+  address->sun_family = AF_UNIX;
+  int length = snprintf(address->sun_path, sizeof address->sun_path, "%s/run/netloom/agent.sock", root == NULL ? "" : root);
+  return length >= 0 && (size_t)length < sizeof address->sun_path && access(address->sun_path, F_OK) == 0;
+}
+
+/* @returns a connected socket, or -1 where no agent listens. Never waits: an agent with a full queue counts as none. */
+static int connect_agent(const struct sockaddr_un *address) {
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
-  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+  if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0) {
     /* Whoever is not root must not get to see a call, let alone answer it. */
     struct ucred peer;
     socklen_t size = sizeof peer;
@@ -240,15 +244,23 @@ static int await_acceptance(int agent, char *frame) {
   return 0;
 }
 
-/* Prints what is to go to stdout, ends with that, and tells the agent. It also tells where it could not: an ADD whose result nobody gets is undone. */
-static void print(int agent, const struct bytes *output, int status) {
+/*
+ * Prints what is to go to stdout, ends with that, and tells the agent. It also tells where it could not: an ADD whose result nobody gets is undone. Where nobody has read what is printed for
+ * so long that the agent has given up, it has undone it, or does so now: then what is printed is no success. NB: it says so before it stops listening, so an agent that has died says nothing.
+ */
+static void print(int agent, char *frame, const struct bytes *output, int status) {
   struct {
     char kind[4];
     int32_t error;
   } reply = {.kind = "k"};
   reply.error = write_all(1, output->data, output->length);
-  send(agent, &reply, sizeof reply, MSG_NOSIGNAL);
-  if (reply.error == 0) _exit(status);
+  int is_told = send(agent, &reply, sizeof reply, MSG_NOSIGNAL) > 0;
+  if (reply.error != 0) return;
+  if (!is_told && receive(agent, frame, 0) > 0 && frame[0] == 'w') {
+    dprintf(2, "netloom-shim: nobody read the result until the agent of netloom had given up and undone the call\n");
+    _exit(1);
+  }
+  _exit(status);
 }
 
 /* Does what the agent says until the call's end. */
@@ -263,12 +275,13 @@ static _Noreturn void obey(int agent, char *frame, const struct bytes *input) {
       append(&output, frame + 1, (size_t)count - 1);
     } else if (count > 1 && frame[0] == 'p' && output.length + (size_t)count <= STDOUT_MAX) {
       append(&output, frame + 2, (size_t)count - 2);
-      print(agent, &output, (unsigned char)frame[1]);
+      print(agent, frame, &output, (unsigned char)frame[1]);
       output.length = 0;
     } else if (count == 2 && frame[0] == 'x') {
       _exit((unsigned char)frame[1]);
     } else {
       if (count < 0) try_again(input, "the agent of netloom did not answer in time");
+      if (count > 0 && frame[0] == 'w') try_again(input, "it took too long, and the agent of netloom gave it up");
       if (count == 0) try_again(input, "the agent of netloom ended it, or died");
       try_again(input, "the agent of netloom answered with what is no answer");
     }
@@ -299,9 +312,12 @@ int main(int argc, char **argv) {
   struct bytes input = {0}, request = {0};
   occupy_standard_streams();
   if (argc < 1 || !is_for_agent()) execute(argv, NULL);
-  int agent = connect_agent();
-  if (agent < 0) execute(argv, NULL);
+  struct sockaddr_un address = {0};
+  if (!find_agent(&address)) execute(argv, NULL);
+  /* NB: before the agent hears of the call. A thread of it would wait along with us for a runtime that is slow to write. */
   read_stdin(&input);
+  int agent = connect_agent(&address);
+  if (agent < 0) execute(argv, &input);
   write_request(&request, type_of(argv[0]), &input);
   int acceptance = 0;
   if (request.length <= REQUEST_MAX && send_request(agent, &request)) acceptance = await_acceptance(agent, frame);

@@ -16,11 +16,13 @@ import { type Desk, openDesk } from './desk.ts';
 import { Door, leave } from './door.ts';
 import { etcdMemberships } from './etcd-memberships.ts';
 import { giveCodeBack } from './garbage.ts';
+import { Health } from './health.ts';
 import { Log } from './log.ts';
 import { metricsText } from './metrics.ts';
 import { networkFigures } from './networks.ts';
 import { OverlayThread } from './overlay-thread.ts';
 import { overlayConfs } from './overlays.ts';
+import { GIVEN_UP } from './protocol.ts';
 import { addressOf, readSettings, type Settings, type SomeSettings } from './settings.ts';
 import { callStatus, kernelErrorNames, type Status, statusSocket } from './status.ts';
 import { Tally } from './tally.ts';
@@ -42,6 +44,8 @@ const KEEP = 30_000;
 const THREADS_MAX = 32;
 /** How often the agent looks after its threads, in ms. */
 const TICK = 250;
+/** For so long, in ms, nobody takes calls where the agent is not well: then shims give up waiting for it (native/shim.c, ACCEPT_LIMIT_MS). */
+const DEAF = 10_000;
 /** How often the engine's code is given back, in ms: some 10 MB that nobody needs again come together between two times. */
 const SPARE = 5_000;
 
@@ -84,6 +88,7 @@ class Agent {
   readonly #tally = new Tally([...plugins.keys()]);
   readonly #log = new Log();
   readonly #wake = makeEvent();
+  readonly #health = new Health(DEAF / TICK);
   readonly #keeping = new Keeping(() => {});
   readonly #since = new Date().toISOString();
   /** Where questions are answered, by address. */
@@ -169,7 +174,7 @@ class Agent {
   readonly #answers = {
     faultOf: (): string | undefined => {
       if (this.#isDraining) return 'it ends';
-      return this.#threads.size > 0 ? undefined : 'no thread serves calls';
+      return this.#threads.size > 0 ? this.#health.fault : 'no thread serves calls';
     },
     metrics: (): string => metricsText(this.#tally.read(), this.#status()),
     status: (): Status => this.#status(),
@@ -263,6 +268,7 @@ class Agent {
 
   #look(): void {
     const now = performance.now();
+    this.#health.look(this.#board.look());
     for (const id of this.#threads.keys()) {
       const call = this.#board.callOf(id);
       const seen = this.#seen.get(id);
@@ -275,7 +281,7 @@ class Agent {
   }
 
   #expire(id: number, call: number): void {
-    if (!this.#board.expire(id, call, hangUp)) return;
+    if (!this.#board.expire(id, call, (fd) => hangUp(fd, GIVEN_UP))) return;
     const { callLimit } = this.#settings;
     this.#log.write('error', `gave up a call after ${callLimit} s; its thread is still at it`, { thread: id });
     this.#makeUp();

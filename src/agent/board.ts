@@ -7,6 +7,7 @@
  * More calls at once than there are processors only get in each other's way, on threads whose code is cold. So nobody is made the leader while so many are
  * at work; only where none of them ends for a moment, because they wait for something, one more is (press()).
  */
+import type { Look } from './health.ts';
 
 /** Words before those of the threads. */
 const LEADER = 0;
@@ -193,6 +194,13 @@ export class Board {
   /** Which of a thread's calls is the one that it is at, or was at last. */
   callOf(id: number): number {
     return Atomics.load(this.#words, at(id, CALLS));
+  }
+
+  /** How it is with all of them: whether somebody waits for a call, and how many calls were begun. NB: 32 bits a thread, so it may begin anew. */
+  look(): Look {
+    let begun = 0;
+    for (let id = 0; id < this.#size; id++) begun += this.callOf(id);
+    return { isLed: this.#hasLeader(), begun };
   }
 
   /** Lets later calls for the same container go on. */

@@ -2,17 +2,18 @@
 import type { Environment } from '../cni/environment.ts';
 import { checkNetns } from '../cni/netns.ts';
 import { type ServeIo, serve } from '../cni/serve.ts';
-import { NetloomError } from '../error.ts';
+import { hasCode, NetloomError } from '../error.ts';
 import { systemError } from '../ffi/errno.ts';
 import type { Fd } from '../ffi/file.ts';
 import { enterDirectory, setUmask } from '../ffi/thread.ts';
-import type { Connection } from '../ffi/unix-socket.ts';
+import { type Connection, hangUp } from '../ffi/unix-socket.ts';
 import { type AnyPlugin, plugins } from '../plugins/registry.ts';
 import { BUILD } from './build.ts';
 import {
   FRAME,
   type FrameKind,
   frame,
+  GIVEN_UP,
   PART_MAX,
   PRINTED_LENGTH,
   type Request,
@@ -35,7 +36,7 @@ export interface Thread {
   awaitOrder(containerId: string): boolean;
   /** A call was left to its caller. */
   declined(): void;
-  /** A call is over, and the caller has all of it. */
+  /** A call is over, and the caller has all of it or is gone. */
   ended(call: EndedCall): void;
 }
 
@@ -74,9 +75,12 @@ export function handle(connection: Connection, thread: Thread): void {
   connection.send(frame(FRAME.ACCEPTED, NOTHING));
   if (!thread.awaitOrder(request.environment['CNI_CONTAINERID'] ?? '')) return;
   const { status, failure } = inPlaceOf(directory, request.umask, thread.home, () => run(plugin, request, connection));
-  if (status !== undefined) connection.send(frame(FRAME.EXIT, Uint8Array.of(status)));
-  const { type, environment, stdin } = request;
-  thread.ended({ type, environment, stdin, failure, time: performance.now() - begin });
+  try {
+    if (status !== undefined) connection.send(frame(FRAME.EXIT, Uint8Array.of(status)));
+  } finally {
+    const { type, environment, stdin } = request;
+    thread.ended({ type, environment, stdin, failure, time: performance.now() - begin });
+  }
 }
 
 /** Why a call is declined. */
@@ -161,10 +165,26 @@ function sendParts(connection: Connection, kind: FrameKind, bytes: Uint8Array): 
   for (let at = 0; at < bytes.length; at += PART_MAX) connection.send(frame(kind, bytes.subarray(at, at + PART_MAX)));
 }
 
-/** @throws NetloomError where the caller could not print, or is gone */
+/** @throws NetloomError where the caller could not print, is gone, or was given up because nobody reads what it prints */
 function awaitPrinted(connection: Connection): void {
-  using reply = connection.receive(new Uint8Array(new ArrayBuffer(PRINTED_LENGTH)));
-  const errno = reply && readPrinted(reply.bytes);
-  if (errno === undefined) throw new NetloomError('io-failure', 'Cannot write stdout: the caller is gone');
+  const buffer = new Uint8Array(new ArrayBuffer(PRINTED_LENGTH));
+  let errno: number | undefined;
+  let reason = 'the caller is gone';
+  try {
+    errno = printedBy(connection, buffer);
+  } catch (error) {
+    if (!hasCode(error, 'EAGAIN')) throw error;
+    hangUp(connection.fd, GIVEN_UP);
+    // NB: it may have printed at the last moment. If not, it knows from now on that this is undone.
+    errno = printedBy(connection, buffer);
+    reason = `nobody has read it for ${TURN_LIMIT} s`;
+  }
+  if (errno === undefined) throw new NetloomError('io-failure', `Cannot write stdout: ${reason}`);
   if (errno !== 0) throw systemError(errno, 'write stdout');
+}
+
+/** @returns the errno of the shim's answer, or undefined where it is gone @throws NetloomError EAGAIN */
+function printedBy(connection: Connection, buffer: Uint8Array): number | undefined {
+  using reply = connection.receive(buffer);
+  return reply && readPrinted(reply.bytes);
 }

@@ -28,6 +28,8 @@ export const FRAME = {
   STDERR: 'e',
   /** The end where nothing is printed, with the exit status. */
   EXIT: 'x',
+  /** The call is given up, and undone: what the shim prints from here on is no success. */
+  GIVEN_UP: 'w',
 } as const;
 
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME];
@@ -35,6 +37,9 @@ export type FrameKind = (typeof FRAME)[keyof typeof FRAME];
 /** The length of the shim's one answer: the letter k in a word, then an errno or 0. */
 export const PRINTED_LENGTH = 8;
 const PRINTED = 0x6b;
+
+/** Said before the agent stops listening to a shim. One that dies does not say it, and has not undone what was printed. */
+export const GIVEN_UP: Uint8Array = Uint8Array.of(FRAME.GIVEN_UP.charCodeAt(0));
 
 export interface Request {
   readonly build: string;

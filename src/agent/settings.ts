@@ -22,14 +22,23 @@ export const DEFAULTS: Settings = { callLimit: 120, drainLimit: 30, logLevel: 'i
 export type Address = { readonly unix: string } | { readonly hostname: string; readonly port: number };
 
 const ADDRESS = 'an address such as "127.0.0.1:9464", "[::1]:9464" or "unix:/run/netloom/metrics.sock"';
-const SECONDS = 'a number of seconds above 0, up to 86400';
+/** A shim waits for 150 s (native/shim.c, ANSWER_LIMIT_MS): a call that may take longer would be undone when it is done. */
+export const CALL_LIMIT_MAX = 140;
+export const DRAIN_LIMIT_MAX = 86_400;
 
-const seconds = v.pipe(v.number(SECONDS), v.check(isSeconds, SECONDS));
+/** @param most the largest number that it may be */
+function seconds(most: number) {
+  const expected = `a number of seconds above 0, up to ${most}`;
+  return v.pipe(
+    v.number(expected),
+    v.check((value) => isSeconds(value, most), expected),
+  );
+}
 
 const SCHEMA = v.strictObject(
   {
-    callLimit: v.exactOptional(seconds),
-    drainLimit: v.exactOptional(seconds),
+    callLimit: v.exactOptional(seconds(CALL_LIMIT_MAX)),
+    drainLimit: v.exactOptional(seconds(DRAIN_LIMIT_MAX)),
     logLevel: v.exactOptional(v.picklist(LEVELS, `one of ${LEVELS.join(', ')}`)),
     metrics: v.exactOptional(
       v.array(
@@ -59,8 +68,8 @@ function read(text: string, file: string): Partial<Settings> {
   return parse(SCHEMA, parseJson(text, action), { code: 'invalid-config', action });
 }
 
-export function isSeconds(value: number): boolean {
-  return value > 0 && value <= 86_400;
+export function isSeconds(value: number, most: number): boolean {
+  return value > 0 && value <= most;
 }
 
 /** @throws NetloomError invalid-address */

@@ -2,7 +2,7 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { runAgent } from '../agent/agent.ts';
 import { LEVELS, type Level } from '../agent/log.ts';
-import { addressOf, DEFAULTS, isSeconds } from '../agent/settings.ts';
+import { addressOf, CALL_LIMIT_MAX, DEFAULTS, DRAIN_LIMIT_MAX, isSeconds } from '../agent/settings.ts';
 import { libc } from '../ffi/libc.ts';
 import { become } from '../ffi/spawn.ts';
 import { pathsOf } from '../paths.ts';
@@ -34,13 +34,13 @@ export const agentCommand = buildCommand({
       },
       callLimit: {
         kind: 'parsed',
-        parse: seconds,
+        parse: seconds(CALL_LIMIT_MAX),
         optional: true,
         brief: `Seconds that a call may take (${DEFAULTS.callLimit})`,
       },
       drainLimit: {
         kind: 'parsed',
-        parse: seconds,
+        parse: seconds(DRAIN_LIMIT_MAX),
         optional: true,
         brief: `Seconds that calls may go on after SIGTERM (${DEFAULTS.drainLimit})`,
       },
@@ -74,10 +74,12 @@ export const agentCommand = buildCommand({
   },
 });
 
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!isSeconds(value)) throw new Error(`"${text}", expected a number of seconds up to 86400`);
-  return value;
+function seconds(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!isSeconds(value, most)) throw new Error(`"${text}", expected a number of seconds up to ${most}`);
+    return value;
+  };
 }
 
 /** Read again by the agent, which takes the same words from its file. */

@@ -26,6 +26,7 @@ const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
+const MSG_DONTWAIT = 0x40;
 const MSG_CTRUNC = 0x08;
 const MSG_TRUNC = 0x20;
 const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -65,8 +66,12 @@ export function stopListening(fd: number): void {
   lib.shutdown(fd, SHUT_RD);
 }
 
-/** Ends a conversation for both sides, whichever thread is in the middle of it. The descriptor stays open. */
-export function hangUp(fd: number): void {
+/**
+ * Ends a conversation for both sides, whichever thread is in the middle of it. The descriptor stays open, and what the other side has said before is there to be received.
+ * @param last what the other side is told, where it has room for that
+ */
+export function hangUp(fd: number, last?: Uint8Array): void {
+  if (last !== undefined) libc.sendto(fd, last, last.length, MSG_NOSIGNAL | MSG_DONTWAIT, null, 0);
   lib.shutdown(fd, SHUT_RDWR);
 }
 

@@ -198,7 +198,9 @@ test.serial('SIGHUP reads the settings again; what is wrong with them is told, a
 const WRONG: readonly [settings: string, complaint: RegExp][] = [
   ['{', /expected a key in double quotes or "}" in line 1, column 2, not the end/],
   ['[]', /expected a JSON object/],
-  ['{"callLimit": 0}', /"callLimit" is 0, expected a number of seconds above 0, up to 86400/],
+  ['{"callLimit": 0}', /"callLimit" is 0, expected a number of seconds above 0, up to 140/],
+  // The shim would have gone by then.
+  ['{"callLimit": 141}', /"callLimit" is 141, expected a number of seconds above 0, up to 140/],
   ['{"drainLimit": "5"}', /"drainLimit" is "5", expected a number of seconds/],
   ['{"metrics": "127.0.0.1:9464"}', /"metrics" is "127.0.0.1:9464", expected a list/],
   ['{"metrics": ["9464"]}', /"metrics\[0\]" is "9464", expected an address such as/],

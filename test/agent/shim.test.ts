@@ -1,6 +1,6 @@
 /** The shim, built with sanitizers, against an agent of the test's own that says what it should not. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -10,7 +10,7 @@ import { readRequest } from '../../src/agent/protocol.ts';
 import { statFd, tryStat } from '../../src/ffi/file.ts';
 import { cString, errno, libc } from '../../src/ffi/libc.ts';
 import { AF_UNIX, unixAddress } from '../../src/ffi/unix-address.ts';
-import { accept, type Connection, isCalled, listenAt, stopListening } from '../../src/ffi/unix-socket.ts';
+import { accept, type Connection, hangUp, isCalled, listenAt, stopListening } from '../../src/ffi/unix-socket.ts';
 import { makeRoot } from '../support/host.ts';
 import { untilAsync } from '../support/until-async.ts';
 
@@ -20,7 +20,11 @@ const CONFIGURATION = '{"cniVersion": "0.4.0", "name": "net"}';
 const STANDALONE = '#!/bin/sh\necho "standalone as $(basename "$NAME0") with $(cat)"\n';
 const BUILD = 'the-build';
 
-const lib = adapter.load({ connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' } });
+const lib = adapter.load({
+  connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  seteuid: { args: ['u32'], returns: 'i32' },
+});
+const NOBODY = 65534;
 const SOCK_SEQPACKET = 5;
 const SOCK_NONBLOCK = 0o4000;
 const EAGAIN = 11;
@@ -223,18 +227,59 @@ test.serial('a stdin that does not block is waited for', async (t) => {
   execFileSync('rm', ['-f', socketPath]);
   using listening = listenAt(socketPath, 1);
   const { child, end } = start({ before: IMPATIENT });
-  using connection = accept(listening.number);
-  if (connection === undefined) throw new Error('the shim did not connect');
   // poll(2) on x86-64, ppoll(2) there and on arm64.
-  await untilAsync('it waits for stdin, or has sent what it has', () => {
+  await untilAsync('it waits for stdin, or goes on without', () => {
     const call = readFileSync(`/proc/${child.pid}/syscall`, 'utf8');
-    return isCalled(connection.fd, 0) || /^(?:7|271|73) /.test(call);
+    return isCalled(listening.number, 0) || /^(?:7|271|73) /.test(call);
   });
   await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
+  using connection = accept(listening.number);
+  if (connection === undefined) throw new Error('the shim did not connect');
   const request = hear(connection);
   t.is(request && readRequest(request)?.stdin, CONFIGURATION);
   say(connection, 'A', Uint8Array.of(0x78, 0));
   t.is((await end).status, 0);
+});
+
+test.serial('the agent hears of a call when all of it is there: no thread of it waits for a runtime', async (t) => {
+  execFileSync('rm', ['-f', socketPath]);
+  using listening = listenAt(socketPath, 1);
+  const { child, end } = start();
+  // read(2) on x86-64 and on arm64, of stdin.
+  await untilAsync('it waits for stdin', () =>
+    /^(?:0|63) 0x0 /.test(readFileSync(`/proc/${child.pid}/syscall`, 'utf8')),
+  );
+  t.false(isCalled(listening.number, 0));
+  await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
+  using connection = accept(listening.number);
+  if (connection === undefined) throw new Error('the shim did not connect');
+  const request = hear(connection);
+  t.is(request && readRequest(request)?.stdin, CONFIGURATION);
+  say(connection, 'A', Uint8Array.of(0x78, 0));
+  t.is((await end).status, 0);
+});
+
+test.serial('one that listens and is not root gets to see nothing: netloom is executed', async (t) => {
+  execFileSync('rm', ['-f', socketPath]);
+  const directories = [root.path, join(root.path, 'run'), join(root.path, 'run/netloom')];
+  const modes = directories.map((path) => statSync(path).mode);
+  for (const path of directories) chmodSync(path, 0o777);
+  // The kernel remembers who called listen(2).
+  t.is(lib.seteuid(NOBODY), 0);
+  let listening: ReturnType<typeof listenAt>;
+  try {
+    listening = listenAt(socketPath, 1);
+  } finally {
+    lib.seteuid(0);
+    for (const [i, path] of directories.entries()) chmodSync(path, (modes[i] ?? 0) & 0o777);
+  }
+  const { child, end } = start({ patience: 'not for acceptance' });
+  child.stdin.end(CONFIGURATION);
+  ran(t, await end);
+  using connection = accept(listening.number);
+  if (connection === undefined) throw new Error('the shim did not connect');
+  t.is(hear(connection), undefined, 'it came, saw who it is, and left');
+  listening.close();
 });
 
 /** Before it has accepted, whatever an agent does leads to netloom. */
@@ -300,6 +345,7 @@ const ACCEPTED: readonly [title: string, frames: readonly (string | Uint8Array)[
   ['declines afterwards', ['Dtoo late']],
   ['asks to print without a status', ['p']],
   ['ends without a status', ['x']],
+  ['gives it up', ['w']],
   ['sends a message that is too long', [new Uint8Array(100_000).fill(0x6f)]],
   ['sends more than anybody prints', Array.from({ length: 300 }, () => new Uint8Array(60_000).fill(0x6f))],
 ];
@@ -343,6 +389,28 @@ test.serial('parts are printed together, stderr at once, and the agent hears tha
     t.deepEqual(hear(connection), Uint8Array.of(0x6b, 0, 0, 0, 0, 0, 0, 0));
   });
   t.deepEqual(end, { status: 1, stdout: '{"a":1}\n', stderr: 'warning\n' });
+});
+
+/** More than is on the way to a reader that does not read: this process, as long as it plays the agent. */
+const LONG_OUTPUT = Array.from({ length: 60 }, () => new Uint8Array(30_000).fill(0x6f));
+
+test.serial('what is read only when the agent has given up, and undone the call, is no success', async (t) => {
+  const end = await call((connection) => {
+    hear(connection);
+    say(connection, 'A', ...LONG_OUTPUT, 'p\0}');
+    hangUp(connection.fd, bytes('w'));
+  });
+  t.is(end.status, 1);
+  t.regex(end.stderr, /nobody read the result until the agent of netloom had given up/);
+});
+
+test.serial('what is read only when the agent has died is what it has done', async (t) => {
+  const end = await call((connection) => {
+    hear(connection);
+    say(connection, 'A', ...LONG_OUTPUT, 'p\0}');
+  });
+  t.is(end.status, 0, end.stderr);
+  t.is(end.stdout.length, LONG_OUTPUT.length * 29_999 + 1);
 });
 
 test.serial('the agent hears that stdout is closed', async (t) => {
@@ -408,7 +476,7 @@ test.serial('a configuration that is too long for the agent goes to netloom whol
 });
 
 test.serial('whatever an agent says, the shim ends by itself, and never runs an accepted call again', async (t) => {
-  const letter = fc.constantFrom(...'AAopexDk?\0');
+  const letter = fc.constantFrom(...'AAopexwDk?\0');
   const frame = fc
     .tuple(letter, fc.uint8Array({ maxLength: 3 }))
     .map(([kind, rest]) => Uint8Array.of(kind.charCodeAt(0), ...rest));
