@@ -10,7 +10,7 @@ import { libc } from '../ffi/libc.ts';
 import { awaitReadable } from '../ffi/poll.ts';
 import { ownDirectory } from '../ffi/thread.ts';
 import { accept, type Connection, isCalled } from '../ffi/unix-socket.ts';
-import { fnv1a } from '../fnv.ts';
+import { hashWord } from '../fnv.ts';
 import { countRefusals } from '../netlink/error.ts';
 import { keepTransports } from '../netlink/transport.ts';
 import { keepHome } from '../netns/within.ts';
@@ -79,7 +79,7 @@ function work({ id, size, active, memory, listening, closing, ...shared }: Assig
     surroundings: new Surroundings(),
     buffer: new Uint8Array(new ArrayBuffer(REQUEST_MAX)),
     home,
-    awaitOrder: (containerId) => containerId === '' || board.awaitOrder(id, keyOf(containerId)),
+    awaitOrder: (containerId) => containerId === '' || board.awaitOrder(id, hashWord(containerId)),
     declined: () => tally.declined(),
     ended: (call) => witness(call, tally, log),
   };
@@ -125,9 +125,4 @@ function next(listening: number, closing: number, log: Log): Connection | undefi
       libc.poll(null, 0, 100);
     }
   }
-}
-
-/** Never 0, which stands for none. */
-function keyOf(containerId: string): number {
-  return Number.parseInt(fnv1a(containerId).slice(0, 8), 16) | 1;
 }

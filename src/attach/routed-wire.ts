@@ -1,5 +1,5 @@
 /** The ends of a wire that is routed: the host's has the gateway's address, and each of the container's addresses is a route to it. */
-import type { CniIp, CniResult } from '../cni/result.ts';
+import type { CniIp, CniResult, CniRoute } from '../cni/result.ts';
 import { Cidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import type { Request } from '../netlink/message.ts';
@@ -8,20 +8,44 @@ import * as addr from '../rtnl/addr.ts';
 import { RTPROT_NETLOOM } from '../rtnl/constants.ts';
 import * as link from '../rtnl/link.ts';
 import * as route from '../rtnl/route.ts';
+import { configureInterface } from './addresses.ts';
+import type { ContainerSide } from './namespace.ts';
 import { type Differences, verifyInterface } from './verify.ts';
 import type { Wire } from './wire.ts';
 
 /** An address of the container with the gateway that it needs here. */
 export type RoutedIp = CniIp & { readonly gateway: Ip };
 
+/** Gives both ends their addresses and routes. An address without a gateway is only given to the container. */
+export function configureRouted(
+  nl: NetlinkSocket,
+  container: ContainerSide,
+  wire: Wire,
+  ips: readonly CniIp[],
+  routes: readonly CniRoute[],
+): void {
+  const routed = ips.filter((ip): ip is RoutedIp => ip.gateway !== undefined);
+  nl.executeAll(hostEnd(wire, routed));
+  configureInterface(container, {
+    ifname: wire.container.name,
+    index: wire.container.index,
+    ips,
+    routes,
+    probesDuplicates: false,
+    noPrefixRoute: true,
+    firstRoutes: routed.flatMap((ip) => towardsGateway(wire, ip)),
+  });
+  nl.executeAll(routed.map(({ address }) => towardsContainer(wire, address)));
+}
+
 /** The gateway's address on the host's end. Many ends may have the same one. */
-export function hostEnd({ host }: Wire, ips: readonly RoutedIp[]): Request[] {
+function hostEnd({ host }: Wire, ips: readonly RoutedIp[]): Request[] {
   const gateways = new Map(ips.map(({ gateway }) => [gateway.toString(), Cidr.alone(gateway)]));
   return [...gateways.values()].map((gateway) => addr.add(host.index, gateway, { nodad: true }));
 }
 
 /** In the container: the gateway is on the link, and the rest of the subnet behind it. */
-export function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Request[] {
+function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Request[] {
   const common = { oif: container.index, src: address.ip };
   return [
     route.add({ ...common, dst: Cidr.alone(gateway), scope: route.RT_SCOPE.LINK }),
@@ -30,7 +54,7 @@ export function towardsGateway({ container }: Wire, { address, gateway }: Routed
 }
 
 /** On the host: the container's address is at the end of this wire. The scope is the reference's. */
-export function towardsContainer({ host }: Wire, address: Cidr): Request {
+function towardsContainer({ host }: Wire, address: Cidr): Request {
   const scope = address.family === 4 ? { scope: route.RT_SCOPE.HOST } : {};
   return route.add({ dst: Cidr.alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });
 }

@@ -12,12 +12,11 @@ import { type Message, type MessageKind, type Request, request } from '../netlin
 import { NetlinkSocket, type SocketOptions } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
 import { type TraceNames, traced } from '../netlink/trace.ts';
+import { familyNumber } from '../rtnl/family.ts';
 
 const NETLINK_SOCK_DIAG = 4;
 /** Both of a question and of its answer. */
 const SOCK_DIAG_BY_FAMILY = 20;
-const AF = { 4: 2, 6: 10 } as const;
-
 /** Bits of TCP_LISTEN and TCP_CLOSE: UDP's unconnected sockets, and the end points of SCTP, are "closed" and "listening". */
 const LISTEN = 1 << 10;
 const CLOSE = 1 << 7;
@@ -113,7 +112,7 @@ function question(protocol: keyof typeof PROTOCOLS, family: 4 | 6, port: number)
     listenerKind,
     SOCK_DIAG_BY_FAMILY,
     0,
-    { family: AF[family], protocol: number, states, sport: port },
+    { family: familyNumber(family), protocol: number, states, sport: port },
     {},
     {
       action: () => `list who listens on the ${protocol} port ${port}`,
@@ -123,7 +122,7 @@ function question(protocol: keyof typeof PROTOCOLS, family: 4 | 6, port: number)
 }
 
 function listenerOf({ header, attrs }: Message<typeof listenerKind>): Listener {
-  const isV4 = header.family === AF[4];
+  const isV4 = header.family === familyNumber(4);
   const words = [header.src0, header.src1, header.src2, header.src3];
   const bytes = new Uint8Array(isV4 ? 4 : 16);
   const view = new DataView(bytes.buffer);

@@ -3,7 +3,7 @@
  * thousands of nodes again, and compare each with the kernel: a call asks for a look, and the look tells it what it needs. Shared memory, for neither of them comes back to
  * the engine's event loop.
  */
-import { fnv1a } from '../fnv.ts';
+import { fnv1a, hashWord } from '../fnv.ts';
 import type { Paths } from '../paths.ts';
 import type { OverlayNetwork } from './network.ts';
 import { type NodeRecord, recordOf } from './record.ts';
@@ -66,7 +66,7 @@ export class Keeping {
 
   /** For the keeper: whether a call is about to attach the first container to a network. */
   isWanted(network: string): boolean {
-    const key = keyOf(network);
+    const key = hashWord(network);
     for (let i = 0; i < THREADS; i++) if (Atomics.load(this.#words, WANTED + i) === key) return true;
     return false;
   }
@@ -85,7 +85,7 @@ export class Keeping {
 
   /** For a call: says that a thread wants a network looked after, until the end. */
   want(thread: number, network: string): Disposable {
-    Atomics.store(this.#words, WANTED + thread, keyOf(network));
+    Atomics.store(this.#words, WANTED + thread, hashWord(network));
     return { [Symbol.dispose]: () => void Atomics.store(this.#words, WANTED + thread, 0) };
   }
 
@@ -134,11 +134,6 @@ function read(text: string, print: string): Kept | undefined {
   if (kept === undefined || kept === 'pending') return kept;
   const own = recordOf(kept.own);
   return own && { ...kept, own };
-}
-
-/** Never 0, which stands for none. */
-function keyOf(network: string): number {
-  return Number.parseInt(fnv1a(network).slice(0, 8), 16) | 1;
 }
 
 let reliedOn: { readonly keeping: Keeping; readonly thread: number } | undefined;

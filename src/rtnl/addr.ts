@@ -8,6 +8,7 @@ import { type Message, type MessageKind, NLM_F, type Request, request } from '..
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
 import { AF, RTM } from './constants.ts';
+import { familyNumber } from './family.ts';
 
 export const addrKind = {
   name: 'address',
@@ -147,9 +148,4 @@ function addressOf({ header, attrs }: Message<typeof addrKind>): Address {
     scope: header.scope,
     ...(attrs.broadcast !== undefined && { broadcast: attrs.broadcast }),
   };
-}
-
-/** AF_INET or AF_INET6. */
-export function familyNumber(family: Family): number {
-  return family === 4 ? AF.INET : AF.INET6;
 }

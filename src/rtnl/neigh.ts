@@ -7,8 +7,8 @@ import { be16, ip, mac, s32, u8, u16, u32 } from '../netlink/codec.ts';
 import { type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
-import { familyNumber } from './addr.ts';
 import { AF, RTM } from './constants.ts';
+import { familyNumber, familyOf } from './family.ts';
 
 export const neighKind = {
   name: 'neighbour',
@@ -88,7 +88,7 @@ export function list(nl: NetlinkSocket, only: { readonly link?: number } = {}): 
     .dump(all)
     .flatMap(({ header, attrs }) =>
       attrs.dst === undefined ||
-      (header.family !== AF.INET && header.family !== AF.INET6) ||
+      familyOf(header.family) === undefined ||
       (only.link !== undefined && header.index !== only.link)
         ? []
         : [{ link: header.index, ip: attrs.dst, mac: attrs.lladdr, state: header.state }],

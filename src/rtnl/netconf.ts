@@ -5,7 +5,8 @@ import { s32, u8 } from '../netlink/codec.ts';
 import { type MessageKind, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
-import { AF, RTM } from './constants.ts';
+import { RTM } from './constants.ts';
+import { familyNumber } from './family.ts';
 
 export const netconfKind = {
   name: 'netconf',
@@ -29,7 +30,7 @@ export function isForwarding(nl: NetlinkSocket, family: 4 | 6): boolean {
     netconfKind,
     RTM.GETNETCONF,
     0,
-    { family: family === 4 ? AF.INET : AF.INET6 },
+    { family: familyNumber(family) },
     { ifindex: IFINDEX_ALL },
     {
       action: () => `look up whether IPv${family} is forwarded`,

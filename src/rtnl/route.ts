@@ -8,8 +8,9 @@ import { type Codec, ip, s32, u8, u16, u32 } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request, viewFrom } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
-import { familyNumber } from './addr.ts';
 import { AF, RTM } from './constants.ts';
+import { familyNumber, familyOf, ipCommand } from './family.ts';
+import { word } from './words.ts';
 
 /** RTAX_*. */
 const metrics = {
@@ -162,14 +163,15 @@ export function list(nl: NetlinkSocket, family?: Family, { oif, protocol }: Rout
   const all = request(routeKind, RTM.GETROUTE, 0, header, oif === undefined ? {} : { oif }, {
     action: () => 'list the routes',
     command: () =>
-      ['ip route show table all', ...(oif === undefined ? [] : [`dev if${oif}`])]
-        .concat(protocol === undefined ? [] : [`proto ${protocol}`])
-        .join(' '),
+      [
+        'ip route show table all',
+        ...word('dev', oif === undefined ? undefined : `if${oif}`),
+        ...word('proto', protocol),
+      ].join(' '),
   });
   return nl
     .dump(all)
-    .filter(({ header }) => (header.family === AF.INET || header.family === AF.INET6) && header.type === RTN.UNICAST)
-    .filter(({ header }) => protocol === undefined || header.protocol === protocol)
+    .filter(({ header }) => header.type === RTN.UNICAST && (protocol ?? header.protocol) === header.protocol)
     .flatMap(routesOf)
     .filter((each) => oif === undefined || each.oif === oif);
 }
@@ -188,7 +190,7 @@ export function lookup(nl: NetlinkSocket, to: Ip): Route | undefined {
     { action: () => `look up the route to ${to}`, command: () => `ip route get ${to}` },
   );
   const answer = nl.find(wanted, ERRNO.ENETUNREACH);
-  return answer && routeOf(answer);
+  return answer && routeOf(answer, to.family);
 }
 
 function routeRequest(type: number, flags: number, verb: string, route: RouteSpec): Request {
@@ -221,14 +223,13 @@ function routeRequest(type: number, flags: number, verb: string, route: RouteSpe
     },
     {
       action: () => `${verb === 'del' ? 'remove' : verb} the route to ${routeWords(route)}`,
-      command: () => `ip ${dst.family === 6 ? '-6 ' : ''}route ${verb} ${routeWords(route)}`,
+      command: () => `${ipCommand(dst.family)} route ${verb} ${routeWords(route)}`,
     },
   );
 }
 
 function routeWords(route: RouteSpec): string {
   const { dst, gateway, oif, src, priority, table, mtu, advmss, onlink, scope, protocol } = route;
-  const word = (name: string, value: unknown) => (value === undefined ? [] : [`${name} ${value}`]);
   return [
     dst.prefix === 0 ? 'default' : `${dst.network()}`,
     ...word('via', gateway),
@@ -246,7 +247,9 @@ function routeWords(route: RouteSpec): string {
 
 /** NB: IPv6 routes to one destination with one priority are told of as one route of several next hops, also where each was added by itself. */
 function routesOf(message: Message<typeof routeKind>): Route[] {
-  const route = routeOf(message);
+  const family = familyOf(message.header.family);
+  if (family === undefined) return [];
+  const route = routeOf(message, family);
   const { multipath } = message.attrs;
   if (multipath === undefined) return [route];
   return multipath.map(({ header: { flags = 0, index }, attrs: { gateway } }) => ({
@@ -257,8 +260,7 @@ function routesOf(message: Message<typeof routeKind>): Route[] {
   }));
 }
 
-function routeOf({ header, attrs }: Message<typeof routeKind>): Route {
-  const family = header.family === AF.INET ? 4 : 6;
+function routeOf({ header, attrs }: Message<typeof routeKind>, family: Family): Route {
   return {
     family,
     dst: new Cidr(attrs.dst ?? Ip.unspecified(family), header.dstLength),

@@ -7,8 +7,9 @@ import { ip, str, u8, u32 } from '../netlink/codec.ts';
 import { type Message, type MessageKind, NLM_F, type Request, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { struct } from '../netlink/struct.ts';
-import { familyNumber } from './addr.ts';
 import { AF, RTM } from './constants.ts';
+import { familyNumber, familyOf, ipCommand } from './family.ts';
+import { word } from './words.ts';
 
 export const ruleKind = {
   name: 'rule',
@@ -87,16 +88,16 @@ export function list(nl: NetlinkSocket): Rule[] {
   );
   return nl
     .dump(all)
-    .filter(({ header: { family, action } }) => (family === AF.INET || family === AF.INET6) && action === TO_TABLE)
-    .map(ruleOf);
+    .filter(({ header: { action } }) => action === TO_TABLE)
+    .flatMap(rulesOf);
 }
 
 function ruleRequest(type: number, flags: number, verb: string, { src, table, priority, protocol }: RuleSpec): Request {
   const words = [
     src.prefix === 0 ? 'from all' : `from ${src}`,
     `table ${table}`,
-    ...(priority === undefined ? [] : [`priority ${priority}`]),
-    ...(protocol === undefined ? [] : [`protocol ${protocol}`]),
+    ...word('priority', priority),
+    ...word('protocol', protocol),
   ].join(' ');
   return request(
     ruleKind,
@@ -111,15 +112,17 @@ function ruleRequest(type: number, flags: number, verb: string, { src, table, pr
     },
     {
       action: () => `${verb === 'del' ? 'remove' : 'add'} the rule ${words}`,
-      command: () => `ip ${src.family === 6 ? '-6 ' : ''}rule ${verb} ${words}`,
+      command: () => `${ipCommand(src.family)} rule ${verb} ${words}`,
     },
   );
 }
 
-function ruleOf({ header, attrs }: Message<typeof ruleKind>): Rule {
-  const family = header.family === AF.INET ? 4 : 6;
+/** None of other families, such as that of multicast routes. */
+function rulesOf({ header, attrs }: Message<typeof ruleKind>): Rule[] {
+  const family = familyOf(header.family);
+  if (family === undefined) return [];
   const { dst, iif, oif, mark, mask } = attrs;
-  return {
+  const rule = {
     family,
     src: new Cidr(attrs.src ?? Ip.unspecified(family), header.srcLength),
     table: attrs.table ?? header.table,
@@ -127,4 +130,5 @@ function ruleOf({ header, attrs }: Message<typeof ruleKind>): Rule {
     protocol: attrs.protocol ?? 0,
     isPlain: [dst, iif, oif, mark, mask].every((each) => each === undefined) && header.tos === 0,
   };
+  return [rule];
 }

@@ -4,6 +4,7 @@ import { type Attrs, type AttrTable, nest } from '../../netlink/attribute.ts';
 import { be16, be32, ip4, ip6, u8, u32 } from '../../netlink/codec.ts';
 import { type Message, type MessageKind, type Request, request } from '../../netlink/message.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
+import { familyNumber } from '../../rtnl/family.ts';
 import { nfgenmsg } from '../message.ts';
 
 const NFNL_SUBSYS_CTNETLINK = 1;
@@ -14,8 +15,6 @@ export const CT = {
   GET: (NFNL_SUBSYS_CTNETLINK << 8) | 1,
   DELETE: (NFNL_SUBSYS_CTNETLINK << 8) | 2,
 } as const;
-
-const AF = { 4: 2, 6: 10 } as const;
 
 /** CTA_IP_*. */
 const addresses = {
@@ -90,7 +89,7 @@ export type Wanted =
  * Equivalent to: `conntrack -L -p udp --dport 53`
  */
 export function list(nft: NetlinkSocket, family: Family, wanted: Wanted): Entry[] {
-  const asked = request(entryKind, CT.GET, 0, { family: AF[family] }, templateOf(family, wanted), {
+  const asked = request(entryKind, CT.GET, 0, { family: familyNumber(family) }, templateOf(family, wanted), {
     action: () => 'list the entries of connection tracking',
     command: () => `conntrack -L -f ipv${family}`,
   });
@@ -103,7 +102,7 @@ export function remove({ family, attrs: { original = {}, id, zone } }: Entry): R
     entryKind,
     CT.DELETE,
     0,
-    { family: AF[family] },
+    { family: familyNumber(family) },
     // NB: without a tuple the kernel would delete all of them.
     { original, ...(id !== undefined && { id }), ...(zone !== undefined && { zone }) },
     {

@@ -11,7 +11,7 @@ import { enableForwarding } from '../../attach/forwarding.ts';
 import { gather } from '../../attach/gather.ts';
 import { masquerade } from '../../attach/masquerade.ts';
 import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
-import { hostEnd, type RoutedIp, towardsContainer, towardsGateway } from '../../attach/routed-wire.ts';
+import { configureRouted } from '../../attach/routed-wire.ts';
 import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
@@ -19,6 +19,7 @@ import type { CniIp, CniResult, CniRoute } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { ipamStatus } from '../../ipam/delegate.ts';
 import { Cidr } from '../../net/cidr.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { requireNft } from '../../nft/socket.ts';
 import { awaitJoin } from '../../overlay/agent-members.ts';
 import type { OverlayDevices } from '../../overlay/devices.ts';
@@ -26,6 +27,7 @@ import type { Intent } from '../../overlay/intent.ts';
 import { withOverlayLock } from '../../overlay/lock.ts';
 import { isMember, requireStore } from '../../overlay/members.ts';
 import { containerMac } from '../../overlay/network.ts';
+import type * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { allocateHere } from './allocate.ts';
 import { check } from './check.ts';
@@ -83,30 +85,14 @@ function add(call: CniCall<OverlayConf>): CniResult {
   });
   course.reach(devices);
   guard(here, conf);
-  const routed = wiring === 'routed' ? ips.filter(hasGateway) : [];
-  nl.executeAll(hostEnd(wire, routed));
-  configureInterface(container, {
-    ifname: call.ifname,
-    index: wire.container.index,
-    ips,
-    routes,
-    probesDuplicates: false,
-    noPrefixRoute: wiring === 'routed',
-    firstRoutes: routed.flatMap((ip) => towardsGateway(wire, ip)),
-  });
-  nl.executeAll(routed.map(({ address }) => towardsContainer(wire, address)));
+  if (wiring === 'routed') configureRouted(nl, container, wire, ips, routes);
+  else {
+    const { name: ifname, index } = wire.container;
+    configureInterface(container, { ifname, index, ips, routes, probesDuplicates: false });
+  }
   enableForwarding([here.network.subnet.family]);
   if (masquerades(conf)) masquerade(call, ips, undo, conf.subnet);
-  const { master } = awaitCarrier(nl, wire.host.index);
-  if (wiring === 'bridge') {
-    if (master !== devices.bridge.index) {
-      throw new NetloomError(
-        'try-again',
-        'The bridge of the overlay was removed while the container was being attached to it',
-      );
-    }
-    awaitCarrier(nl, devices.bridge.index);
-  }
+  settle(nl, wire, wiring === 'bridge' ? devices.bridge : undefined);
   announce(container, wire.container.index, wire.container.mac);
   const result = describe(call, devices, wire, { ...ipam, ips, routes });
   undo.move(); // All of it stands: nothing to undo.
@@ -128,8 +114,17 @@ function routesInside(
   });
 }
 
-function hasGateway(ip: CniIp): ip is RoutedIp {
-  return ip.gateway !== undefined;
+/** Waits until frames pass. @param bridge the one that the host's end is a port of */
+function settle(nl: NetlinkSocket, { host }: Wire, bridge: link.Link | undefined): void {
+  const { master } = awaitCarrier(nl, host.index);
+  if (bridge === undefined) return;
+  if (master !== bridge.index) {
+    throw new NetloomError(
+      'try-again',
+      'The bridge of the overlay was removed while the container was being attached to it',
+    );
+  }
+  awaitCarrier(nl, bridge.index);
 }
 
 function describe(

@@ -4,14 +4,13 @@
  */
 
 import * as v from 'valibot';
-import { configureInterface } from '../../attach/addresses.ts';
 import { allocate } from '../../attach/allocate.ts';
 import { collectStale, detach } from '../../attach/detach.ts';
 import { dnsOf } from '../../attach/dns.ts';
 import { enableForwarding } from '../../attach/forwarding.ts';
 import { masquerade, verifyMasquerade } from '../../attach/masquerade.ts';
 import { openContainer, refuseTakenIfname } from '../../attach/namespace.ts';
-import { hostEnd, type RoutedIp, towardsContainer, towardsGateway, verifyHostEnd } from '../../attach/routed-wire.ts';
+import { configureRouted, type RoutedIp, verifyHostEnd } from '../../attach/routed-wire.ts';
 import { Differences, verifyAddresses, verifyInContainer } from '../../attach/verify.ts';
 import { addWire, refuseDuplicate, type Wire } from '../../attach/wire.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -59,17 +58,7 @@ function add(call: CniCall<PtpConf>): CniResult {
   const ips = (ipam.ips ?? []).map(withGateway);
   const routes = ipam.routes ?? [];
   const wire = addWire(nl, container, call, { mtu: conf.mtu }, undo);
-  nl.executeAll(hostEnd(wire, ips));
-  configureInterface(container, {
-    ifname: call.ifname,
-    index: wire.container.index,
-    ips,
-    routes,
-    probesDuplicates: false,
-    noPrefixRoute: true,
-    firstRoutes: ips.flatMap((ip) => towardsGateway(wire, ip)),
-  });
-  nl.executeAll(ips.map(({ address }) => towardsContainer(wire, address)));
+  configureRouted(nl, container, wire, ips, routes);
   enableForwarding(ips.map(({ address }) => address.family));
   if (conf.ipMasq) masquerade(call, ips, undo);
   const result = describe(call, nl, wire, { ...ipam, ips, routes });

@@ -14,7 +14,7 @@ import type { CniIp, CniResult } from '../../cni/result.ts';
 import { hasCode, NetloomError } from '../../error.ts';
 import { lock } from '../../ffi/file.ts';
 import { Cidr } from '../../net/cidr.ts';
-import { bitsOf, type Ip } from '../../net/ip.ts';
+import type { Ip } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as addr from '../../rtnl/addr.ts';
 import { RTPROT_NETLOOM } from '../../rtnl/constants.ts';
@@ -161,32 +161,36 @@ function del(call: CniCall<SbrConf>): void {
   lock(container.netns.fd, container.netns.path);
   const { nl } = container;
   const index = link.find(nl, { name: call.ifname })?.index;
-  const given = call.conf.prevResult === undefined ? [] : attachedOf(call).ips.map(({ address }) => address.ip);
-  const everywhere = addr.list(nl);
-  const own = [...given, ...everywhere.filter((each) => each.link === index).map(({ address }) => address.ip)];
   const routes = route.list(nl);
-  const isIn = (ips: readonly Ip[], ip: Ip) => ips.some((each) => each.equals(ip));
-  const isOwnTable = (table: number) => {
-    const inside = routes.filter((each) => each.table === table);
-    return inside.length > 0 && inside.every(({ oif }) => oif === index);
-  };
-  const doomed = rule.list(nl).filter((each) => {
-    if (!each.isPlain || each.src.prefix !== bitsOf(each.family) || tableFault(each.table) !== undefined) return false;
-    const isMarked = each.protocol === RTPROT_NETLOOM;
-    if (isIn(own, each.src.ip)) return isMarked || isOwnTable(each.table); // the reference makes no mark
-    return (
-      isMarked &&
-      !isIn(
-        everywhere.map(({ address }) => address.ip),
-        each.src.ip,
-      )
-    );
-  });
+  const doomed = ownRules(call, nl, index, routes);
   const tables = new Set(doomed.map(({ table }) => table));
   const left = inOrder(routes.filter(({ table, oif }) => index !== undefined && oif === index && tables.has(table)));
   nl.attempt(backIntoMain(left.filter(({ protocol }) => protocol !== RTPROT_NETLOOM)));
   const errors = nl.attempt([...doomed.map(rule.remove), ...left.toReversed().map(route.remove)]);
   for (const error of errors.values()) if (!hasCode(error, 'ENOENT', 'ESRCH')) throw error;
+}
+
+/** The rules that this attachment has made: those from its addresses, and those of ours from addresses that nobody has any more. */
+function ownRules(
+  call: CniCall<SbrConf>,
+  nl: NetlinkSocket,
+  index: number | undefined,
+  routes: readonly route.Route[],
+): rule.Rule[] {
+  const given = call.conf.prevResult === undefined ? [] : attachedOf(call).ips.map(({ address }) => `${address.ip}`);
+  const addresses = addr.list(nl).map((each) => ({ link: each.link, ip: `${each.address.ip}` }));
+  const present = new Set(addresses.map(({ ip }) => ip));
+  const own = new Set([...given, ...addresses.filter((each) => each.link === index).map(({ ip }) => ip)]);
+  const isOwnTable = (table: number) => {
+    const inside = routes.filter((each) => each.table === table);
+    return inside.length > 0 && inside.every(({ oif }) => oif === index);
+  };
+  return rule.list(nl).filter(({ isPlain, src, table, protocol }) => {
+    if (!isPlain || !src.equals(Cidr.alone(src.ip)) || tableFault(table) !== undefined) return false;
+    const isMarked = protocol === RTPROT_NETLOOM;
+    if (own.has(`${src.ip}`)) return isMarked || isOwnTable(table); // the reference makes no mark
+    return isMarked && !present.has(`${src.ip}`);
+  });
 }
 
 /** @throws NetloomError check-failed, with every difference */

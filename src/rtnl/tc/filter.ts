@@ -5,6 +5,7 @@ import { type Message, NLM_F, type Request, request } from '../../netlink/messag
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { Writer } from '../../netlink/writer.ts';
 import { RTM } from '../constants.ts';
+import { word } from '../words.ts';
 import { mirred, type U32Key, u32Filter } from './kinds.ts';
 import { filterKind, handleText, tcKind } from './message.ts';
 import { viewOf } from './qdisc.ts';
@@ -64,8 +65,8 @@ export function addU32(filter: FilterSpec): Request {
         [
           `tc filter add dev if${link} parent ${handleText(parent)} prio ${priority} protocol ${TC_WORDS[protocol] ?? protocol} u32`,
           ...(keys.length === 0 ? ['match u32 0 0'] : keys.map(matchWords)),
-          ...(filter.class === undefined ? [] : [`flowid ${handleText(filter.class)}`]),
-          ...(redirect === undefined ? [] : [`action mirred egress redirect dev if${redirect}`]),
+          ...word('flowid', filter.class === undefined ? undefined : handleText(filter.class)),
+          ...word('action mirred egress redirect dev', redirect === undefined ? undefined : `if${redirect}`),
         ].join(' '),
     },
   );
