@@ -1,4 +1,7 @@
-/** What the bench is made of: experiments, each of which measures both sides in one run and answers with rows of a table. */
+/**
+ * What the bench is made of: experiments, each of which measures both sides in one run and answers with rows of a
+ * table.
+ */
 import type { Launcher } from './launcher.ts';
 import type { Summary } from './statistics.ts';
 

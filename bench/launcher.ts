@@ -51,7 +51,10 @@ export class Launcher {
   }
 }
 
-/** musl first: a floor is what no program can do without, and glibc's start is more than that (docs/decisions.md). The kernel's headers are the machine's. */
+/**
+ * musl first: a floor is what no program can do without, and glibc's start is more than that (docs/decisions.md). The
+ * kernel's headers are the machine's.
+ */
 const COMPILERS: readonly (readonly [string, ...string[]])[] = [
   ['musl-gcc', '-idirafter', '/usr/include', '-idirafter', `/usr/include/${MACHINES[process.arch] ?? ''}`],
   ['cc'],

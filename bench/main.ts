@@ -9,7 +9,8 @@
  *   --json FILE      the figures as one JSON document
  *   --readme FILE    puts the tables into that file, between `<!-- bench -->` and `<!-- /bench -->`
  *
- * Leases are kept below TMPDIR: what writing them costs depends on its file system, which is printed. What belongs to /run is in memory, as on any system.
+ * Leases are kept below TMPDIR: what writing them costs depends on its file system, which is printed. What belongs to
+ * /run is in memory, as on any system.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

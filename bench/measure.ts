@@ -23,7 +23,10 @@ export interface Outcome {
 
 const WARM_UP = 2;
 
-/** @param warmUp rounds of netloom's before the ones that count; the reference, a process each time, has no more than two */
+/**
+ * @param warmUp rounds of netloom's before the ones that count; the reference, a process each time, has no more than
+ * two
+ */
 export function measure(bench: Bench, scenario: Scenario, warmUp = WARM_UP): Outcome {
   const { launcher, root, n } = bench;
   const sides = SIDES.map((name) => bench[name]);

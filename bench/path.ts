@@ -65,8 +65,9 @@ export async function paths(wire: string, all: readonly Ends[], how: How = {}): 
 }
 
 /**
- * What is left of a path's throughput in another that was measured in turn with it: the median of the shares of each pair. A processor whose clock changes from one
- * minute to the next then is in both, where two medians may be of different minutes.
+ * What is left of a path's throughput in another that was measured in turn with it: the median of the shares of each
+ * pair. A processor whose clock changes from one minute to the next then is in both, where two medians may be of
+ * different minutes.
  */
 export function shareOf(part: Path, whole: Path): number {
   return summarize(part.streams.map((each, i) => each / (whole.streams[i] ?? Number.NaN))).median;

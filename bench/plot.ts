@@ -83,7 +83,9 @@ function dash(i: number): string {
   return pattern === '' ? '' : ` stroke-dasharray="${pattern}"`;
 }
 
-/** Where each value stands, from 0 to 1: by its logarithm; 0 as far before the first one as the steps are on average. */
+/**
+ * Where each value stands, from 0 to 1: by its logarithm; 0 as far before the first one as the steps are on average.
+ */
 function positions(xs: readonly number[]): Map<number, number> {
   const above = xs.filter((value) => value > 0).map(Math.log10);
   const [first = 0, last = 0] = [above[0], above.at(-1)];

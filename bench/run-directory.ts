@@ -1,4 +1,7 @@
-/** Below a root, what lies in memory on every system: /run. On a disk it would cost a call more than it does where it belongs. */
+/**
+ * Below a root, what lies in memory on every system: /run. On a disk it would cost a call more than it does where it
+ * belongs.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** What both sides are held against besides each other: netavark, which podman uses in place of plugins, and the floor. */
+/**
+ * What both sides are held against besides each other: netavark, which podman uses in place of plugins, and the floor.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -66,7 +68,8 @@ function floor({ launcher, root }: Bench): Yardstick {
 }
 
 /**
- * netavark as podman executes it: one process for the network, its ports and its firewall, and the address is podman's. It always masquerades.
+ * netavark as podman executes it: one process for the network, its ports and its firewall, and the address is podman's.
+ * It always masquerades.
  * NB: one container stays, as with the plugins, whose bridge stays, too: netavark removes its own with the last one.
  */
 function netavark(

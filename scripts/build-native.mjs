@@ -1,6 +1,7 @@
 /**
- * The part of the build that needs a C compiler: the shim, which runtimes execute, and netloom-cni, which the shim executes where no agent answers: the plugins'
- * programs as bytecode in one small executable with the engine QuickJS (native/).
+ * The part of the build that needs a C compiler: the shim, which runtimes execute, and netloom-cni, which the shim
+ * executes where no agent answers: the plugins' programs as bytecode in one small executable with the engine QuickJS
+ * (native/).
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,20 +12,26 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 
 /**
- * musl where it is there (Debian: musl-tools): a program of glibc asks the processor what it can do before it begins, some 30 times by CPUID, each of which is a trip to
- * the hypervisor where there is one: 0.5 ms of 0.55 for a program that does nothing.
+ * musl where it is there (Debian: musl-tools): a program of glibc asks the processor what it can do before it begins,
+ * some 30 times by CPUID, each of which is a trip to the hypervisor where there is one: 0.5 ms of 0.55 for a program
+ * that does nothing.
  */
 export const cc = [process.env.CC, 'musl-gcc', 'cc'].find(
   (command) => command !== undefined && spawnSync(command, ['--version']).status === 0,
 );
 /** Static: a plugin that is executed thousands of times is not linked each time, and 0.5 ms is what that takes. */
 const CFLAGS = ['-std=c11', '-O2', '-static', '-Wall', '-Wextra', '-Werror'];
-/** Optimized once more than ours, and without what it prints to be debugged: a tenth of a call. Its warnings are not ours to mend. */
+/**
+ * Optimized once more than ours, and without what it prints to be debugged: a tenth of a call. Its warnings are not
+ * ours to mend.
+ */
 const ENGINE_FLAGS = ['-std=gnu11', '-O3', '-DNDEBUG', '-fwrapv', '-funsigned-char', '-w', '-D_GNU_SOURCE'];
 /** The engine is one large file and some that are not. */
 const ENGINE = ['quickjs', 'libregexp', 'libunicode', 'dtoa'];
 
-/** For programs on QuickJS, which has neither modules of Node's nor Bun's: `#ffi` is src/ffi/quickjs.ts (package.json). */
+/**
+ * For programs on QuickJS, which has neither modules of Node's nor Bun's: `#ffi` is src/ffi/quickjs.ts (package.json).
+ */
 const BUNDLE_FLAGS = ['--minify', '--format=iife', '--target=browser', '--conditions=quickjs'];
 
 /** What cannot be run is an error with all that it said. */

@@ -1,9 +1,9 @@
 /**
- * Builds dist/netloom, one executable, dist/netloom-shim, the small program that runtimes execute, dist/netloom-cni, which it executes where no agent answers, and
- * dist/bin/<type>, a link to the shim for every plugin type.
- * Where there is no C compiler there are only netloom and links to it: everything works, but no call goes to an agent, and each takes twice as long.
- * Does nothing where dist/ was built from the same sources: `npm test` and `npm run bench` begin with this script.
- * Runs on the Node of whoever builds (20 or later).
+ * Builds dist/netloom, one executable, dist/netloom-shim, the small program that runtimes execute, dist/netloom-cni,
+ * which it executes where no agent answers, and dist/bin/<type>, a link to the shim for every plugin type. Where there
+ * is no C compiler there are only netloom and links to it: everything works, but no call goes to an agent, and each
+ * takes twice as long. Does nothing where dist/ was built from the same sources: `npm test` and `npm run bench` begin
+ * with this script. Runs on the Node of whoever builds (20 or later).
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -43,8 +43,8 @@ const FLAGS = [
   // Only what a call needs is read: the command line is a chunk of its own, 1.5 ms that a plugin does not pay.
   '--splitting',
   '--format=esm',
-  // A runtime executes a plugin in whatever directory it happens to be in. By default a compiled Bun program reads .env and
-  // bunfig.toml there, and runs the latter's `preload`: code of whoever can write to that directory, run as root.
+  // A runtime executes a plugin in whatever directory it happens to be in. By default a compiled Bun program reads .env
+  // and bunfig.toml there, and runs the latter's `preload`: code of whoever can write to that directory, run as root.
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',
   // Off by default today; said so that no later default changes it.
@@ -52,7 +52,10 @@ const FLAGS = [
   '--no-compile-autoload-package-json',
 ];
 
-/** What the build depends on: the sources, the versions of what they import, and how they are compiled: also by what, so that who installs a compiler gets the shim. */
+/**
+ * What the build depends on: the sources, the versions of what they import, and how they are compiled: also by what, so
+ * that who installs a compiler gets the shim.
+ */
 function fingerprint() {
   const hash = createHash('sha256');
   const sources = ['src', 'native'].flatMap((directory) =>

@@ -1,6 +1,6 @@
 /**
- * Records how a run of AVA went, for scripts/test.mjs: AVA's reporter is for people, and its closing lines are not counted by
- * every CI. AVA calls it in its own process (ava.config.js); without NETLOOM_TEST_REPORT it records nothing.
+ * Records how a run of AVA went, for scripts/test.mjs: AVA's reporter is for people, and its closing lines are not
+ * counted by every CI. AVA calls it in its own process (ava.config.js); without NETLOOM_TEST_REPORT it records nothing.
  * NB: `observeRun` is an experiment of AVA 8.0.1, which package.json pins.
  */
 import { writeFileSync } from 'node:fs';
@@ -51,7 +51,8 @@ export async function observeRun({ events }) {
     }
     if (event.type === 'end' || event.type === 'interrupt') write();
     if (event.type === 'timeout') {
-      // NB: AVA waits until nobody holds the standard error of a file that it has ended, which a program that its test started may do for good.
+      // NB: AVA waits until nobody holds the standard error of a file that it has ended, which a program that its test
+      // started may do for good.
       setTimeout(() => {
         write();
         process.exit(1);

@@ -1,6 +1,8 @@
 /**
- * All tests on all kernels: those of this machine, then those that ask something of their kernel in a virtual machine of each series, and those of the plugins here once more, by an agent. Prints the
- * matrix of kernel feature against test, and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure. Arguments go to AVA, here and there: `npm run test:all -- test/rtnl`.
+ * All tests on all kernels: those of this machine, then those that ask something of their kernel in a virtual machine
+ * of each series, and those of the plugins here once more, by an agent. Prints the matrix of kernel feature against
+ * test, and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure. Arguments go
+ * to AVA, here and there: `npm run test:all -- test/rtnl`.
  */
 import { spawn } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,9 +1,9 @@
 /**
- * Runs the tests: checks for the programs that they execute, runs AVA on the Node of node_modules, and prints as its last line
- * `N passed, N failed`. Fails on a failure, a crash, a hang, and a skipped test that test/allowed-skips.txt does not name.
- * Arguments go to AVA: `npm test -- test/net`, `npm test -- --match='*lease*'`.
- * NETLOOM_TEST_REPORT=FILE keeps the report as JSON; NETLOOM_TEST_SKIPS=any leaves it to its reader to judge skipped tests.
- * Runs on the Node of whoever tests (20 or later).
+ * Runs the tests: checks for the programs that they execute, runs AVA on the Node of node_modules, and prints as its
+ * last line `N passed, N failed`. Fails on a failure, a crash, a hang, and a skipped test that test/allowed-skips.txt
+ * does not name. Arguments go to AVA: `npm test -- test/net`, `npm test -- --match='*lease*'`. NETLOOM_TEST_REPORT=FILE
+ * keeps the report as JSON; NETLOOM_TEST_SKIPS=any leaves it to its reader to judge skipped tests. Runs on the Node of
+ * whoever tests (20 or later).
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,8 @@ const NODE_ARGUMENTS = (process.env.NETLOOM_TEST_NODE_ARGUMENTS ?? '').split(' '
 /** AVA ends a run in which nothing happens for 5 minutes (ava.config.js). This ends AVA itself. */
 const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 40);
 
-// A user's PATH may lack sbin. npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide nftables' nft.
+// A user's PATH may lack sbin. npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide
+// nftables' nft.
 const PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'].filter(
   (dir, i, all) => dir !== '' && !dir.endsWith('node_modules/.bin') && all.indexOf(dir) === i,
 );
@@ -71,8 +72,8 @@ function checkNode() {
 const CONCURRENCY = Math.min(2 * availableParallelism(), 8);
 
 /**
- * Runs AVA in a process group of its own, so that nothing it started survives it. Each test file is a process that loads most of src/: what Node has made of it once, the others find
- * compiled, which starts them three times as fast.
+ * Runs AVA in a process group of its own, so that nothing it started survives it. Each test file is a process that
+ * loads most of src/: what Node has made of it once, the others find compiled, which starts them three times as fast.
  */
 function runAva(args, report) {
   return new Promise((resolve) => {

@@ -1,4 +1,7 @@
-/** What somebody may have to wait for, told to who listens: the command line shows it to a person on a terminal where it takes long. Nobody listens otherwise. */
+/**
+ * What somebody may have to wait for, told to who listens: the command line shows it to a person on a terminal where it
+ * takes long. Nobody listens otherwise.
+ */
 
 /** @param what undefined where nothing of netloom's is waited for */
 type Listener = (what: string | undefined) => void;

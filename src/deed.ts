@@ -1,5 +1,6 @@
 /**
- * What is done to the system, told to who listens: `netloom explain` listens to a rehearsal and prints what it hears. Nobody listens otherwise, and then nothing is put into words.
+ * What is done to the system, told to who listens: `netloom explain` listens to a rehearsal and prints what it hears.
+ * Nobody listens otherwise, and then nothing is put into words.
  */
 
 /** Changes that take effect together, in the words of the tools that a person would use. */

@@ -1,4 +1,7 @@
-/** How many letters must be put in, left out, changed or swapped with their neighbour to make one word of another. Optimal string alignment. */
+/**
+ * How many letters must be put in, left out, changed or swapped with their neighbour to make one word of another.
+ * Optimal string alignment.
+ */
 export function distance(one: string, other: string): number {
   const rows: number[][] = [Array.from({ length: other.length + 1 }, (_, i) => i)];
   const at = (i: number, j: number) => rows[i]?.[j] ?? 0;

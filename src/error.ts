@@ -46,8 +46,8 @@ export function messageOf(error: unknown): string {
 }
 
 /**
- * What went wrong, in the order in which it did: an undo that fails too wraps the first error in a SuppressedError (ECMAScript, explicit resource
- * management).
+ * What went wrong, in the order in which it did: an undo that fails too wraps the first error in a SuppressedError
+ * (ECMAScript, explicit resource management).
  */
 export function errorsOf(error: unknown): [first: unknown, ...later: unknown[]] {
   if (!(error instanceof Error && 'suppressed' in error && 'error' in error)) return [error];

@@ -8,7 +8,8 @@ const SECOND_BASIS = 0x6c62272e07bb0142n;
 
 /** A text as the name of a file: itself where it can be one, its hash behind a `#` otherwise. */
 export function fileName(text: string, max: number = NAME_MAX): string {
-  // NB: three bytes a code unit at the most. Most names are short, and the encoder costs a fresh process some microseconds.
+  // NB: three bytes a code unit at the most. Most names are short, and the encoder costs a fresh process some
+  // microseconds.
   const fits = text.length * 3 <= max || new TextEncoder().encode(text).length <= max;
   const isName = fits && !text.startsWith('#') && !text.startsWith('.') && !text.includes('/');
   return isName ? text : `#${fnv1a(text)}${fnv1a(text, SECOND_BASIS)}`;

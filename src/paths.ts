@@ -1,4 +1,6 @@
-/** Where netloom keeps things. NETLOOM_ROOT puts all of it below one directory: for tests and labs that share a machine. */
+/**
+ * Where netloom keeps things. NETLOOM_ROOT puts all of it below one directory: for tests and labs that share a machine.
+ */
 export interface Paths {
   /** Conflists. */
   readonly conf: string;

@@ -1,4 +1,7 @@
-/** The Vagrantfile, judged by Vagrant, and the network that it puts on its machines. It starts none of them, so it needs no provider. */
+/**
+ * The Vagrantfile, judged by Vagrant, and the network that it puts on its machines. It starts none of them, so it needs
+ * no provider.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -18,8 +18,8 @@ interface Resided extends Scenario {
 }
 
 /**
- * ADDs, CHECKs and DELs before those that count. A resident agent's code is compiled while it works, by what it has been called, and calls that come one by one are shared by two
- * threads: after 200 each has seen enough.
+ * ADDs, CHECKs and DELs before those that count. A resident agent's code is compiled while it works, by what it has
+ * been called, and calls that come one by one are shared by two threads: after 200 each has seen enough.
  */
 const WARM_UP = 200;
 /** Rounds of many calls at once before those that count. Of the last two the reference has a part as well. */
@@ -126,8 +126,8 @@ function lifecycle(bench: Bench, scenario: Resided): Report {
 }
 
 /**
- * So many ADDs at once, then so many DELs, several times, both sides in turn. The time is that from the moment at which all may begin to the end of the last one: forking
- * them, which takes longer than the calls, is no part of it.
+ * So many ADDs at once, then so many DELs, several times, both sides in turn. The time is that from the moment at which
+ * all may begin to the end of the last one: forking them, which takes longer than the calls, is no part of it.
  */
 function burst(bench: Bench, herd: Herd, count: number) {
   const name = `at-once-${count}`;

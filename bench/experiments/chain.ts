@@ -1,4 +1,7 @@
-/** The chain that podman writes, executed as a runtime does it: each plugin a process, with the result of the one before. */
+/**
+ * The chain that podman writes, executed as a runtime does it: each plugin a process, with the result of the one
+ * before.
+ */
 import type { Experiment } from '../experiment.ts';
 import { measure } from '../measure.ts';
 import { IPV4, type Scenario } from '../scenario.ts';

@@ -1,4 +1,6 @@
-/** How long it takes to look at a host with many sandboxes. The reference has nothing like it: the budget is a second. */
+/**
+ * How long it takes to look at a host with many sandboxes. The reference has nothing like it: the budget is a second.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Cidr } from '../../src/net/cidr.ts';

@@ -1,4 +1,7 @@
-/** What each mode costs on the wire: the path between two sandboxes that have it. The figures of README's table of modes. */
+/**
+ * What each mode costs on the wire: the path between two sandboxes that have it. The figures of README's table of
+ * modes.
+ */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Sandbox } from '../../test/support/host.ts';

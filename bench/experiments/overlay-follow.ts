@@ -1,6 +1,7 @@
 /**
- * An agent among 5,000 peers that are in a store: how long a change of one takes from the store to the kernel, what a restart writes, and what the agent has of
- * memory. When the kernel has it, `ip monitor` says, by the clock of the machine.
+ * An agent among 5,000 peers that are in a store: how long a change of one takes from the store to the kernel, what a
+ * restart writes, and what the agent has of memory. When the kernel has it, `ip monitor` says, by the clock of the
+ * machine.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -36,7 +37,10 @@ const UNDERLAY = '192.0.0.0/16';
 const OWN = '192.0.0.1';
 /** How many changes of one peer are measured. */
 const CHANGES = 40;
-/** Before each one: the agent is at rest, as it nearly always is. Of no length that the agent's own times are a multiple of. */
+/**
+ * Before each one: the agent is at rest, as it nearly always is. Of no length that the agent's own times are a multiple
+ * of.
+ */
 const BETWEEN = 370;
 
 export async function followed(bench: Bench, kind: 'file' | 'etcd', peers: number): Promise<Followed> {

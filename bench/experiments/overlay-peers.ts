@@ -1,4 +1,7 @@
-/** What the other nodes of an overlay cost one node: 5,000 of them from nothing, one that moves, a look that finds nothing to do, and an agent that follows them. */
+/**
+ * What the other nodes of an overlay cost one node: 5,000 of them from nothing, one that moves, a look that finds
+ * nothing to do, and an agent that follows them.
+ */
 import { execFileSync } from 'node:child_process';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';

@@ -1,5 +1,6 @@
 /**
- * What an overlay costs on the wire: between containers of two machines, in each mode, against the path between the machines themselves.
+ * What an overlay costs on the wire: between containers of two machines, in each mode, against the path between the
+ * machines themselves.
  *
  * Two machines are two network namespaces here, and that makes three ways to measure the same path:
  *
@@ -7,10 +8,11 @@
  *   the sender's        as namespaces are: the processor that sends carries the packet through both machines, up to the socket that it is for
  *   the sender's, waits and the ends wait in the kernel, as programs do, so that their processors sleep
  *
- * In a virtual machine it is dear to wake a processor that sleeps, since that interrupt leaves the guest. The faster a path, the more often its receiver sleeps: so
- * what that costs has little to do with the path.
+ * In a virtual machine it is dear to wake a processor that sleeps, since that interrupt leaves the guest. The faster a
+ * path, the more often its receiver sleeps: so what that costs has little to do with the path.
  *
- * VXLAN alone is a tunnel by iproute2 between the same machines, without containers: what the kernel's VXLAN costs whoever makes it.
+ * VXLAN alone is a tunnel by iproute2 between the same machines, without containers: what the kernel's VXLAN costs
+ * whoever makes it.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -185,7 +187,10 @@ function tunnel(one: Node, two: Node): string {
   return ends[0].address;
 }
 
-/** Receive packet steering, see Documentation/networking/scaling.rst. @param processor undefined for none of it, as at first */
+/**
+ * Receive packet steering, see Documentation/networking/scaling.rst.
+ * @param processor undefined for none of it, as at first
+ */
 function receiveOn(machine: Sandbox, processor: number | undefined): void {
   const mask = processor === undefined ? '0' : (1 << processor).toString(16);
   // Which links /sys has depends on who mounted it.

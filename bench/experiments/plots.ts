@@ -1,6 +1,6 @@
 /**
- * Two plots for docs/performance.md: how long an ADD takes when many come at once, and when many endpoints are there already. Three sides: the reference, netloom by
- * itself (the shim finds no agent), and netloom's agent.
+ * Two plots for docs/performance.md: how long an ADD takes when many come at once, and when many endpoints are there
+ * already. Three sides: the reference, netloom by itself (the shim finds no agent), and netloom's agent.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -152,7 +152,10 @@ async function population(bench: Bench, sides: readonly PlotSide[]): Promise<Fig
   return figures;
 }
 
-/** ADDs one by one, with more and more endpoints there. All are interfaces in one namespace: one each would measure the kernel. */
+/**
+ * ADDs one by one, with more and more endpoints there. All are interfaces in one namespace: one each would measure the
+ * kernel.
+ */
 function populate(bench: Bench, side: PlotSide): [number, number][] {
   using sandbox = new Sandbox(bench.root, `full-${side.name.replace(' ', '-')}`);
   const conf = JSON.stringify(confOf(side, 'endpoints'));
@@ -204,7 +207,9 @@ function clean(sides: readonly PlotSide[]): void {
   spawnSync('nft', ['flush', 'ruleset']);
 }
 
-/** Until the links of a namespace that is gone are gone from the bridge as well: the kernel does that in the background. */
+/**
+ * Until the links of a namespace that is gone are gone from the bridge as well: the kernel does that in the background.
+ */
 async function settled(): Promise<void> {
   while (spawnSync('ip', ['-o', 'link', 'show', 'type', 'veth'], { encoding: 'utf8' }).stdout !== '') await delay(50);
 }

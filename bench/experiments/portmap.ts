@@ -1,4 +1,7 @@
-/** What ports that are published already cost: an ADD of portmap, and a new connection to the port that was published last. */
+/**
+ * What ports that are published already cost: an ADD of portmap, and a new connection to the port that was published
+ * last.
+ */
 import { execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -168,7 +171,10 @@ function fillMap(): void {
   }
 }
 
-/** The same for the reference: the chain and the rule that it has made for the first container, once more for each of the others. Executing it would take hours. */
+/**
+ * The same for the reference: the chain and the rule that it has made for the first container, once more for each of
+ * the others. Executing it would take hours.
+ */
 function fillChains(): void {
   const save = execFileSync('iptables-save', ['-t', 'nat'], { encoding: 'utf8' });
   const chain = /^:(CNI-DN-\w+)/m.exec(save)?.[1] ?? '';

@@ -1,6 +1,6 @@
 /**
- * The little that stands before the root file system: busybox, the modules of 9p and overlayfs in the order of their dependencies, and `init`.
- * It depends on the kernel alone, so one is made for each and kept.
+ * The little that stands before the root file system: busybox, the modules of 9p and overlayfs in the order of their
+ * dependencies, and `init`. It depends on the kernel alone, so one is made for each and kept.
  */
 import { execFileSync } from 'node:child_process';
 import {

@@ -1,6 +1,7 @@
 /**
- * Kernels of Debian for the virtual machine: the package of a series, by apt from the mirrors that this machine has configured, unpacked into a cache.
- * Only its files are used; nothing is installed. apt keeps its lists beside them, so the machine's own stay as they are.
+ * Kernels of Debian for the virtual machine: the package of a series, by apt from the mirrors that this machine has
+ * configured, unpacked into a cache. Only its files are used; nothing is installed. apt keeps its lists beside them, so
+ * the machine's own stay as they are.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -26,7 +27,8 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
  * A kernel of a series; fetched where the cache has none. To get a newer one, remove the cache.
- * @returns {{version: string, image: string, modules: string}} `uname -r`, the image, and the directory that belongs at /lib/modules/<version>
+ * @returns {{version: string, image: string, modules: string}} `uname -r`, the image, and the directory that belongs at
+ * /lib/modules/<version>
  */
 export function kernel(series) {
   const dir = join(CACHE, `linux-${series}`);
@@ -65,7 +67,8 @@ function download(series, work) {
     .map(({ line, release }) => line.replace(` ${release} `, ` ${release}-backports `));
   for (const sources of [own, [...own, ...backports]]) {
     const apt = aptOf(sources, work);
-    // A mirror that fails is no reason to end: what is asked for may be in another suite. Where it is not, that is said below.
+    // A mirror that fails is no reason to end: what is asked for may be in another suite. Where it is not, that is said
+    // below.
     spawnSync('apt-get', [...apt, '-q', 'update'], { stdio: 'ignore' });
     const name = newest(
       series,

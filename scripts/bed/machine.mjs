@@ -1,5 +1,6 @@
 /**
- * The virtual machine: Debian's kernel in qemu, with the host's files and the working tree as they are. Software emulation by default, which runs everywhere.
+ * The virtual machine: Debian's kernel in qemu, with the host's files and the working tree as they are. Software
+ * emulation by default, which runs everywhere.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,28 +19,32 @@ const ACCEL = process.env.NETLOOM_VM_ACCEL ?? 'tcg,thread=multi';
 const MEMORY = process.env.NETLOOM_VM_MEMORY ?? '4096';
 
 /**
- * One: emulated processors that share two real ones with others wait for locks that a processor holds which does not run. With one, starting Node takes half as
- * long; two machines keep two processors busy.
+ * One: emulated processors that share two real ones with others wait for locks that a processor holds which does not
+ * run. With one, starting Node takes half as long; two machines keep two processors busy.
  */
 const CPUS = process.env.NETLOOM_VM_CPUS ?? '1';
 
 /**
- * For measuring, and for tests that do: a clock of the guest that counts its instructions, 4 ns each, and does not wait where nothing runs. What else this machine does moves no figure then; a figure is the
- * length of a way, without what caches and memory add to it.
+ * For measuring, and for tests that do: a clock of the guest that counts its instructions, 4 ns each, and does not wait
+ * where nothing runs. What else this machine does moves no figure then; a figure is the length of a way, without what
+ * caches and memory add to it.
  */
 const COUNTING = ['-accel', 'tcg,thread=single', '-icount', 'shift=2,sleep=off'];
 
 /**
- * What a boot does not need. Without mitigations a system call changes no page tables, which is dear to emulate. The kernel panics where its timer seems to stand still at first,
- * which is so when this machine does not let the guest run for a while: it is not to look.
+ * What a boot does not need. Without mitigations a system call changes no page tables, which is dear to emulate. The
+ * kernel panics where its timer seems to stand still at first, which is so when this machine does not let the guest run
+ * for a while: it is not to look.
  */
 const CMDLINE =
   'console=ttyS0 panic=-1 no_timer_check mitigations=off nokaslr audit=0 apparmor=0 tsc=reliable nowatchdog';
 
 /**
- * For tests: everything that can be emulated, but for what an emulated processor is slower with, and without the kernel's second looks. Those are strings that are copied byte by byte
- * (erms, fsrm), a fifth level of page tables, looks at whose memory is used, memory that is emptied before anybody asks, and stacks that are where nobody expects them. Three test files
- * took 74 s of a real processor with it, and 79 without. NB: not for measuring, where ways would have another length than those that were measured.
+ * For tests: everything that can be emulated, but for what an emulated processor is slower with, and without the
+ * kernel's second looks. Those are strings that are copied byte by byte (erms, fsrm), a fifth level of page tables,
+ * looks at whose memory is used, memory that is emptied before anybody asks, and stacks that are where nobody expects
+ * them. Three test files took 74 s of a real processor with it, and 79 without. NB: not for measuring, where ways would
+ * have another length than those that were measured.
  */
 const LEAN = {
   cpu: 'max,-erms,-fsrm,-la57,-smap,-smep',
@@ -47,7 +52,8 @@ const LEAN = {
 };
 
 /**
- * A directory that the guest shares: `job` goes in (a bash script), `log`, `status` and what the job puts there come out.
+ * A directory that the guest shares: `job` goes in (a bash script), `log`, `status` and what the job puts there come
+ * out.
  */
 export class Job {
   constructor(script) {
@@ -71,7 +77,8 @@ export class Job {
 
 /**
  * Boots a kernel and waits for its end.
- * @param options isInteractive: the console is the terminal's, and the job is a shell; isCounting: its clock counts instructions
+ * @param options isInteractive: the console is the terminal's, and the job is a shell; isCounting: its clock counts
+ * instructions
  * @returns {Promise<string | undefined>} why it did not come to its end
  */
 export async function boot(series, job, { isInteractive = false, isCounting = false } = {}) {

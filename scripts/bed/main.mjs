@@ -1,7 +1,8 @@
 /**
- * Boots Debian's kernel over the working tree: `scripts/vm test [--kernel 6.1|6.12|all] [pattern…]` runs the tests that ask something of their kernel (or
- * those of the patterns, which go to AVA), `scripts/vm shell [--kernel 6.1|6.12]` gives a shell in it, `scripts/vm bench [--kernel 6.1|6.12] [argument…]` runs
- * the bench. Nothing written there reaches this machine.
+ * Boots Debian's kernel over the working tree: `scripts/vm test [--kernel 6.1|6.12|all] [pattern…]` runs the tests that
+ * ask something of their kernel (or those of the patterns, which go to AVA), `scripts/vm shell [--kernel 6.1|6.12]`
+ * gives a shell in it, `scripts/vm bench [--kernel 6.1|6.12] [argument…]` runs the bench. Nothing written there reaches
+ * this machine.
  */
 import { spawnSync } from 'node:child_process';
 import { SERIES } from './kernel.mjs';

@@ -1,6 +1,6 @@
 /**
- * The matrix of kernel feature against test: on which kernels each test ran that needs something of its kernel (test/support/features.ts puts it in the title).
- * And what ran on no kernel at all, which is a failure of the whole.
+ * The matrix of kernel feature against test: on which kernels each test ran that needs something of its kernel
+ * (test/support/features.ts puts it in the title). And what ran on no kernel at all, which is a failure of the whole.
  */
 
 const NEEDS = / \[needs (.+)\]$/;

@@ -8,12 +8,16 @@ import { boot, Job, TREE } from './machine.mjs';
 /** How much of the guest's console is worth reading when something went wrong. */
 const CONSOLE_LINES = 60;
 
-/** Code that is made while it runs is what emulation is slowest at: it must be translated again and again. Without compilers Node starts a third faster. */
+/**
+ * Code that is made while it runs is what emulation is slowest at: it must be translated again and again. Without
+ * compilers Node starts a third faster.
+ */
 const NODE_ARGUMENTS = '--no-opt --no-maglev --no-sparkplug';
 
 /**
  * Runs tests in a guest.
- * @param options patterns: for AVA, in place of every test of its kernel; onOutput gets what the run prints as it prints it
+ * @param options patterns: for AVA, in place of every test of its kernel; onOutput gets what the run prints as it
+ * prints it
  * @returns {Promise<{passed: number, failures: string[], skips: string[], tests: Record<string, number>, log: string}>}
  */
 export async function testIn(series, { patterns = [], onOutput } = {}) {
@@ -74,8 +78,9 @@ function together(reports) {
 }
 
 /**
- * What AVA gets: first the files that ask something of their kernel as a whole, those of kernel-tests and those with a test that needs a feature; then the files of which
- * kernel-tests names tests, and these, for AVA takes titles for all of its files.
+ * What AVA gets: first the files that ask something of their kernel as a whole, those of kernel-tests and those with a
+ * test that needs a feature; then the files of which kernel-tests names tests, and these, for AVA takes titles for all
+ * of its files.
  */
 export function guestRuns(series) {
   const all = kernelTests();
@@ -104,7 +109,10 @@ export function countedRuns(series) {
     .map(({ path, titles }) => [path, ...titles.map((title) => `--match=${title}`)]);
 }
 
-/** The lines of kernel-tests: paths, each with the titles that are indented below it: those that run, or with `!` those that do not. */
+/**
+ * The lines of kernel-tests: paths, each with the titles that are indented below it: those that run, or with `!` those
+ * that do not.
+ */
 function kernelTests() {
   const entries = [];
   for (const line of readFileSync(new URL('kernel-tests', import.meta.url), 'utf8').split('\n')) {
@@ -120,7 +128,8 @@ function kernelTests() {
 
 /**
  * Each run with a report of its own; what Node has compiled in the first is there in the second.
- * @param isCounting the clock leaps to the next timer whenever the guest waits, for a file as well: nothing may end by time alone
+ * @param isCounting the clock leaps to the next timer whenever the guest waits, for a file as well: nothing may end by
+ * time alone
  */
 function script(runs, isCounting) {
   const [timeout, minutes] = isCounting ? ['99h', 10_000] : ['15m', 1000];

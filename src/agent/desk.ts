@@ -1,6 +1,6 @@
 /**
- * Where questions are answered, apart from the calls: `/healthz`, `/metrics` and `/status` by HTTP, at unix sockets and addresses. The server is the engine's own, so
- * that nothing has to be loaded for it.
+ * Where questions are answered, apart from the calls: `/healthz`, `/metrics` and `/status` by HTTP, at unix sockets and
+ * addresses. The server is the engine's own, so that nothing has to be loaded for it.
  */
 import { messageOf, NetloomError } from '../error.ts';
 import { isSocket, rename, tryStat, unlink } from '../ffi/file.ts';
@@ -58,7 +58,10 @@ function openTcp({ hostname, port }: Exclude<Address, { unix: string }>, answers
   };
 }
 
-/** NB: an agent ends while its successor is asked at the same address, and the kernel may have given the question to either. */
+/**
+ * NB: an agent ends while its successor is asked at the same address, and the kernel may have given the question to
+ * either.
+ */
 function end(server: Bun.Server<undefined>): void {
   void server.stop();
   setTimeout(() => void server.stop(true), GRACE);

@@ -27,7 +27,8 @@ export class Door {
   }
 
   /**
-   * A door that a service manager has opened, and that stays open when this agent ends: who comes in between waits for the next one.
+   * A door that a service manager has opened, and that stays open when this agent ends: who comes in between waits for
+   * the next one.
    * NB: shutdown(2) would close it for the manager, too.
    */
   static take({ run }: Pick<Paths, 'run'>, socket: Fd): Door {
@@ -35,7 +36,8 @@ export class Door {
   }
 
   /**
-   * Opens it. An agent that is there already is succeeded: callers come here from one moment to the next, it sees so and leaves when its calls have ended.
+   * Opens it. An agent that is there already is succeeded: callers come here from one moment to the next, it sees so
+   * and leaves when its calls have ended.
    */
   static open({ run }: Pick<Paths, 'run'>): Door {
     makeDirectories(run, 0o700);

@@ -1,4 +1,7 @@
-/** The thread of the agent that speaks to etcd. Unlike the others it comes back to the engine's event loop, which HTTP needs. What it learns it writes down; the thread for overlays acts upon it. */
+/**
+ * The thread of the agent that speaks to etcd. Unlike the others it comes back to the engine's event loop, which HTTP
+ * needs. What it learns it writes down; the thread for overlays acts upon it.
+ */
 import { messageOf } from '../error.ts';
 import { EtcdFollower } from '../overlay/etcd/follower.ts';
 import type { EtcdMembership } from '../overlay/etcd/settings.ts';

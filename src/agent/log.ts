@@ -34,8 +34,9 @@ export class Log {
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-|$)/;
 
 /**
- * The trace that a caller is part of, under the names that OpenTelemetry has for logs of other formats. Undefined where it is none.
- * https://www.w3.org/TR/trace-context/#traceparent-header, https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
+ * The trace that a caller is part of, under the names that OpenTelemetry has for logs of other formats. Undefined where
+ * it is none. https://www.w3.org/TR/trace-context/#traceparent-header,
+ * https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
  */
 export function traceOf(traceparent: string): Fields | undefined {
   const [, trace = '', span = '', flags] = TRACEPARENT.exec(traceparent) ?? [];

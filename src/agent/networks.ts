@@ -30,7 +30,9 @@ export function networkFigures(paths: Paths): NetworkFigures[] {
   return [...configured, ...others.map(([name, count]) => ({ name, endpoints: count, leases: [] }))];
 }
 
-/** NB: without the lock of the leases: a figure of a moment need not wait for it, and nobody has to wait for who asks. */
+/**
+ * NB: without the lock of the leases: a figure of a moment need not wait for it, and nobody has to wait for who asks.
+ */
 function leasesOf({ list }: Network, paths: Paths): NetworkFigures['leases'] {
   const entry = list.plugins.find(({ conf }) => isHostLocal(conf['ipam']));
   if (entry === undefined) return [];

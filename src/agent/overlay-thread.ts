@@ -1,4 +1,7 @@
-/** A thread of the agent that has to do with overlays, from when there is such a one: most hosts have none, and a thread is some megabytes. */
+/**
+ * A thread of the agent that has to do with overlays, from when there is such a one: most hosts have none, and a thread
+ * is some megabytes.
+ */
 import type { Paths } from '../paths.ts';
 import type { OverlayAssignment } from './overlay-worker.ts';
 

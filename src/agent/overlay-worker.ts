@@ -1,4 +1,7 @@
-/** The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it waits for what the kernel tells of links, and for what stores tell. */
+/**
+ * The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it
+ * waits for what the kernel tells of links, and for what stores tell.
+ */
 import { hasCode, messageOf } from '../error.ts';
 import { forget } from '../ffi/event.ts';
 import { awaitReadable } from '../ffi/poll.ts';
@@ -28,7 +31,10 @@ interface Scope {
 
 /** How often stores are looked at, in ms: of what another machine does in a shared directory nothing tells. */
 const TICK = 1_000;
-/** How often it is looked whether the thread that speaks to etcd has written something down, where nothing tells of it, in ms. */
+/**
+ * How often it is looked whether the thread that speaks to etcd has written something down, where nothing tells of it,
+ * in ms.
+ */
 const NEWS = 20;
 
 /** A look that takes so long, in ms, has read thousands of records, and leaves as much behind. */
@@ -79,7 +85,10 @@ scope.onmessage = ({ data }) => {
   }
 };
 
-/** Hears all that the kernel has told. NB: to the end. A device that is made is told of several times, and each would take a look at everything. */
+/**
+ * Hears all that the kernel has told. NB: to the end. A device that is made is told of several times, and each would
+ * take a look at everything.
+ */
 function hasSuspects(events: NetlinkSocket, keeper: OverlayKeeper): boolean {
   let isSuspect = false;
   for (let i = 0; i < HEARD_AT_ONCE; i++) {
@@ -91,8 +100,9 @@ function hasSuspects(events: NetlinkSocket, keeper: OverlayKeeper): boolean {
 }
 
 /**
- * Whether a link of an overlay was made, changed or removed, or one that leads to other nodes, or an address: the node's own may have changed, and with the last one of a link
- * the kernel drops the routes by it. Or too much has happened to say.
+ * Whether a link of an overlay was made, changed or removed, or one that leads to other nodes, or an address: the
+ * node's own may have changed, and with the last one of a link the kernel drops the routes by it. Or too much has
+ * happened to say.
  */
 function isAboutOverlays(raw: RawMessage, keeper: OverlayKeeper): boolean {
   switch (raw.type) {

@@ -1,9 +1,10 @@
 /**
  * Removing a link without waiting for the kernel to be through with it.
  *
- * RTM_DELLINK returns after 14 to 20 ms, but the link is gone after 0.7: closed, out of every list, its addresses and routes flushed, its name and index free.
- * The kernel says so then (RTM_DELLINK to the multicast group) and gives its big lock back; the rest of the time netdev_run_todo() waits until nobody can hold
- * a pointer to its memory. That wait is left to another thread. See docs/decisions.md, where it is compared with removing links in groups.
+ * RTM_DELLINK returns after 14 to 20 ms, but the link is gone after 0.7: closed, out of every list, its addresses and
+ * routes flushed, its name and index free. The kernel says so then (RTM_DELLINK to the multicast group) and gives its
+ * big lock back; the rest of the time netdev_run_todo() waits until nobody can hold a pointer to its memory. That wait
+ * is left to another thread. See docs/decisions.md, where it is compared with removing links in groups.
  */
 
 import { removeIfThere, removeOnHostBy } from '../attach/removal.ts';
@@ -41,8 +42,8 @@ class Pending {
 }
 
 /**
- * So many links can be on their way out at once. Each takes the kernel 15 ms when it has little to do, and many times that when it has much: a removal that had to wait for
- * another one to end would take as long.
+ * So many links can be on their way out at once. Each takes the kernel 15 ms when it has little to do, and many times
+ * that when it has much: a removal that had to wait for another one to end would take as long.
  */
 const AT_ONCE = 128;
 
@@ -81,7 +82,10 @@ function encode(request: Request): Uint8Array {
   return out.bytes;
 }
 
-/** Returns when the link is gone, without the answer, or with the answer where that comes first: it was gone already, or must not go. */
+/**
+ * Returns when the link is gone, without the answer, or with the answer where that comes first: it was gone already, or
+ * must not go.
+ */
 function awaitEnd(events: Socket, socket: Socket, index: number): Ack | undefined {
   for (;;) {
     const [isTold, isAnswered] = awaitReadable([events.fd, socket.fd]);

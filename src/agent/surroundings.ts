@@ -1,4 +1,6 @@
-/** Whether a caller sees the world as this process does: root, in the same namespaces and below the same root directory. */
+/**
+ * Whether a caller sees the world as this process does: root, in the same namespaces and below the same root directory.
+ */
 import { type Fd, statFd, tryStat } from '../ffi/file.ts';
 import type { Peer } from '../ffi/unix-socket.ts';
 

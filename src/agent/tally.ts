@@ -1,6 +1,6 @@
 /**
- * What the agent's threads count: a piece of shared memory, changed by atomic additions only. A call costs a few of them (0.2 µs each), and no thread is woken for it;
- * whoever wants to know reads it (metrics.ts, status.ts).
+ * What the agent's threads count: a piece of shared memory, changed by atomic additions only. A call costs a few of
+ * them (0.2 µs each), and no thread is woken for it; whoever wants to know reads it (metrics.ts, status.ts).
  */
 
 /** Upper bounds of the latency buckets in µs; what takes longer is in one more. */
@@ -129,8 +129,8 @@ export class Tally {
 }
 
 /**
- * Below which latency a share of the calls were, in ms, by the buckets: within one it is taken to be even, as Prometheus does. Undefined without a call; the highest
- * bound where it is above all.
+ * Below which latency a share of the calls were, in ms, by the buckets: within one it is taken to be even, as
+ * Prometheus does. Undefined without a call; the highest bound where it is above all.
  */
 export function quantile(
   { buckets, count }: Pick<CallFigures, 'buckets' | 'count'>,

@@ -6,7 +6,10 @@ import type { Tally } from './tally.ts';
 /** What cannot be told from the error object: netloom's own code for a fault of its own. */
 const INTERNAL = 999;
 
-/** A call that failed is always in the log; one that succeeded where its caller traces it, else only at the level `debug`. */
+/**
+ * A call that failed is always in the log; one that succeeded where its caller traces it, else only at the level
+ * `debug`.
+ */
 export function witness({ type, environment, stdin, failure, time }: EndedCall, tally: Tally, log: Log): void {
   const { CNI_COMMAND: command = '', TRACEPARENT: traceparent } = environment;
   const trace = traceparent === undefined ? undefined : traceOf(traceparent);

@@ -1,6 +1,7 @@
 /**
- * A thread of the agent: takes calls from the listening socket, one after another. It never comes back to the engine's event loop, so that everything may
- * block here: the kernel's waits, another plugin, a lock. See board.ts for how threads take turns.
+ * A thread of the agent: takes calls from the listening socket, one after another. It never comes back to the engine's
+ * event loop, so that everything may block here: the kernel's waits, another plugin, a lock. See board.ts for how
+ * threads take turns.
  */
 import { keepConfigurations } from '../cni/config.ts';
 import { messageOf } from '../error.ts';

@@ -17,7 +17,10 @@ export interface AddressPlan {
   readonly index: number;
   readonly ips: readonly CniIp[];
   readonly routes: readonly CniRoute[];
-  /** Probe IPv6 addresses for duplicates before they are used. A fresh veth on a subnet of ours has none, and the probe takes 1 to 2 s. */
+  /**
+   * Probe IPv6 addresses for duplicates before they are used. A fresh veth on a subnet of ours has none, and the probe
+   * takes 1 to 2 s.
+   */
   readonly probesDuplicates: boolean;
   /** No route to the addresses' subnets: ptp has its own. */
   readonly noPrefixRoute?: boolean;
@@ -25,11 +28,15 @@ export interface AddressPlan {
   readonly firstRoutes?: readonly Request[];
 }
 
-/** How long duplicate address detection may take, in milliseconds. RFC 4862: one probe and a second, after a random delay of up to a second. */
+/**
+ * How long duplicate address detection may take, in milliseconds. RFC 4862: one probe and a second, after a random
+ * delay of up to a second.
+ */
 const DAD_LIMIT = 10_000;
 
 /**
- * Sets the interface up with its addresses and routes. Goes with the link when that is removed, so there is nothing to undo.
+ * Sets the interface up with its addresses and routes. Goes with the link when that is removed, so there is nothing to
+ * undo.
  * @throws NetlinkError as the kernel puts it; NetloomError duplicate-address
  */
 export function configureInterface(container: ContainerSide, plan: AddressPlan): void {
@@ -49,7 +56,9 @@ export function configureInterface(container: ContainerSide, plan: AddressPlan):
   if (plan.probesDuplicates) awaitProbes(container, plan.index);
 }
 
-/** The route that a result asks for: without a gateway of its own it goes by the gateway of its family, if there is one. */
+/**
+ * The route that a result asks for: without a gateway of its own it goes by the gateway of its family, if there is one.
+ */
 export function routeSpec(entry: CniRoute, plan: Pick<AddressPlan, 'ips' | 'index'>): route.RouteSpec {
   const gateway = entry.gw ?? gatewayOf(plan.ips, entry.dst.family);
   return {
@@ -69,7 +78,10 @@ export function gatewayOf(ips: readonly CniIp[], family: 4 | 6): Ip | undefined 
   return ips.findLast(({ address, gateway }) => address.family === family && gateway !== undefined)?.gateway;
 }
 
-/** Runs inside the container: /proc/sys/net shows the namespace of the thread that looks. NB: not more than it takes, for each setting may cost 0.3 ms (rtnl/inet.ts). */
+/**
+ * Runs inside the container: /proc/sys/net shows the namespace of the thread that looks. NB: not more than it takes,
+ * for each setting may cost 0.3 ms (rtnl/inet.ts).
+ */
 function prepareIpv6({ ifname, ips, probesDuplicates }: AddressPlan): void {
   const ipv6 = `net/ipv6/conf/${ifname}`;
   const hasIpv6 = ips.some(({ address }) => address.family === 6);

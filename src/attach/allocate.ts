@@ -9,7 +9,10 @@ export function allocate(call: CniCall, undo: DisposableStack): CniResult {
   return allocation(call, undo)();
 }
 
-/** The same for a plugin that makes its link first: whatever it makes from here on is undone before the addresses are given back. */
+/**
+ * The same for a plugin that makes its link first: whatever it makes from here on is undone before the addresses are
+ * given back.
+ */
 export function allocation(call: CniCall, undo: DisposableStack): () => CniResult {
   let isTaken = false;
   undo.defer(() => {
@@ -22,7 +25,8 @@ export function allocation(call: CniCall, undo: DisposableStack): () => CniResul
       isTaken = true;
       if ((result.ips ?? []).length > 0) return result;
     } catch (error) {
-      // A result that cannot be read is one all the same: the other plugin has given addresses out. Any other failure says that it has not.
+      // A result that cannot be read is one all the same: the other plugin has given addresses out. Any other failure
+      // says that it has not.
       isTaken = hasCode(error, 'invalid-result');
       throw error;
     }

@@ -1,7 +1,8 @@
 /**
- * Telling the neighbours. A reused address has another MAC than the one they remember, and until their entry ages out (minutes) its traffic
- * goes nowhere. The kernel sends the gratuitous ARP (RFC 5227) and the unsolicited neighbour advertisement (RFC 4861, 7.2.6) for us when
- * the link's MAC is set, be it to the same one, where arp_notify and ndisc_notify are on: addresses.ts switches them on.
+ * Telling the neighbours. A reused address has another MAC than the one they remember, and until their entry ages out
+ * (minutes) its traffic goes nowhere. The kernel sends the gratuitous ARP (RFC 5227) and the unsolicited neighbour
+ * advertisement (RFC 4861, 7.2.6) for us when the link's MAC is set, be it to the same one, where arp_notify and
+ * ndisc_notify are on: addresses.ts switches them on.
  *
  * Why not a packet socket: closing one waits for RCU (packet_release(), synchronize_net()), 10 ms and more.
  */
@@ -13,17 +14,22 @@ import * as link from '../rtnl/link.ts';
 import { openRoute } from '../rtnl/socket.ts';
 import type { ContainerSide } from './namespace.ts';
 
-/** How long a link may take until it carries frames, in milliseconds. It takes the kernel's link watch well under one. */
+/**
+ * How long a link may take until it carries frames, in milliseconds. It takes the kernel's link watch well under one.
+ */
 const CARRIER_LIMIT = 2_500;
 
-/** Announces the addresses of a container's interface. The link it leads to must carry frames already, see awaitCarrier(). */
+/**
+ * Announces the addresses of a container's interface. The link it leads to must carry frames already, see
+ * awaitCarrier().
+ */
 export function announce(container: ContainerSide, index: number, mac: Mac): void {
   container.nl.execute(link.set({ index }, { address: mac }));
 }
 
 /**
- * Waits until a link carries frames: a bridge port that was just plugged in forwards only when the kernel's link watch, which runs beside us, has
- * seen its carrier.
+ * Waits until a link carries frames: a bridge port that was just plugged in forwards only when the kernel's link watch,
+ * which runs beside us, has seen its carrier.
  * @returns the link as it is then; after 2.5 s as it is, for a bridge that is down never carries anything
  */
 export function awaitCarrier(nl: NetlinkSocket, index: number): link.Link {

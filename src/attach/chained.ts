@@ -1,4 +1,7 @@
-/** What a chained plugin stands on: the result of the plugins before it. https://www.cni.dev/docs/spec/#section-4-plugin-delegation */
+/**
+ * What a chained plugin stands on: the result of the plugins before it.
+ * https://www.cni.dev/docs/spec/#section-4-plugin-delegation
+ */
 import type { CniCall } from '../cni/call.ts';
 import { prevResultOf } from '../cni/config.ts';
 import type { CniInterface, CniIp, CniResult } from '../cni/result.ts';
@@ -11,7 +14,10 @@ import type { ContainerSide } from './namespace.ts';
 export interface Attached {
   /** The whole of it: what a plugin that adds nothing answers with. */
   readonly result: CniResult;
-  /** The interface that the call is about; undefined where no plugin before made it, as with one that only gives addresses. */
+  /**
+   * The interface that the call is about; undefined where no plugin before made it, as with one that only gives
+   * addresses.
+   */
   readonly inContainer: CniInterface | undefined;
   /** Interfaces on the host, such as the bridge and the other end. */
   readonly onHost: readonly CniInterface[];

@@ -22,7 +22,10 @@ export interface ContainerLinkType<C extends NetConf> {
   readonly type: string;
   readonly about: string;
   readonly schema: ConfSchema<C>;
-  /** Whether neighbours are told of the addresses. Needs a MAC that can be set, see announce.ts; ipvlan has none, and tells when it is set up. */
+  /**
+   * Whether neighbours are told of the addresses. Needs a MAC that can be set, see announce.ts; ipvlan has none, and
+   * tells when it is set up.
+   */
   readonly announces: boolean;
   /** What the keys forbid. Before any change. @throws NetloomError invalid-config */
   checkConf(conf: C): void;

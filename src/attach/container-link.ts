@@ -1,11 +1,12 @@
 /**
  * A link that is in the container only, with nothing on the host: macvlan, ipvlan, vlan, dummy, tap.
  *
- * Its mark of ownership is the alias, as with links on the host. The kernel takes no alias in the message that makes a link, and this one is made
- * through a socket of one namespace and marked through one of another, so both cannot go in one datagram. Therefore the link is made under a
- * name that follows from its owner, and one second message gives it the name that was asked for and the alias: no moment shows a link of ours without
- * a sign of whose it is. The temporary name is needed anyway: kernels before 6.15 look for the new link's name among those of the namespace
- * that the message comes from, so that the container's eth0 could not be made on a host that has an eth0.
+ * Its mark of ownership is the alias, as with links on the host. The kernel takes no alias in the message that makes a
+ * link, and this one is made through a socket of one namespace and marked through one of another, so both cannot go in
+ * one datagram. Therefore the link is made under a name that follows from its owner, and one second message gives it
+ * the name that was asked for and the alias: no moment shows a link of ours without a sign of whose it is. The
+ * temporary name is needed anyway: kernels before 6.15 look for the new link's name among those of the namespace that
+ * the message comes from, so that the container's eth0 could not be made on a host that has an eth0.
  */
 import type { CniCall, NetConf } from '../cni/call.ts';
 import { hasCode, NetloomError } from '../error.ts';
@@ -102,8 +103,9 @@ function explained(error: NetlinkError, container: ContainerSide, call: CniCall,
 }
 
 /**
- * Removes the attachment's link where the namespace is still there; with the namespace the kernel removes it. It goes by the mark, so that a link of
- * somebody else's stays, whatever it is called. What the reference plugins made has no mark: that it is meant, prevResult says with its MAC.
+ * Removes the attachment's link where the namespace is still there; with the namespace the kernel removes it. It goes
+ * by the mark, so that a link of somebody else's stays, whatever it is called. What the reference plugins made has no
+ * mark: that it is meant, prevResult says with its MAC.
  */
 export function removeContainerLinks(call: CniCall<NetConf>, kind: string): void {
   using container = tryOpenContainer(call);

@@ -6,7 +6,8 @@ import * as link from '../rtnl/link.ts';
 import { RT_SCOPE } from '../rtnl/route.ts';
 
 /**
- * The interfaces and addresses of a namespace. Without `lo` and what only serves a link: runtimes take the first address of a result for the container's own.
+ * The interfaces and addresses of a namespace. Without `lo` and what only serves a link: runtimes take the first
+ * address of a result for the container's own.
  * @param nl a socket in that namespace
  * @param sandbox its path, or undefined for the host's
  */

@@ -15,7 +15,8 @@ export interface VethConf extends NetConf {
 }
 
 /**
- * Removes the wire, its masquerading and its leases. Needs neither the namespace nor prevResult, and does what is left to do each time it is called.
+ * Removes the wire, its masquerading and its leases. Needs neither the namespace nor prevResult, and does what is left
+ * to do each time it is called.
  */
 export function detach(call: CniCall<VethConf>): void {
   const owner = ownerOf(call);

@@ -1,4 +1,7 @@
-/** Which attachments of one container go together. `host` and `container` stand alone: with them a container has a network that is somebody else's to change. */
+/**
+ * Which attachments of one container go together. `host` and `container` stand alone: with them a container has a
+ * network that is somebody else's to change.
+ */
 import type { CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
 import { type AttachmentRecord, isCurrent, type RecordKey, recordsOf } from './record.ts';

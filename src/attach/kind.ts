@@ -21,7 +21,8 @@ export function lackOf(kind: string | undefined): string {
 /** Looks whether the kernel has a kind; one that is a module is loaded. @throws NetloomError not-available */
 export function requireKind(nl: NetlinkSocket, kind: string): void {
   try {
-    // NB: no link can have this name (dev_valid_name() of net/core/dev.c), so that none is made: EINVAL, once the kind was found.
+    // NB: no link can have this name (dev_valid_name() of net/core/dev.c), so that none is made: EINVAL, once the kind
+    // was found.
     nl.find(link.add({ name: '/', linkinfo: { kind } }), ERRNO.EINVAL);
   } catch (cause) {
     if (!isUnknownKind(cause)) throw cause;

@@ -1,4 +1,7 @@
-/** An attachment that is one link in the container, wherever that came from: what macvlan, ipvlan, vlan, dummy, tap and host-device do alike. */
+/**
+ * An attachment that is one link in the container, wherever that came from: what macvlan, ipvlan, vlan, dummy, tap and
+ * host-device do alike.
+ */
 import type { CniCall, NetConf } from '../cni/call.ts';
 import { prevResultOf } from '../cni/config.ts';
 import type { CniResult } from '../cni/result.ts';
@@ -21,7 +24,9 @@ export function attach(container: ContainerSide, call: CniCall, made: link.Link,
   return { interfaces: [inContainer], ips, routes };
 }
 
-/** DEL: the link, where its namespace is still there, and then the addresses. Needs neither the master nor prevResult. */
+/**
+ * DEL: the link, where its namespace is still there, and then the addresses. Needs neither the master nor prevResult.
+ */
 export function removeAttachment(call: CniCall, kind: string): void {
   removeAndRelease(call, () => removeContainerLinks(call, kind));
 }
@@ -46,7 +51,10 @@ export function collectAttachments<C extends NetConf>(
   );
 }
 
-/** CHECK: interface, addresses and routes as prevResult has them. @throws NetloomError check-failed, with every difference */
+/**
+ * CHECK: interface, addresses and routes as prevResult has them.
+ * @throws NetloomError check-failed, with every difference
+ */
 export function verifyAttachment(
   call: CniCall,
   kind: string | undefined,

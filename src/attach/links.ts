@@ -11,7 +11,10 @@ import { removeIfThere, removeOnHost } from './removal.ts';
 /** A group number that nobody uses for anything else: removing a group removes all that is in it. */
 const DOOMED_GROUP = 0x6e6c0000;
 
-/** Removes the host's end of an attachment, and with a veth the container's. @returns false where there is none with the owner's mark */
+/**
+ * Removes the host's end of an attachment, and with a veth the container's.
+ * @returns false where there is none with the owner's mark
+ */
 export function removeHostLink(nl: NetlinkSocket, name: string, owner: string): boolean {
   const found = link.find(nl, { name });
   if (found?.alias !== aliasOf(owner)) return false;
@@ -19,8 +22,9 @@ export function removeHostLink(nl: NetlinkSocket, name: string, owner: string): 
 }
 
 /**
- * Removes the container's interface where it is of the kind: the runtime says that it is this attachment, and the reference plugin makes no mark.
- * One whose host end carries a mark of ours belongs to another attachment, such as one of another network that took the name first.
+ * Removes the container's interface where it is of the kind: the runtime says that it is this attachment, and the
+ * reference plugin makes no mark. One whose host end carries a mark of ours belongs to another attachment, such as one
+ * of another network that took the name first.
  */
 export function removeContainerLink(
   nl: NetlinkSocket,
@@ -36,7 +40,8 @@ export function removeContainerLink(
 }
 
 /**
- * Removes the links of a network that are in none of the attachments. One group, one removal: each by itself would wait 16 ms for the kernel.
+ * Removes the links of a network that are in none of the attachments. One group, one removal: each by itself would wait
+ * 16 ms for the kernel.
  */
 export function removeStaleLinks(nl: NetlinkSocket, network: string, validOwners: readonly string[]): void {
   const stale = staleLinks(nl, network, validOwners);

@@ -1,4 +1,7 @@
-/** The loopback interface of a container. DEL takes back what ADD did: where `lo` was up already, as in a namespace that containers share, it stays up. */
+/**
+ * The loopback interface of a container. DEL takes back what ADD did: where `lo` was up already, as in a namespace that
+ * containers share, it stays up.
+ */
 import type { CniCall } from '../cni/call.ts';
 import type { CniResult } from '../cni/result.ts';
 import { NetloomError } from '../error.ts';

@@ -5,7 +5,8 @@ import { attachmentIn, hashedMark, ownerName } from './owner.ts';
 import { staleRecords } from './record.ts';
 
 /**
- * The attachments that marks name which a GC has found. Where a name was too long to stand in one, the attachment's record tells it.
+ * The attachments that marks name which a GC has found. Where a name was too long to stand in one, the attachment's
+ * record tells it.
  * @throws NetloomError internal where there is no such record
  */
 export function attachmentsMarked(call: CniCall, marks: readonly string[]): Attachment[] {

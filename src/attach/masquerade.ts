@@ -9,7 +9,8 @@ import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from './owner.ts'
 import type { Differences } from './verify.ts';
 
 /**
- * Gives what leaves the subnet the host's address. Equivalent to: `nft add element inet netloom masquerade4 { IP : jump … }`
+ * Gives what leaves the subnet the host's address.
+ * Equivalent to: `nft add element inet netloom masquerade4 { IP : jump … }`
  * @param inside the subnet, where it is another than the addresses': an overlay has more than one node's prefix
  */
 export function masquerade(call: CniCall, ips: readonly CniIp[], undo: DisposableStack, inside?: Cidr): void {
@@ -20,7 +21,8 @@ export function masquerade(call: CniCall, ips: readonly CniIp[], undo: Disposabl
 }
 
 /**
- * Ends the masquerading of an attachment. With prevResult it knows the addresses; without, it looks for the owner's comment among all elements.
+ * Ends the masquerading of an attachment. With prevResult it knows the addresses; without, it looks for the owner's
+ * comment among all elements.
  */
 export function unmasquerade(call: CniCall): void {
   const comment = commentOf(ownerOf(call));

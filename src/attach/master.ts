@@ -1,6 +1,6 @@
 /**
- * The master of a link that hangs on another one (macvlan, ipvlan, vlan): found and looked at before anything is changed. The field calls it so, and
- * the kernel the lower device; it is not the master of IFLA_MASTER.
+ * The master of a link that hangs on another one (macvlan, ipvlan, vlan): found and looked at before anything is
+ * changed. The field calls it so, and the kernel the lower device; it is not the master of IFLA_MASTER.
  */
 import * as v from 'valibot';
 import type { NetConf } from '../cni/call.ts';

@@ -1,6 +1,6 @@
 /**
- * The mark of ownership: which network, container and interface a link or an nft element belongs to. What carries no mark of ours is never
- * deleted (GC), and what carries somebody else's is never taken over.
+ * The mark of ownership: which network, container and interface a link or an nft element belongs to. What carries no
+ * mark of ours is never deleted (GC), and what carries somebody else's is never taken over.
  */
 import type { Attachment, CniCall } from '../cni/call.ts';
 import { fnv1a } from '../fnv.ts';
@@ -8,7 +8,10 @@ import { fnv1a } from '../fnv.ts';
 const PREFIX = 'netloom:';
 /** NB: not the prefix of other marks of ours: what carries those is ours to remove, and a device never is. */
 export const DEVICE_PREFIX = 'netloom-device:';
-/** Bytes that a name of an interface may have more than letters, which is what is counted below: five of three bytes each. */
+/**
+ * Bytes that a name of an interface may have more than letters, which is what is counted below: five of three bytes
+ * each.
+ */
 const SLACK = 10;
 /** Longest ifalias that the kernel takes (IFALIASZ less the NUL). */
 const ALIAS_MAX = 255 - SLACK;
@@ -24,7 +27,10 @@ export function ownerName(network: string, { containerID, ifname }: Attachment):
   return `${network}/${containerID}/${ifname}`;
 }
 
-/** The attachment that a mark names (the alias without its prefix, or the comment); undefined where the mark is only hashes. */
+/**
+ * The attachment that a mark names (the alias without its prefix, or the comment); undefined where the mark is only
+ * hashes.
+ */
 export function attachmentIn(mark: string): Attachment | undefined {
   const [, containerID, ifname] = mark.split('/');
   return containerID === undefined || ifname === undefined ? undefined : { containerID, ifname };
@@ -71,14 +77,18 @@ export function isCommentOfNetwork(comment: string | undefined, network: string)
 }
 
 /**
- * The name of a host-side link: a prefix and 11 hexadecimal digits that follow from the owner, so that DEL finds the link without any record, and a
- * second ADD of the same attachment runs into the first one. 44 bits: two of ten thousand links meet on one host in 350,000, and then ADD says so.
+ * The name of a host-side link: a prefix and 11 hexadecimal digits that follow from the owner, so that DEL finds the
+ * link without any record, and a second ADD of the same attachment runs into the first one. 44 bits: two of ten
+ * thousand links meet on one host in 350,000, and then ADD says so.
  */
 export function hostLinkName(prefix: string, owner: string): string {
   return `${prefix}${fnv1a(owner).slice(0, 11)}`;
 }
 
-/** An owner that is too long is two hashes: of its network, so that GC can tell, and of the whole. Names do not begin with `#`. */
+/**
+ * An owner that is too long is two hashes: of its network, so that GC can tell, and of the whole. Names do not begin
+ * with `#`.
+ */
 function shorten(owner: string, max: number): string {
   if (owner.length <= max) return owner;
   return hashedMark(owner);

@@ -1,4 +1,7 @@
-/** The policy of an attachment: its elements in the nft table, by its owner, and the way of its frames to the hooks where that is judged. */
+/**
+ * The policy of an attachment: its elements in the nft table, by its owner, and the way of its frames to the hooks
+ * where that is judged.
+ */
 import type { CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
@@ -24,7 +27,10 @@ export function entriesOf(comment: string, ips: readonly Ip[], { ingress, egress
   return ips.map((ip) => ({ ip, comment, ingress: ingress[ip.family], egress: egress[ip.family] }));
 }
 
-/** In place of what they had. Equivalent to: `nft add element inet netloom policy-ingress4 { IP : jump … }`, and the like */
+/**
+ * In place of what they had.
+ * Equivalent to: `nft add element inet netloom policy-ingress4 { IP : jump … }`, and the like
+ */
 export function setPolicy(entries: readonly nftPolicy.Policed[]): void {
   using nft = openNft();
   nftPolicy.apply(nft, entries);
@@ -87,10 +93,11 @@ export function verifyPolicy(entries: readonly nftPolicy.Policed[], differences:
 }
 
 /**
- * Sees to it that frames between the ports of a bridge come to the hooks of IP, where policy is judged. Where that is not so for all bridges, it is
- * switched on for the container's, and stays on.
+ * Sees to it that frames between the ports of a bridge come to the hooks of IP, where policy is judged. Where that is
+ * not so for all bridges, it is switched on for the container's, and stays on.
  * Equivalent to: `ip link set BRIDGE type bridge nf_call_iptables 1 nf_call_ip6tables 1`
- * NB: the settings are those of this namespace (since Linux 5.3), where a bridge has its own; both are read and written from the host's side.
+ * NB: the settings are those of this namespace (since Linux 5.3), where a bridge has its own; both are read and written
+ * from the host's side.
  * @throws NetloomError unsupported where br_netfilter is not loaded: nothing that netlink carries loads it
  */
 export function filterBridges(nl: NetlinkSocket, links: readonly link.Link[]): void {
@@ -135,8 +142,8 @@ function unfiltered(nl: NetlinkSocket, links: readonly link.Link[]): link.Link[]
 }
 
 /**
- * Remembers that an attachment got a policy from a person: then the DEL of its network ends it, though no plugin of the chain knows of it.
- * A file without content, below the directory that a boot empties as it empties the kernel's tables.
+ * Remembers that an attachment got a policy from a person: then the DEL of its network ends it, though no plugin of the
+ * chain knows of it. A file without content, below the directory that a boot empties as it empties the kernel's tables.
  */
 export function remember(paths: Paths, owner: string): void {
   makeDirectories(directoryOf(paths, networkOf(owner)));

@@ -1,7 +1,9 @@
 /**
- * The record of an attachment: which namespace a container's interface is in. It answers two questions that the kernel cannot: which namespace belongs to a
- * container's id (mode `container`), and what else a container is attached to (exclusive.ts). One directory a container, one small file an attachment, so an ADD
- * writes one file and lists nothing. They lie in /run and are gone after a boot; what one says of a namespace counts only while device and inode are the same.
+ * The record of an attachment: which namespace a container's interface is in. It answers two questions that the kernel
+ * cannot: which namespace belongs to a container's id (mode `container`), and what else a container is attached to
+ * (exclusive.ts). One directory a container, one small file an attachment, so an ADD writes one file and lists nothing.
+ * They lie in /run and are gone after a boot; what one says of a namespace counts only while device and inode are the
+ * same.
  */
 
 import type { CniCall } from '../cni/call.ts';
@@ -51,7 +53,10 @@ export type Reader = Pick<CniCall, 'paths' | 'warn'>;
 /** NAME_MAX less the longest thing that is put before a name. */
 const NAME_LIMIT = 240;
 const DAMAGED = 'damaged:';
-/** Of a file that is being written, `.PID.NAME`: what a killed process leaves. Names of records begin with the mode, or with `#`. */
+/**
+ * Of a file that is being written, `.PID.NAME`: what a killed process leaves. Names of records begin with the mode, or
+ * with `#`.
+ */
 const UNFINISHED = '.';
 /** How often a directory may vanish beneath a write: another call of the same container removed it as empty. */
 const ATTEMPTS = 4;
@@ -77,7 +82,9 @@ export function makeRecordDirectory(paths: Paths, container: string): boolean {
   }
 }
 
-/** Writes a record beside its place and renames it. Not synced: it lies in memory, and means nothing after a power loss. */
+/**
+ * Writes a record beside its place and renames it. Not synced: it lies in memory, and means nothing after a power loss.
+ */
 export function putRecord(paths: Paths, record: AttachmentRecord): void {
   const directory = directoryOf(paths, record.container);
   const place = `${directory}/${nameOf(record)}`;
@@ -161,8 +168,8 @@ export function removeRecord(paths: Paths, key: RecordKey): void {
 }
 
 /**
- * Removes what killed processes left half written, and directories with nothing in them. For GC. An ADD that is writing at this moment may find its directory gone,
- * and makes it again.
+ * Removes what killed processes left half written, and directories with nothing in them. For GC. An ADD that is writing
+ * at this moment may find its directory gone, and makes it again.
  */
 export function removeUnfinished(paths: Paths): void {
   const parent = parentOf(paths);

@@ -1,4 +1,7 @@
-/** What every plugin that attaches a container has in common: it is refused where its mode does not go with another, and it leaves a record. */
+/**
+ * What every plugin that attaches a container has in common: it is refused where its mode does not go with another, and
+ * it leaves a record.
+ */
 import type { CniCall, NetConf } from '../cni/call.ts';
 import type { Plugin } from '../cni/plugin.ts';
 import type { CniResult } from '../cni/result.ts';
@@ -18,7 +21,10 @@ import {
   staleRecords,
 } from './record.ts';
 
-/** The plugin with records. The record stands before the first change, so that whatever a killed ADD leaves is known to DEL and GC. */
+/**
+ * The plugin with records. The record stands before the first change, so that whatever a killed ADD leaves is known to
+ * DEL and GC.
+ */
 export function recorded<C extends NetConf>(plugin: Plugin<C>): Plugin<C> {
   return {
     ...plugin,
@@ -50,7 +56,9 @@ function recordFor(call: CniCall, mode: string): AttachmentRecord {
   throw new NetloomError('no-namespace', `Cannot open the network namespace "${call.netns}": there is no such file`);
 }
 
-/** Puts the record down. A container whose directory was not there has no other attachment, so nothing is read for it. */
+/**
+ * Puts the record down. A container whose directory was not there has no other attachment, so nothing is read for it.
+ */
 function enter(call: CniCall, record: AttachmentRecord, undo: DisposableStack): void {
   const { paths } = call;
   let existing: AttachmentRecord | undefined;
@@ -67,8 +75,8 @@ function enter(call: CniCall, record: AttachmentRecord, undo: DisposableStack): 
 }
 
 /**
- * What a sharer sees in its namespace is another container's, so its DELs look into none; only its own type knows what to do there. Where it cannot be read whether the container is one,
- * nothing is done.
+ * What a sharer sees in its namespace is another container's, so its DELs look into none; only its own type knows what
+ * to do there. Where it cannot be read whether the container is one, nothing is done.
  */
 function del<C extends NetConf>(plugin: Plugin<C>, call: CniCall<C>): void {
   const key = keyOf(call, plugin.type);

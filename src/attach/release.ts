@@ -1,6 +1,7 @@
 /**
- * Giving addresses back: last, and only where everything else of the attachment is gone. As long as its link is there it answers for them, so nobody else may get them: a removal
- * that fails keeps the leases until one succeeds. Where the namespace is gone, so is what was in it, and nothing fails.
+ * Giving addresses back: last, and only where everything else of the attachment is gone. As long as its link is there
+ * it answers for them, so nobody else may get them: a removal that fails keeps the leases until one succeeds. Where the
+ * namespace is gone, so is what was in it, and nothing fails.
  */
 import type { Attachment, CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
@@ -28,8 +29,9 @@ export interface Collection {
 }
 
 /**
- * For GC: the same with the addresses of all attachments that are no longer valid. One that could not be removed counts as valid for IPAM, so that it keeps its own and nobody else's. Where it
- * cannot be told whose is left, all keep theirs.
+ * For GC: the same with the addresses of all attachments that are no longer valid. One that could not be removed counts
+ * as valid for IPAM, so that it keeps its own and nobody else's. Where it cannot be told whose is left, all keep
+ * theirs.
  */
 export function collectAndRelease(call: CniCall, ...collections: readonly Collection[]): void {
   const left: (readonly Attachment[] | undefined)[] = [];
@@ -57,7 +59,10 @@ function tryTell(collection: Collection): readonly Attachment[] | undefined {
   }
 }
 
-/** The call with attachments that count as valid beside those that the runtime lists: as it is read here, and as IPAM plugins of others get it. */
+/**
+ * The call with attachments that count as valid beside those that the runtime lists: as it is read here, and as IPAM
+ * plugins of others get it.
+ */
 function withValid(call: CniCall, more: readonly Attachment[]): CniCall {
   if (more.length === 0) return call;
   const valid = [...(call.conf.validAttachments ?? []), ...more];
@@ -69,7 +74,10 @@ function withValid(call: CniCall, more: readonly Attachment[]): CniCall {
   };
 }
 
-/** For the undo of an ADD, when all that was made with the addresses has been undone. Where that did not work, DEL comes. */
+/**
+ * For the undo of an ADD, when all that was made with the addresses has been undone. Where that did not work, DEL
+ * comes.
+ */
 export function releaseUndone(call: CniCall): void {
   if (!hasLink(call)) {
     ipamDel(call);

@@ -6,7 +6,10 @@ import * as link from '../rtnl/link.ts';
 /** Removes a link of the host by its index. @returns false where there is none */
 export type HostRemoval = (nl: NetlinkSocket, index: number) => boolean;
 
-/** NB: of the thread. A process that is one call waits for the kernel; a thread of the agent has a quicker way, which leaves something behind to wait. */
+/**
+ * NB: of the thread. A process that is one call waits for the kernel; a thread of the agent has a quicker way, which
+ * leaves something behind to wait.
+ */
 let hostRemoval: HostRemoval = (nl, index) => removeIfThere(nl, { index });
 
 /** From here on this thread removes links of the host in another way. */

@@ -1,4 +1,7 @@
-/** The ends of a wire that is routed: the host's has the gateway's address, and each of the container's addresses is a route to it. */
+/**
+ * The ends of a wire that is routed: the host's has the gateway's address, and each of the container's addresses is a
+ * route to it.
+ */
 import type { CniIp, CniResult, CniRoute } from '../cni/result.ts';
 import { Cidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
@@ -59,7 +62,10 @@ function towardsContainer({ host }: Wire, address: Cidr): Request {
   return route.add({ dst: Cidr.alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });
 }
 
-/** The other end must be one of the host interfaces of the result, with the gateways' addresses and the routes to the container's. */
+/**
+ * The other end must be one of the host interfaces of the result, with the gateways' addresses and the routes to the
+ * container's.
+ */
 export function verifyHostEnd(
   nl: NetlinkSocket,
   { name, attrs }: link.Link,

@@ -9,8 +9,8 @@ import type * as rule from '../rtnl/rule.ts';
 const RESERVED: ReadonlySet<number> = new Set([253, route.RT_TABLE.MAIN, route.RT_TABLE.LOCAL]);
 
 /**
- * The routes of an interface in the main table, those on the link before those by a gateway, so that they can be added in this order. Without those to link-local
- * addresses: they are of use on every interface, whatever the source.
+ * The routes of an interface in the main table, those on the link before those by a gateway, so that they can be added
+ * in this order. Without those to link-local addresses: they are of use on every interface, whatever the source.
  */
 export function mainRoutesOf(nl: NetlinkSocket, index: number): route.Route[] {
   return inOrder(

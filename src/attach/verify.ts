@@ -89,7 +89,9 @@ export function verifyAddresses(nl: NetlinkSocket, index: number, result: CniRes
   }
 }
 
-/** NB: where no table is asked for, any will do: plugins behind in the chain (sbr, vrf) move routes to one of their own. */
+/**
+ * NB: where no table is asked for, any will do: plugins behind in the chain (sbr, vrf) move routes to one of their own.
+ */
 function isSameRoute(have: route.Route, want: route.RouteSpec): boolean {
   return (
     have.dst.equals(want.dst) &&

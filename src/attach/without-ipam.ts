@@ -1,7 +1,10 @@
 import type { NetConf } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
 
-/** For a type that makes no interface, and so has nothing to put an address on. @throws NetloomError unsupported-field */
+/**
+ * For a type that makes no interface, and so has nothing to put an address on.
+ * @throws NetloomError unsupported-field
+ */
 export function refuseIpam({ ipam, type }: NetConf): void {
   if (ipam === undefined) return;
   throw new NetloomError(

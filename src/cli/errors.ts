@@ -2,7 +2,10 @@
 import { ArgumentScannerError, formatMessageForArgumentScannerError, text_en } from '@stricli/core';
 import { errorsOf, messageOf, NetloomError } from '../error.ts';
 
-/** Done; failed; called with what it does not understand; no agent runs, as systemctl has it. What a command runs for somebody has its own. */
+/**
+ * Done; failed; called with what it does not understand; no agent runs, as systemctl has it. What a command runs for
+ * somebody has its own.
+ */
 export const EXIT = { ok: 0, failed: 1, usage: 2, notRunning: 3 } as const;
 
 /** The words of stricli, with our own for failures: one sentence, then what is known besides, without a stack. */

@@ -1,4 +1,7 @@
-/** `netloom install` and `uninstall`: the executable and its names in a runtime's plugin directory, and conflists to begin with. */
+/**
+ * `netloom install` and `uninstall`: the executable and its names in a runtime's plugin directory, and conflists to
+ * begin with.
+ */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -127,7 +130,10 @@ function copyProgram(from: string, to: string): void {
   });
 }
 
-/** Makes a file beside its place and renames it, so that a runtime that executes it meanwhile sees the old one or the new. */
+/**
+ * Makes a file beside its place and renames it, so that a runtime that executes it meanwhile sees the old one or the
+ * new.
+ */
 function place(path: string, make: (beside: string) => void): void {
   const beside = `${path}.${process.pid}.tmp`;
   rmSync(beside, { force: true });

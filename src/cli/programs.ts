@@ -4,7 +4,10 @@ import { dirname, join } from 'node:path';
 import { NetloomError } from '../error.ts';
 
 export const EXECUTABLE = 'netloom';
-/** What runtimes execute, and what that executes where no agent answers. Neither is there where the build had no C compiler. */
+/**
+ * What runtimes execute, and what that executes where no agent answers. Neither is there where the build had no C
+ * compiler.
+ */
 export const SHIM = 'netloom-shim';
 export const CNI = 'netloom-cni';
 
@@ -13,7 +16,10 @@ export function built(name: string): string {
   return name === EXECUTABLE ? process.execPath : join(dirname(process.execPath), name);
 }
 
-/** The name of what plugin types are links to. @throws NetloomError no-program for a shim that has nothing to fall back to */
+/**
+ * The name of what plugin types are links to.
+ * @throws NetloomError no-program for a shim that has nothing to fall back to
+ */
 export function linkTarget(): string {
   if (!existsSync(built(SHIM))) return EXECUTABLE;
   if (existsSync(built(CNI))) return SHIM;

@@ -1,4 +1,7 @@
-/** What the main thread and the one that shows progress have in common: some words, and behind them the text that is shown. */
+/**
+ * What the main thread and the one that shows progress have in common: some words, and behind them the text that is
+ * shown.
+ */
 
 /** The words, by place. */
 export const WORD = {

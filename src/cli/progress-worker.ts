@@ -1,4 +1,7 @@
-/** The thread that tells a person on a terminal what is being waited for. The main one cannot: it waits for the kernel, an engine or a lock. */
+/**
+ * The thread that tells a person on a terminal what is being waited for. The main one cannot: it waits for the kernel,
+ * an engine or a lock.
+ */
 import { libc } from '../ffi/libc.ts';
 import { alone, clearing, WORD } from './progress-memory.ts';
 

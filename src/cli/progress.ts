@@ -1,4 +1,7 @@
-/** Progress on anything over a second: one line on stderr, which goes when there is something else to say. For terminals only. */
+/**
+ * Progress on anything over a second: one line on stderr, which goes when there is something else to say. For terminals
+ * only.
+ */
 import { listen } from '../activity.ts';
 import { libc } from '../ffi/libc.ts';
 import { alone, clearing, TEXT_MAX, WORD } from './progress-memory.ts';
@@ -27,7 +30,8 @@ export function showProgress(args: readonly string[]): () => void {
     else line.tell(what);
   });
   const isWatching = args.includes('--watch');
-  // NB: the line goes from stderr also where stdout is what comes: that may be a file or a pipe, for which it is no data.
+  // NB: the line goes from stderr also where stdout is what comes: that may be a file or a pipe, for which it is no
+  // data.
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
     stream.write = (...args: unknown[]) => {

@@ -1,4 +1,6 @@
-/** CNI_ARGS: `K=V;K=V`, a runtime's way to ask for an address or a MAC. https://www.cni.dev/docs/conventions/#cni_args */
+/**
+ * CNI_ARGS: `K=V;K=V`, a runtime's way to ask for an address or a MAC. https://www.cni.dev/docs/conventions/#cni_args
+ */
 import { NetloomError } from '../error.ts';
 
 const IGNORE_UNKNOWN = 'IgnoreUnknown';

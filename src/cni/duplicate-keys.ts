@@ -1,4 +1,7 @@
-/** Keys that a JSON text has twice in one object. JSON.parse() takes the last one without a word, as Go does; RFC 8259, section 4, calls that unpredictable. */
+/**
+ * Keys that a JSON text has twice in one object. JSON.parse() takes the last one without a word, as Go does; RFC 8259,
+ * section 4, calls that unpredictable.
+ */
 
 export interface DuplicateKey {
   /** The keys and places that lead to the object. */

@@ -1,6 +1,6 @@
 /**
- * Where an error of ours becomes a CNI error object, and nowhere else. Codes below 100 are the specification's, the others ours; docs/errors.md
- * explains each. https://www.cni.dev/docs/spec/#error
+ * Where an error of ours becomes a CNI error object, and nowhere else. Codes below 100 are the specification's, the
+ * others ours; docs/errors.md explains each. https://www.cni.dev/docs/spec/#error
  */
 import { messageOf, NetloomError } from '../error.ts';
 

@@ -37,7 +37,10 @@ export function findPlugin(type: string, path: readonly string[], hint?: string)
   );
 }
 
-/** Whether a file is the very executable that runs here, by whatever name, or the shim beside it, which would execute it. */
+/**
+ * Whether a file is the very executable that runs here, by whatever name, or the shim beside it, which would execute
+ * it.
+ */
 export function isSelf(file: string): boolean {
   const other = tryStat(file);
   if (other === undefined) return false;

@@ -5,7 +5,10 @@ import type { Plugin } from './plugin.ts';
 import { serve } from './serve.ts';
 import { stdio } from './stdio.ts';
 
-/** Serves the call that this process was executed for, and ends it. Straight out: the runtime's own way to end takes 1 ms more, and there is nothing left to flush. */
+/**
+ * Serves the call that this process was executed for, and ends it. Straight out: the runtime's own way to end takes 1
+ * ms more, and there is nothing left to flush.
+ */
 export function execute<C extends NetConf>(plugin: Plugin<C>): never {
   libc._exit(serve(plugin, stdio(process.env)));
   throw new Error('_exit returned');

@@ -1,4 +1,7 @@
-/** The checks of CNI_NETNS, before anything is done: the reference makes them afterwards, when the wrong namespace has been changed already. */
+/**
+ * The checks of CNI_NETNS, before anything is done: the reference makes them afterwards, when the wrong namespace has
+ * been changed already.
+ */
 import { NetloomError } from '../error.ts';
 import { netnsIdAt, OWN_NETNS, openNetns } from '../netns/namespace.ts';
 

@@ -2,7 +2,10 @@ import type { CniCall, NetConf } from './call.ts';
 import type { ConfSchema } from './config.ts';
 import type { CniResult } from './result.ts';
 
-/** What a plugin type is made of. Every verb is synchronous: it returns when the kernel has done what was asked, and throws NetloomError. */
+/**
+ * What a plugin type is made of. Every verb is synchronous: it returns when the kernel has done what was asked, and
+ * throws NetloomError.
+ */
 export interface Plugin<C extends NetConf> {
   readonly type: string;
   /** One line on what it does, for a person who runs the executable by hand. */

@@ -1,7 +1,7 @@
 /**
- * Schemas for what arrives as JSON, read as Go's encoding/json reads it, because every conflist in the field was written for that: keys match
- * without regard to case (an exact match wins), unknown keys pass, null counts as missing, and a wrong type fails.
- * https://pkg.go.dev/encoding/json#Unmarshal
+ * Schemas for what arrives as JSON, read as Go's encoding/json reads it, because every conflist in the field was
+ * written for that: keys match without regard to case (an exact match wins), unknown keys pass, null counts as missing,
+ * and a wrong type fails. https://pkg.go.dev/encoding/json#Unmarshal
  */
 import * as v from 'valibot';
 import { NetloomError } from '../error.ts';
@@ -69,7 +69,8 @@ export const int = integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 const BLANK_IS_MISSING: ReadonlySet<unknown> = new Set([text, ip, mac, ifname]);
 
 /**
- * Checks a value. Equivalent to valibot's parse(), with a complaint that names the key path, the value and what was expected.
+ * Checks a value. Equivalent to valibot's parse(), with a complaint that names the key path, the value and what was
+ * expected.
  * @throws NetloomError with the source's code
  */
 export function parse<const S extends v.GenericSchema>(schema: S, value: unknown, source: Source): v.InferOutput<S> {
@@ -84,7 +85,8 @@ export function parsed<T>(expected: string, tryParse: (text: string) => T | unde
 }
 
 /**
- * A schema whose values are read as something else; undefined where they cannot be, and then the schema's own message says what was expected.
+ * A schema whose values are read as something else; undefined where they cannot be, and then the schema's own message
+ * says what was expected.
  * NB: not a pipe of valibot's, for the same reason as below: each takes a fresh process 0.02 ms to make.
  */
 function read<I, T>(schema: v.GenericSchema<I>, as: (value: I) => T | undefined): v.GenericSchema<I, T> {

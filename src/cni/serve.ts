@@ -1,4 +1,7 @@
-/** A plugin as an executable: one call from environment and stdin to stdout and exit status. https://www.cni.dev/docs/spec/#section-2-execution-protocol */
+/**
+ * A plugin as an executable: one call from environment and stdin to stdout and exit status.
+ * https://www.cni.dev/docs/spec/#section-2-execution-protocol
+ */
 import { errorsOf, hasCode, messageOf, NetloomError } from '../error.ts';
 import { O, open, writeAll } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
@@ -54,7 +57,10 @@ export function serve<C extends NetConf>(plugin: Plugin<C>, io: ServeIo): number
   }
 }
 
-/** Namespaces and links are root's, or its of a user namespace. Said at once rather than by the first call that the kernel refuses, half way. */
+/**
+ * Namespaces and links are root's, or its of a user namespace. Said at once rather than by the first call that the
+ * kernel refuses, half way.
+ */
 function checkPrivilege(): void {
   if (libc.geteuid() === 0) return;
   throw new NetloomError(
@@ -80,8 +86,9 @@ function checkCommand(command: Command, version: string): void {
 }
 
 /**
- * The namespace that the plugin is to see. A DEL whose namespace is gone gets none: everything else still has to be cleaned up. It is gone, too, where
- * the path is now the plugin's own: `/proc/PID/ns/net` of a number that another process has got.
+ * The namespace that the plugin is to see. A DEL whose namespace is gone gets none: everything else still has to be
+ * cleaned up. It is gone, too, where the path is now the plugin's own: `/proc/PID/ns/net` of a number that another
+ * process has got.
  */
 function checkedNetns(plugin: Pick<Plugin<NetConf>, 'netns'>, environment: CniEnvironment, io: ServeIo): string {
   const { command, netns } = environment;

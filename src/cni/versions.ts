@@ -1,4 +1,7 @@
-/** The versions of the specification, and a result in the shape that each has for it. https://www.cni.dev/docs/spec/#appendix-examples */
+/**
+ * The versions of the specification, and a result in the shape that each has for it.
+ * https://www.cni.dev/docs/spec/#appendix-examples
+ */
 import * as v from 'valibot';
 import { NetloomError } from '../error.ts';
 import type { CniDns, CniInterface, CniIp, CniResult, CniRoute } from './result.ts';
@@ -31,8 +34,9 @@ export function checkVersion(version: string): void {
 }
 
 /**
- * A result as an object for JSON.stringify, in the shape of one version. What a version has no room for is left out, as libcni does it:
- * before 0.3.0 there is one address a family and no interface, before 1.0.0 an interface has only a name, a MAC and a sandbox.
+ * A result as an object for JSON.stringify, in the shape of one version. What a version has no room for is left out, as
+ * libcni does it: before 0.3.0 there is one address a family and no interface, before 1.0.0 an interface has only a
+ * name, a MAC and a sandbox.
  * @throws NetloomError no-address: `cannot convert: no valid IP addresses` before 0.3.0 for a result without any
  */
 export function encodeResult(result: CniResult, version: string): Record<string, unknown> {
@@ -191,7 +195,10 @@ function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
   return list === undefined || list.length === 0 ? undefined : list;
 }
 
-/** The object without its undefined keys. NB: a loop. The first Object.fromEntries() of a process costs 0.1 ms, since the engine has it in JavaScript. */
+/**
+ * The object without its undefined keys. NB: a loop. The first Object.fromEntries() of a process costs 0.1 ms, since
+ * the engine has it in JavaScript.
+ */
 function compact(object: Record<string, unknown>): Record<string, unknown> {
   const defined: Record<string, unknown> = {};
   for (const key in object) if (object[key] !== undefined) defined[key] = object[key];

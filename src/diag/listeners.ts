@@ -1,8 +1,9 @@
 /**
- * Who listens on this host: the sockets that wait for packets to a port. SOCK_DIAG_BY_FAMILY of linux/sock_diag.h with linux/inet_diag.h.
+ * Who listens on this host: the sockets that wait for packets to a port. SOCK_DIAG_BY_FAMILY of linux/sock_diag.h with
+ * linux/inet_diag.h.
  *
- * Not /proc/net/tcp: the kernel writes each connection there as a line of text, established ones included, before we see the first listener;
- * here it walks the listeners alone and answers with those of the port that is asked for.
+ * Not /proc/net/tcp: the kernel writes each connection there as a line of text, established ones included, before we
+ * see the first listener; here it walks the listeners alone and answers with those of the port that is asked for.
  */
 import { hasCode } from '../error.ts';
 import { FAMILIES, Ip } from '../net/ip.ts';
@@ -17,7 +18,10 @@ import { familyNumber } from '../rtnl/family.ts';
 const NETLINK_SOCK_DIAG = 4;
 /** Both of a question and of its answer. */
 const SOCK_DIAG_BY_FAMILY = 20;
-/** Bits of TCP_LISTEN and TCP_CLOSE: UDP's unconnected sockets, and the end points of SCTP, are "closed" and "listening". */
+/**
+ * Bits of TCP_LISTEN and TCP_CLOSE: UDP's unconnected sockets, and the end points of SCTP, are "closed" and
+ * "listening".
+ */
 const LISTEN = 1 << 10;
 const CLOSE = 1 << 7;
 
@@ -92,7 +96,8 @@ export function openDiag(options: SocketOptions = {}): NetlinkSocket {
 }
 
 /**
- * The sockets that wait on a port, of both families. None where the kernel cannot tell (no tcp_diag, udp_diag or sctp_diag).
+ * The sockets that wait on a port, of both families. None where the kernel cannot tell (no tcp_diag, udp_diag or
+ * sctp_diag).
  * Equivalent to: `ss -ltn 'sport = :80'`, `ss -lun …`
  */
 export function listeners(diag: NetlinkSocket, protocol: keyof typeof PROTOCOLS, port: number): Listener[] {

@@ -1,6 +1,6 @@
 /**
- * A write that another thread waits for: glibc keeps threads for this. man 7 aio. It falls back on write(2) where a descriptor has no position, so it serves
- * sockets too.
+ * A write that another thread waits for: glibc keeps threads for this. man 7 aio. It falls back on write(2) where a
+ * descriptor has no position, so it serves sockets too.
  */
 import { adapter } from '#ffi';
 import { ERRNO, errnoName } from './errno.ts';
@@ -36,9 +36,13 @@ export class BackgroundWrite {
     this.#bytes = bytes;
   }
 
-  /** How many can be under way at once: more wait for one of these. NB: before the first one of the process. glibc keeps 20 threads where nobody asks for more. */
+  /**
+   * How many can be under way at once: more wait for one of these. NB: before the first one of the process. glibc keeps
+   * 20 threads where nobody asks for more.
+   */
   static allow(count: number): void {
-    // struct aioinit: threads, requests that are expected, three words that are not used, one more, seconds until an idle thread ends, reserved
+    // struct aioinit: threads, requests that are expected, three words that are not used, one more, seconds until an
+    // idle thread ends, reserved
     lib?.aio_init(new Uint8Array(Int32Array.of(count, count, 0, 0, 0, 0, IDLE, 0).buffer));
   }
 
@@ -56,7 +60,10 @@ export class BackgroundWrite {
     return lib.aio_write(control) < 0 ? undefined : new BackgroundWrite(control, copy);
   }
 
-  /** Whether the other thread is through with it. NB: until then this object must not be let go, nor the descriptor closed. */
+  /**
+   * Whether the other thread is through with it. NB: until then this object must not be let go, nor the descriptor
+   * closed.
+   */
   get isDone(): boolean {
     return lib?.aio_error(this.#control) !== ERRNO.EINPROGRESS;
   }

@@ -88,7 +88,10 @@ export function tryOpen(path: string, flags: number = O.RDONLY): Fd | undefined 
   throw systemError(errno(), `open "${path}"`);
 }
 
-/** Where a reading begins. NB: of the thread, and for one reading: a buffer for each of 5,000 small files would be 40 MB of garbage. */
+/**
+ * Where a reading begins. NB: of the thread, and for one reading: a buffer for each of 5,000 small files would be 40 MB
+ * of garbage.
+ */
 const page = new Uint8Array(8192);
 
 /**
@@ -141,13 +144,19 @@ export function tryReadText(path: string): string | undefined {
   return fd && decoder.decode(readAll(fd.number, `"${path}"`));
 }
 
-/** Writes into a file that exists (a sysctl) or is made anew. In place: for files of ours that must survive a crash use replaceText(). */
+/**
+ * Writes into a file that exists (a sysctl) or is made anew. In place: for files of ours that must survive a crash use
+ * replaceText().
+ */
 export function writeText(path: string, text: string, flags: number = O.WRONLY): void {
   using fd = open(path, flags);
   writeAll(fd.number, encoder.encode(text), `"${path}"`);
 }
 
-/** Writes a file beside its place, syncs and renames it, so that a reader sees the old content or the new, whatever dies when. */
+/**
+ * Writes a file beside its place, syncs and renames it, so that a reader sees the old content or the new, whatever dies
+ * when.
+ */
 export function replaceText(path: string, text: string, mode = 0o600): void {
   // NB: the agent's threads are one process.
   const beside = `${path}.${libc.gettid()}.tmp`;
@@ -198,7 +207,11 @@ export function tryReadlink(path: string): string | undefined {
   throw systemError(errno(), `read the link "${path}"`);
 }
 
-/** Makes a directory with those above it. Equivalent to: `mkdir -p` @throws NetloomError EEXIST where a file has the name */
+/**
+ * Makes a directory with those above it.
+ * Equivalent to: `mkdir -p`
+ * @throws NetloomError EEXIST where a file has the name
+ */
 export function makeDirectories(path: string, mode = 0o755): void {
   if (makeDirectory(path, mode)) return;
   const above = directoryOf(path);

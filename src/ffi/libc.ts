@@ -1,6 +1,6 @@
 /**
- * libc, typed: the calls that every plugin run needs, bound once. The rarer ones have files of their own beside this one, so that a
- * call that does not need them does not pay for binding them.
+ * libc, typed: the calls that every plugin run needs, bound once. The rarer ones have files of their own beside this
+ * one, so that a call that does not need them does not pay for binding them.
  */
 import { adapter } from '#ffi';
 import { ERRNO, systemError } from './errno.ts';

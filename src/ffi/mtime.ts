@@ -11,7 +11,10 @@ const UTIME_OMIT = 0x3ffffffen;
 const UTIME_NOW = 0x3fffffffn;
 const SECOND = 1_000_000_000n;
 
-/** Sets a file's time of modification, in nanoseconds since 1970. @returns false where that is not allowed or there is no such file */
+/**
+ * Sets a file's time of modification, in nanoseconds since 1970.
+ * @returns false where that is not allowed or there is no such file
+ */
 export function trySetMtime(path: string, mtime: bigint): boolean {
   return trySet(path, mtime / SECOND, mtime % SECOND);
 }

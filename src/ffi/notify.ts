@@ -1,4 +1,7 @@
-/** Telling a service manager how it goes, and taking the sockets that it has opened. man 3 sd_notify, man 3 sd_listen_fds */
+/**
+ * Telling a service manager how it goes, and taking the sockets that it has opened. man 3 sd_notify, man 3
+ * sd_listen_fds
+ */
 import { Fd } from './file.ts';
 import { cString, libc } from './libc.ts';
 import { AF_UNIX, UNIX_PATH_MAX, unixAddress } from './unix-address.ts';
@@ -12,7 +15,10 @@ const FIOCLEX = 0x5451;
 /** SD_LISTEN_FDS_START */
 const FIRST = 3;
 
-/** Sends a state such as `READY=1` to whoever has asked for it by NOTIFY_SOCKET. What cannot be sent is lost, as sd_notify(3) has it. */
+/**
+ * Sends a state such as `READY=1` to whoever has asked for it by NOTIFY_SOCKET. What cannot be sent is lost, as
+ * sd_notify(3) has it.
+ */
 export function notify(state: string, { NOTIFY_SOCKET: path = '' }: Environment): void {
   const bytes = new TextEncoder().encode(path);
   if (path === '' || bytes.length > UNIX_PATH_MAX) return;
@@ -26,7 +32,10 @@ export function notify(state: string, { NOTIFY_SOCKET: path = '' }: Environment)
   libc.sendto(socket.number, message, message.length - 1, MSG_NOSIGNAL, address, address.length);
 }
 
-/** The one socket that the service manager listens with for this process; undefined where it has passed none, or several. */
+/**
+ * The one socket that the service manager listens with for this process; undefined where it has passed none, or
+ * several.
+ */
 export function passedSocket({ LISTEN_PID, LISTEN_FDS }: Environment): Fd | undefined {
   if (LISTEN_PID !== String(libc.getpid()) || LISTEN_FDS !== '1') return undefined;
   // Programs that we execute must not have it.

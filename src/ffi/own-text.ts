@@ -1,8 +1,9 @@
 /**
  * The program's own code and constants in memory. man 2 madvise, man 5 proc (smaps).
  *
- * To begin, the engine touches 31 MB of its code, 64 KiB with each page that is missing, and hardly any of it again. The kernel counts them as ours for as long as the process
- * lives, for it looks for pages to take back only when memory is short. They are a file's, unchanged and in the page cache: what is needed again costs a minor fault.
+ * To begin, the engine touches 31 MB of its code, 64 KiB with each page that is missing, and hardly any of it again.
+ * The kernel counts them as ours for as long as the process lives, for it looks for pages to take back only when memory
+ * is short. They are a file's, unchanged and in the page cache: what is needed again costs a minor fault.
  */
 import { adapter } from '#ffi';
 import { tryReadlink, tryReadText } from './file.ts';
@@ -19,7 +20,10 @@ export function releaseOwnText(): void {
   }
 }
 
-/** Where an executable's code and constants are in a process, by its smaps. NB: only where all of it is the file's (Anonymous: 0 kB). What was written to would come back without the change. */
+/**
+ * Where an executable's code and constants are in a process, by its smaps. NB: only where all of it is the file's
+ * (Anonymous: 0 kB). What was written to would come back without the change.
+ */
 export function textOf(smaps: string, executable: string): [begin: number, end: number][] {
   const found: [number, number][] = [];
   let current: [number, number] | undefined;

@@ -5,7 +5,11 @@ import { check, errno, libc, uninterrupted } from './libc.ts';
 const POLLIN = 1;
 const POLLOUT = 4;
 
-/** Waits until one of the descriptors can be read, or has come to its end. @param milliseconds at most; -1 is for ever @returns whether each can */
+/**
+ * Waits until one of the descriptors can be read, or has come to its end.
+ * @param milliseconds at most; -1 is for ever
+ * @returns whether each can
+ */
 export function awaitReadable(fds: readonly number[], milliseconds = -1): boolean[] {
   return awaitAny(fds, POLLIN, milliseconds);
 }

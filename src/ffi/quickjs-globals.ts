@@ -1,6 +1,6 @@
 /**
- * What plugins use of the globals that Node and Bun have and QuickJS, which is only the language, has not. A program of its own, which native/cni.c runs before
- * the plugin's: modules use these while they are loaded.
+ * What plugins use of the globals that Node and Bun have and QuickJS, which is only the language, has not. A program of
+ * its own, which native/cni.c runs before the plugin's: modules use these while they are loaded.
  */
 
 /** What native/engine.c gives. */

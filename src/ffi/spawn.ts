@@ -1,8 +1,8 @@
 /**
  * Running a program to its end. man 3 posix_spawn.
  *
- * stdin is a file in memory (memfd), not a pipe: no program that leaves without reading it can kill us with SIGPIPE or block us. The output
- * comes through pipes, so that `/dev/stdout` can be opened by scripts, and is read as it comes.
+ * stdin is a file in memory (memfd), not a pipe: no program that leaves without reading it can kill us with SIGPIPE or
+ * block us. The output comes through pipes, so that `/dev/stdout` can be opened by scripts, and is read as it comes.
  */
 import { adapter } from '#ffi';
 import { NetloomError } from '../error.ts';
@@ -41,7 +41,9 @@ const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const SIGKILL = 9;
 
-/** Larger than the opaque structures of any libc here: glibc has 80 bytes for the actions and 336 for the attributes. */
+/**
+ * Larger than the opaque structures of any libc here: glibc has 80 bytes for the actions and 336 for the attributes.
+ */
 const OPAQUE = 512;
 /** sizeof(sigset_t) */
 const SIGSET = 128;
@@ -115,7 +117,10 @@ function pairsOf(environment: Readonly<Record<string, string | undefined>>): str
     .map(([name, value]) => `${name}=${value}`);
 }
 
-/** Starts a program with these descriptors as 0, 1 and 2, every signal as a new process expects it, and nothing else of ours. */
+/**
+ * Starts a program with these descriptors as 0, 1 and 2, every signal as a new process expects it, and nothing else of
+ * ours.
+ */
 function spawn(
   path: string,
   argv: readonly string[],
@@ -153,7 +158,10 @@ function start(path: string, actions: Uint8Array, attributes: Uint8Array, args: 
   }
 }
 
-/** A char *[] with its strings in one piece of memory, which no garbage collector moves: ArrayBuffers of their own are not on the heap. */
+/**
+ * A char *[] with its strings in one piece of memory, which no garbage collector moves: ArrayBuffers of their own are
+ * not on the heap.
+ */
 class StringArray {
   readonly bytes: Uint8Array;
 

@@ -1,7 +1,7 @@
 /**
- * libc functions that are one system call each, as that call. Bun's FFI compiles a wrapper for every function it binds, 13 µs each in a fresh
- * process; bound through syscall(2) all of these cost one. Numbers: asm/unistd_64.h (x86-64), asm-generic/unistd.h (arm64), which has only the
- * `…at` form of what works on paths.
+ * libc functions that are one system call each, as that call. Bun's FFI compiles a wrapper for every function it binds,
+ * 13 µs each in a fresh process; bound through syscall(2) all of these cost one. Numbers: asm/unistd_64.h (x86-64),
+ * asm-generic/unistd.h (arm64), which has only the `…at` form of what works on paths.
  */
 
 /** What syscall(2) takes: numbers, buffers whose address is meant, null. */

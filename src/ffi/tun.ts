@@ -1,4 +1,7 @@
-/** TAP links, which are made by an ioctl of /dev/net/tun rather than by rtnetlink. linux/if_tun.h; Documentation/networking/tuntap.rst. */
+/**
+ * TAP links, which are made by an ioctl of /dev/net/tun rather than by rtnetlink. linux/if_tun.h;
+ * Documentation/networking/tuntap.rst.
+ */
 import { adapter } from '#ffi';
 import { isHeard, tell } from '../deed.ts';
 import { lastErrno, O, open } from './file.ts';

@@ -1,4 +1,7 @@
-/** Hearing at once that something in a directory was changed. man 7 inotify. NB: on a network file system only of what this machine does. */
+/**
+ * Hearing at once that something in a directory was changed. man 7 inotify. NB: on a network file system only of what
+ * this machine does.
+ */
 
 import { adapter } from '#ffi';
 import { ERRNO } from './errno.ts';
@@ -42,7 +45,10 @@ export class Watch implements Disposable {
     this.#fd = fd;
   }
 
-  /** @returns undefined where that is not to be had: no such directory, too many watches. Whoever watches looks by himself as well, then and now */
+  /**
+   * @returns undefined where that is not to be had: no such directory, too many watches. Whoever watches looks by
+   * himself as well, then and now
+   */
   static tryOpen(directory: string, mask: number): Watch | undefined {
     const number = lib.inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (number < 0) return undefined;
@@ -57,7 +63,10 @@ export class Watch implements Disposable {
     return this.#fd.number;
   }
 
-  /** The files that something has happened to since the last call, each once; undefined where it was too much to be told. */
+  /**
+   * The files that something has happened to since the last call, each once; undefined where it was too much to be
+   * told.
+   */
   read(): ReadonlySet<string> | undefined {
     const names = new Set<string>();
     let isLost = false;

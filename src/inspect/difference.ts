@@ -16,7 +16,10 @@ export interface Difference {
 /** Things by what they are called, each with its properties. */
 type Facts = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
-/** NB: by name and not by identifier, so that a container that was made anew is compared with the one before, and two hosts can be compared. */
+/**
+ * NB: by name and not by identifier, so that a container that was made anew is compared with the one before, and two
+ * hosts can be compared.
+ */
 export function difference(before: Snapshot, after: Snapshot): Difference[] {
   const [old, now] = [factsOf(before), factsOf(after)];
   const removed = [...old.keys()]
@@ -79,7 +82,10 @@ function factsOf(snapshot: Snapshot): Facts {
   return facts;
 }
 
-/** Its name, and a number where several have the same. NB: a process is not what makes a namespace the same one: its number changes. */
+/**
+ * Its name, and a number where several have the same. NB: a process is not what makes a namespace the same one: its
+ * number changes.
+ */
 function labelsOf(namespaces: readonly NamespaceEntry[]): ReadonlyMap<NamespaceEntry, string> {
   const count = new Map<string, number>();
   return new Map(

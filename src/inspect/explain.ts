@@ -16,7 +16,10 @@ import type { Target } from '../runtime/target.ts';
 import { CONTAINER, type Part, type Rehearsal, rehearse, type Step } from './rehearse.ts';
 import { withoutStanding } from './standing.ts';
 
-/** What made what a target has now, from nothing, with the addresses and MACs that it has. @throws NetloomError not-attached */
+/**
+ * What made what a target has now, from nothing, with the addresses and MACs that it has.
+ * @throws NetloomError not-attached
+ */
 export function explainTarget(context: RuntimeContext, target: Target): Rehearsal {
   const all = new AttachmentCache(context.paths.cni).list((message) => context.warn(message));
   const parts = all.filter((attachment) => isOf(attachment, target)).map(asItStands);
@@ -36,7 +39,10 @@ export function explainTarget(context: RuntimeContext, target: Target): Rehearsa
 
 const IN_FORWARD = /^nft 'insert rule (ip6?) filter FORWARD /;
 
-/** A host whose iptables has not forwarded anything yet has no chain for the rule in it. NB: without a policy, so that the one of a chain that is there stays. */
+/**
+ * A host whose iptables has not forwarded anything yet has no chain for the rule in it. NB: without a policy, so that
+ * the one of a chain that is there stays.
+ */
 function withForward(steps: readonly Step[]): readonly Step[] {
   const families = steps.flatMap(({ told }) => told.flatMap(({ command }) => IN_FORWARD.exec(command)?.[1] ?? []));
   if (families.length === 0) return steps;
@@ -83,8 +89,9 @@ export function explainAdd(
 }
 
 /**
- * One attachment of a network that stands, so that what only the first one makes is there in the play, too; one with ports makes more. Where an overlay's devices stand that no runtime here
- * remembers an attachment to, anybody's will do.
+ * One attachment of a network that stands, so that what only the first one makes is there in the play, too; one with
+ * ports makes more. Where an overlay's devices stand that no runtime here remembers an attachment to, anybody's will
+ * do.
  */
 function standing(context: RuntimeContext, list: Conflist): Part[] {
   const [other] = attachmentsOf(context, list.name).toSorted((a, b) => portsOf(b).length - portsOf(a).length);
@@ -229,7 +236,10 @@ function macOf(result: Json, ifname: string): string | undefined {
   return interfacesOf(result).find(({ name, sandbox }) => name === ifname && (sandbox ?? '') !== '')?.mac;
 }
 
-/** What is on the host for the networks: the bridges that they make for themselves, and whatever else their results tell of. */
+/**
+ * What is on the host for the networks: the bridges that they make for themselves, and whatever else their results tell
+ * of.
+ */
 function onHost(parts: readonly { readonly list: Conflist; readonly result: Json }[]): string[] {
   return parts.flatMap(({ list, result }) => [
     ...list.plugins

@@ -76,7 +76,10 @@ export class Graph {
     });
   }
 
-  /** The paths of all interfaces that a container would call its own: not lo, no ports, and of the host only those that nothing else leads to. */
+  /**
+   * The paths of all interfaces that a container would call its own: not lo, no ports, and of the host only those that
+   * nothing else leads to.
+   */
   paths(): Path[] {
     return this.snapshot.namespaces
       .filter(({ isHost }) => !isHost)
@@ -135,7 +138,9 @@ export class Graph {
     return this.#leaving.get(at.id);
   }
 
-  /** Where what is routed leaves a namespace: by the default route, if it passes packets on and that is another link. */
+  /**
+   * Where what is routed leaves a namespace: by the default route, if it passes packets on and that is another link.
+   */
   #findLeaving(at: LinkEntry): Hop | undefined {
     const { routes, forwards, masquerades } = this.namespaceOf(at);
     const address = at.addresses.find(({ scope }) => scope === 'global')?.address;

@@ -1,4 +1,7 @@
-/** A snapshot as one file for a browser: the picture, and the path lit that the pointer or the keyboard is on. Loads nothing, and may not: it says so to the browser. */
+/**
+ * A snapshot as one file for a browser: the picture, and the path lit that the pointer or the keyboard is on. Loads
+ * nothing, and may not: it says so to the browser.
+ */
 
 import type { Snapshot } from './snapshot.ts';
 import { escapeXml, toSvg } from './svg.ts';

@@ -1,4 +1,7 @@
-/** Where things are in a picture. The only user of @dagrejs/dagre, which is loaded when a picture is drawn and not before. */
+/**
+ * Where things are in a picture. The only user of @dagrejs/dagre, which is loaded when a picture is drawn and not
+ * before.
+ */
 import { begin } from '../activity.ts';
 import { type Edge, Graph } from './graph.ts';
 import { drawn, edgeWords, lines } from './picture-text.ts';
@@ -140,7 +143,10 @@ function dimensions({ x, y, width, height }: Box): Box {
   return { x, y, width, height };
 }
 
-/** Around its links, with the title above them. NB: dagre leaves room for neither a title nor much else, so its own boxes are not used. */
+/**
+ * Around its links, with the title above them. NB: dagre leaves room for neither a title nor much else, so its own
+ * boxes are not used.
+ */
 function around(namespace: NamespaceEntry, inside: readonly Box[], paths: readonly number[]): PlacedNamespace {
   const left = Math.min(...inside.map(({ x, width }) => x - width / 2));
   const right = Math.max(...inside.map(({ x, width }) => x + width / 2));

@@ -34,7 +34,8 @@ const SCOPES: Readonly<Record<number, LinkEntry['addresses'][number]['scope']>> 
 
 /**
  * Looks into a namespace; in the thread's own nothing is entered, so an ordinary user sees that one.
- * NB: telling of a veth makes the kernel number the namespace of its other end in this one, as `ip link` does. Nothing else changes.
+ * NB: telling of a veth makes the kernel number the namespace of its other end in this one, as `ip link` does. Nothing
+ * else changes.
  */
 export function look(netns: Netns | undefined): Seen {
   const enter = <T>(inside: () => T): T => (netns === undefined ? inside() : withNetns(netns, inside as () => never));

@@ -1,4 +1,7 @@
-/** What a play of an overlay's attachment needs of the host: which machine it is, the nodes that it knows, and of stores that are directories a copy, so that a play joins nothing. */
+/**
+ * What a play of an overlay's attachment needs of the host: which machine it is, the nodes that it knows, and of stores
+ * that are directories a copy, so that a play joins nothing.
+ */
 import { tryList } from '../ffi/directory.ts';
 import { isRegular, makeDirectories, O, readText, tryStat, writeText } from '../ffi/file.ts';
 import type { Paths } from '../paths.ts';

@@ -1,6 +1,7 @@
 /**
- * What an ADD does, found by doing it where it harms nobody: in two new namespaces, one that plays the host and one that plays the container, with files of its own. The very code of the
- * plugins runs, so what is printed is what would be done. Everything is taken away afterwards.
+ * What an ADD does, found by doing it where it harms nobody: in two new namespaces, one that plays the host and one
+ * that plays the container, with files of its own. The very code of the plugins runs, so what is printed is what would
+ * be done. Everything is taken away afterwards.
  */
 import { type Deed, hearing, type Told } from '../deed.ts';
 import { removeDirectory, tryList } from '../ffi/directory.ts';
@@ -56,7 +57,10 @@ export interface CommandRun {
 }
 
 export interface RehearsalOptions {
-  /** From nothing: nothing is forwarded yet, and these links of the host are not there yet. Otherwise on the host as it is. */
+  /**
+   * From nothing: nothing is forwarded yet, and these links of the host are not there yet. Otherwise on the host as it
+   * is.
+   */
   readonly without?: readonly string[];
   /** Attached before the curtain rises, for what only the first attachment of a network makes. */
   readonly before?: readonly Part[];
@@ -177,7 +181,10 @@ function removeAbandoned(run: string): void {
   }
 }
 
-/** So that the address is the one that would be given next. NB: without those of who is attached in the play, which would be in its own way. */
+/**
+ * So that the address is the one that would be given next. NB: without those of who is attached in the play, which
+ * would be in its own way.
+ */
 function copyLeases(from: string, to: string, network: string, owners: ReadonlySet<string>): void {
   removeTree(`${to}/${network}`);
   for (const name of tryList(`${from}/${network}`) ?? []) {

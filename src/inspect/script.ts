@@ -47,7 +47,10 @@ function lines({ where, told }: Step): string {
   return `${where === 'host' ? '' : `nsenter --net=${CONTAINER} `}nft -f - <<'EOF'\n${rules.join('\n')}\nEOF`;
 }
 
-/** As netloom runs it (execute.ts): with mounts of its own, where its files lie over the machine's, and the /sys of its network namespace. */
+/**
+ * As netloom runs it (execute.ts): with mounts of its own, where its files lie over the machine's, and the /sys of its
+ * network namespace.
+ */
 function running({ command, isInside, files }: CommandRun): string[] {
   const words = command.map(word).join(' ');
   if (!isInside) return [`exec ${words}`];
@@ -72,7 +75,8 @@ function word(text: string): string {
 }
 
 /**
- * A command in the container's namespace, where it is to be there. Two in a row are two lines, so that bash sees the first one fail.
+ * A command in the container's namespace, where it is to be there. Two in a row are two lines, so that bash sees the
+ * first one fail.
  * NB: nsenter, since `ip -n` takes names of /run/netns and no paths.
  */
 function inPlace(where: Step['where'], command: string): string {

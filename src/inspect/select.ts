@@ -4,7 +4,8 @@ import { Graph, nameOf } from './graph.ts';
 import type { LinkEntry, NamespaceEntry, Snapshot } from './snapshot.ts';
 
 /**
- * @param what a container, sandbox or namespace (by any of its names, `KIND:NAME`, the begin of an id, `pid:N`, `netns:PATH`), a link, an address, a MAC, a network
+ * @param what a container, sandbox or namespace (by any of its names, `KIND:NAME`, the begin of an id, `pid:N`,
+ * `netns:PATH`), a link, an address, a MAC, a network
  * @throws NetloomError unknown-target
  */
 export function select(snapshot: Snapshot, what: string): Snapshot {
@@ -23,7 +24,8 @@ export function select(snapshot: Snapshot, what: string): Snapshot {
   const wanted = new Set(meant.links.map(({ id }) => id));
   for (const link of meant.links)
     for (const hop of graph.pathOf(link)) if (hop.link !== undefined) wanted.add(hop.link.id);
-  // What is reached through what is meant: the containers of a bridge, but not its neighbours where one of them is meant.
+  // What is reached through what is meant: the containers of a bridge, but not its neighbours where one of them is
+  // meant.
   for (const end of snapshot.namespaces.flatMap(({ links }) => links).filter((link) => graph.isEnd(link))) {
     const path = graph.pathOf(end).flatMap(({ link }) => link ?? []);
     if (

@@ -1,6 +1,7 @@
 /**
- * What was seen at one moment: every namespace with its links, and what leads from one to another. Every view (text, pictures, differences) is a function of this and of nothing else, so
- * a snapshot that was kept shows the same as the moment did.
+ * What was seen at one moment: every namespace with its links, and what leads from one to another. Every view (text,
+ * pictures, differences) is a function of this and of nothing else, so a snapshot that was kept shows the same as the
+ * moment did.
  *
  * Identifiers are opaque: equal ones mean the same thing within one boot, and nothing can be read from them.
  */
@@ -42,7 +43,9 @@ const NAMESPACE = () =>
     id: v.string(),
     /** The namespace that was looked from. */
     isHost: v.boolean(),
-    /** Who it belongs to, the best name first. Kinds: host, sandbox, docker, podman, containerd, netns, pin, process. */
+    /**
+     * Who it belongs to, the best name first. Kinds: host, sandbox, docker, podman, containerd, netns, pin, process.
+     */
     names: v.array(object({ kind: v.string(), name: v.string(), id: v.exactOptional(v.string()) })),
     pins: v.array(v.string()),
     pids: v.array(v.number()),

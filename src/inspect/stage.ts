@@ -1,4 +1,7 @@
-/** A namespace that plays this host: links of the same names and MACs with the same addresses and default routes, so that plugins find what they would find here. */
+/**
+ * A namespace that plays this host: links of the same names and MACs with the same addresses and default routes, so
+ * that plugins find what they would find here.
+ */
 import { isOurAlias } from '../attach/owner.ts';
 import { readSysctl, writeSysctl } from '../net/sysctl.ts';
 import type { Request } from '../netlink/message.ts';
@@ -30,11 +33,17 @@ interface Scenery {
 export interface StageOptions {
   /** Links that are not there in the play: what is to be explained makes them. */
   readonly without: ReadonlySet<string>;
-  /** Whether the play is of a host that netloom has not been on: nothing is forwarded there, and no rule of ours stands in the chains of iptables. */
+  /**
+   * Whether the play is of a host that netloom has not been on: nothing is forwarded there, and no rule of ours stands
+   * in the chains of iptables.
+   */
   readonly isFresh: boolean;
 }
 
-/** Builds it in an empty namespace. @returns what makes forwarding and rulesets there as they are here again, for the calling thread's namespace */
+/**
+ * Builds it in an empty namespace.
+ * @returns what makes forwarding and rulesets there as they are here again, for the calling thread's namespace
+ */
 export function buildStage(stage: Netns, { without, isFresh }: StageOptions): () => void {
   const scenery = read(isFresh);
   const links = scenery.links.filter(({ name }) => !without.has(name));
@@ -49,7 +58,8 @@ export function buildStage(stage: Netns, { without, isFresh }: StageOptions): ()
 function read(isFresh: boolean): Scenery {
   using nl = openRoute();
   return {
-    // A port is found by nobody: it is its master that has the addresses. What is ours belongs to attachments, or comes with the first of them.
+    // A port is found by nobody: it is its master that has the addresses. What is ours belongs to attachments, or comes
+    // with the first of them.
     links: link
       .list(nl)
       .filter(
@@ -100,7 +110,10 @@ function govern({ sysctls, chains }: Pick<Scenery, 'sysctls' | 'chains'>): void 
   if (nft !== undefined) commit(nft, chains);
 }
 
-/** A bridge is a bridge. Everything else is a wire, on which any other kind can stand, and which has a carrier only if its other end is up. */
+/**
+ * A bridge is a bridge. Everything else is a wire, on which any other kind can stand, and which has a carrier only if
+ * its other end is up.
+ */
 function playedBy({ name, kind, mac, mtu, hardware, attrs }: link.Link, i: number) {
   const common = { name, mtu, ...(mac !== undefined && hardware === ARPHRD.ETHER && { address: mac }) };
   if (kind !== 'bridge')

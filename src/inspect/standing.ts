@@ -11,7 +11,8 @@ const MAKES = /^nft 'create (?:map|set|chain) (inet netloom \S+)/;
 const ADDS_RULE = /^nft 'add rule (inet netloom \S+)/;
 
 /**
- * Steps without those that make what the host has in its table: objects of one name are the same, for their layout is part of what they are told apart by (netloom-table.ts).
+ * Steps without those that make what the host has in its table: objects of one name are the same, for their layout is
+ * part of what they are told apart by (netloom-table.ts).
  * NB: a rehearsal finds only what the network itself has made there, and networks share the table.
  */
 export function withoutStanding(steps: readonly Step[]): Step[] {

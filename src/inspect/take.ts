@@ -1,4 +1,7 @@
-/** Takes a snapshot of this machine. Only looks: nothing is made, changed or entered for longer than it takes to open a socket. */
+/**
+ * Takes a snapshot of this machine. Only looks: nothing is made, changed or entered for longer than it takes to open a
+ * socket.
+ */
 import { begin } from '../activity.ts';
 import { messageOf } from '../error.ts';
 import { tryReadText } from '../ffi/file.ts';
@@ -19,7 +22,10 @@ interface Place {
   readonly seen: Seen;
 }
 
-/** Links that stand on another one, which may be in another namespace. Of other kinds `link` means something else, or nothing. */
+/**
+ * Links that stand on another one, which may be in another namespace. Of other kinds `link` means something else, or
+ * nothing.
+ */
 const PAIRED: ReadonlySet<string | undefined> = new Set(['veth', 'netkit', 'vxcan']);
 
 export function take(context: RuntimeContext): Snapshot {
@@ -136,8 +142,9 @@ function markOf(alias: string | undefined) {
 }
 
 /**
- * Finds the link at the other end. A link tells the other one's index, and the number by which its own namespace knows the other's (IFLA_LINK_NETNSID). Which
- * namespace that is can only be asked the other way round: by which number do you know this one? So the likely ones are asked about first, and the answers kept.
+ * Finds the link at the other end. A link tells the other one's index, and the number by which its own namespace knows
+ * the other's (IFLA_LINK_NETNSID). Which namespace that is can only be asked the other way round: by which number do
+ * you know this one? So the likely ones are asked about first, and the answers kept.
  */
 class Beyond {
   /** By index, those with a link of it; and by two indices, those with a link of the first that leads to the second. */

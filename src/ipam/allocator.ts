@@ -1,6 +1,7 @@
 /**
- * Which address comes next: round robin over all ranges of a set, so that an address just released is the last to be given again. The order is the
- * reference's, so that both can work on one network in turn. Pure: what is taken, the store knows.
+ * Which address comes next: round robin over all ranges of a set, so that an address just released is the last to be
+ * given again. The order is the reference's, so that both can work on one network in turn. Pure: what is taken, the
+ * store knows.
  */
 import { NetloomError } from '../error.ts';
 import type { Ip } from '../net/ip.ts';
@@ -13,8 +14,9 @@ export interface Candidate {
 }
 
 /**
- * The first of a set's addresses that can be given and that is wanted: each is asked about once, from the one after the last reserved on; from the start where that is
- * none of the set. NB: an IPv6 range has more of them than anybody can walk through. And no generator: its first one costs a process 0.1 to 0.2 ms.
+ * The first of a set's addresses that can be given and that is wanted: each is asked about once, from the one after the
+ * last reserved on; from the start where that is none of the set. NB: an IPv6 range has more of them than anybody can
+ * walk through. And no generator: its first one costs a process 0.1 to 0.2 ms.
  */
 export function findCandidate(
   set: RangeSet,
@@ -104,8 +106,9 @@ export function fullError(set: RangeSet, index: number): NetloomError {
 /** What makes an address of a range one that no container can have; undefined where nothing does. */
 function unusable(range: IpRange, ip: Ip): 'gateway' | 'network address' | 'broadcast address' | undefined {
   if (ip.equals(range.gateway)) return 'gateway';
-  // Only a rangeStart or rangeEnd that names them lets these two in. The reference hands them out, and nobody can talk to the container: the
-  // network address of IPv6 belongs to every router on the link (RFC 4291, 2.6.1), the last one of IPv4 to everybody.
+  // Only a rangeStart or rangeEnd that names them lets these two in. The reference hands them out, and nobody can talk
+  // to the container: the network address of IPv6 belongs to every router on the link (RFC 4291, 2.6.1), the last one
+  // of IPv4 to everybody.
   if (ip.equals(range.subnet.ip)) return 'network address';
   if (ip.family === 4 && ip.equals(range.subnet.last())) return 'broadcast address';
   return undefined;

@@ -1,4 +1,7 @@
-/** The ways in which a runtime asks for addresses, the same for host-local and static. https://www.cni.dev/docs/conventions/ */
+/**
+ * The ways in which a runtime asks for addresses, the same for host-local and static.
+ * https://www.cni.dev/docs/conventions/
+ */
 import * as v from 'valibot';
 import { object } from '../cni/config.ts';
 

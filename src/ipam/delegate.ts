@@ -1,6 +1,7 @@
 /**
- * What a main plugin asks of the IPAM plugin that its configuration names. Where CNI_PATH leads to this very executable, host-local and static
- * run in this process: executing them would double the time of a call. Anything else is executed, with its errors passed on.
+ * What a main plugin asks of the IPAM plugin that its configuration names. Where CNI_PATH leads to this very
+ * executable, host-local and static run in this process: executing them would double the time of a call. Anything else
+ * is executed, with its errors passed on.
  */
 import type { CniCall, Command, NetConf } from '../cni/call.ts';
 import { readHeader } from '../cni/config.ts';

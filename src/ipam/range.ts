@@ -1,6 +1,7 @@
 /**
- * Ranges of host-local: from which addresses of which subnet a container gets one. A set is a list of ranges that count as one pool; a
- * network has a list of sets, and a container gets one address of each. https://www.cni.dev/plugins/current/ipam/host-local/
+ * Ranges of host-local: from which addresses of which subnet a container gets one. A set is a list of ranges that count
+ * as one pool; a network has a list of sets, and a container gets one address of each.
+ * https://www.cni.dev/plugins/current/ipam/host-local/
  *
  * The complaints keep the words of the reference, because people search for them, behind the key that is at fault.
  */
@@ -109,8 +110,9 @@ function fillIn({ subnet, rangeStart, rangeEnd, gateway }: RangeKeys, where: str
 }
 
 /**
- * Routers of IPv6 are commonly known by their link-local address, and some networks do the same in IPv4: such a gateway is reachable on the
- * link although no subnet holds it. Any other gateway outside the subnet would only fail later, in the kernel.
+ * Routers of IPv6 are commonly known by their link-local address, and some networks do the same in IPv4: such a gateway
+ * is reachable on the link although no subnet holds it. Any other gateway outside the subnet would only fail later, in
+ * the kernel.
  */
 function isLinkLocal(gateway: Ip, subnet: Cidr): boolean {
   const block = new Cidr(Ip.parse(subnet.family === 4 ? '169.254.0.0' : 'fe80::'), subnet.family === 4 ? 16 : 10);

@@ -2,7 +2,10 @@
 import { NetloomError } from '../error.ts';
 import { bitsOf, decimal, type Family, Ip } from './ip.ts';
 
-/** An address and the length of its prefix. The address may have host bits: an interface's address, or a subnet. Immutable. */
+/**
+ * An address and the length of its prefix. The address may have host bits: an interface's address, or a subnet.
+ * Immutable.
+ */
 export class Cidr {
   readonly ip: Ip;
   /** 0 to 32, or to 128. */
@@ -112,7 +115,10 @@ export class Cidr {
   }
 }
 
-/** The bits of a byte of an address that belong to a prefix. NB: no bigint, of which thousands of nodes would make thousands. */
+/**
+ * The bits of a byte of an address that belong to a prefix. NB: no bigint, of which thousands of nodes would make
+ * thousands.
+ */
 function maskOf(prefix: number, byte: number): number {
   const bits = prefix - byte * 8;
   if (bits >= 8) return 0xff;

@@ -1,6 +1,7 @@
 /**
- * Names of interfaces: 1 to 15 bytes without `/`, `:` and white space, neither `.` nor `..`. dev_valid_name() in net/core/dev.c. Nor those that the kernel takes, but as
- * something else: `eth%d` is the first free number (dev_alloc_name()), `all` and `default` are the settings of every interface in /proc/sys/net/ipv4/conf.
+ * Names of interfaces: 1 to 15 bytes without `/`, `:` and white space, neither `.` nor `..`. dev_valid_name() in
+ * net/core/dev.c. Nor those that the kernel takes, but as something else: `eth%d` is the first free number
+ * (dev_alloc_name()), `all` and `default` are the settings of every interface in /proc/sys/net/ipv4/conf.
  */
 
 /** Longest name, in bytes (IFNAMSIZ less the NUL). */
@@ -18,7 +19,10 @@ export function ifnameFault(name: string): string | undefined {
   return undefined;
 }
 
-/** Whether a name is short ASCII without anything special, as nearly all are: told without the encoder and the pattern, which cost 0.1 ms to set up. */
+/**
+ * Whether a name is short ASCII without anything special, as nearly all are: told without the encoder and the pattern,
+ * which cost 0.1 ms to set up.
+ */
 function isPlain(name: string): boolean {
   if (name.length > IFNAME_MAX || name.startsWith('.') || name === 'all' || name === 'default') return false;
   for (let i = 0; i < name.length; i++) {

@@ -1,7 +1,8 @@
 /**
  * IP addresses. RFC 4291 (text of IPv6), RFC 5952 (its canonical form), inet_pton(3) for what is accepted.
  *
- * Why not the ip-address package: loading it costs 2 ms, more than the whole kernel work of an ADD. It is the oracle in the tests instead.
+ * Why not the ip-address package: loading it costs 2 ms, more than the whole kernel work of an ADD. It is the oracle in
+ * the tests instead.
  */
 import { NetloomError } from '../error.ts';
 
@@ -38,7 +39,10 @@ export class Ip {
     return ip;
   }
 
-  /** As parse(), but undefined where the text is no address. An IPv4-mapped address (`::ffff:10.0.0.1`) is read as the IPv4 address it means. */
+  /**
+   * As parse(), but undefined where the text is no address. An IPv4-mapped address (`::ffff:10.0.0.1`) is read as the
+   * IPv4 address it means.
+   */
   static tryParse(text: string): Ip | undefined {
     const bytes = text.includes(':') ? parse6(text) : parse4(text);
     if (bytes === undefined) return undefined;
@@ -69,7 +73,10 @@ export class Ip {
     return value;
   }
 
-  /** The address `count` further on (or back). @throws NetloomError invalid-address past either end of the family's space */
+  /**
+   * The address `count` further on (or back).
+   * @throws NetloomError invalid-address past either end of the family's space
+   */
   plus(count: bigint): Ip {
     return Ip.fromBigInt(this.family, this.toBigInt() + count);
   }

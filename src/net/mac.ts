@@ -4,7 +4,10 @@ import { NetloomError } from '../error.ts';
 /** A MAC in canonical text: lower case, colons. */
 export type Mac = string & { readonly brand: 'Mac' };
 
-/** Reads a MAC with colons, hyphens (`02-42-…`) or dots (`0242.0a01.0002`), as Go's net.ParseMAC does. Undefined where it is none. */
+/**
+ * Reads a MAC with colons, hyphens (`02-42-…`) or dots (`0242.0a01.0002`), as Go's net.ParseMAC does. Undefined where
+ * it is none.
+ */
 export function tryParseMac(text: string): Mac | undefined {
   const isGrouped =
     /^[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(\1[0-9a-fA-F]{2}){4}$/.test(text) ||
@@ -22,8 +25,8 @@ export function parseMac(text: string): Mac {
   return mac;
 }
 
-// NB: plain loops below. Each builtin that JavaScriptCore has in JavaScript (Array.from, map with an index) is compiled on its first use, 0.05 to 0.1 ms
-// of a call that takes six.
+// NB: plain loops below. Each builtin that JavaScriptCore has in JavaScript (Array.from, map with an index) is compiled
+// on its first use, 0.05 to 0.1 ms of a call that takes six.
 
 export function macBytes(mac: Mac): Uint8Array {
   const bytes = new Uint8Array(6);

@@ -2,7 +2,10 @@
 import { isHeard, tell } from '../deed.ts';
 import { tryReadText, writeText } from '../ffi/file.ts';
 
-/** Reads a setting by its path below /proc/sys, such as `net/ipv4/ip_forward`. Undefined where this kernel has none of that name. */
+/**
+ * Reads a setting by its path below /proc/sys, such as `net/ipv4/ip_forward`. Undefined where this kernel has none of
+ * that name.
+ */
 export function readSysctl(key: string): string | undefined {
   return tryReadText(`/proc/sys/${key}`)?.trim();
 }

@@ -1,6 +1,7 @@
 /**
  * Attribute tables: the types, the encoder, the decoder and what `explain` prints all come from one list of
- * `name: [number, codec]`. Layout: struct nlattr of linux/netlink.h (u16 length with header, u16 type, payload, padding to 4).
+ * `name: [number, codec]`. Layout: struct nlattr of linux/netlink.h (u16 length with header, u16 type, payload, padding
+ * to 4).
  */
 import { NetloomError } from '../error.ts';
 import { bytesOf, type Codec } from './codec.ts';
@@ -26,7 +27,10 @@ export type Attrs<T extends AttrTable> = { readonly [K in keyof T]?: ValueOf<T[K
   readonly other?: readonly OtherAttr[];
 };
 
-/** Writes the attributes that have a value, in the order of the object (the kernel's nests are sometimes sensitive to it). */
+/**
+ * Writes the attributes that have a value, in the order of the object (the kernel's nests are sometimes sensitive to
+ * it).
+ */
 export function writeAttrs<T extends AttrTable>(out: Writer, table: T, attrs: Attrs<T>): void {
   for (const name in attrs) {
     const value: unknown = attrs[name];
@@ -86,8 +90,9 @@ export function readAttrs<T extends AttrTable>(table: T, view: DataView): Attrs<
 }
 
 /**
- * A property that is worked out when somebody looks at it. A link has sixty attributes, and most calls look at five: reading the rest would cost a
- * process that has just begun half a millisecond. NB: what it reads from must not change meanwhile, so the socket hands out copies.
+ * A property that is worked out when somebody looks at it. A link has sixty attributes, and most calls look at five:
+ * reading the rest would cost a process that has just begun half a millisecond. NB: what it reads from must not change
+ * meanwhile, so the socket hands out copies.
  */
 export function lazily<T>(target: object, name: string, work: () => T): void {
   let value: { readonly is: T } | undefined;
@@ -123,7 +128,8 @@ function readValue<T>(name: string, type: number, codec: Codec<T>, payload: Data
 }
 
 /**
- * Calls back for each attribute. Offsets count from the first attribute of the same list. Up to three bytes after the last one are padding.
+ * Calls back for each attribute. Offsets count from the first attribute of the same list. Up to three bytes after the
+ * last one are padding.
  * @param names what a complaint calls the attributes
  * @throws NetloomError malformed-message where a length runs out of its message
  */
@@ -172,7 +178,9 @@ export function nest<T extends AttrTable>(table: T): Codec<Attrs<T>> {
   };
 }
 
-/** A list: a nest whose attributes all have one type (the kernel's NLA_NESTED_ARRAY with NFTA_LIST_ELEM and its like). */
+/**
+ * A list: a nest whose attributes all have one type (the kernel's NLA_NESTED_ARRAY with NFTA_LIST_ELEM and its like).
+ */
 export function list<T>(type: number, codec: Codec<T>): Codec<readonly T[]> {
   return {
     name: 'list',

@@ -7,7 +7,10 @@ import { Ip } from '../net/ip.ts';
 import { type Mac, macBytes, macOf } from '../net/mac.ts';
 import type { Writer } from './writer.ts';
 
-/** How a value becomes bytes and back. Methods, not properties: a Codec<number> must pass for a Codec<unknown> in a table. */
+/**
+ * How a value becomes bytes and back. Methods, not properties: a Codec<number> must pass for a Codec<unknown> in a
+ * table.
+ */
 export interface Codec<T> {
   readonly name: string;
   /** The exact length of the payload in bytes, where there is one. */
@@ -122,7 +125,10 @@ const encoder = new TextEncoder();
 /** NB: a name may begin with the three bytes of a byte order mark, and keeps them. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** NLA_NUL_STRING: text with a closing NUL, which some senders leave away. Text with a NUL inside is refused: the kernel would see a shorter one. */
+/**
+ * NLA_NUL_STRING: text with a closing NUL, which some senders leave away. Text with a NUL inside is refused: the kernel
+ * would see a shorter one.
+ */
 export const str: Codec<string> = {
   name: 'str',
   write: (out, value) => {
@@ -144,7 +150,10 @@ export const bytes: Codec<Uint8Array> = {
   read: (view) => bytesOf(view).slice(),
 };
 
-/** A link layer address of six bytes. Links without one (lo, tunnels) have other lengths: those read as their bytes in the same notation. */
+/**
+ * A link layer address of six bytes. Links without one (lo, tunnels) have other lengths: those read as their bytes in
+ * the same notation.
+ */
 export const mac: Codec<Mac> = {
   name: 'mac',
   write: (out, value) => out.raw(macBytes(value)),

@@ -60,7 +60,10 @@ function ackOf({ flags, payload }: RawMessage, start: number): Ack {
 
 let count: ((errno: number) => void) | undefined;
 
-/** From here on this thread tells of each refusal, also of one that is expected and goes no further: for whoever counts them. */
+/**
+ * From here on this thread tells of each refusal, also of one that is expected and goes no further: for whoever counts
+ * them.
+ */
 export function countRefusals(by: (errno: number) => void): void {
   count = by;
 }

@@ -1,4 +1,7 @@
-/** Netlink messages: struct nlmsghdr of linux/netlink.h (u32 length, u16 type, u16 flags, u32 sequence, u32 port), a fixed header, attributes. */
+/**
+ * Netlink messages: struct nlmsghdr of linux/netlink.h (u32 length, u16 type, u16 flags, u32 sequence, u32 port), a
+ * fixed header, attributes.
+ */
 import { type Attrs, type AttrTable, malformed, readAttrs, writeAttrs } from './attribute.ts';
 import type { Fields, Struct, StructOf } from './struct.ts';
 import type { Writer } from './writer.ts';
@@ -36,7 +39,9 @@ export interface Message<K extends MessageKind> {
   readonly attrs: Attrs<K['attrs']>;
 }
 
-/** A message to the kernel, as a value: the socket sends it, `explain` prints its command, a failure names its action. */
+/**
+ * A message to the kernel, as a value: the socket sends it, `explain` prints its command, a failure names its action.
+ */
 export interface Request<K extends MessageKind = MessageKind> {
   readonly kind: K;
   readonly type: number;
@@ -105,7 +110,8 @@ export interface RawMessage {
 
 /**
  * The messages of a datagram.
- * @throws NetloomError malformed-message where a length runs out of the datagram: whoever waits for an answer must not wait for what was cut off
+ * @throws NetloomError malformed-message where a length runs out of the datagram: whoever waits for an answer must not
+ * wait for what was cut off
  */
 export function messagesOf(datagram: Uint8Array): RawMessage[] {
   const messages: RawMessage[] = [];

@@ -25,10 +25,16 @@ const GET = 2;
 /** A dump that the kernel changed under us is asked for again, so many times. */
 const DUMP_TRIES = 16;
 
-/** How many requests go out at once. Their answers wait in the socket's buffer (208 KiB), which counts about 1 KiB for each. */
+/**
+ * How many requests go out at once. Their answers wait in the socket's buffer (208 KiB), which counts about 1 KiB for
+ * each.
+ */
 const BATCH = 128;
 
-/** How many notifications wait for next() while answers are read. A listener that falls further behind is told that some were lost. */
+/**
+ * How many notifications wait for next() while answers are read. A listener that falls further behind is told that some
+ * were lost.
+ */
 const HEARD_MAX = 4096;
 
 /** Sees every datagram both ways, as it is. */
@@ -76,7 +82,8 @@ export class NetlinkSocket implements Disposable {
 
   /**
    * As execute(), for a GET of what may not be there.
-   * @param absent the errno by which the kernel says so: no error is made of it, which costs a process that has just begun 0.2 ms
+   * @param absent the errno by which the kernel says so: no error is made of it, which costs a process that has just
+   * begun 0.2 ms
    */
   find<K extends MessageKind>(request: Request<K>, absent: number): Message<K> | undefined {
     const { reply, ack } = this.#exchange(request);
@@ -102,8 +109,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends requests together and waits for what becomes of them. The kernel carries out each whatever becomes of the others, in their order, and tells of each that
-   * fails (netlink_rcv_skb()). So the answer to the last of a batch is the last there is, and the only one that is asked for: 15,000 answers would be 15,000 readings.
+   * Sends requests together and waits for what becomes of them. The kernel carries out each whatever becomes of the
+   * others, in their order, and tells of each that fails (netlink_rcv_skb()). So the answer to the last of a batch is
+   * the last there is, and the only one that is asked for: 15,000 answers would be 15,000 readings.
    * @returns the error of each request that failed, by its place in the list
    */
   attempt(requests: readonly Request[]): ReadonlyMap<number, NetlinkError> {
@@ -186,9 +194,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends requests as one datagram, between whatever `wrap` writes before and after them, and collects every answer that is there when
-   * the kernel has worked through it (rtnetlink and nfnetlink do so before send returns).
-   * For protocols with transactions of their own.
+   * Sends requests as one datagram, between whatever `wrap` writes before and after them, and collects every answer
+   * that is there when the kernel has worked through it (rtnetlink and nfnetlink do so before send returns). For
+   * protocols with transactions of their own.
    */
   transact(
     requests: readonly Request[],
@@ -232,15 +240,18 @@ export class NetlinkSocket implements Disposable {
     this.#isListening = true;
   }
 
-  /** Readable where something has come, for who waits for other things as well; -1 where a plain object stands in for the kernel. */
+  /**
+   * Readable where something has come, for who waits for other things as well; -1 where a plain object stands in for
+   * the kernel.
+   */
   get fd(): number {
     return this.#transport.fd ?? -1;
   }
 
   /**
-   * The notifications that have come since the last call, requests in between or not; where there are none, those of the first datagram
-   * that arrives within so many milliseconds.
-   * Where the kernel had more to tell than the socket holds, one message of type NLMSG.OVERRUN stands for what was lost: look at everything anew.
+   * The notifications that have come since the last call, requests in between or not; where there are none, those of
+   * the first datagram that arrives within so many milliseconds. Where the kernel had more to tell than the socket
+   * holds, one message of type NLMSG.OVERRUN stands for what was lost: look at everything anew.
    */
   next(milliseconds: number): RawMessage[] {
     if (this.#heard.length > 0) return this.#heard.splice(0);
@@ -264,7 +275,10 @@ export class NetlinkSocket implements Disposable {
     this.close();
   }
 
-  /** What the kernel has answered so far. Where it had more than the socket holds, the first of it are still there, and suffice. */
+  /**
+   * What the kernel has answered so far. Where it had more than the socket holds, the first of it are still there, and
+   * suffice.
+   */
   #answer(): Uint8Array | undefined {
     try {
       return this.#transport.receive(false);
@@ -307,8 +321,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * The next datagram while an answer is due. rtnetlink and nfnetlink answer before send returns, so once something was lost there is
-   * nothing to wait for: the answer is there, or was among the lost.
+   * The next datagram while an answer is due. rtnetlink and nfnetlink answer before send returns, so once something was
+   * lost there is nothing to wait for: the answer is there, or was among the lost.
    */
   #await(): Uint8Array {
     for (;;) {
@@ -328,7 +342,10 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Tells who listens what has been changed together. In rtnetlink each third of four types only asks; what only asks nf_tables is in no transaction. */
+  /**
+   * Tells who listens what has been changed together. In rtnetlink each third of four types only asks; what only asks
+   * nf_tables is in no transaction.
+   */
   #tell(requests: readonly Request[]): void {
     if (!isHeard()) return;
     const isQuestion = ({ type }: Request) => this.#protocol === NETLINK_ROUTE && type % 4 === GET;

@@ -1,4 +1,7 @@
-/** Fixed structures, such as the header that every kind of message begins with: a list of `name: codec` in the order of the C struct. */
+/**
+ * Fixed structures, such as the header that every kind of message begins with: a list of `name: codec` in the order of
+ * the C struct.
+ */
 import { malformed } from './attribute.ts';
 import type { Codec } from './codec.ts';
 import type { Writer } from './writer.ts';

@@ -15,11 +15,17 @@ import type { SocketOptions, Tap } from './socket.ts';
 export interface TraceNames {
   /** NETLINK_*. */
   readonly protocol: number;
-  /** The name and kind of a message by its nlmsg_type, and by its payload where one type has several. Undefined where it is not known. */
+  /**
+   * The name and kind of a message by its nlmsg_type, and by its payload where one type has several. Undefined where it
+   * is not known.
+   */
   messageOf(type: number, payload: DataView): { readonly name: string; readonly kind: MessageKind } | undefined;
 }
 
-/** Options of a socket whose messages are printed on stderr where NETLOOM_TRACE=netlink is set, unless the options have a tap of their own. */
+/**
+ * Options of a socket whose messages are printed on stderr where NETLOOM_TRACE=netlink is set, unless the options have
+ * a tap of their own.
+ */
 export function traced(names: TraceNames, options: SocketOptions): SocketOptions {
   const isPrinted = options.tap === undefined && isTraced(process.env['NETLOOM_TRACE']);
   return isPrinted ? { ...options, tap: tracer([names], printLine) } : options;

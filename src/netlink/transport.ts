@@ -24,9 +24,14 @@ export interface Transport {
   /** What poll(2) takes, where the kernel is behind it. */
   readonly fd?: number;
   send(datagram: Uint8Array): void;
-  /** The next datagram from the kernel, valid until the thread's next call of any transport. Undefined where there is none and `wait` is false. */
+  /**
+   * The next datagram from the kernel, valid until the thread's next call of any transport. Undefined where there is
+   * none and `wait` is false.
+   */
   receive(wait: boolean): Uint8Array | undefined;
-  /** Hears what a multicast group tells (RTNLGRP_*); everywhere: in each namespace that this one has a number for, too. */
+  /**
+   * Hears what a multicast group tells (RTNLGRP_*); everywhere: in each namespace that this one has a number for, too.
+   */
   join(group: number, everywhere?: boolean): void;
   /** Whether something arrives within so many milliseconds. */
   poll(milliseconds: number): boolean;
@@ -37,18 +42,23 @@ export interface Transport {
 export type Socket = Transport & { readonly fd: number };
 
 /**
- * Where datagrams are put, of whichever socket of the thread. The kernel fills a page for each part of a dump, and at the most 32 KiB where the reader offers that much. One for each
- * socket would be most of a call's garbage. NB: of the thread.
+ * Where datagrams are put, of whichever socket of the thread. The kernel fills a page for each part of a dump, and at
+ * the most 32 KiB where the reader offers that much. One for each socket would be most of a call's garbage. NB: of the
+ * thread.
  */
 let buffer = new Uint8Array(0);
 const BUFFER = 32 << 10;
 
-/** Sockets of the thread's own namespace that wait for their next use, by protocol; undefined where none are kept. NB: of the thread. */
+/**
+ * Sockets of the thread's own namespace that wait for their next use, by protocol; undefined where none are kept. NB:
+ * of the thread.
+ */
 let kept: Map<number, Socket[]> | undefined;
 
 /**
- * From here on this thread keeps the sockets that it opens in its own namespace, and uses them again. For a thread that lives long: closing a socket of
- * nf_tables waits for the kernel (nft_rcv_nl_event(), 12 ms) where something was removed shortly before, by whomever.
+ * From here on this thread keeps the sockets that it opens in its own namespace, and uses them again. For a thread that
+ * lives long: closing a socket of nf_tables waits for the kernel (nft_rcv_nl_event(), 12 ms) where something was
+ * removed shortly before, by whomever.
  */
 export function keepTransports(): void {
   kept ??= new Map();
@@ -96,8 +106,8 @@ function keptOpen(socket: Socket, sockets: Socket[]): Socket {
 
 function open(protocol: number): Socket {
   let fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
-  // struct sockaddr_nl with port 0: the kernel chooses. NB: a socket without a port, that is before its first send, hears no multicast
-  // group (do_one_broadcast() takes port 0 for the sender's own).
+  // struct sockaddr_nl with port 0: the kernel chooses. NB: a socket without a port, that is before its first send,
+  // hears no multicast group (do_one_broadcast() takes port 0 for the sender's own).
   const self = new Uint8Array(12);
   self[0] = AF_NETLINK;
   if (libc.bind(fd, self, self.length) < 0) {
@@ -122,7 +132,8 @@ function open(protocol: number): Socket {
       const send = () => uninterrupted(() => libc.sendto(fd, datagram, datagram.length, 0, null, 0));
       let sent = send();
       if (sent < 0 && errno() === ERRNO.EMSGSIZE) {
-        // Longer than the socket's buffer (208 KiB): a large transaction. The kernel doubles the number that it is given.
+        // Longer than the socket's buffer (208 KiB): a large transaction. The kernel doubles the number that it is
+        // given.
         const size = new Uint8Array(Uint32Array.of(datagram.length).buffer);
         const isForced = libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4) >= 0;
         if (!isForced) libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, size, 4);
@@ -146,7 +157,8 @@ function open(protocol: number): Socket {
           buffer = new Uint8Array(length);
           throw systemError(ERRNO.EMSGSIZE, `read from the kernel, a datagram of ${length} bytes was cut`);
         }
-        // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. Port 0 is the kernel; another process may not answer for it.
+        // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. Port 0 is the kernel; another process may not
+        // answer for it.
         const isKernel = sender[4] === 0 && sender[5] === 0 && sender[6] === 0 && sender[7] === 0;
         if (isKernel) return buffer.subarray(0, length);
       }

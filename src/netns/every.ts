@@ -1,4 +1,7 @@
-/** Every network namespace that can be found: by its processes, and by the mounts that pin it. man 5 proc_pid_ns, proc_pid_mountinfo */
+/**
+ * Every network namespace that can be found: by its processes, and by the mounts that pin it. man 5 proc_pid_ns,
+ * proc_pid_mountinfo
+ */
 import { hasCode } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { readText, tryReadlink } from '../ffi/file.ts';

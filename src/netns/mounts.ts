@@ -23,7 +23,10 @@ export function pinAtPath(path: string): Pin | undefined {
   return { covers: mounts.get(top.parent)?.netns !== undefined };
 }
 
-/** The mount that a path leads into. NB: by descriptor, since a path may go by symbolic links that the kernel's list has resolved (/var/run). */
+/**
+ * The mount that a path leads into. NB: by descriptor, since a path may go by symbolic links that the kernel's list has
+ * resolved (/var/run).
+ */
 function mountIdOf(path: string): string {
   using fd = open(path, O.RDONLY | O.NONBLOCK);
   return fieldOf(readText(`/proc/thread-self/fdinfo/${fd.number}`), 'mnt_id:');

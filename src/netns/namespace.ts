@@ -66,7 +66,10 @@ export function ownNetns(): Netns {
   return new Netns(OWN_NETNS, open(OWN_NETNS));
 }
 
-/** What Netns.id would be for the path, without opening it; undefined where it leads nowhere. Of a file that is no namespace it is no namespace's. */
+/**
+ * What Netns.id would be for the path, without opening it; undefined where it leads nowhere. Of a file that is no
+ * namespace it is no namespace's.
+ */
 export function netnsIdAt(path: string): string | undefined {
   const stat = tryStat(path);
   return stat && idOf(stat);

@@ -51,7 +51,8 @@ export function pinAt(from: string, to: string): void {
 }
 
 /**
- * Pins a namespace over another one's pin. The path leads to a namespace at every moment, and unpinOver() brings the one beneath back.
+ * Pins a namespace over another one's pin. The path leads to a namespace at every moment, and unpinOver() brings the
+ * one beneath back.
  * Equivalent to: `mount --bind /proc/self/fd/N PATH`
  */
 export function pinOver(netns: Netns, path: string): void {
@@ -59,7 +60,8 @@ export function pinOver(netns: Netns, path: string): void {
 }
 
 /**
- * Takes back pinOver(), where that namespace is at the path and lies over another pin. Otherwise nothing is done: whoever made the path has taken it away.
+ * Takes back pinOver(), where that namespace is at the path and lies over another pin. Otherwise nothing is done:
+ * whoever made the path has taken it away.
  * @param id Netns.id of the namespace
  */
 export function unpinOver(path: string, id: string): boolean {
@@ -69,7 +71,8 @@ export function unpinOver(path: string, id: string): boolean {
 }
 
 /**
- * Removes a pin; the namespace goes when its last process and socket do. An empty file is a pin whose mount is gone, as after a boot.
+ * Removes a pin; the namespace goes when its last process and socket do. An empty file is a pin whose mount is gone, as
+ * after a boot.
  * @returns false where nothing was pinned: what is there otherwise stays
  */
 export function unpin(path: string): boolean {

@@ -13,7 +13,10 @@ let visits = 0;
 /** The thread's own namespace where it is kept open; else it is opened for each visit. NB: of the thread. */
 let kept: Netns | undefined;
 
-/** From here on this thread comes back by an open file of its namespace that it keeps. For a thread that lives long and always belongs to the same one. */
+/**
+ * From here on this thread comes back by an open file of its namespace that it keeps. For a thread that lives long and
+ * always belongs to the same one.
+ */
 export function keepHome(): void {
   kept ??= ownNetns();
 }
@@ -24,8 +27,9 @@ export function isVisiting(): boolean {
 }
 
 /**
- * Runs a function inside a namespace and comes back. Synchronous on purpose: whatever ran on this thread meanwhile would run in there too.
- * Open sockets inside and take them out: they stay in their namespace, so nothing but sysctls needs a second visit.
+ * Runs a function inside a namespace and comes back. Synchronous on purpose: whatever ran on this thread meanwhile
+ * would run in there too. Open sockets inside and take them out: they stay in their namespace, so nothing but sysctls
+ * needs a second visit.
  * NB: a thread that cannot come back must not go on, so the process ends then.
  */
 export function withNetns<T>(netns: Netns, inside: () => T extends PromiseLike<unknown> ? never : T): T {

@@ -1,4 +1,7 @@
-/** What a register or an element holds: bytes, or a verdict. NFTA_DATA_* and NFTA_VERDICT_* of linux/netfilter/nf_tables.h. */
+/**
+ * What a register or an element holds: bytes, or a verdict. NFTA_DATA_* and NFTA_VERDICT_* of
+ * linux/netfilter/nf_tables.h.
+ */
 import { type Attrs, type AttrTable, nest } from '../netlink/attribute.ts';
 import { be32, bytes, type Codec, str } from '../netlink/codec.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Types of keys and of data: how a value becomes the bytes that the kernel compares, and nft's words for it. The kernel stores the numbers
- * without reading them; nft prints sets by them. nftables, include/datatype.h ("enum datatypes").
+ * Types of keys and of data: how a value becomes the bytes that the kernel compares, and nft's words for it. The kernel
+ * stores the numbers without reading them; nft prints sets by them. nftables, include/datatype.h ("enum datatypes").
  */
 import { NetloomError } from '../error.ts';
 import { Ip } from '../net/ip.ts';
@@ -58,7 +58,9 @@ export const ctState = words('ct_state', 26, 4, { invalid: 1, established: 2, re
 /** IPS_*: bits. */
 export const ctStatus = words('ct_status', 28, 4, { 'seen-reply': 2, assured: 4, confirmed: 8, snat: 16, dnat: 32 });
 
-/** The name of an interface. With `*` at its end it stands for all that begin so, but only in a comparison: match.ts. */
+/**
+ * The name of an interface. With `*` at its end it stands for all that begin so, but only in a comparison: match.ts.
+ */
 export const ifname: DataType<string> = simple({
   name: 'ifname',
   id: 41,

@@ -1,4 +1,6 @@
-/** Which base chains of others drop what they do not know: a drop is final, whatever our own table says. nft(8) "CHAINS" */
+/**
+ * Which base chains of others drop what they do not know: a drop is final, whatever our own table says. nft(8) "CHAINS"
+ */
 import { request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { chainKind } from './chain.ts';
@@ -11,7 +13,10 @@ const DROP = 0;
 /** A chain has another number of the same hook in these families. */
 const LAYER3: ReadonlySet<number> = new Set([NFPROTO.ip, NFPROTO.ip6, NFPROTO.inet]);
 
-/** `ip filter FORWARD` of each chain in the forward hook whose policy is to drop. Equivalent to: `nft list chains`, read */
+/**
+ * `ip filter FORWARD` of each chain in the forward hook whose policy is to drop.
+ * Equivalent to: `nft list chains`, read
+ */
 export function droppingForward(nft: NetlinkSocket): string[] {
   const all = request(
     chainKind,

@@ -60,7 +60,8 @@ export interface ElementState<K, D> {
 }
 
 /**
- * Adds an element. Where it exists already with the same data nothing changes, not even its comment; with other data it is refused.
+ * Adds an element. Where it exists already with the same data nothing changes, not even its comment; with other data it
+ * is refused.
  * Equivalent to: `nft 'add element inet netloom web { 10.1.0.2 }'`
  */
 export function add<K, D = never>(set: NftSet<K, D>, element: Element<K, D>): Request {
@@ -98,7 +99,10 @@ export function removeAll<K, D = never>(set: NftSet<K, D>, keys: readonly K[]): 
   ).map((chunk) => oldElements(set, chunk));
 }
 
-/** The element with a key, or undefined where there is none. Equivalent to: `nft 'get element inet netloom web { 10.1.0.2 }'` */
+/**
+ * The element with a key, or undefined where there is none.
+ * Equivalent to: `nft 'get element inet netloom web { 10.1.0.2 }'`
+ */
 export function get<K, D = never>(nft: NetlinkSocket, set: NftSet<K, D>, key: K): ElementState<K, D> | undefined {
   const wanted = request(
     elementKind,
@@ -184,7 +188,9 @@ function oldElements<K, D>(set: NftSet<K, D>, elements: readonly Bounds<K>[]): R
   );
 }
 
-/** The kernel's form of a key: a range of a concatenation has two keys in one element, any other range is two elements. */
+/**
+ * The kernel's form of a key: a range of a concatenation has two keys in one element, any other range is two elements.
+ */
 function keyAttrs<K, D>(set: NftSet<K, D>, { key, last }: Bounds<K>, extras: ElementAttrs = {}): ElementAttrs[] {
   const first = set.key.encode(key);
   if (set.interval !== true) return [{ key: { value: first }, ...extras }];
@@ -248,7 +254,9 @@ function readData<K, D>(set: NftSet<K, D>, value: NftData | undefined): D | unde
   return value.value === undefined ? undefined : (set.data as DataType<D>).decode(value.value);
 }
 
-/** Ranges from begins and ends. The kernel dumps them in either order, by the set's back end, so they are sorted first. */
+/**
+ * Ranges from begins and ends. The kernel dumps them in either order, by the set's back end, so they are sorted first.
+ */
 function pairs<K, D>(set: NftSet<K, D>, elements: readonly ElementAttrs[]): ElementState<K, D>[] {
   const sorted = [...elements].sort((a, b) => compareBytes(a.key?.value, b.key?.value) || isEnd(b) - isEnd(a));
   const states: ElementState<K, D>[] = [];

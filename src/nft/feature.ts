@@ -1,9 +1,9 @@
 /**
  * What a kernel without a part of nf_tables answers, told in one sentence.
  *
- * nfnetlink without nf_tables refuses a batch with EOPNOTSUPP on its first message (nfnetlink_rcv_batch) and a plain request with EINVAL
- * (nfnetlink_rcv_msg). A chain type or an expression that is not there is ENOENT, the same as a name that is not there:
- * only the kind of request tells them apart (nf_tables_chain_type_lookup, nft_expr_type_get).
+ * nfnetlink without nf_tables refuses a batch with EOPNOTSUPP on its first message (nfnetlink_rcv_batch) and a plain
+ * request with EINVAL (nfnetlink_rcv_msg). A chain type or an expression that is not there is ENOENT, the same as a
+ * name that is not there: only the kind of request tells them apart (nf_tables_chain_type_lookup, nft_expr_type_get).
  */
 import { NetloomError } from '../error.ts';
 import type { NetlinkError } from '../netlink/error.ts';
@@ -18,7 +18,9 @@ export function unsupported(error: NetlinkError): NetloomError | undefined {
   return undefined;
 }
 
-/** As unsupported(), for a batch that makes all that it refers to: ENOENT then means that the kernel has not the means. */
+/**
+ * As unsupported(), for a batch that makes all that it refers to: ENOENT then means that the kernel has not the means.
+ */
 export function unsupportedMeans(error: NetlinkError): NetloomError | undefined {
   const { kind } = error.request;
   if (error.code === 'EAFNOSUPPORT') return missing(error, 'the inet family of nf_tables', 'CONFIG_NF_TABLES_INET');

@@ -1,4 +1,7 @@
-/** Fields: what a rule can look at, such as `ip saddr` or `ct state`: nft's words, a type, and the expressions that load it. */
+/**
+ * Fields: what a rule can look at, such as `ip saddr` or `ct state`: nft's words, a type, and the expressions that load
+ * it.
+ */
 import { concat as concatType, type DataType, padded } from './datatype.ts';
 import { compare } from './expressions/cmp.ts';
 import { type Expression, registerAt } from './expressions/expression.ts';

@@ -1,4 +1,7 @@
-/** The generation of a namespace's ruleset: a number that every committed batch raises. NFTA_GEN_* of linux/netfilter/nf_tables.h. */
+/**
+ * The generation of a namespace's ruleset: a number that every committed batch raises. NFTA_GEN_* of
+ * linux/netfilter/nf_tables.h.
+ */
 import type { AttrTable } from '../netlink/attribute.ts';
 import { be32, str } from '../netlink/codec.ts';
 import { type MessageKind, request } from '../netlink/message.ts';

@@ -1,4 +1,7 @@
-/** Whose an element is, by its comment: `network/container/ifname`, or two hashes where that is too long (attach/owner.ts). */
+/**
+ * Whose an element is, by its comment: `network/container/ifname`, or two hashes where that is too long
+ * (attach/owner.ts).
+ */
 import { NetloomError } from '../error.ts';
 
 /** The first part of a comment: `net` of `net/container/eth0`, or the first hash of a short one. */

@@ -1,14 +1,15 @@
 /**
- * The way past a forward policy that drops. A drop is final in nftables whichever base chain it comes from, so no accept in `inet netloom` helps where
- * iptables' FORWARD chain drops what it does not know, as Docker sets it up. What does help is a rule in that chain itself, the same one for
- * every container: it accepts what carries a mark, and who gets the mark is a matter of elements in our own table (firewall.ts).
+ * The way past a forward policy that drops. A drop is final in nftables whichever base chain it comes from, so no
+ * accept in `inet netloom` helps where iptables' FORWARD chain drops what it does not know, as Docker sets it up. What
+ * does help is a rule in that chain itself, the same one for every container: it accepts what carries a mark, and who
+ * gets the mark is a matter of elements in our own table (firewall.ts).
  *
  *   -A FORWARD -m comment --comment "netloom" -j NETLOOM-FORWARD
  *   -A NETLOOM-FORWARD -m comment --comment "rules of the administrator" -j CNI-ADMIN
  *   -A NETLOOM-FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT
  *
- * They are written as iptables-nft writes its own, so `iptables -L`, `iptables -S`, `iptables-save` and `iptables-restore` go on working. Where
- * there is neither a FORWARD chain nor an administrator's, nothing is made.
+ * They are written as iptables-nft writes its own, so `iptables -L`, `iptables -S`, `iptables-save` and
+ * `iptables-restore` go on working. Where there is neither a FORWARD chain nor an administrator's, nothing is made.
  */
 import type { AttrTable } from '../netlink/attribute.ts';
 import { list as listCodec } from '../netlink/attribute.ts';
@@ -40,7 +41,10 @@ export function missing(nft: NetlinkSocket, adminChain: string): Request[] {
   return FAMILY_NAMES.flatMap((family) => missingOf(nft, family, adminChain));
 }
 
-/** Where iptables forwards, and nothing of ours is in the way yet: the bare chains, as requests for a namespace that plays this one. */
+/**
+ * Where iptables forwards, and nothing of ours is in the way yet: the bare chains, as requests for a namespace that
+ * plays this one.
+ */
 export function unaltered(nft: NetlinkSocket): Request[] {
   return FAMILY_NAMES.filter(
     (family) =>
@@ -48,12 +52,17 @@ export function unaltered(nft: NetlinkSocket): Request[] {
   ).flatMap(bare);
 }
 
-/** The bare chains that rules of ours stand in, as requests for a namespace that plays this one from before they did. */
+/**
+ * The bare chains that rules of ours stand in, as requests for a namespace that plays this one from before they did.
+ */
 export function beneath(nft: NetlinkSocket): Request[] {
   return FAMILY_NAMES.filter((family) => chain.get(nft, chainOf(family, OWN)) !== undefined).flatMap(bare);
 }
 
-/** What is there of it, as requests that take it away. The administrator's chain stays, unless we made it and it is still empty. */
+/**
+ * What is there of it, as requests that take it away. The administrator's chain stays, unless we made it and it is
+ * still empty.
+ */
 export function present(nft: NetlinkSocket): Request[] {
   return FAMILY_NAMES.flatMap((family) => presentOf(nft, family));
 }

@@ -5,11 +5,12 @@
  *   map masquerade4 { type ipv4_addr : verdict; elements = { 10.1.0.2 comment "net/container/eth0" : jump masq-10.1.0.0/24 } }
  *   chain masq-10.1.0.0/24 { ip daddr 10.1.0.0/24 return; ip daddr 224.0.0.0/4 return; masquerade }
  *
- * An endpoint is one element, a subnet one chain; a packet costs one lookup however many there are. As in the reference plugins, traffic
- * within the subnet and multicast keep their source.
+ * An endpoint is one element, a subnet one chain; a packet costs one lookup however many there are. As in the reference
+ * plugins, traffic within the subnet and multicast keep their source.
  *
- * What we send does not grow with the endpoints, but the kernel does look at all elements of a verdict map when one with a jump is added, lest
- * chains jump in circles (nf_tables_validate): 0.04 ms an ADD beside one endpoint, 0.45 ms beside 10,000 (Linux 6.18). Removal: 0.04 ms always.
+ * What we send does not grow with the endpoints, but the kernel does look at all elements of a verdict map when one
+ * with a jump is added, lest chains jump in circles (nf_tables_validate): 0.04 ms an ADD beside one endpoint, 0.45 ms
+ * beside 10,000 (Linux 6.18). Removal: 0.04 ms always.
  */
 import { ignoring, type NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
@@ -63,8 +64,8 @@ const maps: Readonly<Record<Family, set.NftSet<Ip, Verdict>>> = {
 const CHAIN_PREFIX = 'masq-';
 
 /**
- * Masquerades an endpoint. Where it is so already, nothing happens. An element of another holder for the same address in the same subnet is a
- * left-over, since the address is ours now: it is taken over.
+ * Masquerades an endpoint. Where it is so already, nothing happens. An element of another holder for the same address
+ * in the same subnet is a left-over, since the address is ours now: it is taken over.
  * @throws NetloomError EEXIST where the address is masqueraded in another subnet
  */
 export function add(nft: NetlinkSocket, entry: Masquerade): void {
@@ -96,8 +97,8 @@ export function plan(nft: NetlinkSocket, entry: Masquerade): Request[] {
 }
 
 /**
- * Ends it: the element, with the last of a subnet the subnet's chain, with the last of all the table. Where there is none, or where it is
- * another holder's by now, nothing happens.
+ * Ends it: the element, with the last of a subnet the subnet's chain, with the last of all the table. Where there is
+ * none, or where it is another holder's by now, nothing happens.
  */
 export function remove(nft: NetlinkSocket, entry: Masquerade): void {
   const { ip, comment } = entry;
@@ -124,7 +125,10 @@ export function list(nft: NetlinkSocket): Masquerade[] {
   );
 }
 
-/** The table may be there for another feature, so add(); the chain must be new, or its rules would be there twice: create(). */
+/**
+ * The table may be there for another feature, so add(); the chain must be new, or its rules would be there twice:
+ * create().
+ */
 function baseRequests(): Request[] {
   return [
     table.add(netloomTable),

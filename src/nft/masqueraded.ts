@@ -1,4 +1,7 @@
-/** Who is masqueraded by the rules of anybody, in nft's own words or in those of iptables-nft: what `inspect` shows of other people's NAT. */
+/**
+ * Who is masqueraded by the rules of anybody, in nft's own words or in those of iptables-nft: what `inspect` shows of
+ * other people's NAT.
+ */
 import { Cidr } from '../net/cidr.ts';
 import { FAMILIES, type Family, Ip } from '../net/ip.ts';
 import { type AttrTable, list as listCodec } from '../netlink/attribute.ts';
@@ -51,7 +54,8 @@ interface Rule {
 }
 
 /**
- * Every source that some rule masquerades, by itself or by a jump to a chain that does. Our own table is left out: there a source is an element (masquerade.ts).
+ * Every source that some rule masquerades, by itself or by a jump to a chain that does. Our own table is left out:
+ * there a source is an element (masquerade.ts).
  * Equivalent to: `nft list ruleset`, read
  */
 export function masqueraded(nft: NetlinkSocket): Masqueraded[] {

@@ -1,4 +1,7 @@
-/** Matches: statements that compare a field with values, ranges, prefixes and sets, and end the rule where it does not hold. */
+/**
+ * Matches: statements that compare a field with values, ranges, prefixes and sets, and end the rule where it does not
+ * hold.
+ */
 import type { Cidr } from '../net/cidr.ts';
 import { bitsOf } from '../net/ip.ts';
 import type { Verdict } from './data.ts';

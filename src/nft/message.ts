@@ -1,4 +1,7 @@
-/** What every message to nf_tables begins with: struct nfgenmsg of linux/netfilter/nfnetlink.h, and the types of nf_tables.h. */
+/**
+ * What every message to nf_tables begins with: struct nfgenmsg of linux/netfilter/nfnetlink.h, and the types of
+ * nf_tables.h.
+ */
 import { be16, u8 } from '../netlink/codec.ts';
 import { struct } from '../netlink/struct.ts';
 
@@ -6,7 +9,10 @@ import { struct } from '../netlink/struct.ts';
 export const NETLINK_NETFILTER = 12;
 const NFNL_SUBSYS_NFTABLES = 10;
 
-/** NB: `resId` names the subsystem in the messages that frame a batch; elsewhere it is zero, and the kernel answers with its generation. */
+/**
+ * NB: `resId` names the subsystem in the messages that frame a batch; elsewhere it is zero, and the kernel answers with
+ * its generation.
+ */
 export const nfgenmsg = struct({ family: u8, version: u8, resId: be16 });
 
 /** NFPROTO_*: the families that a table can have. */

@@ -1,21 +1,24 @@
 /**
  * The one table of netloom, `inet netloom`, and how its parts share it.
  *
- * A feature (masquerading, port maps, forwarding, policy) owns objects in it: base chains of its own, named after it, with a fixed list of rules,
- * and the sets and maps that these rules look into. They are made together in one batch, by the first endpoint that needs them. Endpoints are
- * elements; what a network needs is one regular chain. A newer netloom with one feature more finds its objects missing and makes them.
+ * A feature (masquerading, port maps, forwarding, policy) owns objects in it: base chains of its own, named after it,
+ * with a fixed list of rules, and the sets and maps that these rules look into. They are made together in one batch, by
+ * the first endpoint that needs them. Endpoints are elements; what a network needs is one regular chain. A newer
+ * netloom with one feature more finds its objects missing and makes them.
  *
- * Layout. The base chain's comment carries a mark, such as `netloom masquerade, layout 1`. The mark changes with anything that another version
- * would trip over (a map's type, the rules' meaning), and then the objects' names change too: both versions then work side by side during an
- * upgrade, each on its own objects, and the old ones go with the last container that they serve. (The table's own comment cannot be such a mark:
- * it stays as the first version wrote it.)
+ * Layout. The base chain's comment carries a mark, such as `netloom masquerade, layout 1`. The mark changes with
+ * anything that another version would trip over (a map's type, the rules' meaning), and then the objects' names change
+ * too: both versions then work side by side during an upgrade, each on its own objects, and the old ones go with the
+ * last container that they serve. (The table's own comment cannot be such a mark: it stays as the first version wrote
+ * it.)
  *
- * Look before you write. A batch that the kernel refuses costs 12 ms, whatever the reason: __nf_tables_abort() waits for RCU. Reading an object
- * by its name costs 0.02 ms, a batch that succeeds 0.02 to 0.35 ms (Linux 6.18; 40 of each). So a change reads first what is there, by name and
- * never by listing, sends what fits, and only where another process was faster (ENOENT, EEXIST, EBUSY) does it all again.
+ * Look before you write. A batch that the kernel refuses costs 12 ms, whatever the reason: __nf_tables_abort() waits
+ * for RCU. Reading an object by its name costs 0.02 ms, a batch that succeeds 0.02 to 0.35 ms (Linux 6.18; 40 of each).
+ * So a change reads first what is there, by name and never by listing, sends what fits, and only where another process
+ * was faster (ENOENT, EEXIST, EBUSY) does it all again.
  *
- * The last one out removes the table: netloom leaves a host's ruleset as it found it. Making the table anew costs 0.3 ms. The generation in the
- * batch proves to the kernel that nothing has come since it was seen to be unused.
+ * The last one out removes the table: netloom leaves a host's ruleset as it found it. Making the table anew costs 0.3
+ * ms. The generation in the batch proves to the kernel that nothing has come since it was seen to be unused.
  */
 import { hasCode, NetloomError } from '../error.ts';
 import { NetlinkError } from '../netlink/error.ts';
@@ -30,7 +33,10 @@ import * as table from './table.ts';
 
 export const netloomTable: table.Table = { family: 'inet', name: 'netloom', comment: 'made by netloom' };
 
-/** How often a change is tried again because another process changed the same: each time at least one of them has got on. */
+/**
+ * How often a change is tried again because another process changed the same: each time at least one of them has got
+ * on.
+ */
 const TRIES = 100;
 
 /** Does a change that reads and then writes, again for as long as another process comes between. */
@@ -83,7 +89,8 @@ export function atGeneration(nft: NetlinkSocket, plan: () => readonly Request[])
 }
 
 /**
- * Removes a table of ours where no endpoint is left in it. Safe at any time, whoever else works on it: it stays where in doubt.
+ * Removes a table of ours where no endpoint is left in it. Safe at any time, whoever else works on it: it stays where
+ * in doubt.
  * @returns whether it is gone
  */
 export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTable): boolean {
@@ -96,7 +103,10 @@ export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTabl
   return isDone && isGone;
 }
 
-/** Base chains, chains with a layout's mark and empty sets serve nobody. Any other regular chain is a network's, and is looked for first: there are few. */
+/**
+ * Base chains, chains with a layout's mark and empty sets serve nobody. Any other regular chain is a network's, and is
+ * looked for first: there are few.
+ */
 function isUsed(nft: NetlinkSocket, of: table.Table): boolean {
   if (chain.list(nft, of).some((each) => !each.isBase && !isFixed(each.comment))) return true;
   return set.list(nft, of).some((each) => hasAny(nft, of, each.name));

@@ -4,8 +4,9 @@
  *   set overlay-tunnels { type ifname; elements = { "nlx-3f2a…" comment "net" } }
  *   chain overlay-marks { type filter hook postrouting priority srcnat + 10; meta mark != 0x0 oifname @overlay-tunnels meta mark set 0x0 }
  *
- * A tunnel's packets keep the mark of what they carry. To whoever masquerades by mark, as kube-proxy does, the outer packet would look like one more that is to get
- * another source, and the node at the other end would not know it. So the mark goes when the inner packet has passed all that looks at it.
+ * A tunnel's packets keep the mark of what they carry. To whoever masquerades by mark, as kube-proxy does, the outer
+ * packet would look like one more that is to get another source, and the node at the other end would not know it. So
+ * the mark goes when the inner packet has passed all that looks at it.
  *
  *   set overlay-internal { type ifname; elements = { "nlb-3f2a…" comment "net" } }
  *   set overlay-inside4 { type ifname . ipv4_addr; flags interval; elements = { "nlb-3f2a…" . 10.96.0.0/16 } }
@@ -13,8 +14,9 @@
  *     iifname @overlay-internal meta nfproto ipv4 iifname . ip daddr != @overlay-inside4 drop
  *     oifname @overlay-internal meta nfproto ipv4 oifname . ip saddr != @overlay-inside4 drop; the same for IPv6 }
  *
- * Every packet of the machine passes a base chain, in a tunnel three times over. So the second part comes with the first internal network, and packets without a mark
- * are looked up nowhere: with both parts there from the start, and a lookup for each packet, a stream between containers had 9 % less (bench/experiments/overlay-wire.ts).
+ * Every packet of the machine passes a base chain, in a tunnel three times over. So the second part comes with the
+ * first internal network, and packets without a mark are looked up nowhere: with both parts there from the start, and a
+ * lookup for each packet, a stream between containers had 9 % less (bench/experiments/overlay-wire.ts).
  * NB: the first part is that of earlier versions, which made both at once. What they made serves here as it is.
  */
 import { hasCode } from '../error.ts';

@@ -1,6 +1,6 @@
 /**
- * What a policy allows in one direction and one family, as boxes: ranges of peers, of protocols and of ports. Rules may overlap, elements of a set may
- * not, so a set gets boxes of which none overlaps another.
+ * What a policy allows in one direction and one family, as boxes: ranges of peers, of protocols and of ports. Rules may
+ * overlap, elements of a set may not, so a set gets boxes of which none overlaps another.
  */
 import { bitsOf, type Family } from '../net/ip.ts';
 
@@ -28,8 +28,9 @@ export function union(boxes: readonly Box[]): Box[] {
 }
 
 /**
- * What is in one of these and in none of those, each part once. Peers are swept from the first to the last: where the same boxes go on, nothing is compared, so a box that has all peers
- * costs no more beside ten thousand others than beside one.
+ * What is in one of these and in none of those, each part once. Peers are swept from the first to the last: where the
+ * same boxes go on, nothing is compared, so a box that has all peers costs no more beside ten thousand others than
+ * beside one.
  */
 export function subtract(these: readonly Box[], those: readonly Box[]): Box[] {
   const result: Box[] = [];

@@ -11,17 +11,19 @@
  *     ip saddr vmap @policy-egress4; ip daddr vmap @policy-ingress4 }
  *   chain policy-replies { ip daddr vmap @policy-egress4; ip saddr vmap @policy-ingress4 }
  *
- * An endpoint is an element, only where something is refused to it. What is allowed is one chain and one set, named after their content and shared by
- * all endpoints that have the same: a packet looks into one hash and one small set a direction, whatever else there is. How often a chain is jumped
- * to is how many have it; the last one out takes it along.
+ * An endpoint is an element, only where something is refused to it. What is allowed is one chain and one set, named
+ * after their content and shared by all endpoints that have the same: a packet looks into one hash and one small set a
+ * direction, whatever else there is. How often a chain is jumped to is how many have it; the last one out takes it
+ * along.
  *
- * Connection tracking says who began, not who may go on: an answer is judged by the same rule as the question, with the ends exchanged. So an allow that is
- * withdrawn cuts what is established with the next packet, without a flow being looked for, and a flow that is allowed by the new rules
- * as by the old never notices. The hooks lie behind the translation of destinations and before that of sources, so peers are
- * the true ones. A packet that belongs to no connection (invalid) passes no rule of a set, and so is dropped at an endpoint with a policy.
+ * Connection tracking says who began, not who may go on: an answer is judged by the same rule as the question, with the
+ * ends exchanged. So an allow that is withdrawn cuts what is established with the next packet, without a flow being
+ * looked for, and a flow that is allowed by the new rules as by the old never notices. The hooks lie behind the
+ * translation of destinations and before that of sources, so peers are the true ones. A packet that belongs to no
+ * connection (invalid) passes no rule of a set, and so is dropped at an endpoint with a policy.
  *
- * Frames between ports of one bridge come to these hooks by br_netfilter (attach/policy.ts): it has connection tracking where the bridge family
- * has none in many kernels (CONFIG_NF_CONNTRACK_BRIDGE).
+ * Frames between ports of one bridge come to these hooks by br_netfilter (attach/policy.ts): it has connection tracking
+ * where the bridge family has none in many kernels (CONFIG_NF_CONNTRACK_BRIDGE).
  */
 import { ignoring } from '../error.ts';
 import { fnv1a } from '../fnv.ts';
@@ -89,7 +91,10 @@ const maps: Readonly<Record<Direction, Readonly<Record<Family, set.NftSet<Ip, Ve
 /** NB: written out. The first flatMap() of a process costs 0.1 ms, and all that remove an endpoint have this module. */
 const allMaps = [maps.egress[4], maps.egress[6], maps.ingress[4], maps.ingress[6]];
 
-/** Gives endpoints their policy in place of the one that they had, all at the same moment. @throws NetloomError EEXIST where another network has an address */
+/**
+ * Gives endpoints their policy in place of the one that they had, all at the same moment.
+ * @throws NetloomError EEXIST where another network has an address
+ */
 export function apply(nft: NetlinkSocket, entries: readonly Policed[]): void {
   let former: string[] = [];
   withRetries('set a policy', () => {
@@ -136,7 +141,10 @@ export function plan(nft: NetlinkSocket, entries: readonly Policed[]): { request
   return { requests: requests.length > 0 && !isThere ? [...baseRequests(), ...requests] : requests, former };
 }
 
-/** Ends the policy of an owner's address. Where there is none, or where it is another holder's by now, nothing happens. @returns whether there was one */
+/**
+ * Ends the policy of an owner's address. Where there is none, or where it is another holder's by now, nothing happens.
+ * @returns whether there was one
+ */
 export function remove(nft: NetlinkSocket, { ip, comment }: Pick<Policed, 'ip' | 'comment'>): boolean {
   let wasThere = false;
   for (const direction of DIRECTIONS) {
@@ -287,8 +295,8 @@ function rules(direction: Direction, family: Family, allows: set.NftSet<Key>, bo
 }
 
 /**
- * Removes policies with the last elements that jump to them, in the same batch: whoever is killed leaves none without an endpoint. Whoever comes meanwhile makes
- * the kernel refuse all of it.
+ * Removes policies with the last elements that jump to them, in the same batch: whoever is killed leaves none without
+ * an endpoint. Whoever comes meanwhile makes the kernel refuse all of it.
  * @param names one for each element that goes
  */
 function lastUses(nft: NetlinkSocket, names: readonly string[]): Request[] {

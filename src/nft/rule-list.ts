@@ -1,4 +1,6 @@
-/** Reading rules back. Apart from rule.ts, because it takes the tables of all expressions, which no plugin call needs. */
+/**
+ * Reading rules back. Apart from rule.ts, because it takes the tables of all expressions, which no plugin call needs.
+ */
 import { type AttrTable, list as listCodec } from '../netlink/attribute.ts';
 import { type MessageKind, request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';

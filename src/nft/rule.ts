@@ -26,7 +26,8 @@ export interface RuleOptions {
 }
 
 /**
- * Adds a rule at the end of a chain. NB: added twice it is there twice; create its chain in the same batch where that must not be.
+ * Adds a rule at the end of a chain. NB: added twice it is there twice; create its chain in the same batch where that
+ * must not be.
  * Equivalent to: `nft 'add rule inet netloom web ip saddr 10.1.0.2 accept'`
  */
 export function add(chain: Chain, statements: readonly Statement[], options: RuleOptions = {}): Request {

@@ -76,7 +76,10 @@ export function create(set: AnySet): Request {
   return newSet(set, 'create', NLM_F.CREATE | NLM_F.EXCL);
 }
 
-/** Deletes a set or map with its elements. The kernel answers EBUSY while a rule looks into it. Equivalent to: `nft 'delete set …'` */
+/**
+ * Deletes a set or map with its elements. The kernel answers EBUSY while a rule looks into it.
+ * Equivalent to: `nft 'delete set …'`
+ */
 export function remove(set: AnySet): Request {
   const header = { family: NFPROTO[set.table.family] };
   return request(

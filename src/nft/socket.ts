@@ -7,8 +7,8 @@ import { NETLINK_NETFILTER } from './message.ts';
 import { nftNames } from './trace.ts';
 
 /**
- * Opens a socket to the nf_tables of the calling thread's network namespace; it stays there when the thread leaves. With NETLOOM_TRACE=netlink every
- * message is printed on stderr, unless the options have a tap of their own.
+ * Opens a socket to the nf_tables of the calling thread's network namespace; it stays there when the thread leaves.
+ * With NETLOOM_TRACE=netlink every message is printed on stderr, unless the options have a tap of their own.
  */
 export function openNft(options: SocketOptions = {}): NetlinkSocket {
   try {

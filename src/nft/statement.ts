@@ -3,8 +3,8 @@ import type { Expression } from './expressions/expression.ts';
 import type { NftFamily } from './message.ts';
 
 /**
- * What must hold before a statement makes sense: `tcp dport` needs TCP. nft puts such tests before the statement without showing them,
- * once a rule; so do we.
+ * What must hold before a statement makes sense: `tcp dport` needs TCP. nft puts such tests before the statement
+ * without showing them, once a rule; so do we.
  */
 export interface Dependency {
   readonly name: string;
@@ -20,7 +20,9 @@ export interface Statement {
   /** What the statement itself makes sure of, such as `meta l4proto tcp`. */
   readonly provides?: string;
   readonly expressions: readonly Expression[];
-  /** What it says of its rule to people. In nft's language that stands at the end, whatever comes after the statement. */
+  /**
+   * What it says of its rule to people. In nft's language that stands at the end, whatever comes after the statement.
+   */
   readonly comment?: string;
 }
 

@@ -65,7 +65,10 @@ export function flush(): Request {
   );
 }
 
-/** What the kernel says of a table, or undefined where there is none. Equivalent to: `nft 'list table inet netloom'`, without its content */
+/**
+ * What the kernel says of a table, or undefined where there is none.
+ * Equivalent to: `nft 'list table inet netloom'`, without its content
+ */
 export function get(nft: NetlinkSocket, table: Table): TableState | undefined {
   const header = { family: NFPROTO[table.family] };
   const wanted = request(tableKind, NFT_MSG.GETTABLE, 0, header, { name: table.name }, texts('list', table, ''));

@@ -1,6 +1,7 @@
 /**
- * What nft keeps in an object's userdata, which the kernel stores and does not read: u8 type, u8 length, payload, one after another.
- * libnftnl, include/libnftnl/udata.h and src/udata.c. We write it the same way, so that `nft list` shows our comments.
+ * What nft keeps in an object's userdata, which the kernel stores and does not read: u8 type, u8 length, payload, one
+ * after another. libnftnl, include/libnftnl/udata.h and src/udata.c. We write it the same way, so that `nft list` shows
+ * our comments.
  */
 import { NetloomError } from '../error.ts';
 import type { Attrs, AttrTable } from '../netlink/attribute.ts';

@@ -1,6 +1,7 @@
 /**
- * Who is in an overlay whose store the agent speaks to. The agent keeps what it knows last on disk (memory.ts) and says how it stands with the store (standing.ts);
- * an ADD reads both and asks nobody, so that it works while the store cannot be reached, also after a boot.
+ * Who is in an overlay whose store the agent speaks to. The agent keeps what it knows last on disk (memory.ts) and says
+ * how it stands with the store (standing.ts); an ADD reads both and asks nobody, so that it works while the store
+ * cannot be reached, also after a boot.
  */
 import { NetloomError } from '../error.ts';
 import { libc } from '../ffi/libc.ts';
@@ -37,7 +38,8 @@ function isKnown(of: Membership, { paths, warn, records }: Surroundings): boolea
 /**
  * Waits until the agent has joined the overlay: a bounded time, once in the life of a machine.
  * @param hears who knows it, before all that the agent has written down is read
- * @throws NetloomError try-again with what it waited for; name-taken and others where the store has refused this machine
+ * @throws NetloomError try-again with what it waited for; name-taken and others where the store has refused this
+ * machine
  */
 export function awaitJoin(
   of: Membership,

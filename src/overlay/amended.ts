@@ -11,8 +11,9 @@ export interface Amended {
 }
 
 /**
- * @returns undefined where it is not as plain as that: it is about this node itself, a prefix that is another or is in the way of one, an address of the other
- * family, or about several nodes that leave at once, which may be a store that is being taken away. Then everything is to be looked at
+ * @returns undefined where it is not as plain as that: it is about this node itself, a prefix that is another or is in
+ * the way of one, an address of the other family, or about several nodes that leave at once, which may be a store that
+ * is being taken away. Then everything is to be looked at
  */
 export function amended(intent: Intent, changes: readonly Change[]): Amended | undefined {
   if (changes.filter((change) => 'gone' in change).length > 1) return undefined;

@@ -1,6 +1,7 @@
 /**
- * The devices of an overlay on a node: the bridge of its containers, and the tunnel. Both have names that follow from the network and carry its mark. What the kernel
- * can change is changed, a tunnel with another VNI, port or address is made anew.
+ * The devices of an overlay on a node: the bridge of its containers, and the tunnel. Both have names that follow from
+ * the network and carry its mark. What the kernel can change is changed, a tunnel with another VNI, port or address is
+ * made anew.
  */
 import { gather } from '../attach/gather.ts';
 import { isUnknownKind } from '../attach/kind.ts';
@@ -66,7 +67,10 @@ export function deviceDifferences(
   return { sentences, tunnel };
 }
 
-/** Whether containers are on the bridge, or by wires of their own beside it. Those keep it in use where somebody has removed the bridge, too. */
+/**
+ * Whether containers are on the bridge, or by wires of their own beside it. Those keep it in use where somebody has
+ * removed the bridge, too.
+ */
 export function isInUse(nl: NetlinkSocket, network: string): boolean {
   const bridge = findOwn(nl, bridgeName(network), network);
   return link
@@ -78,7 +82,10 @@ export function isInUse(nl: NetlinkSocket, network: string): boolean {
     );
 }
 
-/** Whether the bridge is there, and the tunnel with the index that it had. @param tunnel undefined where there is to be none */
+/**
+ * Whether the bridge is there, and the tunnel with the index that it had.
+ * @param tunnel undefined where there is to be none
+ */
 export function hasDevices(nl: NetlinkSocket, network: string, tunnel: number | undefined): boolean {
   const isThere = findOwn(nl, bridgeName(network), network) !== undefined;
   return isThere && (tunnel === undefined || findOwn(nl, tunnelName(network), network)?.index === tunnel);
@@ -132,8 +139,9 @@ function bridgePlan(intent: Intent): Plan {
 }
 
 /**
- * In the mode `l3` every station is known beforehand, and nothing is learned. In the mode `l2` without anybody who tells where each container is, the tunnel learns
- * from what comes: the MAC of a container follows from its address, and the address from the node, so what was learned never turns out wrong.
+ * In the mode `l3` every station is known beforehand, and nothing is learned. In the mode `l2` without anybody who
+ * tells where each container is, the tunnel learns from what comes: the MAC of a container follows from its address,
+ * and the address from the node, so what was learned never turns out wrong.
  */
 function tunnelPlan({ network, own, mtu }: Intent, bridge: number): Plan {
   const source = own.address.family === 4 ? { local: own.address } : { local6: own.address };

@@ -1,6 +1,7 @@
 /**
- * The records of a directory (file-store.ts) for one that follows it: of a file that has not changed it is not read again, and a change is told at once where the file
- * system does (not where another machine makes it, on a shared mount: then catchUp() finds it).
+ * The records of a directory (file-store.ts) for one that follows it: of a file that has not changed it is not read
+ * again, and a change is told at once where the file system does (not where another machine makes it, on a shared
+ * mount: then catchUp() finds it).
  */
 import { tryList } from '../ffi/directory.ts';
 import { tryReadText, tryStat } from '../ffi/file.ts';
@@ -63,7 +64,8 @@ export class DirectoryFeed implements Feed {
     const names = this.#list();
     if (names === undefined) return undefined;
     for (const name of names) this.#look(name, warn);
-    // NB: half of the nodes must not look as if the others had left, as they do where the directory goes while it is read.
+    // NB: half of the nodes must not look as if the others had left, as they do where the directory goes while it is
+    // read.
     if (this.#files.size < names.size && this.#inode !== inodeOf(this.#directory)) return undefined;
     return inOrder([...this.#files.values()].map(({ record }) => record));
   }
@@ -99,7 +101,8 @@ export class DirectoryFeed implements Feed {
     const path = `${this.#directory}/${name}`;
     const known = this.#files.get(name);
     const stat = tryStat(path);
-    // NB: who touches a file says that its node is there, and the content is the same. It is read again all the same: that is one in thirty a second.
+    // NB: who touches a file says that its node is there, and the content is the same. It is read again all the same:
+    // that is one in thirty a second.
     const print = stat === undefined ? '' : `${stat.ino}:${stat.mtime}:${stat.size}`;
     if (known !== undefined && known.print === print) return undefined;
     const text = stat === undefined ? undefined : tryReadText(path);

@@ -1,10 +1,12 @@
 /**
- * The store `file`: a directory that all nodes see, by a shared mount, or kept alike by configuration management. One file a node, named after its prefix:
+ * The store `file`: a directory that all nodes see, by a shared mount, or kept alike by configuration management. One
+ * file a node, named after its prefix:
  *
  *   10.96.3.0_24.json    { "name": "node3", "address": "192.0.2.13", "subnet": "10.96.3.0/24", "machine": "5f2e…" }
  *
- * A prefix is taken by link(2), which gives a name to one file only, on every file system. Names are kept unique by a lock beside. Nothing expires: a record is a
- * fact until somebody reclaims it. When a file was last changed says when its node was last seen, and decides nothing.
+ * A prefix is taken by link(2), which gives a name to one file only, on every file system. Names are kept unique by a
+ * lock beside. Nothing expires: a record is a fact until somebody reclaims it. When a file was last changed says when
+ * its node was last seen, and decides nothing.
  */
 import { messageOf } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
@@ -19,7 +21,8 @@ import { type Applicant, type NodeRecord, nameTaken, noSuchNode, recordOf, still
 const SUFFIX = '.json';
 
 /**
- * All nodes, in the order of their prefixes; undefined where the directory is not there. What cannot be read is said, and is no node.
+ * All nodes, in the order of their prefixes; undefined where the directory is not there. What cannot be read is said,
+ * and is no node.
  * @throws NetloomError of a mount that does not answer: EIO, ESTALE, ENOTCONN
  */
 export function readRecords(directory: string, warn: (message: string) => void): NodeRecord[] | undefined {
@@ -33,7 +36,8 @@ export function readRecords(directory: string, warn: (message: string) => void):
     isOneGone ||= text === undefined;
     return text === undefined ? [] : (readRecord(file, text, warn) ?? []);
   });
-  // NB: one that is gone since it was listed was given back, or all are with the directory. Half of the nodes must not look as if the others had left.
+  // NB: one that is gone since it was listed was given back, or all are with the directory. Half of the nodes must not
+  // look as if the others had left.
   if (isOneGone && !isSame(before, tryStat(directory))) return undefined;
   return inOrder(records);
 }
@@ -43,7 +47,10 @@ export function inOrder(records: NodeRecord[]): NodeRecord[] {
   return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
 }
 
-/** Changes whenever a node joins, leaves or changes: of the directory, or of a file that is replaced. Empty where it is away. */
+/**
+ * Changes whenever a node joins, leaves or changes: of the directory, or of a file that is replaced. Empty where it is
+ * away.
+ */
 export function stampOf(directory: string): string {
   try {
     const stat = tryStat(directory);
@@ -54,8 +61,8 @@ export function stampOf(directory: string): string {
 }
 
 /**
- * Gets a node its record: the one that it has, with its present address, or a new one with a prefix that nobody has. The search begins at a place that follows from
- * the name, so that nodes that come at once seldom meet.
+ * Gets a node its record: the one that it has, with its present address, or a new one with a prefix that nobody has.
+ * The search begins at a place that follows from the name, so that nodes that come at once seldom meet.
  * @throws NetloomError name-taken, address-exhausted
  */
 export function join(directory: string, subnet: Cidr, nodePrefix: number, applicant: Applicant): NodeRecord {
@@ -63,7 +70,8 @@ export function join(directory: string, subnet: Cidr, nodePrefix: number, applic
     const records = readRecords(directory, () => {}) ?? [];
     const existing = records.find(({ name }) => name === applicant.name);
     if (existing !== undefined) return returned(directory, existing, applicant);
-    // NB: those of the length in question are looked up. Whoever numbers nodes without gaps leaves thousands in a row to search past.
+    // NB: those of the length in question are looked up. Whoever numbers nodes without gaps leaves thousands in a row
+    // to search past.
     const taken = new Set(records.map((record) => `${record.subnet}`));
     const others = records.filter((record) => record.subnet.prefix !== nodePrefix);
     for (const candidate of candidates(subnet, nodePrefix, applicant)) {
@@ -77,20 +85,26 @@ export function join(directory: string, subnet: Cidr, nodePrefix: number, applic
 }
 
 /**
- * Says that a node is there. Changes nothing that others act upon. NB: by the clock of the file system, so that no machine's own matters: that may be hours off, and is set.
+ * Says that a node is there. Changes nothing that others act upon. NB: by the clock of the file system, so that no
+ * machine's own matters: that may be hours off, and is set.
  * @returns false where its record cannot be reached
  */
 export function touch(directory: string, { subnet }: OverlayNode): boolean {
   return tryTouch(fileOf(directory, subnet));
 }
 
-/** What time it is for the file system, in ms since 1970; undefined where nobody has joined yet, or it can only be read. */
+/**
+ * What time it is for the file system, in ms since 1970; undefined where nobody has joined yet, or it can only be read.
+ */
 export function timeOf(directory: string): number | undefined {
   const file = lockOf(directory);
   return tryTouch(file) ? mtimeOf(file) : undefined;
 }
 
-/** How long ago a node was last seen, in ms. @param now by the clock of the file system, which may have been set back since */
+/**
+ * How long ago a node was last seen, in ms.
+ * @param now by the clock of the file system, which may have been set back since
+ */
 export function silenceOf(directory: string, { subnet }: OverlayNode, now: number): number | undefined {
   const seen = mtimeOf(fileOf(directory, subnet));
   return seen === undefined ? undefined : Math.max(0, now - seen);
@@ -128,7 +142,8 @@ function returned(directory: string, existing: NodeRecord, { address, machine }:
 function take(directory: string, record: NodeRecord): boolean {
   const beside = `${directory}/.${record.machine}.${libc.gettid()}.tmp`;
   try {
-    // NB: on the disk before it has the name, or a machine that loses power leaves an empty file, and with it a prefix that is nobody's and taken.
+    // NB: on the disk before it has the name, or a machine that loses power leaves an empty file, and with it a prefix
+    // that is nobody's and taken.
     replaceText(beside, textOf(record), 0o644);
     return tryLink(beside, fileOf(directory, record.subnet));
   } finally {

@@ -1,4 +1,7 @@
-/** What a node's kernel should have for an overlay: worked out from the network, the node and its peers, without a look at the kernel. */
+/**
+ * What a node's kernel should have for an overlay: worked out from the network, the node and its peers, without a look
+ * at the kernel.
+ */
 import { Cidr } from '../net/cidr.ts';
 import { RTPROT_OVERLAY } from '../rtnl/constants.ts';
 import { ANY_MAC } from '../rtnl/fdb.ts';
@@ -20,12 +23,19 @@ export function gatewayOf({ network, own }: Pick<Intent, 'network' | 'own'>): Ci
   return new Cidr(own.subnet.first().plus(1n), prefix);
 }
 
-/** The address of a node's tunnel in the mode `l3`: the prefix without host bits, which no container gets. Peers take it for the gateway to the prefix. */
+/**
+ * The address of a node's tunnel in the mode `l3`: the prefix without host bits, which no container gets. Peers take it
+ * for the gateway to the prefix.
+ */
 export function tunnelAddress({ subnet }: OverlayNode): Cidr {
   return Cidr.alone(subnet.first());
 }
 
-/** What is to lead to the peers. @param tunnel the index of the tunnel's device, undefined in the mode `direct` @param kinds which of it */
+/**
+ * What is to lead to the peers.
+ * @param tunnel the index of the tunnel's device, undefined in the mode `direct`
+ * @param kinds which of it
+ */
 export function* wantedEntries(
   { network, peers }: Pick<Intent, 'network' | 'peers'>,
   tunnel: number | undefined,
@@ -63,8 +73,8 @@ function wantedEntry(
 }
 
 /**
- * NB: each route has a metric of its own, the number of the prefix in the subnet. The kernel compares a new route with all that share device and metric
- * (fib_find_info), so that 5,000 with the same would take it 12 million comparisons.
+ * NB: each route has a metric of its own, the number of the prefix in the subnet. The kernel compares a new route with
+ * all that share device and metric (fib_find_info), so that 5,000 with the same would take it 12 million comparisons.
  */
 function towards({ subnet }: OverlayNetwork, peer: OverlayNode) {
   const number = (peer.subnet.first().toBigInt() - subnet.first().toBigInt()) / peer.subnet.size();

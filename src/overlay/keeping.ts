@@ -1,7 +1,8 @@
 /**
- * What the thread of the agent that looks after overlays (src/agent/overlays.ts) has read and carried out, for the calls that the same agent serves. They need not read
- * thousands of nodes again, and compare each with the kernel: a call asks for a look, and the look tells it what it needs. Shared memory, for neither of them comes back to
- * the engine's event loop.
+ * What the thread of the agent that looks after overlays (src/agent/overlays.ts) has read and carried out, for the
+ * calls that the same agent serves. They need not read thousands of nodes again, and compare each with the kernel: a
+ * call asks for a look, and the look tells it what it needs. Shared memory, for neither of them comes back to the
+ * engine's event loop.
  */
 import { fnv1a, hashWord } from '../fnv.ts';
 import type { Paths } from '../paths.ts';
@@ -15,7 +16,10 @@ export interface Carried {
   /** This node's record, as the store has it. */
   readonly own: NodeRecord;
   readonly mtu: number;
-  /** The devices with which all other nodes are reached; undefined where there are none yet. NB: by their indices, of which a device that is made anew has another. */
+  /**
+   * The devices with which all other nodes are reached; undefined where there are none yet. NB: by their indices, of
+   * which a device that is made anew has another.
+   */
   readonly devices?: { readonly bridge: number; readonly tunnel?: number };
 }
 
@@ -32,7 +36,9 @@ const TEXT = (WANTED + THREADS) * 4;
 /** Of all networks: what does not fit calls work out for themselves, as without an agent. */
 const TEXT_MAX = 64 * 1024;
 
-/** How long a call waits for a look, in ms. One of thousands of nodes is half a second, on a machine that is busy some. */
+/**
+ * How long a call waits for a look, in ms. One of thousands of nodes is half a second, on a machine that is busy some.
+ */
 const PATIENCE = 5_000;
 /** How often a call looks at a text that is being written, which takes some microseconds. */
 const TRIES = 10_000;
@@ -42,10 +48,16 @@ export class Keeping {
   readonly #words: Int32Array;
   readonly #text: Uint8Array;
   readonly #wake: () => void;
-  /** What had been answered last when a call waited in vain. Until there is more nobody waits again: a store that does not answer holds up its own network only. */
+  /**
+   * What had been answered last when a call waited in vain. Until there is more nobody waits again: a store that does
+   * not answer holds up its own network only.
+   */
   #isStuckAt: number | undefined;
 
-  /** @param wake wakes the keeper, for who asks it. NB: no event of ours, the engine of a plugin without an agent has none */
+  /**
+   * @param wake wakes the keeper, for who asks it. NB: no event of ours, the engine of a plugin without an agent has
+   * none
+   */
   constructor(wake: () => void, memory = new SharedArrayBuffer(TEXT + TEXT_MAX)) {
     this.memory = memory;
     this.#words = new Int32Array(memory, 0, TEXT / 4);
@@ -89,7 +101,10 @@ export class Keeping {
     return { [Symbol.dispose]: () => void Atomics.store(this.#words, WANTED + thread, 0) };
   }
 
-  /** For a call: has everything looked at. @returns what there is then of a network; undefined where nobody looks after it, or has no time */
+  /**
+   * For a call: has everything looked at.
+   * @returns what there is then of a network; undefined where nobody looks after it, or has no time
+   */
   look(print: string): Kept | undefined {
     const number = (Atomics.add(this.#words, ASKED, 1) + 1) | 0;
     if (!this.#hasKeeper() || Atomics.load(this.#words, DONE) === this.#isStuckAt) return undefined;
@@ -123,7 +138,10 @@ export class Keeping {
   }
 }
 
-/** By what call and keeper know that they speak of the same: the network, its store and where this machine keeps what it knows. */
+/**
+ * By what call and keeper know that they speak of the same: the network, its store and where this machine keeps what it
+ * knows.
+ */
 export function printOf({ run, state }: Paths, network: OverlayNetwork, source: unknown, mtu: number): string {
   return fnv1a(JSON.stringify([run, state, network, source, mtu]));
 }

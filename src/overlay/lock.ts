@@ -2,8 +2,8 @@ import { lock, makeDirectories, O, open } from '../ffi/file.ts';
 import type { Paths } from '../paths.ts';
 
 /**
- * Runs a function while no other process makes or removes the devices of an overlay: the last container's DEL must not take away what the next one's ADD has just
- * found. The lock falls with the process.
+ * Runs a function while no other process makes or removes the devices of an overlay: the last container's DEL must not
+ * take away what the next one's ADD has just found. The lock falls with the process.
  */
 export function withOverlayLock<T>({ run }: Paths, action: () => T): T {
   makeDirectories(`${run}/overlay`);

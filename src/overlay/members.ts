@@ -14,8 +14,8 @@ export interface FileMembership extends Membership {
 }
 
 /**
- * The members as they are now, or where the store cannot be reached as they last were. An empty directory is one whose mount is missing, where this node was in it before: it
- * must not look as if everybody had left.
+ * The members as they are now, or where the store cannot be reached as they last were. An empty directory is one whose
+ * mount is missing, where this node was in it before: it must not look as if everybody had left.
  * @param joins whether this node gets a record where it has none, or one with another address
  * @throws NetloomError not-available, name-taken, address-exhausted
  */

@@ -1,8 +1,9 @@
 /**
- * What a node remembers by itself: which machine it is, and the nodes that it last knew, so that it forwards while the store cannot be reached, also after a boot.
+ * What a node remembers by itself: which machine it is, and the nodes that it last knew, so that it forwards while the
+ * store cannot be reached, also after a boot.
  *
- * The nodes are in one file: a line with all of them, then a line for each change since. A change is so one short write, whatever the number of nodes, and whoever has
- * read the file before reads on from there (memory-feed.ts).
+ * The nodes are in one file: a line with all of them, then a line for each change since. A change is so one short
+ * write, whatever the number of nodes, and whoever has read the file before reads on from there (memory-feed.ts).
  */
 import { hasCode } from '../error.ts';
 import { makeDirectories, O, replaceText, tryOpen, tryReadText, writeAll } from '../ffi/file.ts';
@@ -42,7 +43,10 @@ export function recordsOf(text: string): NodeRecord[] {
   }
 }
 
-/** The changes that whole lines tell of. NB: up to one that cannot be read, which was being written when the power failed. */
+/**
+ * The changes that whole lines tell of. NB: up to one that cannot be read, which was being written when the power
+ * failed.
+ */
 export function changesOf(text: string): Change[] {
   const changes: Change[] = [];
   for (const line of text.split('\n').slice(0, -1)) {

@@ -1,11 +1,17 @@
-/** An overlay as all its nodes agree on it, and the names and MACs that each of them works out by itself, so that none has to be told. */
+/**
+ * An overlay as all its nodes agree on it, and the names and MACs that each of them works out by itself, so that none
+ * has to be told.
+ */
 import { aliasOf, hostLinkName } from '../attach/owner.ts';
 import { fnv1a } from '../fnv.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import { localMac, type Mac } from '../net/mac.ts';
 
-/** `l3`: prefixes routed into a tunnel. `l2`: one layer 2 over all nodes. `direct`: prefixes routed over a layer 2 that the nodes share. */
+/**
+ * `l3`: prefixes routed into a tunnel. `l2`: one layer 2 over all nodes. `direct`: prefixes routed over a layer 2 that
+ * the nodes share.
+ */
 export const MODES = ['l3', 'l2', 'direct'] as const;
 export type Mode = (typeof MODES)[number];
 
@@ -38,7 +44,10 @@ export const VNI_MAX = 2 ** 24 - 1;
 /** NB: not `netloom:NETWORK/`, which marks an attachment: GC removes those that are not listed. */
 const MARK = 'netloom-overlay:';
 
-/** The VNI of a network that names none: from its name, so that all nodes have the same. The first 4,096, which people choose, stay free. */
+/**
+ * The VNI of a network that names none: from its name, so that all nodes have the same. The first 4,096, which people
+ * choose, stay free.
+ */
 export function vniOf(network: string): number {
   const free = VNI_MAX - 4096;
   return 4097 + Number(BigInt(`0x${fnv1a(network)}`) % BigInt(free));
@@ -74,7 +83,10 @@ export function bridgeMac(network: string, node: string): Mac {
   return macFrom(`bridge ${network} ${node}`);
 }
 
-/** The MAC of a container, from its address: whoever gets the address next answers with the same, so no neighbour's entry is ever out of date. */
+/**
+ * The MAC of a container, from its address: whoever gets the address next answers with the same, so no neighbour's
+ * entry is ever out of date.
+ */
 export function containerMac(network: string, address: Ip): Mac {
   return macFrom(`container ${network} ${address}`);
 }

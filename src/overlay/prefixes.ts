@@ -5,7 +5,10 @@ import { Cidr } from '../net/cidr.ts';
 import { bitsOf } from '../net/ip.ts';
 import type { Applicant } from './record.ts';
 
-/** All of them, the one that the node had first, then from a place that follows from its name: nodes that come at once seldom meet. */
+/**
+ * All of them, the one that the node had first, then from a place that follows from its name: nodes that come at once
+ * seldom meet.
+ */
 export function* candidates(
   subnet: Cidr,
   nodePrefix: number,

@@ -1,4 +1,7 @@
-/** The nodes of a store for the length of one call, which needs them several times: they are read once, and again only where the store has changed since. */
+/**
+ * The nodes of a store for the length of one call, which needs them several times: they are read once, and again only
+ * where the store has changed since.
+ */
 import { tryStat } from '../ffi/file.ts';
 import type { Paths } from '../paths.ts';
 import { readRecords, stampOf } from './file-store.ts';

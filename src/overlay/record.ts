@@ -22,7 +22,10 @@ export interface Applicant {
   readonly former?: Cidr | undefined;
 }
 
-/** The node that a JSON value describes, or undefined where it describes none. A file that somebody else keeps has no `machine`. */
+/**
+ * The node that a JSON value describes, or undefined where it describes none. A file that somebody else keeps has no
+ * `machine`.
+ */
 export function recordOf(json: unknown): NodeRecord | undefined {
   if (typeof json !== 'object' || json === null) return undefined;
   const { name, address, subnet, machine = '', blocks = [] } = json as Readonly<Record<string, unknown>>;

@@ -1,4 +1,7 @@
-/** How a node stands with a store that its agent speaks to: what an ADD waits for, for people to read. It decides nothing of the data plane. */
+/**
+ * How a node stands with a store that its agent speaks to: what an ADD waits for, for people to read. It decides
+ * nothing of the data plane.
+ */
 import { NetloomError } from '../error.ts';
 import { makeDirectories, replaceText, tryReadText } from '../ffi/file.ts';
 import { fnv1a } from '../fnv.ts';

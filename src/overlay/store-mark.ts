@@ -1,7 +1,8 @@
 /**
- * The mark of a directory that is an overlay's store: a file `network` with the network's name. An empty directory is what is left where a mount is missing. A machine that has never been in
- * the overlay could not tell that from a store in which nobody is yet, and would begin an overlay of its own, with prefixes that others have. So the first one joins where somebody has
- * said that this is the place.
+ * The mark of a directory that is an overlay's store: a file `network` with the network's name. An empty directory is
+ * what is left where a mount is missing. A machine that has never been in the overlay could not tell that from a store
+ * in which nobody is yet, and would begin an overlay of its own, with prefixes that others have. So the first one joins
+ * where somebody has said that this is the place.
  */
 import { NetloomError } from '../error.ts';
 import { directoryOf, isDirectory, makeDirectories, O, tryReadText, tryStat, writeText } from '../ffi/file.ts';

@@ -1,6 +1,6 @@
 /**
- * What ADDs want of the agent: blocks of addresses that this node does not have yet. A wish is an empty file, which the agent removes when it has done what it can, so
- * that it holds from any process, and through a restart of the agent.
+ * What ADDs want of the agent: blocks of addresses that this node does not have yet. A wish is an empty file, which the
+ * agent removes when it has done what it can, so that it holds from any process, and through a restart of the agent.
  */
 import { tryList } from '../ffi/directory.ts';
 import { makeDirectories, O, tryStat, unlink, writeText } from '../ffi/file.ts';

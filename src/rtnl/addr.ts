@@ -112,7 +112,8 @@ export function remove(link: number, address: Cidr): Request {
 }
 
 /**
- * Addresses of a namespace, of one link or family where asked for; of another namespace by the number that ours has for it (kernel 4.20).
+ * Addresses of a namespace, of one link or family where asked for; of another namespace by the number that ours has for
+ * it (kernel 4.20).
  * Equivalent to: `ip addr show dev LINK`
  */
 export function list(

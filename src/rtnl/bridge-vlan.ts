@@ -26,7 +26,10 @@ interface BridgeSpec {
   readonly vlans: readonly VlanRange[];
 }
 
-/** The VLAN part of IFLA_AF_SPEC: u16 flags, then `struct bridge_vlan_info { u16 flags, u16 vid }` once for a VLAN, twice for a range. */
+/**
+ * The VLAN part of IFLA_AF_SPEC: u16 flags, then `struct bridge_vlan_info { u16 flags, u16 vid }` once for a VLAN,
+ * twice for a range.
+ */
 const bridgeSpec: Codec<BridgeSpec> = {
   name: 'bridgeSpec',
   isNested: true,
@@ -81,7 +84,10 @@ export const bridgeVlanKind = {
   attrs: { afSpec: [26, bridgeSpec] } satisfies AttrTable,
 } as const satisfies MessageKind;
 
-/** Adds VLANs to a port, or with `self` to the bridge itself. Equivalent to: `bridge vlan add dev LINK vid 100 pvid untagged` */
+/**
+ * Adds VLANs to a port, or with `self` to the bridge itself.
+ * Equivalent to: `bridge vlan add dev LINK vid 100 pvid untagged`
+ */
 export function add(link: number, vlans: readonly VlanRange[], { self = false } = {}): Request {
   return vlanRequest(RTM.SETLINK, 'add', link, { self, vlans });
 }

@@ -1,6 +1,7 @@
 /**
- * The forwarding database of a tunnel: which station on the underlay has which MAC. man 8 bridge, "fdb"; ndmsg and NDA_* of linux/neighbour.h, with the family
- * AF_BRIDGE and NTF_SELF, by which the link's driver is asked and not the bridge that it is a port of.
+ * The forwarding database of a tunnel: which station on the underlay has which MAC. man 8 bridge, "fdb"; ndmsg and
+ * NDA_* of linux/neighbour.h, with the family AF_BRIDGE and NTF_SELF, by which the link's driver is asked and not the
+ * bridge that it is a port of.
  */
 import type { Ip } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
@@ -12,7 +13,10 @@ import { NUD, neighKind } from './neigh.ts';
 const NTF_SELF = 0x02;
 const NUD_NOARP = 0x40;
 
-/** The entry that has every MAC without one of its own, broadcasts among them. It may lead to many stations, which all get a copy. */
+/**
+ * The entry that has every MAC without one of its own, broadcasts among them. It may lead to many stations, which all
+ * get a copy.
+ */
 export const ANY_MAC = '00:00:00:00:00:00' as Mac;
 
 export interface FdbEntry {
@@ -56,7 +60,8 @@ export function list(nl: NetlinkSocket, link: number): FdbEntry[] {
     neighKind,
     RTM.GETNEIGH,
     0,
-    // NB: the index in the header, which every kernel from 5.0 heeds. NDA_IFINDEX means the same, and older ones refuse it.
+    // NB: the index in the header, which every kernel from 5.0 heeds. NDA_IFINDEX means the same, and older ones refuse
+    // it.
     { family: AF.BRIDGE, index: link },
     {},
     { action: () => `list the FDB of link ${link}`, command: () => `bridge fdb show dev if${link}` },

@@ -1,8 +1,9 @@
 /**
- * Settings of IPv4 that a link has, as part of a message about the link. IFLA_AF_SPEC of linux/if_link.h, IPV4_DEVCONF_* of linux/ip.h.
+ * Settings of IPv4 that a link has, as part of a message about the link. IFLA_AF_SPEC of linux/if_link.h,
+ * IPV4_DEVCONF_* of linux/ip.h.
  *
- * Why not below /proc/sys: the kernel looks a sysctl up among the entries of every namespace that it remembers, those that are gone included, which took
- * 0.4 to 1 ms where 0.03 would do. And this needs no visit to the namespace.
+ * Why not below /proc/sys: the kernel looks a sysctl up among the entries of every namespace that it remembers, those
+ * that are gone included, which took 0.4 to 1 ms where 0.03 would do. And this needs no visit to the namespace.
  */
 import { type AttrTable, nest } from '../netlink/attribute.ts';
 import { u32 } from '../netlink/codec.ts';

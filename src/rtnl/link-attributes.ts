@@ -1,9 +1,14 @@
-/** What a link message is made of, without the part that depends on its kind. ifinfomsg of linux/rtnetlink.h, IFLA_* of linux/if_link.h. */
+/**
+ * What a link message is made of, without the part that depends on its kind. ifinfomsg of linux/rtnetlink.h, IFLA_* of
+ * linux/if_link.h.
+ */
 import type { AttrTable } from '../netlink/attribute.ts';
 import { bytes, mac, s32, str, u8, u16, u32 } from '../netlink/codec.ts';
 import { struct } from '../netlink/struct.ts';
 
-/** u8 family, u8 pad, u16 type (ARPHRD_*), s32 index, u32 flags (IFF_*), u32 change (mask of the flags that are meant). */
+/**
+ * u8 family, u8 pad, u16 type (ARPHRD_*), s32 index, u32 flags (IFF_*), u32 change (mask of the flags that are meant).
+ */
 export const ifinfomsg = struct({ family: u8, pad: u8, type: u16, index: s32, flags: u32, change: u32 });
 
 /** The names are those of `ip link`, so that the equivalent command can be read off them. */

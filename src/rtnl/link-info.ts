@@ -1,4 +1,6 @@
-/** IFLA_LINKINFO: what a link is (kind and data) and what it is to its master (slave kind and data). linux/if_link.h. */
+/**
+ * IFLA_LINKINFO: what a link is (kind and data) and what it is to its master (slave kind and data). linux/if_link.h.
+ */
 import {
   type Attrs,
   type AttrTable,

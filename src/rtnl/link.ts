@@ -126,7 +126,8 @@ export function set(link: LinkRef, attrs: LinkAttrs, flags: LinkFlags = {}): Req
 }
 
 /**
- * Removes a link, and with a veth its other end; or all links of a group. Takes the kernel some 16 ms, whether one or twenty.
+ * Removes a link, and with a veth its other end; or all links of a group. Takes the kernel some 16 ms, whether one or
+ * twenty.
  * Equivalent to: `ip link del LINK`, `ip link del group GROUP`
  * @throws NetlinkError ENODEV when there is none
  */

@@ -71,7 +71,10 @@ export function remove(link: number, address: Ip): Request {
   );
 }
 
-/** Neighbours of both families, of one link where asked for. Equivalent to: `ip neigh show`, `ip neigh show dev LINK` */
+/**
+ * Neighbours of both families, of one link where asked for.
+ * Equivalent to: `ip neigh show`, `ip neigh show dev LINK`
+ */
 export function list(nl: NetlinkSocket, only: { readonly link?: number } = {}): Neighbour[] {
   const all = request(
     neighKind,

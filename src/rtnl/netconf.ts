@@ -21,8 +21,10 @@ export const netconfKind = {
 const IFINDEX_ALL = -1;
 
 /**
- * Whether the socket's namespace passes packets of a family on: `net/ipv4/ip_forward` and `net/ipv6/conf/all/forwarding`. NB: by a socket that is open anyhow. /proc/sys of a
- * namespace is built when it is first looked at: of 500 namespaces that takes 0.3 s of the processor's time, more than half of what all else that is asked of them does.
+ * Whether the socket's namespace passes packets of a family on: `net/ipv4/ip_forward` and
+ * `net/ipv6/conf/all/forwarding`. NB: by a socket that is open anyhow. /proc/sys of a namespace is built when it is
+ * first looked at: of 500 namespaces that takes 0.3 s of the processor's time, more than half of what all else that is
+ * asked of them does.
  * Equivalent to: `ip netconf show dev all`
  */
 export function isForwarding(nl: NetlinkSocket, family: 4 | 6): boolean {

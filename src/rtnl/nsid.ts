@@ -17,8 +17,8 @@ export const nsidKind = {
 } as const satisfies MessageKind;
 
 /**
- * By which number the socket's namespace knows another one; undefined where it has given it none. NB: asking gives none either: the kernel does that when
- * it first tells of a link whose other end is there, so list the links before.
+ * By which number the socket's namespace knows another one; undefined where it has given it none. NB: asking gives none
+ * either: the kernel does that when it first tells of a link whose other end is there, so list the links before.
  * Equivalent to: `ip netns list-id`
  * @param fd of the other namespace
  */

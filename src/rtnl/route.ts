@@ -18,7 +18,9 @@ const metrics = {
   advmss: [8, u32],
 } as const satisfies AttrTable;
 
-/** One way of several. struct rtnexthop: u16 length with attributes, u8 flags, u8 weight less one, s32 link; then RTA_*. */
+/**
+ * One way of several. struct rtnexthop: u16 length with attributes, u8 flags, u8 weight less one, s32 link; then RTA_*.
+ */
 const rtnexthop = struct({ length: u16, flags: u8, hops: u8, index: s32 });
 const nextHopAttrs = { gateway: [5, ip] } as const satisfies AttrTable;
 
@@ -119,14 +121,16 @@ export interface Route extends RouteSpec {
 /**
  * Adds a route.
  * Equivalent to: `ip route add 10.2.0.0/16 via 10.1.0.1 dev LINK`
- * @throws NetlinkError EEXIST when there is one to the same destination with the same priority; ENETUNREACH when the gateway cannot be reached
+ * @throws NetlinkError EEXIST when there is one to the same destination with the same priority; ENETUNREACH when the
+ * gateway cannot be reached
  */
 export function add(route: RouteSpec): Request {
   return routeRequest(RTM.NEWROUTE, NLM_F.CREATE | NLM_F.EXCL, 'add', route);
 }
 
 /**
- * Adds a route, before one to the same destination with the same priority if there is one: a container on two networks has two default routes.
+ * Adds a route, before one to the same destination with the same priority if there is one: a container on two networks
+ * has two default routes.
  * Equivalent to: `ip route prepend …`
  * @throws NetlinkError EEXIST when the very same route is there
  */
@@ -140,7 +144,8 @@ export function replace(route: RouteSpec): Request {
 }
 
 /**
- * Removes a route. What is not given matches any: scope, protocol, gateway, priority. IPv4 and IPv6 alike remove the first that matches.
+ * Removes a route. What is not given matches any: scope, protocol, gateway, priority. IPv4 and IPv6 alike remove the
+ * first that matches.
  * Equivalent to: `ip route del …`
  * @throws NetlinkError ESRCH when there is none
  */
@@ -154,7 +159,10 @@ export interface RouteFilter {
   readonly protocol?: number;
 }
 
-/** Unicast routes of a namespace, all tables; one of several next hops is several routes. Equivalent to: `ip route show table all type unicast` */
+/**
+ * Unicast routes of a namespace, all tables; one of several next hops is several routes.
+ * Equivalent to: `ip route show table all type unicast`
+ */
 export function list(nl: NetlinkSocket, family?: Family, { oif, protocol }: RouteFilter = {}): Route[] {
   const header = {
     family: family === undefined ? AF.UNSPEC : familyNumber(family),
@@ -245,7 +253,10 @@ function routeWords(route: RouteSpec): string {
   ].join(' ');
 }
 
-/** NB: IPv6 routes to one destination with one priority are told of as one route of several next hops, also where each was added by itself. */
+/**
+ * NB: IPv6 routes to one destination with one priority are told of as one route of several next hops, also where each
+ * was added by itself.
+ */
 function routesOf(message: Message<typeof routeKind>): Route[] {
   const family = familyOf(message.header.family);
   if (family === undefined) return [];

@@ -1,4 +1,7 @@
-/** Rules of the routing policy: which table a packet's route is looked up in. man 8 ip-rule; fib_rule_hdr and FRA_* of linux/fib_rules.h. */
+/**
+ * Rules of the routing policy: which table a packet's route is looked up in. man 8 ip-rule; fib_rule_hdr and FRA_* of
+ * linux/fib_rules.h.
+ */
 
 import { Cidr } from '../net/cidr.ts';
 import { type Family, Ip } from '../net/ip.ts';
@@ -62,7 +65,8 @@ export interface Rule extends RuleSpec {
 /**
  * Adds a rule.
  * Equivalent to: `ip rule add from 10.1.0.2 table 100`
- * @throws NetlinkError EEXIST when there is the very same one with that priority; without a priority there may be several
+ * @throws NetlinkError EEXIST when there is the very same one with that priority; without a priority there may be
+ * several
  */
 export function add(rule: RuleSpec): Request {
   return ruleRequest(RTM.NEWRULE, NLM_F.CREATE | NLM_F.EXCL, 'add', rule);

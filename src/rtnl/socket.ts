@@ -6,14 +6,17 @@ import { routeNames } from './trace.ts';
 const NETLINK_ROUTE = 0;
 
 /**
- * Opens an rtnetlink socket in the calling thread's network namespace; it stays there when the thread leaves. With NETLOOM_TRACE=netlink every message
- * is printed on stderr, unless the options have a tap of their own.
+ * Opens an rtnetlink socket in the calling thread's network namespace; it stays there when the thread leaves. With
+ * NETLOOM_TRACE=netlink every message is printed on stderr, unless the options have a tap of their own.
  */
 export function openRoute(options: SocketOptions = {}): NetlinkSocket {
   return new NetlinkSocket(NETLINK_ROUTE, traced(routeNames, options));
 }
 
-/** For STATUS: tries whether the kernel gives this process such a socket at all. @throws NetloomError with the reason */
+/**
+ * For STATUS: tries whether the kernel gives this process such a socket at all.
+ * @throws NetloomError with the reason
+ */
 export function requireRoute(): void {
   openRoute().close();
 }

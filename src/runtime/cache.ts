@@ -1,6 +1,7 @@
 /**
- * What is attached, in libcni's own files, so that each runtime of the machine sees what the others did: one file an attachment, with the configuration
- * and the arguments that it was made with, and its result. libcni/api.go, cachedInfo.
+ * What is attached, in libcni's own files, so that each runtime of the machine sees what the others did: one file an
+ * attachment, with the configuration and the arguments that it was made with, and its result. libcni/api.go,
+ * cachedInfo.
  */
 import * as v from 'valibot';
 import { readJson } from '../cni/json.ts';

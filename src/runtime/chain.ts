@@ -1,6 +1,6 @@
 /**
- * The duties of a runtime towards the plugins of a network: what each is called with, in which order, and what is remembered between calls.
- * https://www.cni.dev/docs/spec/#section-3-execution-of-network-configurations
+ * The duties of a runtime towards the plugins of a network: what each is called with, in which order, and what is
+ * remembered between calls. https://www.cni.dev/docs/spec/#section-3-execution-of-network-configurations
  */
 import { gather } from '../attach/gather.ts';
 import type { Attachment, Command } from '../cni/call.ts';
@@ -17,7 +17,8 @@ import type { RuntimeContext } from './context.ts';
 import { type Endpoint, invoke, isOwn } from './invoke.ts';
 
 /**
- * Attaches a container: ADD of each plugin, each with the result of the one before. A chain that fails is taken back, which libcni leaves to its callers.
+ * Attaches a container: ADD of each plugin, each with the result of the one before. A chain that fails is taken back,
+ * which libcni leaves to its callers.
  * @returns the result of the last plugin
  * @throws NetloomError duplicate-attachment, or what the plugin says
  */
@@ -54,8 +55,9 @@ export function addChain(context: RuntimeContext, list: Conflist, endpoint: Endp
 }
 
 /**
- * Detaches a container: DEL of each plugin, last one first, with the result of the ADD. Each has its turn whatever becomes of the others; the attachment is
- * forgotten only when all of them have succeeded, so that it can be tried again.
+ * Detaches a container: DEL of each plugin, last one first, with the result of the ADD. Each has its turn whatever
+ * becomes of the others; the attachment is forgotten only when all of them have succeeded, so that it can be tried
+ * again.
  */
 export function delChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): void {
   const cache = new AttachmentCache(context.paths.cni);
@@ -69,7 +71,10 @@ export function delChain(context: RuntimeContext, list: Conflist, endpoint: Endp
   cache.remove(list.name, endpoint.containerId, endpoint.ifname);
 }
 
-/** Compares what is with the result of the ADD. @throws NetloomError check-failed and others; incompatible-version before 0.4.0 */
+/**
+ * Compares what is with the result of the ADD.
+ * @throws NetloomError check-failed and others; incompatible-version before 0.4.0
+ */
 export function checkChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): void {
   requireVersion(list, 'CHECK', '0.4.0');
   if (list.disableCheck) return;
@@ -86,7 +91,8 @@ export function checkChain(context: RuntimeContext, list: Conflist, endpoint: En
 }
 
 /**
- * Takes away every attachment of a network that is not among the valid ones: first those that the cache knows, by DEL, then what else plugins find, by GC.
+ * Takes away every attachment of a network that is not among the valid ones: first those that the cache knows, by DEL,
+ * then what else plugins find, by GC.
  */
 export function gcChain(context: RuntimeContext, list: Conflist, valid: readonly Attachment[]): void {
   if (list.disableGC) return;
@@ -104,7 +110,10 @@ export function gcChain(context: RuntimeContext, list: Conflist, valid: readonly
   );
 }
 
-/** Whether the network can serve an ADD now. @throws NetloomError what the first plugin that cannot says; incompatible-version before 1.1.0 */
+/**
+ * Whether the network can serve an ADD now.
+ * @throws NetloomError what the first plugin that cannot says; incompatible-version before 1.1.0
+ */
 export function statusChain(context: RuntimeContext, list: Conflist): void {
   requireVersion(list, 'STATUS', '1.1.0');
   for (const plugin of list.plugins) call(context, 'STATUS', list, plugin, undefined, {});
@@ -158,8 +167,8 @@ function resultOf(stdout: string, { cniVersion }: Conflist, { type }: PluginEntr
 }
 
 /**
- * Refuses a name that an interface of the container has already. NB: before any plugin is called. The reference plugins fail on it too, but the DEL that is to
- * take back what they left would take that other interface away.
+ * Refuses a name that an interface of the container has already. NB: before any plugin is called. The reference plugins
+ * fail on it too, but the DEL that is to take back what they left would take that other interface away.
  */
 function refuseTakenName({ netns: path, ifname }: Endpoint): void {
   using netns = ifname === 'lo' ? undefined : tryOpenNetns(path);
@@ -169,7 +178,10 @@ function refuseTakenName({ netns: path, ifname }: Endpoint): void {
   throw new NetloomError('ifname-in-use', `Cannot add "${ifname}": the container has an interface of that name`);
 }
 
-/** Whether all plugins are there. Before anything is remembered: what is not there cannot take it back either. @throws NetloomError plugin-not-found */
+/**
+ * Whether all plugins are there. Before anything is remembered: what is not there cannot take it back either.
+ * @throws NetloomError plugin-not-found
+ */
 export function requirePlugins({ pluginPath }: RuntimeContext, { name, plugins }: Conflist): void {
   const hint = `the network "${name}" names it; "netloom plugins" lists netloom's own, CNI_PATH is for those of others`;
   for (const { type } of plugins) if (!isOwn(type)) findPlugin(type, pluginPath, hint);

@@ -1,4 +1,7 @@
-/** The networks of a directory of conflists, in libcni's order: by file name, lists before single configurations, the first of a name wins. */
+/**
+ * The networks of a directory of conflists, in libcni's order: by file name, lists before single configurations, the
+ * first of a name wins.
+ */
 import { messageOf, NetloomError } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { directoryOf, isRegular, readText, tryStat } from '../ffi/file.ts';
@@ -54,7 +57,8 @@ export function findNetwork(directory: string, name: string): Network {
 }
 
 /**
- * A network of a file, with the plugins of the directory beside it that has the network's name, unless `loadOnlyInlinedPlugins`.
+ * A network of a file, with the plugins of the directory beside it that has the network's name, unless
+ * `loadOnlyInlinedPlugins`.
  * @throws NetloomError as parseConflist(), and invalid-config for a network without any plugin
  */
 export function loadConflist(file: string): Network['list'] {

@@ -1,6 +1,7 @@
 /**
- * A network as a configuration list, read as libcni reads it. https://www.cni.dev/docs/spec/#section-1-network-configuration-format, and libcni/conf.go for what
- * the specification leaves open.
+ * A network as a configuration list, read as libcni reads it.
+ * https://www.cni.dev/docs/spec/#section-1-network-configuration-format, and libcni/conf.go for what the specification
+ * leaves open.
  */
 import * as v from 'valibot';
 import { isName } from '../cni/config.ts';
@@ -68,7 +69,8 @@ const ENTRY = object({
 });
 
 /**
- * Reads a list, or the configuration of a single plugin as a list of one. Plugins of a directory are not looked for (conf-directory.ts).
+ * Reads a list, or the configuration of a single plugin as a list of one. Plugins of a directory are not looked for
+ * (conf-directory.ts).
  * @param from what it is called in errors, such as its file
  * @throws NetloomError invalid-json, invalid-name, invalid-config, incompatible-version
  */
@@ -115,7 +117,9 @@ export function parseJson(text: string, action: string): Json {
   throw new NetloomError('invalid-json', `${action}: expected a JSON object`);
 }
 
-/** The list with plugins added at its end. NB: inlined, so that whoever reads its text again does not add them twice. */
+/**
+ * The list with plugins added at its end. NB: inlined, so that whoever reads its text again does not add them twice.
+ */
 export function withPlugins(list: Conflist, more: readonly PluginEntry[]): Conflist {
   if (more.length === 0) return list;
   const plugins = [...list.plugins, ...more];

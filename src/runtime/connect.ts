@@ -33,7 +33,8 @@ export interface Connected {
 
 /**
  * Connects a target.
- * @throws NetloomError no-network, target-ended, already-connected, ifname-in-use, unsupported-capability, not-heeded, and what plugins say
+ * @throws NetloomError no-network, target-ended, already-connected, ifname-in-use, unsupported-capability, not-heeded,
+ * and what plugins say
  */
 export function connect(context: RuntimeContext, network: string, target: Target, asked: Asked): Connected {
   return exclusively(context, () => connectLocked(context, network, target, asked));
@@ -92,7 +93,10 @@ export function plannedEndpoint(context: RuntimeContext, network: string, target
   return planned(context, network, target, asked, [...present, ...known.map(({ ifname }) => ifname)]);
 }
 
-/** The same for several networks of a namespace that is not made yet. @throws NetloomError no-network, already-connected */
+/**
+ * The same for several networks of a namespace that is not made yet.
+ * @throws NetloomError no-network, already-connected
+ */
 export function plannedEndpoints(
   context: RuntimeContext,
   id: TargetId,
@@ -111,13 +115,17 @@ export function plannedEndpoints(
   });
 }
 
-/** Whether an endpoint is in the target's namespace now. What a container had before it was started again is in one that is gone. */
+/**
+ * Whether an endpoint is in the target's namespace now. What a container had before it was started again is in one that
+ * is gone.
+ */
 function stands({ ifname, netnsId }: EndpointRecord, { netns }: Target, present: readonly string[]): boolean {
   return netnsId === netns.id && present.includes(ifname);
 }
 
 /**
- * Nobody wants a second interface of one network by saying the same thing twice; docker refuses it, too. Who wants one names it.
+ * Nobody wants a second interface of one network by saying the same thing twice; docker refuses it, too. Who wants one
+ * names it.
  * @param known the endpoints of the target
  * @param present the interfaces that it has
  * @throws NetloomError already-connected
@@ -249,7 +257,10 @@ export function endpointsOf(context: RuntimeContext, words: string | undefined):
   return words === undefined ? all : named(all, words);
 }
 
-/** Takes an endpoint away: what plugins have made of it, then what is remembered. NB: where a plugin fails it stays remembered. */
+/**
+ * Takes an endpoint away: what plugins have made of it, then what is remembered. NB: where a plugin fails it stays
+ * remembered.
+ */
 export function remove(context: RuntimeContext, record: EndpointRecord): void {
   const { network, ifname, target } = record;
   const cached = new AttachmentCache(context.paths.cni).tryGet(network, target.containerId, ifname);
@@ -267,7 +278,10 @@ export function remove(context: RuntimeContext, record: EndpointRecord): void {
   new EndpointStore(context).remove(record);
 }
 
-/** The endpoint for plugins. What the network takes as a capability goes as one; otherwise in CNI_ARGS, as addresses and MACs went before there were capabilities. */
+/**
+ * The endpoint for plugins. What the network takes as a capability goes as one; otherwise in CNI_ARGS, as addresses and
+ * MACs went before there were capabilities.
+ */
 function endpointOf(list: Conflist, { target, netns, ifname, ips, mac, ports }: EndpointRecord): Endpoint {
   const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
   const args: [string, string][] = [];

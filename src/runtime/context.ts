@@ -20,8 +20,8 @@ const PLUGIN_DIRECTORIES = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
 
 /**
  * The context of a process.
- * @param executable netloom's own: its names stand first in the path, so that what one plugin of ours delegates to another runs in this process, whether or not
- * "netloom install" ever ran
+ * @param executable netloom's own: its names stand first in the path, so that what one plugin of ours delegates to
+ * another runs in this process, whether or not "netloom install" ever ran
  */
 export function contextOf(
   environment: Readonly<Record<string, string | undefined>>,

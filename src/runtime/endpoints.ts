@@ -1,4 +1,7 @@
-/** The endpoints that netloom has made: which target is on which network, and what was asked for it. Written before the first plugin is called, so that nothing is ever made that nobody knows of. */
+/**
+ * The endpoints that netloom has made: which target is on which network, and what was asked for it. Written before the
+ * first plugin is called, so that nothing is ever made that nobody knows of.
+ */
 import * as v from 'valibot';
 import { object } from '../cni/schema.ts';
 import { tryOpenNetns } from '../netns/namespace.ts';
@@ -64,7 +67,10 @@ export class EndpointStore {
   }
 }
 
-/** The path of an endpoint's namespace; empty where it is not that one any more: the path, or the number of a process that ended, may be another's. */
+/**
+ * The path of an endpoint's namespace; empty where it is not that one any more: the path, or the number of a process
+ * that ended, may be another's.
+ */
 export function netnsOf({ netns: path, netnsId, process }: EndpointRecord): string {
   if (process !== undefined && !isSame(process)) return '';
   try {

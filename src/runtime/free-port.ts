@@ -1,4 +1,7 @@
-/** Ports of the host for those who have asked for any: out of the range that the kernel takes its own from, as docker does. man 7 ip, ip_local_port_range */
+/**
+ * Ports of the host for those who have asked for any: out of the range that the kernel takes its own from, as docker
+ * does. man 7 ip, ip_local_port_range
+ */
 import { listeners, openDiag } from '../diag/listeners.ts';
 import { NetloomError } from '../error.ts';
 import { randomBytes } from '../ffi/random.ts';
@@ -10,7 +13,10 @@ import type { PortMapping } from './ports.ts';
 const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
 type Protocol = (typeof PROTOCOLS)[number];
 
-/** The same with a port of the host for each that has none: one that nobody listens on and no attachment has. @throws NetloomError no-free-port */
+/**
+ * The same with a port of the host for each that has none: one that nobody listens on and no attachment has.
+ * @throws NetloomError no-free-port
+ */
 export function chosenPorts(context: RuntimeContext, asked: readonly PortMapping[]): PortMapping[] {
   if (asked.every(({ hostPort }) => hostPort !== 0)) return [...asked];
   const taken = new Set([...asked, ...published(context)].map(key));

@@ -1,4 +1,7 @@
-/** One call of one plugin of a chain. A type that this executable is runs here, whatever CNI_PATH has under its name; any other is executed. */
+/**
+ * One call of one plugin of a chain. A type that this executable is runs here, whatever CNI_PATH has under its name;
+ * any other is executed.
+ */
 import { begin } from '../activity.ts';
 import type { Command } from '../cni/call.ts';
 import { foreignError } from '../cni/error.ts';

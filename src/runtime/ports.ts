@@ -1,4 +1,7 @@
-/** Published ports in docker's words: `[[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]`, ports or ranges of the same length. */
+/**
+ * Published ports in docker's words: `[[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]`, ports or ranges of the same
+ * length.
+ */
 import { NetloomError } from '../error.ts';
 import { Ip } from '../net/ip.ts';
 

@@ -9,7 +9,9 @@ const lib = adapter.load({ kill: { args: ['i32', 'i32'], returns: 'i32' } });
 
 const SIGKILL = 9;
 
-/** A process: its number and when it started, in ticks since boot. Together they name one process until the next boot. */
+/**
+ * A process: its number and when it started, in ticks since boot. Together they name one process until the next boot.
+ */
 export interface ProcessId {
   readonly pid: number;
   readonly started: string;

@@ -1,4 +1,7 @@
-/** What netloom remembers beyond a boot: one JSON file a thing, checked when it is read back. A damaged one is set aside with its name told, never written over. */
+/**
+ * What netloom remembers beyond a boot: one JSON file a thing, checked when it is read back. A damaged one is set aside
+ * with its name told, never written over.
+ */
 import type * as v from 'valibot';
 import { readJson } from '../cni/json.ts';
 import { parse, type Source } from '../cni/schema.ts';

@@ -41,8 +41,9 @@ export interface Deed {
 }
 
 /**
- * Removes sandboxes whose `netloom run` is gone, endpoints whose target is gone, and lets the plugins of networks remove what belongs to no attachment. What libcni's cache lists is valid,
- * whoever attached it. A network is passed over where the cache cannot have all of it (strangerOf()), unless it is named.
+ * Removes sandboxes whose `netloom run` is gone, endpoints whose target is gone, and lets the plugins of networks
+ * remove what belongs to no attachment. What libcni's cache lists is valid, whoever attached it. A network is passed
+ * over where the cache cannot have all of it (strangerOf()), unless it is named.
  * @param names the networks that are meant; without any, all that are safe
  * @throws NetloomError no-network
  */
@@ -76,8 +77,10 @@ function* collecting(context: RuntimeContext, networks: readonly Network[], areN
 }
 
 /**
- * Why the cache may lack an attachment that is in use: there are runtimes that keep none, and an ADD that is under way at this moment is in none yet. netloom's plugins leave a record with
- * each attachment, so one whose namespace is there is known; what others attach leaves nothing, and only another attachment in the cache shows that their runtime keeps it.
+ * Why the cache may lack an attachment that is in use: there are runtimes that keep none, and an ADD that is under way
+ * at this moment is in none yet. netloom's plugins leave a record with each attachment, so one whose namespace is there
+ * is known; what others attach leaves nothing, and only another attachment in the cache shows that their runtime keeps
+ * it.
  */
 function strangerOf(context: RuntimeContext, list: Conflist, valid: readonly Attachment[]): string | undefined {
   const isValid = ({ container, ifname }: AttachmentRecord) =>
@@ -92,8 +95,8 @@ function strangerOf(context: RuntimeContext, list: Conflist, valid: readonly Att
 }
 
 /**
- * Brings back sandboxes that were made to stay, and every endpoint whose target is there without it: under the same name and, where they are free, with the same
- * addresses.
+ * Brings back sandboxes that were made to stay, and every endpoint whose target is there without it: under the same
+ * name and, where they are free, with the same addresses.
  */
 export function restore(context: RuntimeContext, tell: (deed: Deed) => void): void {
   exclusively(context, () => {

@@ -28,7 +28,10 @@ export function deskOf(lab: Lab): string {
   return `${lab.root}/run/netloom/status.sock`;
 }
 
-/** The samples of a text for Prometheus: name and labels as they are written, and the value. Throws at what is no sample. */
+/**
+ * The samples of a text for Prometheus: name and labels as they are written, and the value. Throws at what is no
+ * sample.
+ */
 export function samples(text: string): Map<string, number> {
   const found = new Map<string, number>();
   const [types, values] = [new Map<string, string>(), text.split('\n').filter((line) => line !== '')];

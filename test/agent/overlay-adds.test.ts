@@ -1,4 +1,7 @@
-/** ADDs of an overlay beside the thread of the agent that looks after it: what that has read and carried out, they do not read again. */
+/**
+ * ADDs of an overlay beside the thread of the agent that looks after it: what that has read and carried out, they do
+ * not read again.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

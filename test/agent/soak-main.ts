@@ -1,5 +1,6 @@
 /**
- * `npm run soak`: 20,000 calls at concurrency 16 while agents and shims are killed at random, in a private network namespace.
+ * `npm run soak`: 20,000 calls at concurrency 16 while agents and shims are killed at random, in a private network
+ * namespace.
  *
  *   --calls N  --concurrency N  --seed N
  *

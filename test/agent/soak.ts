@@ -1,6 +1,6 @@
 /**
- * A soak: ADD, CHECK and DEL of many containers at once, as runtimes call them, while agents and shims are killed at random. Whatever dies, a call succeeds or can be
- * repeated, and in the end nothing is left.
+ * A soak: ADD, CHECK and DEL of many containers at once, as runtimes call them, while agents and shims are killed at
+ * random. Whatever dies, a call succeeds or can be repeated, and in the end nothing is left.
  */
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -83,8 +83,9 @@ function withPort(plugin: Json, hostPort: number): Json {
 const IFNAME_IN_USE = 111;
 
 /**
- * One container after another in the same namespace, each with an id of its own. NB: where a shim was killed, an agent that ends may still be at its ADD, find that nobody
- * waits, and take it back, while the next container comes to the next agent. It may find the interface in use, which no runtime would see: there a namespace is not used again.
+ * One container after another in the same namespace, each with an id of its own. NB: where a shim was killed, an agent
+ * that ends may still be at its ADD, find that nobody waits, and take it back, while the next container comes to the
+ * next agent. It may find the interface in use, which no runtime would see: there a namespace is not used again.
  */
 class Container {
   readonly #lab: Lab;

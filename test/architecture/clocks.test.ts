@@ -1,4 +1,7 @@
-/** Waits and orders do not depend on a clock that somebody can set: one that is set back by an hour while a call waits for a link would have it wait for an hour. */
+/**
+ * Waits and orders do not depend on a clock that somebody can set: one that is set back by an hour while a call waits
+ * for a link would have it wait for an hour.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

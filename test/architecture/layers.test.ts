@@ -1,4 +1,7 @@
-/** The layers of docs/architecture.md: a folder imports only from those before it in the list, and nothing on the plugin path loads a runtime's own modules. */
+/**
+ * The layers of docs/architecture.md: a folder imports only from those before it in the list, and nothing on the plugin
+ * path loads a runtime's own modules.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';

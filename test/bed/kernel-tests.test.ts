@@ -1,4 +1,7 @@
-/** The list of what runs in the virtual machines. A line for a file or a test that was renamed would leave it out unseen. */
+/**
+ * The list of what runs in the virtual machines. A line for a file or a test that was renamed would leave it out
+ * unseen.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -17,7 +20,10 @@ const lines = textOf('scripts/bed/kernel-tests')
   .split('\n')
   .filter((line) => line !== '' && !line.startsWith('#'));
 
-/** The path of a line: after the kernel whose guest alone runs it, or the sign that leaves it out. Empty in a line that has a title. */
+/**
+ * The path of a line: after the kernel whose guest alone runs it, or the sign that leaves it out. Empty in a line that
+ * has a title.
+ */
 const pathOf = (line: string) => line.replace(/^(6\.1|6\.12)(:counted)? |^!/, '').split(' ', 1)[0] ?? '';
 
 test('every line names what is there', (t) => {

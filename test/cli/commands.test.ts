@@ -1,4 +1,7 @@
-/** Every command of the tree, run as a process for what it is there for, in the life of one small network: its effect is seen by another tool. */
+/**
+ * Every command of the tree, run as a process for what it is there for, in the life of one small network: its effect is
+ * seen by another tool.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';

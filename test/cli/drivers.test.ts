@@ -1,4 +1,7 @@
-/** Networks on a link of the host, made and used by commands: a router on the LAN that the link leads to is reached from a sandbox. */
+/**
+ * Networks on a link of the host, made and used by commands: a router on the LAN that the link leads to is reached from
+ * a sandbox.
+ */
 import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { Netloom } from '../support/command.ts';

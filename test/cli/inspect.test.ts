@@ -15,7 +15,10 @@ becomeHost();
 function start(t: ExecutionContext) {
   const lab = new Lab(t);
   const netloom = new Netloom(lab.root);
-  /** A network with two sandboxes, and a way out. NB: its name is in no other test: all namespaces of the machine are seen. */
+  /**
+   * A network with two sandboxes, and a way out. NB: its name is in no other test: all namespaces of the machine are
+   * seen.
+   */
   const demo = () => {
     uplink();
     netloom.run('network', 'create', '--subnet', '10.61.0.0/24', 'wires');

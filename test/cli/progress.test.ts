@@ -1,4 +1,7 @@
-/** Progress of what takes over a second: of every command that somebody waits for, until the terminal is somebody else's; and none where there is no terminal. */
+/**
+ * Progress of what takes over a second: of every command that somebody waits for, until the terminal is somebody
+ * else's; and none where there is no terminal.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';

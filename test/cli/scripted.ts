@@ -1,4 +1,7 @@
-/** Running the script of a sandbox's wiring in a namespace that plays a host, and comparing what it makes with what the plugins have made. For test files that have become a host. */
+/**
+ * Running the script of a sandbox's wiring in a namespace that plays a host, and comparing what it makes with what the
+ * plugins have made. For test files that have become a host.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +46,8 @@ export function writeConflist({ root }: Lab, name: string, plugins: readonly Jso
 }
 
 /**
- * Makes a sandbox on a network, runs its script in a fresh namespace, and requires there the same snapshot, rules and shaping.
+ * Makes a sandbox on a network, runs its script in a fresh namespace, and requires there the same snapshot, rules and
+ * shaping.
  * @param create options of `network create`, or the plugins of a conflist
  * @param run options of `sandbox create`
  * @param before for a shell, on the host that the sandbox is made on and on the one that the script runs on
@@ -86,7 +90,10 @@ export async function makesTheSame(
   return { script, rules, shaping };
 }
 
-/** Waits until what the sandbox is wired to looks from a host as it did: carriers come by and by. @param but a property that may differ */
+/**
+ * Waits until what the sandbox is wired to looks from a host as it did: carriers come by and by.
+ * @param but a property that may differ
+ */
 export async function isSeenFrom(
   t: ExecutionContext,
   netloom: Netloom,
@@ -114,7 +121,10 @@ export function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
   return snapshot;
 }
 
-/** What iptables has words of its own for, in those of nft: its comments are blanks there, or those of nft, and its match of marks is another expression. */
+/**
+ * What iptables has words of its own for, in those of nft: its comments are blanks there, or those of nft, and its
+ * match of marks is another expression.
+ */
 function inNft(rules: string): string {
   const uncommented = rules.replace(/(counter packets \d+ bytes \d+ \S.*) comment ".*"$/gm, '$1');
   return uncommented.replace(/^(\t+) +/gm, '$1').replace(/mark and (\w+) == \1 +/g, (_, mark: string) => {

@@ -1,4 +1,7 @@
-/** Results in the shape of each version. Golden objects follow the examples of the specification's version of that number. */
+/**
+ * Results in the shape of each version. Golden objects follow the examples of the specification's version of that
+ * number.
+ */
 import test from 'ava';
 import fc from 'fast-check';
 import type { CniResult } from '../../src/cni/result.ts';

@@ -1,6 +1,6 @@
 /**
- * Setting a link's MAC, be it to the one that it has, makes the kernel announce its addresses: NETDEV_CHANGEADDR with arp_notify
- * (inetdev_event()) and with ndisc_notify (ndisc_netdev_event()). The neighbour's own entry is the witness.
+ * Setting a link's MAC, be it to the one that it has, makes the kernel announce its addresses: NETDEV_CHANGEADDR with
+ * arp_notify (inetdev_event()) and with ndisc_notify (ndisc_netdev_event()). The neighbour's own entry is the witness.
  *
  *     sysctl -w net.ipv4.conf.eth0.arp_notify=1; ip link set eth0 address $(cat /sys/class/net/eth0/address)
  */

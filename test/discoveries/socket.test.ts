@@ -27,8 +27,8 @@ function hears(name: string, isBound: boolean): boolean {
 }
 
 /**
- * do_one_broadcast() skips the socket whose port is the sender's, and a socket has port 0, the kernel's, until it is bound or sends. No command
- * shows it: `ip monitor` binds.
+ * do_one_broadcast() skips the socket whose port is the sender's, and a socket has port 0, the kernel's, until it is
+ * bound or sends. No command shows it: `ip monitor` binds.
  */
 test('a socket that joined a group hears nothing until it is bound', (t) => {
   t.false(hears('unbound0', false));

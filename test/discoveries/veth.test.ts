@@ -17,8 +17,8 @@ test.after.always(() => root.remove());
 const RTNLGRP_LINK = 1;
 
 /**
- * veth_open() returns ENOTCONN while the device has no peer, and the peer is registered, and set up, before the two are joined (veth_newlink()).
- * No command shows it: iproute2 cannot write that message.
+ * veth_open() returns ENOTCONN while the device has no peer, and the peer is registered, and set up, before the two are
+ * joined (veth_newlink()). No command shows it: iproute2 cannot write that message.
  */
 test('a veth peer that is to be up in the message that makes it is refused: ENOTCONN', (t) => {
   using nl = openRoute();
@@ -37,7 +37,10 @@ test('the near end of a veth may be up in the message that makes it', (t) => {
   t.is(made?.isUp ?? link.get(nl, { name: 'up0' }).isUp, true);
 });
 
-/** Since Linux 6.2 (rtnl_newlink_create() passes the request on to rtnl_configure_link()). No command shows it: `ip -echo link add` needs iproute2 6.2. */
+/**
+ * Since Linux 6.2 (rtnl_newlink_create() passes the request on to rtnl_configure_link()). No command shows it:
+ * `ip -echo link add` needs iproute2 6.2.
+ */
 test('NLM_F_ECHO answers a new link with all of it, where the kernel is 6.2 or later', (t) => {
   using nl = openRoute();
   const made = link.made(nl, link.add({ name: 'echo0', linkinfo: { kind: 'bridge' } }));
@@ -46,7 +49,9 @@ test('NLM_F_ECHO answers a new link with all of it, where the kernel is 6.2 or l
   else t.is(made, undefined);
 });
 
-/** `ip link add a0 alias x type bridge; ip link show a0` shows no alias: rtnl_create_link() does not read IFLA_IFALIAS. */
+/**
+ * `ip link add a0 alias x type bridge; ip link show a0` shows no alias: rtnl_create_link() does not read IFLA_IFALIAS.
+ */
 test('an alias in the message that makes a link is passed over', (t) => {
   using nl = openRoute();
   nl.execute(link.add({ name: 'alias0', alias: 'mine', linkinfo: { kind: 'bridge' } }));
@@ -84,8 +89,9 @@ test('a socket stays in the namespace in which it was opened', (t) => {
 });
 
 /**
- * `bridge monitor link`: the kernel's link watch, a work queue, sets the port's operstate and then br_port_carrier_check() its state. Without spanning tree it
- * goes to forwarding at once, and RTM_NEWLINK tells of it: nothing has to be polled.
+ * `bridge monitor link`: the kernel's link watch, a work queue, sets the port's operstate and then
+ * br_port_carrier_check() its state. Without spanning tree it goes to forwarding at once, and RTM_NEWLINK tells of it:
+ * nothing has to be polled.
  */
 test('a bridge port forwards as soon as its link is operational, and an event tells of that', (t) => {
   using nl = openRoute();

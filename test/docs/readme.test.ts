@@ -1,4 +1,7 @@
-/** README's own words, tried: the session gives what is shown there, and the commands of "Install" and "Try it" are there and work. */
+/**
+ * README's own words, tried: the session gives what is shown there, and the commands of "Install" and "Try it" are
+ * there and work.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

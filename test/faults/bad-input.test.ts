@@ -1,4 +1,7 @@
-/** Whatever is wrong with a call: an error object with the right code on stdout, exit status 1, and no change in the kernel or on disk. */
+/**
+ * Whatever is wrong with a call: an error object with the right code on stdout, exit status 1, and no change in the
+ * kernel or on disk.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';

@@ -2,7 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-/** A wire with both ends, `m0` and `m1`, on the host, once. NB: never up, for a device that has moved is as if it never was. */
+/**
+ * A wire with both ends, `m0` and `m1`, on the host, once. NB: never up, for a device that has moved is as if it never
+ * was.
+ */
 export function makeWire(): void {
   if (existsSync('/sys/class/net/m0')) return;
   execFileSync('ip', ['link', 'add', 'm0', 'type', 'veth', 'peer', 'name', 'm1']);

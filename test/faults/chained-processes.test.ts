@@ -1,4 +1,7 @@
-/** Sixty containers that come and go at once, each through a chain of bridge, tuning, bandwidth and sbr, each call a process of its own. */
+/**
+ * Sixty containers that come and go at once, each through a chain of bridge, tuning, bandwidth and sbr, each call a
+ * process of its own.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, ip, type Sandbox } from '../support/host.ts';

@@ -1,6 +1,7 @@
 /**
- * The chained plugins that shape what others have made (tuning, bandwidth, sbr), behind a bridge: each call of libc fails in turn, in process; SIGKILL comes before each system call,
- * with the executable. A failed ADD leaves the attachment as the bridge made it, and so does DEL after whatever happened.
+ * The chained plugins that shape what others have made (tuning, bandwidth, sbr), behind a bridge: each call of libc
+ * fails in turn, in process; SIGKILL comes before each system call, with the executable. A failed ADD leaves the
+ * attachment as the bridge made it, and so does DEL after whatever happened.
  */
 import './faulty-ffi.ts';
 import test, { type ExecutionContext } from 'ava';
@@ -29,7 +30,8 @@ const cases: readonly Case[] = [
   {
     title: 'tuning',
     conf: chained('tuning', {
-      // One character each: the kernel takes each write of a setting by itself, so that a number cut in two is two numbers.
+      // One character each: the kernel takes each write of a setting by itself, so that a number cut in two is two
+      // numbers.
       sysctl: { 'net.ipv4.conf.IFNAME.log_martians': '1', 'net/ipv4/conf/IFNAME/arp_ignore': '1' },
       mac: '02:00:00:00:00:99',
       mtu: 1400,

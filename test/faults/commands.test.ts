@@ -1,6 +1,6 @@
 /**
- * SIGKILL before system calls of `netloom connect`, `disconnect`, `sandbox create` and `run`: afterwards gc leaves either all of what was asked for, or nothing of it, and what
- * is left can be taken away.
+ * SIGKILL before system calls of `netloom connect`, `disconnect`, `sandbox create` and `run`: afterwards gc leaves
+ * either all of what was asked for, or nothing of it, and what is left can be taken away.
  */
 import { spawnSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
@@ -11,7 +11,10 @@ import { killing } from './killed.ts';
 
 becomeHost();
 
-/** The calls that change what others see, and how many of each are passed over between two kills: those of netlink are many, and killed one by one in kill.test.ts. */
+/**
+ * The calls that change what others see, and how many of each are passed over between two kills: those of netlink are
+ * many, and killed one by one in kill.test.ts.
+ */
 const CALLS: readonly [name: string, step: number][] = [
   ['sendto', 5],
   ['flock', 1],

@@ -1,4 +1,7 @@
-/** Executing a plugin of which one system call fails. man 1 strace, "Syscall tampering". What is called in process, rounds.ts has. */
+/**
+ * Executing a plugin of which one system call fails. man 1 strace, "Syscall tampering". What is called in process,
+ * rounds.ts has.
+ */
 import { readFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import type { End, Json, Lab, Output, Target } from '../support/lab.ts';
@@ -27,7 +30,8 @@ function failing(
 }
 
 /**
- * A command of which each of the calls fails in turn. An ADD that says so has left nothing; a DEL that does not say so has left nothing; and another DEL leaves nothing.
+ * A command of which each of the calls fails in turn. An ADD that says so has left nothing; a DEL that does not say so
+ * has left nothing; and another DEL leaves nothing.
  * @returns how many calls failed, and how many commands with them
  */
 export function eachFailure(

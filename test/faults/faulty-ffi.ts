@@ -1,6 +1,6 @@
 /**
- * A libc that fails when told to. NB: import it before anything of src/: it stands between src/ and the adapter from then on, so functions
- * that were bound earlier stay as they are.
+ * A libc that fails when told to. NB: import it before anything of src/: it stands between src/ and the adapter from
+ * then on, so functions that were bound earlier stay as they are.
  */
 import { adapter } from '#ffi';
 
@@ -33,8 +33,8 @@ const ERRNO: Readonly<Record<string, number>> = {
 };
 
 /**
- * Functions that never fail here, and why: the three ids cannot, `_exit` does not return, and `close` gives the descriptor up whatever it says
- * (man 2 close), so there is nothing that a caller could do.
+ * Functions that never fail here, and why: the three ids cannot, `_exit` does not return, and `close` gives the
+ * descriptor up whatever it says (man 2 close), so there is nothing that a caller could do.
  */
 const NEVER = new Set(['geteuid', 'getpid', 'gettid', 'getppid', '_exit', 'close', '__errno_location']);
 
@@ -49,8 +49,8 @@ const EIO = 5;
 const ENOMEM = 12;
 
 /**
- * `fail`: the call fails and does nothing. `lose`: it does its work, and fails all the same. `interrupt`: EINTR. `shorten`: a read or write of 1 byte. `mute`: from that message on none
- * goes out.
+ * `fail`: the call fails and does nothing. `lose`: it does its work, and fails all the same. `interrupt`: EINTR.
+ * `shorten`: a read or write of 1 byte. `mute`: from that message on none goes out.
  */
 export type Fault = 'fail' | 'lose' | 'interrupt' | 'shorten' | 'mute';
 
@@ -117,7 +117,8 @@ function really(name: string, call: Call, args: unknown[]): number {
 
 function counts(name: string, args: readonly unknown[]): boolean {
   if (NEVER.has(name) || state.only?.has(name) === false) return false;
-  // The way home: a thread that cannot come back ends the process (src/netns/within.ts), which the tests by SIGKILL stand for.
+  // The way home: a thread that cannot come back ends the process (src/netns/within.ts), which the tests by SIGKILL
+  // stand for.
   if (name === 'setns' && state.depth > 0) return false;
   if (name === 'readlink' && state.calls.filter((each) => each === name).length >= READLINKS) return false;
   if (state.fault === 'interrupt') return INTERRUPTIBLE.has(name);
@@ -130,7 +131,8 @@ function counts(name: string, args: readonly unknown[]): boolean {
 
 function errnoFor(name: string): number {
   if (state.fault === 'interrupt') return EINTR;
-  // NB: not ENOBUFS, which says that more was to come than the socket holds, and that what it holds is still to be read.
+  // NB: not ENOBUFS, which says that more was to come than the socket holds, and that what it holds is still to be
+  // read.
   if (state.fault === 'lose' && name === 'recvfrom') return ENOMEM;
   return ERRNO[name] ?? EIO;
 }

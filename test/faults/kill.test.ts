@@ -1,8 +1,10 @@
 /**
- * SIGKILL before each system call that a plugin makes, with the executable that runtimes run. What it leaves, DEL removes; where the runtime has forgotten the
- * container, GC does. strace delivers the signal on entry to the N-th of the calls that our own code makes (Bun makes some of them too, before ours).
+ * SIGKILL before each system call that a plugin makes, with the executable that runtimes run. What it leaves, DEL
+ * removes; where the runtime has forgotten the container, GC does. strace delivers the signal on entry to the N-th of
+ * the calls that our own code makes (Bun makes some of them too, before ours).
  *
- * The bridge of a network outlives its containers, so here it is there from the start, with another container that must not notice anything.
+ * The bridge of a network outlives its containers, so here it is there from the start, with another container that must
+ * not notice anything.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
@@ -122,7 +124,9 @@ for (const { title, conf, command, cleanup, neighbour: other = conf, least: give
   });
 }
 
-/** As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. And the mounts. */
+/**
+ * As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. And the mounts.
+ */
 function stateOf(lab: Lab): string {
   const files = readdirSync(`${lab.root}/var`, { recursive: true, encoding: 'utf8' }).sort();
   return [lab.snapshot(), mounts(), ...files].join('\n');

@@ -5,8 +5,8 @@ import type { Scene } from './rounds.ts';
 import { settled } from './settled.ts';
 
 /**
- * The calls that change what others see, and those between. strace counts each by itself. Others (open, read, close) change nothing: killed at one of them, a process
- * leaves what it leaves at the next of these.
+ * The calls that change what others see, and those between. strace counts each by itself. Others (open, read, close)
+ * change nothing: killed at one of them, a process leaves what it leaves at the next of these.
  */
 export const CALLS = [
   'sendto',
@@ -30,7 +30,10 @@ export const CALLS = [
   'umount2',
 ];
 
-/** What runs a program that is killed on entry to the n-th of a call. Only that call is traced: each that is stops the program twice. */
+/**
+ * What runs a program that is killed on entry to the n-th of a call. Only that call is traced: each that is stops the
+ * program twice.
+ */
 export function killing(name: string, n: number): string[] {
   return [
     'strace',

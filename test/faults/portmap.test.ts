@@ -1,6 +1,7 @@
 /**
- * portmap behind bridge: each call of libc fails in turn, and SIGKILL comes before each system call in turn. A failed ADD leaves the host as it was, elements,
- * chains and route_localnet; DEL does the rest after a failed DEL, and so it does after a kill.
+ * portmap behind bridge: each call of libc fails in turn, and SIGKILL comes before each system call in turn. A failed
+ * ADD leaves the host as it was, elements, chains and route_localnet; DEL does the rest after a failed DEL, and so it
+ * does after a kill.
  */
 import './faulty-ffi.ts';
 import test, { type ExecutionContext } from 'ava';

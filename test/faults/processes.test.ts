@@ -1,4 +1,7 @@
-/** Two hundred containers that come and go at once, each call a process of its own, as on a node that boots or is drained. */
+/**
+ * Two hundred containers that come and go at once, each call a process of its own, as on a node that boots or is
+ * drained.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import test from 'ava';
@@ -77,7 +80,10 @@ test.serial(
   },
 );
 
-/** One call for each, all of them under way at the same time: none gets its configuration before the last one has been started. */
+/**
+ * One call for each, all of them under way at the same time: none gets its configuration before the last one has been
+ * started.
+ */
 async function all(lab: Lab, command: string, targets: readonly Target[], results?: readonly Output[]): Promise<End[]> {
   const { promise: gate, resolve: open } = Promise.withResolvers<void>();
   const started = targets.map((target, i) => {

@@ -1,4 +1,7 @@
-/** Running plugins in this process with a libc that fails. NB: import this module before anything of src/: see faulty-ffi.ts. */
+/**
+ * Running plugins in this process with a libc that fails. NB: import this module before anything of src/: see
+ * faulty-ffi.ts.
+ */
 import './faulty-ffi.ts';
 import type { ExecutionContext } from 'ava';
 import { checkNetns } from '../../src/cni/netns.ts';
@@ -87,7 +90,8 @@ export interface Scene {
 }
 
 /**
- * ADDs in which each call fails in turn: one that fails leaves nothing, and DEL takes back what one did that succeeded all the same.
+ * ADDs in which each call fails in turn: one that fails leaves nothing, and DEL takes back what one did that succeeded
+ * all the same.
  * @param only the functions that fail, in place of all
  */
 export function eachAddThatFails(
@@ -113,7 +117,10 @@ export function eachAddThatFails(
   return { points, failures };
 }
 
-/** DELs in which each call fails in turn: one that succeeds has left nothing, and after one that fails another finishes. @returns how many calls */
+/**
+ * DELs in which each call fails in turn: one that succeeds has left nothing, and after one that fails another finishes.
+ * @returns how many calls
+ */
 export function eachDelThatFails(
   t: ExecutionContext,
   { lab, target, conf, delConf = conf, look }: Scene,

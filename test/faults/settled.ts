@@ -1,4 +1,7 @@
-/** Looks until the state is what it should be, or for a while: some of a link's state follows by itself. @returns what it saw last */
+/**
+ * Looks until the state is what it should be, or for a while: some of a link's state follows by itself.
+ * @returns what it saw last
+ */
 export function settled(look: () => string, wanted: string): string {
   const deadline = Date.now() + 3_000;
   for (;;) {

@@ -8,7 +8,10 @@ export function stateOf(lab: Lab): string {
   return [lab.snapshot(), mounts(), settings()].join('\n');
 }
 
-/** By a program, for there are some hundred for each link. It says nothing of a secret that was never set, and is not well then. */
+/**
+ * By a program, for there are some hundred for each link. It says nothing of a secret that was never set, and is not
+ * well then.
+ */
 function settings(): string {
   const places = ['/proc/sys/net/ipv4/conf', '/proc/sys/net/ipv6/conf'];
   return spawnSync('grep', ['-rs', '', ...places], { encoding: 'utf8' })

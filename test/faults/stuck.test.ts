@@ -1,4 +1,6 @@
-/** GC where one attachment cannot be removed: it keeps its address, the others lose theirs, and GC says what is left. */
+/**
+ * GC where one attachment cannot be removed: it keeps its address, the others lose theirs, and GC says what is left.
+ */
 import './faulty-ffi.ts';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** One source, three runtimes: the agent and the command line run on Bun, plugins that are executed on QuickJS, the tests on Node. What same.ts prints must not depend on which. */
+/**
+ * One source, three runtimes: the agent and the command line run on Bun, plugins that are executed on QuickJS, the
+ * tests on Node. What same.ts prints must not depend on which.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

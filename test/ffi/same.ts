@@ -1,4 +1,7 @@
-/** Prints what the layer below everything does here, for runtimes.test.ts: on Node, on Bun and on QuickJS it must be the same. Argument: an empty directory. */
+/**
+ * Prints what the layer below everything does here, for runtimes.test.ts: on Node, on Bun and on QuickJS it must be the
+ * same. Argument: an empty directory.
+ */
 import { NetloomError } from '../../src/error.ts';
 import { writeFault } from '../../src/ffi/access.ts';
 import { tryList } from '../../src/ffi/directory.ts';

@@ -1,4 +1,7 @@
-/** Range sets to try things with: small enough to be walked through, of both families, with and without bounds and gateways of their own. */
+/**
+ * Range sets to try things with: small enough to be walked through, of both families, with and without bounds and
+ * gateways of their own.
+ */
 import fc from 'fast-check';
 import { type RangeKeys, type RangeSet, rangeSets } from '../../src/ipam/range.ts';
 import { Cidr } from '../../src/net/cidr.ts';

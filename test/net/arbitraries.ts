@@ -6,7 +6,10 @@ const group = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff }));
 
 export const ip4: fc.Arbitrary<Ip> = fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Ip.of(bytes));
 
-/** NB: without IPv4-mapped addresses (::ffff:0:0/96), whose text is read as the IPv4 address that they are; ip.test.ts has those by themselves. */
+/**
+ * NB: without IPv4-mapped addresses (::ffff:0:0/96), whose text is read as the IPv4 address that they are; ip.test.ts
+ * has those by themselves.
+ */
 export const ip6: fc.Arbitrary<Ip> = fc
   .array(group, { minLength: 8, maxLength: 8 })
   .filter((groups) => groups[5] !== 0xffff || groups.slice(0, 5).some((value) => value !== 0))

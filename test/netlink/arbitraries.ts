@@ -30,7 +30,10 @@ const BY_CODEC: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   ip6,
 };
 
-/** Any values of a table, any of them missing. @param own arbitraries of the attributes that a codec's name says too little of */
+/**
+ * Any values of a table, any of them missing.
+ * @param own arbitraries of the attributes that a codec's name says too little of
+ */
 export function attrsOf<T extends AttrTable>(
   table: T,
   own: Readonly<Record<string, fc.Arbitrary<unknown>>> = {},

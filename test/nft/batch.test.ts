@@ -320,7 +320,10 @@ test.serial('what was written is read back', (t) => {
   t.is(element.list(socket, doors).length, 0);
 });
 
-/** A kernel that answers a batch with one error, for the message so many places behind BATCH_BEGIN, and a request with ENOENT. */
+/**
+ * A kernel that answers a batch with one error, for the message so many places behind BATCH_BEGIN, and a request with
+ * ENOENT.
+ */
 function kernelThatLacks(errno: number, place: number): NetlinkSocket {
   const answers: Uint8Array[] = [];
   const transport: Transport = {

@@ -1,4 +1,7 @@
-/** One of many processes: adds, checks and removes its endpoints, over and over. argv: number, rounds. Says that it is ready, and begins when told. */
+/**
+ * One of many processes: adds, checks and removes its endpoints, over and over. argv: number, rounds. Says that it is
+ * ready, and begins when told.
+ */
 import { readSync, writeSync } from 'node:fs';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';

@@ -1,4 +1,7 @@
-/** A network namespace of this test's own: the thread moves into a new one, and what it starts is born there. AVA gives each file a process. */
+/**
+ * A network namespace of this test's own: the thread moves into a new one, and what it starts is born there. AVA gives
+ * each file a process.
+ */
 import { execFileSync } from 'node:child_process';
 import { adapter } from '#ffi';
 import { check } from '../../src/ffi/libc.ts';

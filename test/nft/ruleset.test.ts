@@ -1,4 +1,6 @@
-/** Everything that src/nft can write, judged by nft: our batch and nft with our own texts must make the same ruleset. */
+/**
+ * Everything that src/nft can write, judged by nft: our batch and nft with our own texts must make the same ruleset.
+ */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';
@@ -192,7 +194,8 @@ test.serial('sets and maps with elements and comments are as nft makes them', (t
       element.add(ports, { key: ['tcp', 80], data: [a, 8080], comment: 'port map' }),
       element.add(ports6, { key: 80, data: [six, 8080] }),
       element.add(sources, { key: a, data: b }),
-      // NB: not the dump as it is: the kernel hashes in an order of its own, and nft adds an end at zero to the first range of a set.
+      // NB: not the dump as it is: the kernel hashes in an order of its own, and nft adds an end at zero to the first
+      // range of a set.
     ],
     false,
   );
@@ -298,7 +301,8 @@ test.serial('every translation is as nft makes it', (t) => {
 });
 
 test.serial('back ends are chosen in turn, at random or by a hash', (t) => {
-  // NB: nft cannot be told this map by type: it writes `typeof numgen …` or an anonymous map. The kernel takes it, and nft lists it.
+  // NB: nft cannot be told this map by type: it writes `typeof numgen …` or an anonymous map. The kernel takes it, and
+  // nft lists it.
   using socket = openNft();
   commit(socket, [
     ...skeleton,

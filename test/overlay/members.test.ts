@@ -1,4 +1,7 @@
-/** Who is in an overlay by a directory: what a node goes on with while the directory is away, or goes away at the worst moment. */
+/**
+ * Who is in an overlay by a directory: what a node goes on with while the directory is away, or goes away at the worst
+ * moment.
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import test, { type ExecutionContext } from 'ava';

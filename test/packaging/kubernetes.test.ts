@@ -38,7 +38,10 @@ const configMap = v.strictObject({
 
 const unconfined = v.strictObject({ type: v.literal('Unconfined') });
 
-/** Only the keys that are used, under the names that Kubernetes has for them: one that is misspelt there is dropped in silence. */
+/**
+ * Only the keys that are used, under the names that Kubernetes has for them: one that is misspelt there is dropped in
+ * silence.
+ */
 const container = v.strictObject({
   name: v.string(),
   image: v.string(),

@@ -1,4 +1,7 @@
-/** The units of systemd by a systemd: one that is the first process of its own namespaces, before a copy of this machine's files. */
+/**
+ * The units of systemd by a systemd: one that is the first process of its own namespaces, before a copy of this
+ * machine's files.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * The chain that podman, nerdctl and kubeadm write, and a bandwidth limit behind it, as a runtime carries it out: on netloom alone, with nothing executed.
+ * The chain that podman, nerdctl and kubeadm write, and a bandwidth limit behind it, as a runtime carries it out: on
+ * netloom alone, with nothing executed.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';

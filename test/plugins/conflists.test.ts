@@ -1,4 +1,7 @@
-/** The conflists of cni-conf/: each of them, as it is, in every version that it lists, makes what its README says and leaves nothing. */
+/**
+ * The conflists of cni-conf/: each of them, as it is, in every version that it lists, makes what its README says and
+ * leaves nothing.
+ */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +28,10 @@ interface Expectation {
   readonly gateways: readonly string[];
   /** What the kernel may lack. */
   readonly needs?: FeatureName;
-  /** What the host has: its LAN, where the default route and the device eth1 lead. Stations on it have the gateway's address. */
+  /**
+   * What the host has: its LAN, where the default route and the device eth1 lead. Stations on it have the gateway's
+   * address.
+   */
   readonly lan?: string;
   /** The host's own address there. */
   readonly host?: string;

@@ -1,6 +1,6 @@
 /**
- * The two engines that plugins run on say the same, byte for byte, about configurations that are mostly broken: generated ones, each given to netloom-cni (QuickJS)
- * and to netloom (Bun).
+ * The two engines that plugins run on say the same, byte for byte, about configurations that are mostly broken:
+ * generated ones, each given to netloom-cni (QuickJS) and to netloom (Bun).
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

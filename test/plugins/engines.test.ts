@@ -1,4 +1,7 @@
-/** Plugins run on QuickJS, and on Bun where the build had no C compiler (docs/architecture.md, "Three engines"). What one has made is the same to the other. */
+/**
+ * Plugins run on QuickJS, and on Bun where the build had no C compiler (docs/architecture.md, "Three engines"). What
+ * one has made is the same to the other.
+ */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { linksTo } from '../support/engine-links.ts';

@@ -1,4 +1,6 @@
-/** host and container stand alone: neither goes together with another attachment of the same container, in either order. */
+/**
+ * host and container stand alone: neither goes together with another attachment of the same container, in either order.
+ */
 import test from 'ava';
 import { becomeHost } from '../support/host.ts';
 import { bridgeConf, type Json, Lab, type Target } from '../support/lab.ts';

@@ -1,4 +1,7 @@
-/** host-device as a container runtime executes it. The devices are ends of wires: what the kernel does with hardware when its namespace dies is played by hand. */
+/**
+ * host-device as a container runtime executes it. The devices are ends of wires: what the kernel does with hardware
+ * when its namespace dies is played by hand.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import test from 'ava';
@@ -170,7 +173,8 @@ for (const [title, verb] of [
     const sandbox = lab.sandbox('c1');
     const before = lab.snapshot();
     lab.add(conf, { sandbox });
-    // default_device_exit_net(): to the first namespace, under its name or, where that is taken, as dev%d; down, with its alias.
+    // default_device_exit_net(): to the first namespace, under its name or, where that is taken, as dev%d; down, with
+    // its alias.
     sandbox.run('ip', 'link', 'set', 'eth0', 'netns', `${process.pid}`, 'name', 'dev0');
     sandbox[Symbol.dispose]();
     t.true(onHost().includes('dev0'));

@@ -1,6 +1,7 @@
 /**
- * The same configuration given to the reference plugins and to ours: results, addresses and routes must be the same but for what is random or a name of the host's.
- * Debian's reference plugins are release 1.1.1, which knows versions up to 1.0.0 and no `mtu` in results.
+ * The same configuration given to the reference plugins and to ours: results, addresses and routes must be the same but
+ * for what is random or a name of the host's. Debian's reference plugins are release 1.1.1, which knows versions up to
+ * 1.0.0 and no `mtu` in results.
  */
 import test from 'ava';
 import { becomeHost, ip } from '../support/host.ts';

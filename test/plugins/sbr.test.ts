@@ -1,4 +1,7 @@
-/** sbr as a container runtime executes it, after the bridge of a secondary interface; judged by `ip`, and by where packets go. */
+/**
+ * sbr as a container runtime executes it, after the bridge of a secondary interface; judged by `ip`, and by where
+ * packets go.
+ */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { becomeHost, type Sandbox } from '../support/host.ts';

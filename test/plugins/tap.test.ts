@@ -1,4 +1,7 @@
-/** tap as a container runtime executes it. The programs at the other ends are this process, which carries frames between two links. */
+/**
+ * tap as a container runtime executes it. The programs at the other ends are this process, which carries frames between
+ * two links.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';

@@ -100,7 +100,8 @@ needs('vrf')(
     const before = lab.snapshot();
     lab.add({ ...vrf(), prevResult }, target);
     const member = () => sandbox.ip<{ master?: string }>('link', 'show', 'eth1')[0]?.master;
-    // Another network's ADD for the same interface is refused; its runtime calls DEL all the same. So does one that shares the namespace.
+    // Another network's ADD for the same interface is refused; its runtime calls DEL all the same. So does one that
+    // shares the namespace.
     for (const [conf, other] of [
       [vrf({ name: 'other' }), target],
       [vrf(), { ...target, containerId: 'sharer' }],

@@ -1,4 +1,6 @@
-/** VLANs of a bridge's ports, judged by `bridge`. Needs a kernel with VLAN filtering; the bytes are in golden.test.ts. */
+/**
+ * VLANs of a bridge's ports, judged by `bridge`. Needs a kernel with VLAN filtering; the bytes are in golden.test.ts.
+ */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import type { NetlinkSocket } from '../../src/netlink/socket.ts';

@@ -1,4 +1,7 @@
-/** The command that a request is equivalent to, run by iproute2 in one namespace, does what the request does in another one like it. */
+/**
+ * The command that a request is equivalent to, run by iproute2 in one namespace, does what the request does in another
+ * one like it.
+ */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';
@@ -221,7 +224,10 @@ const REQUESTS: Readonly<Record<string, readonly Request[]>> = {
 /** What ends as it began. */
 const NO_TRACE: ReadonlySet<string> = new Set(['a port that is taken out', 'a route that is removed']);
 
-/** What differs between two namespaces by chance: times, timers, identifiers, and how far the kernel's link watch has come. */
+/**
+ * What differs between two namespaces by chance: times, timers, identifiers, and how far the kernel's link watch has
+ * come.
+ */
 const CHANCE =
   /^(qdisc|operstate|state|(bridge|root)_id|designated_(root|bridge|port)|.*_timer|.*_life_time|link_index|no|id)$/;
 const CHANCE_FLAGS = new Set(['LOWER_UP', 'NO-CARRIER', 'M-DOWN', 'linkdown']);
@@ -258,7 +264,10 @@ function state(sandbox: Sandbox): unknown {
   };
 }
 
-/** Both states, once they are the same or have been different for ten seconds: the kernel adds routes of its own from a work queue. */
+/**
+ * Both states, once they are the same or have been different for ten seconds: the kernel adds routes of its own from a
+ * work queue.
+ */
 function settled(ours: Sandbox, theirs: Sandbox): readonly [unknown, unknown] {
   const deadline = Date.now() + 10_000;
   for (;;) {

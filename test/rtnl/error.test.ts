@@ -1,4 +1,6 @@
-/** Refusals of the live kernel: code, the kernel's sentence, the equivalent command, the attribute that it points at. */
+/**
+ * Refusals of the live kernel: code, the kernel's sentence, the equivalent command, the attribute that it points at.
+ */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';

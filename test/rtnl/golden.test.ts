@@ -1,4 +1,7 @@
-/** Golden bytes of rtnetlink, both ways. Layouts: linux/rtnetlink.h, if_link.h, if_addr.h, neighbour.h, if_bridge.h, veth.h. */
+/**
+ * Golden bytes of rtnetlink, both ways. Layouts: linux/rtnetlink.h, if_link.h, if_addr.h, neighbour.h, if_bridge.h,
+ * veth.h.
+ */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';

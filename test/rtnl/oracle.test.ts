@@ -1,6 +1,6 @@
 /**
- * The npm package `netlink`, written by other people from the same kernel headers, as the judge of what we write and read: messages of the live kernel, and
- * generated ones.
+ * The npm package `netlink`, written by other people from the same kernel headers, as the judge of what we write and
+ * read: messages of the live kernel, and generated ones.
  */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';

@@ -1,4 +1,7 @@
-/** Rules of the routing policy: golden bytes, and the live kernel judged by `ip`, which also runs the equivalent commands beside. */
+/**
+ * Rules of the routing policy: golden bytes, and the live kernel judged by `ip`, which also runs the equivalent
+ * commands beside.
+ */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import type { Request } from '../../src/netlink/message.ts';

@@ -1,4 +1,6 @@
-/** Traffic control: golden bytes, and the live kernel judged by `tc`, which also runs the equivalent commands beside. */
+/**
+ * Traffic control: golden bytes, and the live kernel judged by `tc`, which also runs the equivalent commands beside.
+ */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import type { Request } from '../../src/netlink/message.ts';
@@ -150,7 +152,9 @@ const REQUESTS: Readonly<Record<string, readonly Request[]>> = {
   'what is removed': [bucket, qdisc.addIngress(2), redirect, qdisc.remove(2, TC_H.ROOT), qdisc.remove(2, TC_H.INGRESS)],
 };
 
-/** What `tc` shows, in text: its JSON of a filter is no JSON in every version. Bytes of a burst are rounded from a time. */
+/**
+ * What `tc` shows, in text: its JSON of a filter is no JSON in every version. Bytes of a burst are rounded from a time.
+ */
 function shown(sandbox: Sandbox): string {
   const lists = ['p0', 'i0'].flatMap((link) =>
     [['qdisc'], ['class'], ['filter'], ['filter', 'parent', 'ffff:']].map(([what = '', ...more]) => {

@@ -1,4 +1,7 @@
-/** containerd and its client ctr, which calls the plugins itself with `--cni`: the first conflist of /etc/cni/net.d, plugins of /opt/cni/bin. */
+/**
+ * containerd and its client ctr, which calls the plugins itself with `--cni`: the first conflist of /etc/cni/net.d,
+ * plugins of /opt/cni/bin.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Machine } from './machine.ts';
@@ -43,7 +46,8 @@ function client(
   return {
     name: 'containerd',
     on: (other) => client(machine, ctr, socket, { conflist: other }),
-    // ctr calls the plugins when the process is there already, so that has to be in the other's namespace from the start.
+    // ctr calls the plugins when the process is there already, so that has to be in the other's namespace from the
+    // start.
     beside({ id }) {
       const line = ctr('task', 'ls')
         .split('\n')

@@ -1,4 +1,7 @@
-/** The container runtime interface, by which kubelet asks for pods. Messages and numbers: k8s.io/cri-api, pkg/apis/runtime/v1/api.proto, what is used of it. */
+/**
+ * The container runtime interface, by which kubelet asks for pods. Messages and numbers: k8s.io/cri-api,
+ * pkg/apis/runtime/v1/api.proto, what is used of it.
+ */
 import { unary } from './grpc.ts';
 import { bool, type Codec, int, list, message, type Read, type Table, text, texts, type Written } from './protobuf.ts';
 

@@ -7,7 +7,8 @@ import { connect } from 'node:net';
 const PREFIX_BYTES = 5;
 
 /**
- * Calls a method that takes one message and answers with one. A connection a call, so that a server may be another one by the next.
+ * Calls a method that takes one message and answers with one. A connection a call, so that a server may be another one
+ * by the next.
  * @param path `/package.Service/Method`
  * @throws Error with the status and the server's own sentence
  */

@@ -1,4 +1,7 @@
-/** Container images of one layer, as `ctr images import` takes them. https://github.com/opencontainers/image-spec: image-layout.md, manifest.md, config.md */
+/**
+ * Container images of one layer, as `ctr images import` takes them. https://github.com/opencontainers/image-spec:
+ * image-layout.md, manifest.md, config.md
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** kubelet's way to the plugins, containerd's CRI, with `dist/bin` in place of the reference plugins, and an agent that they find. */
+/**
+ * kubelet's way to the plugins, containerd's CRI, with `dist/bin` in place of the reference plugins, and an agent that
+ * they find.
+ */
 import test from 'ava';
 import { throughAgent } from './agent.ts';
 import { contract } from './contract.ts';

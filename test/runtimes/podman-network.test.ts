@@ -1,6 +1,6 @@
 /**
- * podman's own networks, that which it has by default and one of `podman network create`, with published ports, on `dist/bin` alone: the chain bridge, portmap, firewall, tuning. And a
- * conflist that limits the bandwidth.
+ * podman's own networks, that which it has by default and one of `podman network create`, with published ports, on
+ * `dist/bin` alone: the chain bridge, portmap, firewall, tuning. And a conflist that limits the bandwidth.
  */
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

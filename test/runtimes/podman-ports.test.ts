@@ -1,4 +1,7 @@
-/** podman's own network, as `podman network create` writes it, with published ports: bridge, portmap, firewall and tuning of `dist/bin` and nothing else. */
+/**
+ * podman's own network, as `podman network create` writes it, with published ports: bridge, portmap, firewall and
+ * tuning of `dist/bin` and nothing else.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -12,7 +12,8 @@ export interface Podman extends Runtime {
 export function podman(machine: Machine, network: string): Podman {
   const { root } = machine;
   mkdirSync(join(root, 'podman'), { recursive: true });
-  // The limits: podman's own defaults are above what an unprivileged machine may set. runc: crun wants a cgroup layout that not every machine has.
+  // The limits: podman's own defaults are above what an unprivileged machine may set. runc: crun wants a cgroup layout
+  // that not every machine has.
   writeFileSync(
     join(root, 'containers.conf'),
     `[containers]

@@ -1,6 +1,7 @@
 /**
- * Protocol Buffers, as much as CRI takes: numbers that are not negative, booleans, texts, messages, lists, and maps of texts. A message is a table like those of src/netlink:
- * `name: [number, codec]`. https://protobuf.dev/programming-guides/encoding/
+ * Protocol Buffers, as much as CRI takes: numbers that are not negative, booleans, texts, messages, lists, and maps of
+ * texts. A message is a table like those of src/netlink: `name: [number, codec]`.
+ * https://protobuf.dev/programming-guides/encoding/
  */
 
 const VARINT = 0;
@@ -8,7 +9,9 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** Of a field's values, each without number and length. A field that is absent has none, and reads as its type's zero. */
+/**
+ * Of a field's values, each without number and length. A field that is absent has none, and reads as its type's zero.
+ */
 export interface Codec<In, Out = In> {
   readonly wire: typeof VARINT | typeof BYTES;
   write(value: In): Uint8Array[];

@@ -1,4 +1,6 @@
-/** A network that `netloom network create` made is one of every runtime, and its attachments are seen from both sides. */
+/**
+ * A network that `netloom network create` made is one of every runtime, and its attachments are seen from both sides.
+ */
 import { join } from 'node:path';
 import test from 'ava';
 import { NETLOOM } from '../support/command.ts';

@@ -1,6 +1,6 @@
 /**
- * A program that answers whoever speaks to it, over TCP and UDP, with its own name and the address that it sees: `blue 10.1.0.1`. It says `ready` when it
- * listens, and lives until it is killed.
+ * A program that answers whoever speaks to it, over TCP and UDP, with its own name and the address that it sees:
+ * `blue 10.1.0.1`. It says `ready` when it listens, and lives until it is killed.
  *
  *   node answerer.ts NAME PORT [ADDRESS]
  */

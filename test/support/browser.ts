@@ -1,4 +1,7 @@
-/** Debian's Chromium without a window, driven by the DevTools protocol over a pipe. https://chromedevtools.github.io/devtools-protocol/ */
+/**
+ * Debian's Chromium without a window, driven by the DevTools protocol over a pipe.
+ * https://chromedevtools.github.io/devtools-protocol/
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -26,7 +29,9 @@ export class Page {
   readonly #profile: string;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   readonly #events = new Map<string, () => void>();
-  /** What went wrong in it: exceptions, what it wanted to load and may not, what is written to its console as an error. */
+  /**
+   * What went wrong in it: exceptions, what it wanted to load and may not, what is written to its console as an error.
+   */
   readonly complaints: string[] = [];
   #session: string | undefined;
   #count = 0;

@@ -7,7 +7,10 @@ import type { Sandbox } from './host.ts';
 
 type Program = ChildProcessByStdio<null, Readable, null>;
 
-/** Answers on a port with its name and the address that it sees (answerer.ts). @param sandbox where; undefined is the host */
+/**
+ * Answers on a port with its name and the address that it sees (answerer.ts).
+ * @param sandbox where; undefined is the host
+ */
 export async function answer(
   t: ExecutionContext,
   sandbox: Sandbox | undefined,

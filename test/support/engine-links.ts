@@ -1,4 +1,7 @@
-/** The plugins on one engine: netloom-cni, which is QuickJS, or netloom, which is Bun. The shim that dist/bin leads to takes the first. */
+/**
+ * The plugins on one engine: netloom-cni, which is QuickJS, or netloom, which is Bun. The shim that dist/bin leads to
+ * takes the first.
+ */
 import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BIN } from './lab.ts';

@@ -1,4 +1,7 @@
-/** Debian's etcd, of one or three members, on an address of the namespace that the test file has become. It ends with the test. */
+/**
+ * Debian's etcd, of one or three members, on an address of the namespace that the test file has become. It ends with
+ * the test.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

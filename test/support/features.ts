@@ -1,6 +1,7 @@
 /**
- * What a kernel may lack. A test that needs something of this list says so in its title, and is skipped where the kernel lacks it. test/allowed-skips.txt
- * names those that may be: an unexpected skip fails the run. `npm run test:all` makes a matrix of the titles, and fails where a test ran on no kernel.
+ * What a kernel may lack. A test that needs something of this list says so in its title, and is skipped where the
+ * kernel lacks it. test/allowed-skips.txt names those that may be: an unexpected skip fails the run. `npm run test:all`
+ * makes a matrix of the titles, and fails where a test ran on no kernel.
  */
 import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';

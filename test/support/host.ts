@@ -1,6 +1,6 @@
 /**
- * A private network namespace that plays the host for a whole test file. AVA gives each file a process of its own and runs it on the main thread, so moving
- * that thread moves the programs that the tests start, and nothing else.
+ * A private network namespace that plays the host for a whole test file. AVA gives each file a process of its own and
+ * runs it on the main thread, so moving that thread moves the programs that the tests start, and nothing else.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -62,7 +62,10 @@ export class Sandbox implements Disposable {
     return JSON.parse(this.run('ip', '-j', '-d', ...args) || '[]') as T[];
   }
 
-  /** Whether the address answers one of three echo requests. @param seconds how long an answer may take: few where there is to be none */
+  /**
+   * Whether the address answers one of three echo requests.
+   * @param seconds how long an answer may take: few where there is to be none
+   */
   reaches(address: string, seconds = 10): boolean {
     try {
       this.run('ping', '-c', '3', '-i', '0.2', '-W', `${seconds}`, '-q', address);
@@ -95,8 +98,9 @@ const LISTING = [
 ];
 
 /**
- * All that an attachment could leave behind: links, addresses, routes, queueing disciplines, the nft ruleset, and the files below a directory. Without counters, timers, and what the
- * kernel does by itself as carriers come and go: link states, link-local addresses, and their routes.
+ * All that an attachment could leave behind: links, addresses, routes, queueing disciplines, the nft ruleset, and the
+ * files below a directory. Without counters, timers, and what the kernel does by itself as carriers come and go: link
+ * states, link-local addresses, and their routes.
  */
 export function snapshot(root: string): string {
   const ownDoing = /^.*\b(fe80::|ff00::\/8).*\n| linkdown|valid_lft \S+ preferred_lft \S+/gm;
@@ -126,7 +130,10 @@ export function mounts(): string {
   return readFileSync('/proc/self/mountinfo', 'utf8');
 }
 
-/** The files below a directory with their content, those aside that only remember (locks, the last address given, the index of leases). */
+/**
+ * The files below a directory with their content, those aside that only remember (locks, the last address given, the
+ * index of leases).
+ */
 export function files(root: string): string[] {
   const found: string[] = [];
   for (const entry of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {

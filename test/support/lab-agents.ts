@@ -1,6 +1,7 @@
 /**
- * The other way that the tests of plugins run: NETLOOM_TEST_AGENT=1 gives a lab an agent for each root directory that it calls plugins with, so that they are served by one. A file of which no
- * call was served fails: what makes no sense with an agent is named, with the reason, in test/not-by-agent.txt, and nowhere else.
+ * The other way that the tests of plugins run: NETLOOM_TEST_AGENT=1 gives a lab an agent for each root directory that
+ * it calls plugins with, so that they are served by one. A file of which no call was served fails: what makes no sense
+ * with an agent is named, with the reason, in test/not-by-agent.txt, and nowhere else.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * A small network to try plugins in: sandboxes, a root directory for their files, and the executables of dist/bin, called as a container runtime calls them.
- * Or as one that has an agent: lab-agents.ts.
- * For test files that have become a host (host.ts). https://www.cni.dev/docs/spec/#section-2-execution-protocol
+ * A small network to try plugins in: sandboxes, a root directory for their files, and the executables of dist/bin,
+ * called as a container runtime calls them. Or as one that has an agent: lab-agents.ts. For test files that have become
+ * a host (host.ts). https://www.cni.dev/docs/spec/#section-2-execution-protocol
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';

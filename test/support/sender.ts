@@ -1,5 +1,6 @@
 /**
- * A program that sends a datagram every 20 ms from one and the same source port, and prints each answer as a line. It lives until it is killed.
+ * A program that sends a datagram every 20 ms from one and the same source port, and prints each answer as a line. It
+ * lives until it is killed.
  *
  *   node sender.ts ADDRESS PORT SOURCE-PORT
  */

@@ -1,4 +1,6 @@
-/** Connections between sandboxes: a server that gives back what it gets, by TCP and UDP, and clients of bash's /dev/tcp. */
+/**
+ * Connections between sandboxes: a server that gives back what it gets, by TCP and UDP, and clients of bash's /dev/tcp.
+ */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';

@@ -11,7 +11,9 @@ const MSG_DONTWAIT = 0x40;
 const ECHO_REQUEST = 8;
 const ECHO_REPLY = 0;
 
-/** How long until the next request, in milliseconds: the first may be lost while a link of the way only just comes up. */
+/**
+ * How long until the next request, in milliseconds: the first may be lost while a link of the way only just comes up.
+ */
 const INTERVAL = 200;
 
 /**

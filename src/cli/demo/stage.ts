@@ -1,4 +1,7 @@
-/** What a demo plays on: network namespaces and a directory of its own, so that the machine stays as it is. All of it goes when the stage does. */
+/**
+ * What a demo plays on: network namespaces and a directory of its own, so that the machine stays as it is. All of it
+ * goes when the stage does.
+ */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +34,10 @@ export interface Attached {
   readonly gateway: Ip;
 }
 
-/** Those by which people end a program. A demo is over in a moment, and cleans up first: nothing is served until then, and plugins that it runs have got the signal themselves. */
+/**
+ * Those by which people end a program. A demo is over in a moment, and cleans up first: nothing is served until then,
+ * and plugins that it runs have got the signal themselves.
+ */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 export class Stage implements Disposable {

@@ -1,4 +1,7 @@
-/** The wiring of a bridge as text: each sandbox with its wire, and what they meet in. Read from the kernel, nothing remembered. */
+/**
+ * The wiring of a bridge as text: each sandbox with its wire, and what they meet in. Read from the kernel, nothing
+ * remembered.
+ */
 import type { Netns } from '../../netns/namespace.ts';
 import { withNetns } from '../../netns/within.ts';
 import * as addr from '../../rtnl/addr.ts';

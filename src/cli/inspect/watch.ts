@@ -10,9 +10,13 @@ import { RTNLGRP } from '../../rtnl/constants.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import type { RuntimeContext } from '../../runtime/context.ts';
 
-/** Changes come in groups: a wire is four links and two addresses. What comes within so many milliseconds is one change. */
+/**
+ * Changes come in groups: a wire is four links and two addresses. What comes within so many milliseconds is one change.
+ */
 const QUIET = 50;
-/** How long to listen at a time. Namespaces that are not wired to this one tell nothing, so now and then we look anyhow. */
+/**
+ * How long to listen at a time. Namespaces that are not wired to this one tell nothing, so now and then we look anyhow.
+ */
 const PATIENCE = 2000;
 
 /** Goes on until a signal ends the process. */

@@ -1,4 +1,6 @@
-/** `netloom overlay create NETWORK`: says that a directory is an overlay's store, once, before the first machine joins. */
+/**
+ * `netloom overlay create NETWORK`: says that a directory is an overlay's store, once, before the first machine joins.
+ */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { NetloomError } from '../../error.ts';
 import { mark } from '../../overlay/store-mark.ts';

@@ -1,4 +1,7 @@
-/** `netloom run --detach`: a second netloom, without the terminal, runs the command to its end; the first one waits until it has begun. */
+/**
+ * `netloom run --detach`: a second netloom, without the terminal, runs the command to its end; the first one waits
+ * until it has begun.
+ */
 import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';

@@ -1,4 +1,7 @@
-/** What keeps packets from getting through although everything is in place: forwarding, other firewalls, MTUs, reverse path filters. */
+/**
+ * What keeps packets from getting through although everything is in place: forwarding, other firewalls, MTUs, reverse
+ * path filters.
+ */
 import { FAMILIES } from '../../net/ip.ts';
 import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 import { openNetns } from '../../netns/namespace.ts';
@@ -55,7 +58,9 @@ export const forwarding: Check = (examination) =>
     ];
   });
 
-/** NB: iptables' own FORWARD is passed by the plugin firewall; a chain of nft's with that policy is passed by nobody. */
+/**
+ * NB: iptables' own FORWARD is passed by the plugin firewall; a chain of nft's with that policy is passed by nobody.
+ */
 export const otherFirewalls: Check = (examination) => {
   using nft = tryOpenNft();
   const dropping = nft === undefined ? [] : droppingForward(nft);

@@ -58,11 +58,15 @@ export const hostLocalSchema = confSchema(() => {
   };
 });
 
-/** Of configurations that nobody can change: an agent's threads keep them (config.ts), and the sets are a twentieth of an ADD. */
+/**
+ * Of configurations that nobody can change: an agent's threads keep them (config.ts), and the sets are a twentieth of
+ * an ADD.
+ */
 const known = new WeakMap<HostLocalConf, readonly RangeSet[]>();
 
 /**
- * The range sets of a network. NB: their order numbers the `last_reserved_ip` files, so it is the reference's: those of the runtime, the flat one, then `ranges`.
+ * The range sets of a network. NB: their order numbers the `last_reserved_ip` files, so it is the reference's: those of
+ * the runtime, the flat one, then `ranges`.
  * @throws NetloomError invalid-config
  */
 export function setsOf(conf: HostLocalConf): readonly RangeSet[] {

@@ -1,9 +1,11 @@
 /**
- * The directory of a network's leases, in the layout of the reference and open to both sides at once: `<dataDir>/<network>/` with one file an address
- * (lease.ts), `last_reserved_ip.<range set>`, and `lock`, which is locked with flock(2) for as long as somebody works here.
+ * The directory of a network's leases, in the layout of the reference and open to both sides at once:
+ * `<dataDir>/<network>/` with one file an address (lease.ts), `last_reserved_ip.<range set>`, and `lock`, which is
+ * locked with flock(2) for as long as somebody works here.
  *
- * A lease is written to a hidden file first, and gets its name by link(2), which succeeds for one process only and shows others the whole lease or none.
- * Nothing is synced: a lease means nothing after a loss of power, because its container is gone too. What may be left then is an empty file, which is reclaimed.
+ * A lease is written to a hidden file first, and gets its name by link(2), which succeeds for one process only and
+ * shows others the whole lease or none. Nothing is synced: a lease means nothing after a loss of power, because its
+ * container is gone too. What may be left then is an empty file, which is reclaimed.
  */
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
 import { tryList } from '../../ffi/directory.ts';
@@ -94,7 +96,10 @@ export class LeaseDirectory implements Disposable {
     }
   }
 
-  /** The addresses of an attachment, and those of its container whose interface is not known, each with the name of its file. */
+  /**
+   * The addresses of an attachment, and those of its container whose interface is not known, each with the name of its
+   * file.
+   */
   find(owner: Owner): { readonly own: readonly string[]; readonly anyInterface: readonly string[] } {
     const any: Owner = { containerId: owner.containerId, ifname: '' };
     if (this.#mtime === undefined) {
@@ -156,7 +161,9 @@ export class LeaseDirectory implements Disposable {
     return found;
   }
 
-  /** Writes a lease that can be given to an address by take(). Disposing of the result removes it, not what was given. */
+  /**
+   * Writes a lease that can be given to an address by take(). Disposing of the result removes it, not what was given.
+   */
   prepare(owner: Owner): Disposable {
     const path = `${this.path}/${TEMPORARY}`;
     this.#isChanged = true;
@@ -201,7 +208,8 @@ export class LeaseDirectory implements Disposable {
 
   setLastReserved(index: number, ip: Ip): void {
     // In place: it changes no directory entry, and what a crash leaves of it only costs the order.
-    // NB: cut afterwards. ext4 writes a file that was cut to nothing to the disk when it is closed (auto_da_alloc), which takes 0.15 ms.
+    // NB: cut afterwards. ext4 writes a file that was cut to nothing to the disk when it is closed (auto_da_alloc),
+    // which takes 0.15 ms.
     const path = `${this.path}/${LAST_RESERVED}${index}`;
     const text = new TextEncoder().encode(ip.toString());
     using fd = open(path, O.WRONLY | O.CREAT, 0o644);

@@ -1,15 +1,18 @@
 /**
- * Which leases an attachment has, without reading them all: a directory beside netloom's state with one symbolic link an attachment, named
- * `<container id>:<ifname>`, whose target lists its addresses. A link is made by one system call, so it is never half written.
+ * Which leases an attachment has, without reading them all: a directory beside netloom's state with one symbolic link
+ * an attachment, named `<container id>:<ifname>`, whose target lists its addresses. A link is made by one system call,
+ * so it is never half written.
  *
- * The index is a cache, in two ways. Nobody gets an address twice because of it: that link(2) in the network's directory is atomic sees to that.
- * And an entry counts only if the lease file itself names the same owner. So all that it must not do is miss a lease, which could happen where the
- * reference plugin, or a person, changes the network's directory behind its back. Such a change is noticed by the directory's mtime:
+ * The index is a cache, in two ways. Nobody gets an address twice because of it: that link(2) in the network's
+ * directory is atomic sees to that. And an entry counts only if the lease file itself names the same owner. So all that
+ * it must not do is miss a lease, which could happen where the reference plugin, or a person, changes the network's
+ * directory behind its back. Such a change is noticed by the directory's mtime:
  *
- * NB: comparing mtimes as they come would not do. Kernels before 6.13 stamp files with the time of the last tick, so two changes within up to 10 ms
- * look like one, and a lease made by the reference right after ours would stay unseen. Therefore we set the mtime ourselves, to a time in the past that
- * the index keeps (`.stamp`), after each change of ours. Any change by others sets it to the present, which is never equal to that. A crash before we
- * have set it does the same. In both cases the directory is read once, and the index made anew.
+ * NB: comparing mtimes as they come would not do. Kernels before 6.13 stamp files with the time of the last tick, so
+ * two changes within up to 10 ms look like one, and a lease made by the reference right after ours would stay unseen.
+ * Therefore we set the mtime ourselves, to a time in the past that the index keeps (`.stamp`), after each change of
+ * ours. Any change by others sets it to the present, which is never equal to that. A crash before we have set it does
+ * the same. In both cases the directory is read once, and the index made anew.
  */
 
 import { tryList } from '../../ffi/directory.ts';

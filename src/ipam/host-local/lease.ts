@@ -1,6 +1,6 @@
 /**
- * A lease of host-local: a file named by the address, which holds the container's id and the interface's name. The reference wrote only the id
- * until its version 0.8, and such files are still to be found.
+ * A lease of host-local: a file named by the address, which holds the container's id and the interface's name. The
+ * reference wrote only the id until its version 0.8, and such files are still to be found.
  */
 
 import { hasCode, NetloomError } from '../../error.ts';
@@ -48,7 +48,10 @@ export function parseLease(text: string): LeaseContent {
   return { state: 'owned', owner: { containerId, ifname } };
 }
 
-/** What a lease file holds; undefined where there is none. Does not throw: one bad file must not stop what concerns others. */
+/**
+ * What a lease file holds; undefined where there is none. Does not throw: one bad file must not stop what concerns
+ * others.
+ */
 export function readLease(path: string): LeaseContent | undefined {
   try {
     // O_NONBLOCK: opening a FIFO would wait for a writer.

@@ -1,4 +1,7 @@
-/** The IPAM plugin host-local: addresses from ranges, remembered in files of this host. https://www.cni.dev/plugins/current/ipam/host-local/ */
+/**
+ * The IPAM plugin host-local: addresses from ranges, remembered in files of this host.
+ * https://www.cni.dev/plugins/current/ipam/host-local/
+ */
 import type { CniCall } from '../../cni/call.ts';
 import type { Plugin } from '../../cni/plugin.ts';
 import type { CniResult } from '../../cni/result.ts';

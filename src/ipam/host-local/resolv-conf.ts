@@ -1,7 +1,10 @@
 /** The resolver's configuration, resolv.conf(5), as the `dns` of a result. */
 import type { CniDns } from '../../cni/result.ts';
 
-/** Reads what CNI has a word for, as the reference does: comments, other keywords and lines without a value are passed over. */
+/**
+ * Reads what CNI has a word for, as the reference does: comments, other keywords and lines without a value are passed
+ * over.
+ */
 export function parseResolvConf(text: string): CniDns {
   const nameservers: string[] = [];
   const search: string[] = [];

@@ -121,7 +121,10 @@ function takeNext(directory: LeaseDirectory, set: RangeSet, index: number): Cand
   return another;
 }
 
-/** The next address that nobody has. Usually the first one; next to a long row of taken ones, one listing spares trying each. */
+/**
+ * The next address that nobody has. Usually the first one; next to a long row of taken ones, one listing spares trying
+ * each.
+ */
 function firstFree(directory: LeaseDirectory, set: RangeSet, last: Ip | undefined): Candidate | undefined {
   let taken: ReadonlySet<string> | undefined;
   let tries = 0;

@@ -1,4 +1,7 @@
-/** The IPAM plugin static: the addresses that the configuration or the runtime names. It keeps nothing. https://www.cni.dev/plugins/current/ipam/static/ */
+/**
+ * The IPAM plugin static: the addresses that the configuration or the runtime names. It keeps nothing.
+ * https://www.cni.dev/plugins/current/ipam/static/
+ */
 import * as v from 'valibot';
 import { parseArgs } from '../../cni/args.ts';
 import type { CniCall, NetConf } from '../../cni/call.ts';
@@ -54,7 +57,10 @@ export const staticIpam: Plugin<StaticConf> = {
   },
 };
 
-/** runtimeConfig.ips replaces args.cni.ips, which replaces the configured addresses and those of CNI_ARGS, which are added to each other. */
+/**
+ * runtimeConfig.ips replaces args.cni.ips, which replaces the configured addresses and those of CNI_ARGS, which are
+ * added to each other.
+ */
 function addressesOf(call: Call): readonly CniIp[] {
   const { conf } = call;
   const fromArgs = addressesOfArgs(call.args, conf.ipam.addresses ?? []);
@@ -70,7 +76,10 @@ function addressesOf(call: Call): readonly CniIp[] {
   return ips;
 }
 
-/** The configured addresses, and those of `IP=10.1.0.5/24,fd00::5/64`; those without a gateway get the one of `GATEWAY=…` that lies in their subnet. */
+/**
+ * The configured addresses, and those of `IP=10.1.0.5/24,fd00::5/64`; those without a gateway get the one of
+ * `GATEWAY=…` that lies in their subnet.
+ */
 function addressesOfArgs(args: string, configured: readonly CniIp[]): readonly CniIp[] {
   const words = parseArgs(args, ['IP', 'GATEWAY']);
   const added = listOf(words.get('IP')).map((word) => {

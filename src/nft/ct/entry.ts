@@ -1,4 +1,6 @@
-/** Entries of connection tracking: IPCTNL_MSG_CT_* with CTA_*. linux/netfilter/nfnetlink_conntrack.h, man 8 conntrack. */
+/**
+ * Entries of connection tracking: IPCTNL_MSG_CT_* with CTA_*. linux/netfilter/nfnetlink_conntrack.h, man 8 conntrack.
+ */
 import type { Family, Ip } from '../../net/ip.ts';
 import { type Attrs, type AttrTable, nest } from '../../netlink/attribute.ts';
 import { be16, be32, ip4, ip6, u8, u32 } from '../../netlink/codec.ts';
@@ -77,7 +79,10 @@ export interface Entry {
   readonly family: Family;
 }
 
-/** What the kernel is to look for: where the first packet went, or who answers, or whom the answers are for, or all of a protocol. */
+/**
+ * What the kernel is to look for: where the first packet went, or who answers, or whom the answers are for, or all of a
+ * protocol.
+ */
 export type Wanted =
   | { readonly protocol: number }
   | { readonly protocol: number; readonly port: number }
@@ -85,7 +90,8 @@ export type Wanted =
   | { readonly answerer: Ip };
 
 /**
- * The entries of a family. NB: kernels before 5.8 give all of them, whatever is wanted, and so does every kernel for an address of IPv6.
+ * The entries of a family. NB: kernels before 5.8 give all of them, whatever is wanted, and so does every kernel for an
+ * address of IPv6.
  * Equivalent to: `conntrack -L -p udp --dport 53`
  */
 export function list(nft: NetlinkSocket, family: Family, wanted: Wanted): Entry[] {
@@ -96,7 +102,10 @@ export function list(nft: NetlinkSocket, family: Family, wanted: Wanted): Entry[
   return nft.dump(asked).map(({ attrs }) => entryOf(family, attrs));
 }
 
-/** Deletes one entry. The kernel answers ENOENT where it is gone or has been replaced. Equivalent to: `conntrack -D …` */
+/**
+ * Deletes one entry. The kernel answers ENOENT where it is gone or has been replaced.
+ * Equivalent to: `conntrack -D …`
+ */
 export function remove({ family, attrs: { original = {}, id, zone } }: Entry): Request {
   return request(
     entryKind,
@@ -115,8 +124,9 @@ export function remove({ family, attrs: { original = {}, id, zone } }: Entry): R
 
 function templateOf(family: Family, wanted: Wanted): Attrs<typeof attrs> {
   if ('answerer' in wanted) {
-    // NB: not for IPv6. There the kernel leaves out those that it is asked for and lists the others: ctnetlink_filter_match_tuple() takes ipv6_addr_cmp(),
-    // which is 0 where both are the same, for its opposite (seen on 6.18, see test/nft/ct.test.ts).
+    // NB: not for IPv6. There the kernel leaves out those that it is asked for and lists the others:
+    // ctnetlink_filter_match_tuple() takes ipv6_addr_cmp(), which is 0 where both are the same, for its opposite (seen
+    // on 6.18, see test/nft/ct.test.ts).
     if (family === 6) return {};
     return { reply: { addresses: { src4: wanted.answerer } }, filter: { original: 0, reply: SAME.src } };
   }

@@ -1,4 +1,7 @@
-/** Making the kernel forget connections: their next packet then goes where the rules of now say, as if it were the first. */
+/**
+ * Making the kernel forget connections: their next packet then goes where the rules of now say, as if it were the
+ * first.
+ */
 import { hasCode } from '../../error.ts';
 import type { Family } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';

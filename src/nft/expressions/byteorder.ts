@@ -1,4 +1,6 @@
-/** byteorder: turns a register from the network's order to the machine's, or back. NFTA_BYTEORDER_*, NFT_BYTEORDER_*. */
+/**
+ * byteorder: turns a register from the network's order to the machine's, or back. NFTA_BYTEORDER_*, NFT_BYTEORDER_*.
+ */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

@@ -11,10 +11,16 @@ export interface Expression {
   readonly attrs: Attrs<AttrTable>;
 }
 
-/** Registers of 16 bytes are 1 to 4; registers of four bytes lie in the same memory and are 8 to 23. 0 holds the verdict. */
+/**
+ * Registers of 16 bytes are 1 to 4; registers of four bytes lie in the same memory and are 8 to 23. 0 holds the
+ * verdict.
+ */
 export const VERDICT_REGISTER = 0;
 
-/** The register of four bytes at so many bytes from the first one's begin. At an offset of 16 bytes nft uses the long name. */
+/**
+ * The register of four bytes at so many bytes from the first one's begin. At an offset of 16 bytes nft uses the long
+ * name.
+ */
 export function registerAt(offset: number): number {
   return offset % 16 === 0 ? 1 + offset / 16 : 8 + offset / 4;
 }
@@ -23,7 +29,10 @@ export function expression<T extends AttrTable>(name: string, table: T, attrs: A
   return { name, table, attrs: attrs as Attrs<AttrTable> };
 }
 
-/** One element of a rule's list. Reading needs the tables of the expressions it may meet; of others the attributes are kept raw. */
+/**
+ * One element of a rule's list. Reading needs the tables of the expressions it may meet; of others the attributes are
+ * kept raw.
+ */
 export function expressionCodec(tables: Readonly<Record<string, AttrTable>>): Codec<Expression> {
   return {
     name: 'expression',

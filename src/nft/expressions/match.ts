@@ -1,4 +1,7 @@
-/** match: an extension of iptables, as iptables-nft writes it. NFTA_MATCH_* of linux/netfilter/nf_tables_compat.h; the info is the extension's struct. */
+/**
+ * match: an extension of iptables, as iptables-nft writes it. NFTA_MATCH_* of linux/netfilter/nf_tables_compat.h; the
+ * info is the extension's struct.
+ */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32, bytes, str } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

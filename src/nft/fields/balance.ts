@@ -1,4 +1,7 @@
-/** Numbers that choose among back ends: at random, in turn, or by a hash of fields. nft(8), "NUMGEN EXPRESSION" and "HASH EXPRESSIONS". */
+/**
+ * Numbers that choose among back ends: at random, in turn, or by a hash of fields. nft(8), "NUMGEN EXPRESSION" and
+ * "HASH EXPRESSIONS".
+ */
 import { integer32, padded } from '../datatype.ts';
 import { registerAt } from '../expressions/expression.ts';
 import { jenkins } from '../expressions/hash.ts';

@@ -1,6 +1,6 @@
 /**
- * Ports that are published for some connections only (`conditionsV4`, `conditionsV6`). Few networks have any, so what they need is put before the rest when
- * the first one comes:
+ * Ports that are published for some connections only (`conditionsV4`, `conditionsV6`). Few networks have any, so what
+ * they need is put before the rest when the first one comes:
  *
  *   chain portmap4-dnat { jump portmap4-if; … }
  *   chain portmap4-if { ip daddr . meta l4proto . th dport vmap @portmap4-at-if; meta l4proto . th dport vmap @portmap4-if }

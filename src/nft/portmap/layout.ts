@@ -13,12 +13,13 @@
  *   chain portmap4-snat { type nat hook postrouting priority srcnat; ct status dnat ip daddr vmap @portmap4-masq }
  *   chain portmap4-lo { type filter hook prerouting priority raw; iifname != "lo" ip daddr 127.0.0.0/8 drop }
  *
- * A new connection to a port that nobody has published pays the one lookup in `published4` (those that are established pay nothing: nat chains
- * see the first packet only). The routing table is asked after it, and before anything is translated: without `fib daddr type local` the host
- * would take what it only forwards.
+ * A new connection to a port that nobody has published pays the one lookup in `published4` (those that are established
+ * pay nothing: nat chains see the first packet only). The routing table is asked after it, and before anything is
+ * translated: without `fib daddr type local` the host would take what it only forwards.
  *
- * The chain portmap4-lo belongs to route_localnet: with it on, the kernel would take packets for 127.0.0.1 from a container
- * (CVE-2020-8558). On the wire there is never a good one: those of a published port get the address later, from connection tracking.
+ * The chain portmap4-lo belongs to route_localnet: with it on, the kernel would take packets for 127.0.0.1 from a
+ * container (CVE-2020-8558). On the wire there is never a good one: those of a published port get the address later,
+ * from connection tracking.
  */
 import { Cidr } from '../../net/cidr.ts';
 import { type Family, Ip } from '../../net/ip.ts';
@@ -100,7 +101,8 @@ export function layoutRequests(layout: Layout): Request[] {
     ...setsOf(layout).map(set.create),
     chain.create(dnat),
     rule.add(dnat, [ne(fibType('daddr'), 'local'), verdict('return')]),
-    // The answer would find no way back to it (rt6_need_strict() of the kernel): a refusal at once is better than silence.
+    // The answer would find no way back to it (rt6_need_strict() of the kernel): a refusal at once is better than
+    // silence.
     ...(family === 6 ? [rule.add(dnat, [eq(ip6.daddr, Ip.parse('::1')), verdict('return')])] : []),
     rule.add(dnat, [dnatMap(family, byAddress, at, true)]),
     rule.add(dnat, [dnatMap(family, concat<PortKey>(meta.l4proto, th.dport), anywhere, true)]),

@@ -1,6 +1,7 @@
 /**
- * Whose connections to a published port get the host's address for their source. One chain for each subnet and way; the containers' elements in
- * `portmap4-masq` jump to it, so the kernel itself counts who needs it: the last one out takes the chain along.
+ * Whose connections to a published port get the host's address for their source. One chain for each subnet and way; the
+ * containers' elements in `portmap4-masq` jump to it, so the kernel itself counts who needs it: the last one out takes
+ * the chain along.
  *
  *   chain portmap-10.1.0.0/24 { ip saddr 10.1.0.0/24 masquerade }    containers of the same subnet, the container itself among them: they would
  *                                                                    answer each other directly, past the translation
@@ -25,7 +26,10 @@ export interface Masquerading {
   /** Host bits do not matter. */
   readonly subnet: Cidr;
   readonly sources: Sources;
-  /** Where connections from the host's localhost get here too, which IPv4 alone can: what is to be remembered with them, such as a setting to restore. */
+  /**
+   * Where connections from the host's localhost get here too, which IPv4 alone can: what is to be remembered with them,
+   * such as a setting to restore.
+   */
   readonly localhost?: string;
 }
 
@@ -51,7 +55,9 @@ export function rememberedIn(comment: string | undefined): string {
   return at < 0 ? '' : (comment?.slice(at + 2) ?? '');
 }
 
-/** Whether a chain is one of these, or one of conditional.ts: a chain that goes with the last element that jumps to it. */
+/**
+ * Whether a chain is one of these, or one of conditional.ts: a chain that goes with the last element that jumps to it.
+ */
 export function isShared({ name, isBase }: chain.ChainState): boolean {
   return !isBase && name.startsWith(PREFIX);
 }

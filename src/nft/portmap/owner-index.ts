@@ -1,6 +1,7 @@
 /**
- * What an owner has published, by its name: the map `portmapN-owner`, so that a DEL finds its elements without the configuration that made them and without
- * looking at those of others. The first entry, of protocol and port 0, is the container's address; the others are ports, as they were given.
+ * What an owner has published, by its name: the map `portmapN-owner`, so that a DEL finds its elements without the
+ * configuration that made them and without looking at those of others. The first entry, of protocol and port 0, is the
+ * container's address; the others are ports, as they were given.
  */
 import { fnv1a } from '../../fnv.ts';
 import type { Ip } from '../../net/ip.ts';

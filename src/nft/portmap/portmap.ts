@@ -1,8 +1,9 @@
 /**
- * Publishing ports of containers on the host. layout.ts has what it looks like, masquerading.ts whose source is replaced.
+ * Publishing ports of containers on the host. layout.ts has what it looks like, masquerading.ts whose source is
+ * replaced.
  *
- * An endpoint is elements, which one batch makes and one removes. Port for port: nftables translates a range of ports in one element only where it
- * keeps the numbers, and an element costs less than what finding out would.
+ * An endpoint is elements, which one batch makes and one removes. Port for port: nftables translates a range of ports
+ * in one element only where it keeps the numbers, and an element costs less than what finding out would.
  */
 import { hasCode, NetloomError } from '../../error.ts';
 import { FAMILIES, type Family, Ip } from '../../net/ip.ts';
@@ -124,7 +125,8 @@ export function withdraw(nft: NetlinkSocket, comment: string): Withdrawn[] {
 }
 
 /**
- * Removes the chains that nobody jumps to any more, with the last of them all that publishing needs, and the table where nothing is left in it.
+ * Removes the chains that nobody jumps to any more, with the last of them all that publishing needs, and the table
+ * where nothing is left in it.
  * @param before what is to be done before a chain goes
  * @param kept what is to be done where it is needed again after that
  */
@@ -200,8 +202,9 @@ function present(nft: NetlinkSocket): Layout[] {
 }
 
 /**
- * What must go first: what the owner has from before, and what leads to the address of a container that had it before. That one is gone without a DEL,
- * since the address is this one's now. But only of the same network: where subnets overlap, another network's container lives on.
+ * What must go first: what the owner has from before, and what leads to the address of a container that had it before.
+ * That one is gone without a DEL, since the address is this one's now. But only of the same network: where subnets
+ * overlap, another network's container lives on.
  * @throws NetloomError EEXIST where the address is another network's
  */
 function formerRequests(nft: NetlinkSocket, layout: Layout, { container, comment }: Publication): Request[] {
@@ -223,8 +226,8 @@ function elementRequests(layout: Layout, publication: Publication): Request[] {
   const portKey = ({ protocol, hostPort }: PublishedPort): PortKey => [protocol, hostPort];
   const data = ({ containerPort }: PublishedPort): Target => [container, containerPort];
   return [
-    // Of one address: the port may be published already, on another one, but not on all of them. A new element that goes in the same batch
-    // says so: the kernel refuses it where there is one.
+    // Of one address: the port may be published already, on another one, but not on all of them. A new element that
+    // goes in the same batch says so: the kernel refuses it where there is one.
     ...element.createAll(
       anywhere,
       ofOne.map((port) => ({ key: portKey(port), data: data(port) })),
@@ -273,7 +276,10 @@ function removalRequests(
   ];
 }
 
-/** Whether nobody is left who publishes a port on another address. It looks at all who publish on one address: most publish on any. */
+/**
+ * Whether nobody is left who publishes a port on another address. It looks at all who publish on one address: most
+ * publish on any.
+ */
 function lastOf(nft: NetlinkSocket, { at }: Layout, leaving: readonly AddressKey[]): (port: PortKey) => boolean {
   const isLeaving = new Set(leaving.map(textOf));
   const staying = element.list(nft, at).filter(({ key }) => !isLeaving.has(textOf(key)));
@@ -281,7 +287,10 @@ function lastOf(nft: NetlinkSocket, { at }: Layout, leaving: readonly AddressKey
   return (port) => !ports.has(String(port));
 }
 
-/** Finds who has a port that was refused. @throws NetloomError port-in-use; it returns where nobody has it (any more) */
+/**
+ * Finds who has a port that was refused.
+ * @throws NetloomError port-in-use; it returns where nobody has it (any more)
+ */
 function refuseTaken(nft: NetlinkSocket, publications: readonly Publication[]): void {
   for (const { container, ports, comment } of publications) {
     const layout = layouts[container.family];
@@ -300,7 +309,10 @@ function refuseTaken(nft: NetlinkSocket, publications: readonly Publication[]): 
   }
 }
 
-/** Who stands in the way of a port: whoever has it on the same address, or on any, or, where it is for any, on whatever address. */
+/**
+ * Who stands in the way of a port: whoever has it on the same address, or on any, or, where it is for any, on whatever
+ * address.
+ */
 function conflicting(
   nft: NetlinkSocket,
   layout: Layout,

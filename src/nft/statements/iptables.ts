@@ -1,4 +1,7 @@
-/** What iptables-nft writes for an option of iptables(8), so that iptables can list a rule of ours. linux/netfilter/xt_mark.h, xt_comment.h. */
+/**
+ * What iptables-nft writes for an option of iptables(8), so that iptables can list a rule of ours.
+ * linux/netfilter/xt_mark.h, xt_comment.h.
+ */
 import { mark } from '../datatype.ts';
 import { matchExtension } from '../expressions/match.ts';
 import type { Statement } from '../statement.ts';
@@ -9,8 +12,8 @@ const MARK_BYTES = 16;
 const COMMENT_BYTES = 256;
 
 /**
- * `-m mark --mark 0x1000/0x1000`. NB: the extension, not the expressions that nft would write: iptables before 1.8.9 shows a rule of those as one
- * without any condition.
+ * `-m mark --mark 0x1000/0x1000`. NB: the extension, not the expressions that nft would write: iptables before 1.8.9
+ * shows a rule of those as one without any condition.
  */
 export function markedBit(bit: number): Statement {
   const info = new Uint8Array(MARK_BYTES);
@@ -23,7 +26,10 @@ export function markedBit(bit: number): Statement {
   };
 }
 
-/** `-m comment --comment "…"`. nft has no such expression: in its words it is the comment of the rule, which iptables shows as the same. */
+/**
+ * `-m comment --comment "…"`. nft has no such expression: in its words it is the comment of the rule, which iptables
+ * shows as the same.
+ */
 export function comment(text: string): Statement {
   const info = new Uint8Array(COMMENT_BYTES);
   info.set(new TextEncoder().encode(text).subarray(0, COMMENT_BYTES - 1));

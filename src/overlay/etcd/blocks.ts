@@ -1,4 +1,7 @@
-/** The blocks of a node in the mode `l2`: those that ADDs wish for, and one more before they are all full, so that an ADD need not wait. */
+/**
+ * The blocks of a node in the mode `l2`: those that ADDs wish for, and one more before they are all full, so that an
+ * ADD need not wait.
+ */
 import { hasCode } from '../../error.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { Paths } from '../../paths.ts';
@@ -14,7 +17,10 @@ const LOOK = 100;
 const LAG = 2_000;
 /** How often it is asked whether the watch has told of it, in ms. */
 const TOLD = 5;
-/** How long nobody is asked for one that nobody wished for, where none is left, in ms: to ask is to read all that etcd has. */
+/**
+ * How long nobody is asked for one that nobody wished for, where none is left, in ms: to ask is to read all that etcd
+ * has.
+ */
 const NONE_LEFT = 30_000;
 
 export class Blocks {

@@ -1,6 +1,6 @@
 /**
- * An etcd of one or several members. It stays with an endpoint as long as that answers; one that is dead or slow is left for the next, once. A token that is no longer
- * taken is renewed.
+ * An etcd of one or several members. It stays with an endpoint as long as that answers; one that is dead or slow is
+ * left for the next, once. A token that is no longer taken is renewed.
  */
 import { hasCode, NetloomError } from '../../error.ts';
 import { readText } from '../../ffi/file.ts';
@@ -8,7 +8,10 @@ import type { EtcdSettings } from './settings.ts';
 import { type Answer, type Question, Transport } from './transport.ts';
 import { type Part, part } from './wire.ts';
 
-/** How long one endpoint may take for an answer, in ms. etcd itself gives up after 5 s to 7 s where its members have no leader. */
+/**
+ * How long one endpoint may take for an answer, in ms. etcd itself gives up after 5 s to 7 s where its members have no
+ * leader.
+ */
 const LIMIT = 2_000;
 /** The same for one that is asked again because there is no other: it may be slow rather than dead. */
 const LAST_LIMIT = 6_000;
@@ -35,7 +38,10 @@ export class EtcdClient implements Disposable {
     return this.#settings.endpoints[this.#current % this.#settings.endpoints.length] ?? '';
   }
 
-  /** Goes on with the next endpoint: this one has not done what it should. NB: of several who find that out at once the first one leaves it, or they would leave the next one as well. */
+  /**
+   * Goes on with the next endpoint: this one has not done what it should. NB: of several who find that out at once the
+   * first one leaves it, or they would leave the next one as well.
+   */
   leave(endpoint: string): void {
     if (endpoint !== this.endpoint) return;
     this.#current++;
@@ -64,8 +70,8 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * Hears what a watch tells, from the endpoint that was asked last, until it ends. `hasleader`: it ends by itself where its member has lost the others; without, it
-   * would stay open and tell nothing.
+   * Hears what a watch tells, from the endpoint that was asked last, until it ends. `hasleader`: it ends by itself
+   * where its member has lost the others; without, it would stay open and tell nothing.
    * @throws NetloomError unreachable, etcd-refused
    */
   async watch(request: unknown, signal: AbortSignal, hear: (result: Part) => void): Promise<void> {

@@ -17,14 +17,20 @@ export class LeaseCount {
     this.#directory = `${leases ?? paths.leases}/${network}`;
   }
 
-  /** Whether three quarters of all are taken. Network and gateway are nobody's, and the last of each block (src/plugins/overlay/ipam.ts). */
+  /**
+   * Whether three quarters of all are taken. Network and gateway are nobody's, and the last of each block
+   * (src/plugins/overlay/ipam.ts).
+   */
   isScarce(blocks: readonly Cidr[]): boolean {
     const size = blocks.reduce((sum, block) => sum + block.size() - 1n, -2n);
     const taken = this.#read().filter((ip) => blocks.some((block) => block.contains(ip))).length;
     return size > 0n && BigInt(taken) * 4n >= size * 3n;
   }
 
-  /** NB: by the clock. The time of the directory's change is host-local's own (src/ipam/host-local/lease-index.ts), and need not change with it. */
+  /**
+   * NB: by the clock. The time of the directory's change is host-local's own (src/ipam/host-local/lease-index.ts), and
+   * need not change with it.
+   */
   #read(): readonly Ip[] {
     const now = performance.now();
     if (now >= this.#next) {

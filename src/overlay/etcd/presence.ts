@@ -1,7 +1,8 @@
 /**
- * That a node is there: a lease that the node keeps alive, and a key that names it. Status only: nobody acts upon it but who reclaims a prefix, and asks how long ago
- * the node was last heard of. etcd counts that, so no clock of a machine matters. NB: the key does not go with the lease. One that is missing is of a node that could
- * never say so, which may well be there; one whose lease is gone is of a node that has been silent for longer than etcd remembers.
+ * That a node is there: a lease that the node keeps alive, and a key that names it. Status only: nobody acts upon it
+ * but who reclaims a prefix, and asks how long ago the node was last heard of. etcd counts that, so no clock of a
+ * machine matters. NB: the key does not go with the lease. One that is missing is of a node that could never say so,
+ * which may well be there; one whose lease is gone is of a node that has been silent for longer than etcd remembers.
  */
 import type { EtcdClient } from './client.ts';
 import { int64, type Part, part, put } from './wire.ts';

@@ -1,6 +1,6 @@
 /**
- * HTTP to one endpoint. The modules for it are Node's: Bun has them, too, and unlike fetch() they take certificates on both. NB: nothing that the call of a plugin loads
- * may import this file, it takes 10 ms.
+ * HTTP to one endpoint. The modules for it are Node's: Bun has them, too, and unlike fetch() they take certificates on
+ * both. NB: nothing that the call of a plugin loads may import this file, it takes 10 ms.
  */
 import {
   type ClientRequest,
@@ -113,7 +113,10 @@ export class Transport implements Disposable {
     });
   }
 
-  /** @throws NetloomError unreachable where the certificates are none, such as one without its key, whose file is replaced a moment later */
+  /**
+   * @throws NetloomError unreachable where the certificates are none, such as one without its key, whose file is
+   * replaced a moment later
+   */
   #begin(
     endpoint: string,
     path: string,

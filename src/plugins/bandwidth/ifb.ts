@@ -1,4 +1,7 @@
-/** The ifb of an attachment: a link that what the container sends leaves by first, since only there it can wait. drivers/net/ifb.c. */
+/**
+ * The ifb of an attachment: a link that what the container sends leaves by first, since only there it can wait.
+ * drivers/net/ifb.c.
+ */
 import { aliasOf, hostLinkName } from '../../attach/owner.ts';
 import { addMarked, removeByMac } from '../../attach/wire.ts';
 import { randomBytes } from '../../ffi/random.ts';
@@ -11,7 +14,10 @@ export function ifbName(owner: string): string {
   return hostLinkName('ifb', owner);
 }
 
-/** Makes it, up, like the link that it stands for. @throws NetloomError duplicate-attachment where the owner has one already */
+/**
+ * Makes it, up, like the link that it stands for.
+ * @throws NetloomError duplicate-attachment where the owner has one already
+ */
 export function addIfb(nl: NetlinkSocket, owner: string, like: link.Link, undo: DisposableStack): link.Link {
   const own = { name: ifbName(owner), mac: localMac(randomBytes(6)) };
   const { txqueuelen } = like.attrs;

@@ -1,6 +1,6 @@
 /**
- * bandwidth: limits the rate at which a container sends and receives, as a chained plugin after one that makes a veth. Seen from the container, ingress is what it
- * receives. https://www.cni.dev/plugins/current/meta/bandwidth/
+ * bandwidth: limits the rate at which a container sends and receives, as a chained plugin after one that makes a veth.
+ * Seen from the container, ingress is what it receives. https://www.cni.dev/plugins/current/meta/bandwidth/
  */
 import { type Attached, attachedOf } from '../../attach/chained.ts';
 import { gather } from '../../attach/gather.ts';
@@ -65,7 +65,10 @@ function isShaped({ ingress, egress }: Shaping): boolean {
   return ingress !== undefined || egress !== undefined;
 }
 
-/** @throws NetloomError no-link where the interface is none end of a veth, or its other end is not one that a plugin before has made */
+/**
+ * @throws NetloomError no-link where the interface is none end of a veth, or its other end is not one that a plugin
+ * before has made
+ */
 function requireHostEnd(nl: NetlinkSocket, container: ContainerSide, { onHost }: Attached, ifname: string): link.Link {
   const hostEnd = findHostEnd(nl, container, ifname);
   if (hostEnd !== undefined && onHost.some(({ name }) => name === hostEnd.name)) return hostEnd;
@@ -147,8 +150,9 @@ function withInterface(result: CniResult, ifb: link.Link | undefined): CniResult
 }
 
 /**
- * Removes the limits and the ifb; that of the reference plugin too, where prevResult names it. Needs neither the namespace nor prevResult: without them the host's end is found by
- * its mark, and one without a mark is gone with its namespace.
+ * Removes the limits and the ifb; that of the reference plugin too, where prevResult names it. Needs neither the
+ * namespace nor prevResult: without them the host's end is found by its mark, and one without a mark is gone with its
+ * namespace.
  */
 function del(call: CniCall<BandwidthConf>): void {
   const owner = ownerOf(call);

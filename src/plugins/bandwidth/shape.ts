@@ -1,8 +1,9 @@
 /**
- * The limits of one direction, at the root of a link: what leaves the host's end of a veth goes to the container; what comes from it enters there, where nothing can wait, and is
- * therefore sent out by an ifb first.
+ * The limits of one direction, at the root of a link: what leaves the host's end of a veth goes to the container; what
+ * comes from it enters there, where nothing can wait, and is therefore sent out by an ifb first.
  *
- * Without subnets it is one token bucket (tbf). With subnets a hierarchy (htb) of two classes, one with the limit and one without, and a filter a subnet that says which.
+ * Without subnets it is one token bucket (tbf). With subnets a hierarchy (htb) of two classes, one with the limit and
+ * one without, and a filter a subnet that says which.
  */
 import type { Request } from '../../netlink/message.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -24,7 +25,10 @@ const OPEN = { rate: 125_000_000_000n, burst: 1 << 20 };
 const LATENCY_MS = 25n;
 const LIMIT_MAX = 0xffffffffn;
 
-/** Which end of a packet is the peer: the one that it comes from where it goes to the container, and the other way round. */
+/**
+ * Which end of a packet is the peer: the one that it comes from where it goes to the container, and the other way
+ * round.
+ */
 export type PeerSide = 'src' | 'dst';
 
 /** What limits what leaves a link. */

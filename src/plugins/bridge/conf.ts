@@ -1,4 +1,7 @@
-/** The keys of the bridge plugin. Names and defaults are the reference's. https://www.cni.dev/plugins/current/main/bridge/ */
+/**
+ * The keys of the bridge plugin. Names and defaults are the reference's.
+ * https://www.cni.dev/plugins/current/main/bridge/
+ */
 import * as v from 'valibot';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -79,7 +82,10 @@ export function vlansOf(conf: BridgeConf): VlanRange[] {
   ]);
 }
 
-/** The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS. @throws NetloomError invalid-mac, invalid-args */
+/**
+ * The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS.
+ * @throws NetloomError invalid-mac, invalid-args
+ */
 export function askedMac(call: CniCall<BridgeConf>): Mac | undefined {
   const { runtimeConfig, args } = call.conf;
   return firstMac(['runtimeConfig.mac', runtimeConfig.mac], ['args.cni.mac', args.cni.mac], macInArgs(call));

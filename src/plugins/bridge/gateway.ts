@@ -26,8 +26,8 @@ export interface GatewayPlan {
 }
 
 /**
- * Completes what IPAM gave out: with `isGateway` each address has a gateway (the first of its subnet where IPAM named none), with
- * `isDefaultGateway` each family a default route.
+ * Completes what IPAM gave out: with `isGateway` each address has a gateway (the first of its subnet where IPAM named
+ * none), with `isDefaultGateway` each family a default route.
  * @param index the container's interface in the result's list
  */
 export function planGateways(conf: BridgeConf, ipam: CniResult, index: number): GatewayPlan {
@@ -55,7 +55,8 @@ export function planGateways(conf: BridgeConf, ipam: CniResult, index: number): 
 }
 
 /**
- * Gives the bridge, or a VLAN interface on it, the gateway's address. Of IPv4 it has only one; in IPv6 those of other subnets may stay beside it.
+ * Gives the bridge, or a VLAN interface on it, the gateway's address. Of IPv4 it has only one; in IPv6 those of other
+ * subnets may stay beside it.
  * @throws NetloomError address-conflict where it has another one, unless `force` replaces that
  */
 export function ensureAddress(
@@ -96,7 +97,10 @@ export function ensureAddress(
   }
 }
 
-/** The interface of a VLAN on top of a filtering bridge, where that VLAN's gateway address belongs. Equivalent to: `ip link add link cni0 name cni0.100 type vlan id 100` */
+/**
+ * The interface of a VLAN on top of a filtering bridge, where that VLAN's gateway address belongs.
+ * Equivalent to: `ip link add link cni0 name cni0.100 type vlan id 100`
+ */
 export function ensureVlanInterface(
   nl: NetlinkSocket,
   bridge: link.Link,

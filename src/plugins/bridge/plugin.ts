@@ -99,8 +99,8 @@ function makeGateway(
 }
 
 /**
- * Waits until frames pass, then tells the neighbours. A bridge gets its carrier from its first port, by another round of the link watch; until then its own
- * answers go nowhere, and the container's first question to the gateway is lost.
+ * Waits until frames pass, then tells the neighbours. A bridge gets its carrier from its first port, by another round
+ * of the link watch; until then its own answers go nowhere, and the container's first question to the gateway is lost.
  * @returns the bridge and the host's end as they are then
  */
 function settle(

@@ -18,7 +18,8 @@ export type ContainerConf = ConfOf<typeof schema>;
 export type Wanted = { readonly container: string } | { readonly netns: string };
 
 /**
- * Whom the call asks for: what the runtime says of this container counts before the configuration of the network, runtimeConfig before CNI_ARGS.
+ * Whom the call asks for: what the runtime says of this container counts before the configuration of the network,
+ * runtimeConfig before CNI_ARGS.
  * @throws NetloomError invalid-config, invalid-args
  */
 export function wantedOf({ conf, args }: Pick<CniCall<ContainerConf>, 'conf' | 'args'>): Wanted {

@@ -1,7 +1,7 @@
 /**
- * container: the network of another container. Where the runtime has made the container in that namespace already, the plugin says what is there. Where the runtime has
- * pinned a namespace that nobody is in yet, the other one is pinned there instead, so that the container is started in it. The interfaces are the other's: nothing
- * here touches them.
+ * container: the network of another container. Where the runtime has made the container in that namespace already, the
+ * plugin says what is there. Where the runtime has pinned a namespace that nobody is in yet, the other one is pinned
+ * there instead, so that the container is started in it. The interfaces are the other's: nothing here touches them.
  */
 
 import { describeNamespace } from '../../attach/describe.ts';
@@ -58,7 +58,10 @@ function del(call: CniCall<ContainerConf>): void {
   if (record !== undefined) withdraw(record);
 }
 
-/** The path leads to its own namespace again, if it still leads to the other one. Where the runtime had made it so, nothing lies beneath, and it stays. */
+/**
+ * The path leads to its own namespace again, if it still leads to the other one. Where the runtime had made it so,
+ * nothing lies beneath, and it stays.
+ */
 function withdraw({ netns, id }: AttachmentRecord): void {
   unpinOver(netns, id);
 }
@@ -82,7 +85,10 @@ function gc(call: CniCall<ContainerConf>): void {
   gather(...staleRecords(call, TYPE).map((record) => () => withdraw(record)));
 }
 
-/** @throws NetloomError not-available where the configuration names a container, and there is none of that name to share with */
+/**
+ * @throws NetloomError not-available where the configuration names a container, and there is none of that name to share
+ * with
+ */
 function status(call: CniCall<ContainerConf>): void {
   const { conf } = call;
   refuseIpam(conf);

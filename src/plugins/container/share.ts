@@ -1,4 +1,7 @@
-/** How a container comes to share: the path that its runtime is going to start it in leads to the target's namespace from then on. */
+/**
+ * How a container comes to share: the path that its runtime is going to start it in leads to the target's namespace
+ * from then on.
+ */
 import { ContainerSide } from '../../attach/namespace.ts';
 import { keyOf, putRecord } from '../../attach/record.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -16,7 +19,8 @@ import * as link from '../../rtnl/link.ts';
 export function share(call: CniCall, mode: string, target: Netns, undo: DisposableStack): void {
   const { netns: path, paths } = call;
   refuseUsed(path);
-  // NB: before the mount. What a killed ADD leaves is then known by its path and its namespace, and DEL or GC take it away.
+  // NB: before the mount. What a killed ADD leaves is then known by its path and its namespace, and DEL or GC take it
+  // away.
   putRecord(paths, { ...keyOf(call, mode), netns: path, id: target.id });
   undo.defer(() => unpinOver(path, target.id));
   pinOver(target, path);

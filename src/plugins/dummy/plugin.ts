@@ -1,4 +1,7 @@
-/** dummy: a link that drops what is sent to it, for addresses that only have to be there. https://www.cni.dev/plugins/current/main/dummy/ */
+/**
+ * dummy: a link that drops what is sent to it, for addresses that only have to be there.
+ * https://www.cni.dev/plugins/current/main/dummy/
+ */
 import { containerLinkPlugin } from '../../attach/container-link-plugin.ts';
 import type { NetConf } from '../../cni/call.ts';
 import { confSchema } from '../../cni/config.ts';

@@ -1,4 +1,7 @@
-/** The keys of the firewall plugin. Names and defaults are the reference's, but `internal`. https://www.cni.dev/plugins/current/meta/firewall/ */
+/**
+ * The keys of the firewall plugin. Names and defaults are the reference's, but `internal`.
+ * https://www.cni.dev/plugins/current/meta/firewall/
+ */
 import * as v from 'valibot';
 import { boolean, type ConfOf, confSchema, text } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';

@@ -7,7 +7,10 @@ import type { Fence } from '../../nft/firewall.ts';
 import * as link from '../../rtnl/link.ts';
 import { type FirewallConf, ingressOf } from './conf.ts';
 
-/** What is to hold for the interface; undefined where nothing is. @throws NetloomError invalid-config where there is no interface to hold anything back at */
+/**
+ * What is to hold for the interface; undefined where nothing is.
+ * @throws NetloomError invalid-config where there is no interface to hold anything back at
+ */
 export function fenceOf(conf: FirewallConf, links: readonly link.Link[]): Fence | undefined {
   const ingress = ingressOf(conf);
   if (ingress === 'open' && !conf.internal) return undefined;
@@ -20,14 +23,17 @@ export function fenceOf(conf: FirewallConf, links: readonly link.Link[]): Fence 
   );
 }
 
-/** For a DEL, when the links may be gone and the configuration another one: the interface with whatever may hold for it. */
+/**
+ * For a DEL, when the links may be gone and the configuration another one: the interface with whatever may hold for it.
+ */
 export function formerFence({ onHost }: Pick<Attached, 'onHost'>, links: readonly link.Link[]): Fence | undefined {
   const ifname = routedBy(links)?.name ?? onHost[0]?.name;
   return ifname === undefined ? undefined : { ifname, ingress: 'isolated', internal: true };
 }
 
 /**
- * Endpoints of one bridge do not see each other's frames where their ports are isolated: those never come to the forward hook. man 8 bridge, "isolated".
+ * Endpoints of one bridge do not see each other's frames where their ports are isolated: those never come to the
+ * forward hook. man 8 bridge, "isolated".
  * Equivalent to: `bridge link set dev vethX isolated on`
  */
 export function isolatePorts(nl: NetlinkSocket, links: readonly link.Link[], undo: DisposableStack): void {
@@ -45,7 +51,10 @@ export function verifyIsolation(links: readonly link.Link[], differences: Differ
   }
 }
 
-/** The interface of a VLAN on a bridge, where there is one; else what is no port of a bridge: that itself, or the host's end of a wire. */
+/**
+ * The interface of a VLAN on a bridge, where there is one; else what is no port of a bridge: that itself, or the host's
+ * end of a wire.
+ */
 function routedBy(links: readonly link.Link[]): link.Link | undefined {
   return links.find(({ kind }) => kind === 'vlan') ?? links.find((each) => !isPort(each));
 }

@@ -1,4 +1,7 @@
-/** The keys of host-device. Names and defaults are the reference's. https://www.cni.dev/plugins/current/main/host-device/ */
+/**
+ * The keys of host-device. Names and defaults are the reference's.
+ * https://www.cni.dev/plugins/current/main/host-device/
+ */
 import * as v from 'valibot';
 import { type ConfOf, confSchema, ifname, mac, object, text } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';

@@ -44,8 +44,8 @@ export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
 }
 
 /**
- * Whether a driver for programs (DPDK) has the device: then it is no network interface, and there is nothing to move. The bus address decides, whatever else the
- * configuration names, as with the reference.
+ * Whether a driver for programs (DPDK) has the device: then it is no network interface, and there is nothing to move.
+ * The bus address decides, whatever else the configuration names, as with the reference.
  */
 export function isForPrograms(conf: HostDeviceConf): boolean {
   const id = busIdOf(conf);
@@ -59,7 +59,10 @@ function byMac(nl: NetlinkSocket, mac: string): link.Link | undefined {
   return all.find(({ kind }) => kind === undefined) ?? all[0];
 }
 
-/** Where sysfs has the names of the interfaces of a device on the PCI bus, behind virtio or not, or on the auxiliary bus (subfunctions). */
+/**
+ * Where sysfs has the names of the interfaces of a device on the PCI bus, behind virtio or not, or on the auxiliary bus
+ * (subfunctions).
+ */
 function busDirectories(id: string): string[] {
   const pci = `${PCI_DEVICES}/${id}`;
   const virtio = (tryList(pci) ?? []).filter((name) => name.startsWith('virtio')).map((name) => `${pci}/${name}/net`);

@@ -1,9 +1,12 @@
 /**
- * Moving a device in and out. What it was called, what alias it had and which link of the container it is stands in the record of the attachment, for the container may give it another name
- * and alias. Its alias says meanwhile the same, for whoever finds it without the record, or before that had its index: DEL in the container; DEL or GC on the host, where the
- * kernel takes hardware when its namespace dies, under whatever name is free there. Virtual links (a veth, a macvlan) die with their namespace: nothing can bring them back.
+ * Moving a device in and out. What it was called, what alias it had and which link of the container it is stands in the
+ * record of the attachment, for the container may give it another name and alias. Its alias says meanwhile the same,
+ * for whoever finds it without the record, or before that had its index: DEL in the container; DEL or GC on the host,
+ * where the kernel takes hardware when its namespace dies, under whatever name is free there. Virtual links (a veth, a
+ * macvlan) die with their namespace: nothing can bring them back.
  *
- * The mark goes on before the device moves, in the same datagram: no moment shows a device in a container that nobody would bring home.
+ * The mark goes on before the device moves, in the same datagram: no moment shows a device in a container that nobody
+ * would bring home.
  */
 import { gather } from '../../attach/gather.ts';
 import { commentOf, DEVICE_PREFIX, isCommentOfNetwork } from '../../attach/owner.ts';
@@ -26,7 +29,10 @@ export interface Mark {
   readonly alias: string;
 }
 
-/** `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in stands in the record alone. */
+/**
+ * `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in stands in the
+ * record alone.
+ */
 export function textOf({ owner, name, alias }: Mark): string {
   const short = `${DEVICE_PREFIX}${owner} ${name}`;
   const whole = alias === '' ? short : `${short} ${alias}`;
@@ -50,7 +56,8 @@ export function moveIn(nl: NetlinkSocket, device: link.Link, owner: string, to: 
 /**
  * Moves the owner's device out of a container.
  * @param was by the record; without it, or without its index, the mark decides
- * NB: a container may give links of its own the same mark, so it goes by the name, too. One that has been renamed is hardware, which no container can make.
+ * NB: a container may give links of its own the same mark, so it goes by the name, too. One that has been renamed is
+ * hardware, which no container can make.
  */
 export function moveOut(
   nl: NetlinkSocket,
@@ -88,7 +95,10 @@ function marked(nl: NetlinkSocket, isMeant: (mark: Mark) => boolean): (readonly 
   });
 }
 
-/** @throws NetloomError conflict where the host has another interface of the old name by now; the device stays where it is */
+/**
+ * @throws NetloomError conflict where the host has another interface of the old name by now; the device stays where it
+ * is
+ */
 export function giveBack(
   nl: NetlinkSocket,
   device: link.Link,

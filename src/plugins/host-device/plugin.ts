@@ -1,4 +1,7 @@
-/** host-device: an interface of the host, moved into the container and back. https://www.cni.dev/plugins/current/main/host-device/ */
+/**
+ * host-device: an interface of the host, moved into the container and back.
+ * https://www.cni.dev/plugins/current/main/host-device/
+ */
 
 import { allocate } from '../../attach/allocate.ts';
 import { dnsOf } from '../../attach/dns.ts';
@@ -34,7 +37,8 @@ export const hostDevice: Plugin<HostDeviceConf> = {
     else if (call.conf.ipam !== undefined) ipamCheck(call);
   },
   gc,
-  // NB: not whether the device is there. The container that has it is why it is not, and no reason to call the network out of order.
+  // NB: not whether the device is there. The container that has it is why it is not, and no reason to call the network
+  // out of order.
   status({ conf, ...call }) {
     checkConf(conf);
     requireRoute();
@@ -75,7 +79,10 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   };
 }
 
-/** A device for programs: nothing moves. The program in the container gets addresses and device from the result, by way of the runtime. */
+/**
+ * A device for programs: nothing moves. The program in the container gets addresses and device from the result, by way
+ * of the runtime.
+ */
 function describe({ conf, ifname, netns }: CniCall<HostDeviceConf>, ipam: CniResult): CniResult {
   return {
     interfaces: [{ name: ifname, sandbox: netns, pciID: busIdOf(conf) }],
@@ -101,7 +108,10 @@ function moved(container: ContainerSide, ifname: string): link.Link {
   return link.get(container.nl, { name: ifname });
 }
 
-/** As attach/announce.ts does, where the driver can: much hardware takes no MAC while it is up, and has told its neighbours when it was set up. */
+/**
+ * As attach/announce.ts does, where the driver can: much hardware takes no MAC while it is up, and has told its
+ * neighbours when it was set up.
+ */
 function announce(container: ContainerSide, name: string, { mac }: link.Link): void {
   if (mac !== undefined) container.nl.attempt([link.set({ name }, { address: mac })]);
 }
@@ -111,7 +121,8 @@ function del(call: CniCall<HostDeviceConf>): void {
   gather(
     () => removeAndRelease(call, () => bringHome(call)),
     () => {
-      // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved. It has no addresses here.
+      // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved.
+      // It has no addresses here.
       using nl = openRoute();
       rename(nl, isOwner(owner));
     },
@@ -134,7 +145,9 @@ function bringHome(call: CniCall<HostDeviceConf>): void {
   );
 }
 
-/** A device of the reference plugin has the bare old name for an alias. That it is meant, prevResult says with its MAC. */
+/**
+ * A device of the reference plugin has the bare old name for an alias. That it is meant, prevResult says with its MAC.
+ */
 function movedByReference({ conf, ifname }: CniCall, { nl }: ContainerSide): link.Link | undefined {
   const expected = conf.prevResult?.interfaces?.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
   if (expected?.mac === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * host: the host's own network. Nothing is made, so nothing can be taken away: the plugin says what is there, and refuses a container that has a namespace of its own,
- * which no plugin can move into the host's.
+ * host: the host's own network. Nothing is made, so nothing can be taken away: the plugin says what is there, and
+ * refuses a container that has a namespace of its own, which no plugin can move into the host's.
  */
 
 import { describeNamespace } from '../../attach/describe.ts';
@@ -22,7 +22,8 @@ export const host: Plugin<NetConf> = {
   netns: 'any',
   add,
   del() {},
-  // Interfaces and addresses of a host come and go, and a container in its network goes along: only the namespace counts.
+  // Interfaces and addresses of a host come and go, and a container in its network goes along: only the namespace
+  // counts.
   check: refuseOther,
   gc() {},
   status({ conf }) {

@@ -1,4 +1,7 @@
-/** ipvlan: a link that shares the MAC of an interface of the host and has addresses of its own. https://www.cni.dev/plugins/current/main/ipvlan/ */
+/**
+ * ipvlan: a link that shares the MAC of an interface of the host and has addresses of its own.
+ * https://www.cni.dev/plugins/current/main/ipvlan/
+ */
 import * as v from 'valibot';
 import type { LinkPlan } from '../../attach/container-link.ts';
 import { containerLinkPlugin } from '../../attach/container-link-plugin.ts';
@@ -43,7 +46,8 @@ export const ipvlan = containerLinkPlugin<IpvlanConf>({
     return isRouted(call.conf) ? routed(result, container.nl) : result;
   },
   made: ({ mode }) => ({ mode }),
-  // NB: a STATUS has no prevResult. Without an IPAM of its own the plugin is chained, and the master may be what the plugins before make.
+  // NB: a STATUS has no prevResult. Without an IPAM of its own the plugin is chained, and the master may be what the
+  // plugins before make.
   status: (conf, host) => {
     if (conf.master !== undefined || conf.ipam !== undefined) requireMaster(conf, host, NEEDS);
   },
@@ -94,8 +98,8 @@ function isRouted({ mode }: IpvlanConf): boolean {
 }
 
 /**
- * Whatever leaves by the link reaches the host's routes, so a default route needs no gateway, only the link. Each family of the addresses gets one, unless
- * IPAM names one or the container has one already by another network.
+ * Whatever leaves by the link reaches the host's routes, so a default route needs no gateway, only the link. Each
+ * family of the addresses gets one, unless IPAM names one or the container has one already by another network.
  */
 function routed({ ips = [], routes = [], ...rest }: CniResult, nl: NetlinkSocket): CniResult {
   const isDefault = ({ dst }: Pick<CniRoute, 'dst'>, family: Family) => dst.family === family && dst.prefix === 0;

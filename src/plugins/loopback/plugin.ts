@@ -1,4 +1,7 @@
-/** loopback: the container's lo, up. Whatever CNI_IFNAME says: runtimes give `lo` there, or what they please. https://www.cni.dev/plugins/current/main/loopback/ */
+/**
+ * loopback: the container's lo, up. Whatever CNI_IFNAME says: runtimes give `lo` there, or what they please.
+ * https://www.cni.dev/plugins/current/main/loopback/
+ */
 import { describeLo, lowerLo, raiseLo, verifyLo } from '../../attach/lo.ts';
 import { openContainer } from '../../attach/namespace.ts';
 import type { CniCall, NetConf } from '../../cni/call.ts';

@@ -1,4 +1,7 @@
-/** macvlan: a link with a MAC of its own on an interface of the host, so that the container is a station of its LAN. https://www.cni.dev/plugins/current/main/macvlan/ */
+/**
+ * macvlan: a link with a MAC of its own on an interface of the host, so that the container is a station of its LAN.
+ * https://www.cni.dev/plugins/current/main/macvlan/
+ */
 
 import * as v from 'valibot';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';

@@ -1,6 +1,7 @@
 /**
- * Addresses of an ADD: from what this node has. One that is asked for and is another node's is refused with its holder; where nodes take blocks of the same store
- * (mode `l2` with etcd) the agent gets the block of one that is nobody's, and another block where all are full.
+ * Addresses of an ADD: from what this node has. One that is asked for and is another node's is refused with its holder;
+ * where nodes take blocks of the same store (mode `l2` with etcd) the agent gets the block of one that is nobody's, and
+ * another block where all are full.
  */
 import { allocate } from '../../attach/allocate.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -26,7 +27,8 @@ type Everybody = Pick<Intent, 'network' | 'own' | 'peers'>;
 /**
  * @param here what this node should have. Who the others are is asked for only where an address may be theirs
  * @param now asks for all of it, when it may have become more
- * @throws NetloomError address-in-use with the holder; address-exhausted; try-again where the agent has got no block in time
+ * @throws NetloomError address-in-use with the holder; address-exhausted; try-again where the agent has got no block in
+ * time
  */
 export function allocateHere(
   call: CniCall<OverlayConf>,

@@ -61,7 +61,10 @@ export type NodeSource =
   | { readonly file: FileMembership }
   | { readonly etcd: EtcdMembership };
 
-/** The network, and where its nodes are, as far as the configuration alone can tell. Before any change. @throws NetloomError invalid-config */
+/**
+ * The network, and where its nodes are, as far as the configuration alone can tell. Before any change.
+ * @throws NetloomError invalid-config
+ */
 export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork; readonly source: NodeSource } {
   const { name, vni = vniOf(name), port, subnet, store } = conf;
   const mode = MODES.find((each): each is Mode => each === conf.mode);
@@ -157,7 +160,10 @@ function refuseTwice(seen: Map<string, number>, value: string, i: number, key: s
   seen.set(value, i);
 }
 
-/** Neighbours in the order of their first addresses, which is what they are written with: where two prefixes overlap, two neighbours do. */
+/**
+ * Neighbours in the order of their first addresses, which is what they are written with: where two prefixes overlap,
+ * two neighbours do.
+ */
 function refuseOverlap(nodes: readonly OverlayNode[]): void {
   const sorted = [...nodes].sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
   for (const [i, node] of sorted.entries()) {
@@ -183,7 +189,10 @@ function checkIpam({ ipam }: OverlayConf): void {
 
 const RANGE_KEYS: readonly string[] = ['ranges', 'subnet', 'rangestart', 'rangeend', 'gateway'];
 
-/** The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS. @throws NetloomError invalid-mac, invalid-args */
+/**
+ * The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS.
+ * @throws NetloomError invalid-mac, invalid-args
+ */
 export function askedMac(call: CniCall<OverlayConf>): Mac | undefined {
   const { runtimeConfig, args } = call.conf;
   return firstMac(['runtimeConfig.mac', runtimeConfig.mac], ['args.cni.mac', args.cni.mac], macInArgs(call));

@@ -1,4 +1,7 @@
-/** What nftables holds for a network's devices on this node: marks that stay out of the tunnel, and an internal network that is kept in. */
+/**
+ * What nftables holds for a network's devices on this node: marks that stay out of the tunnel, and an internal network
+ * that is kept in.
+ */
 import { commentOf } from '../../attach/owner.ts';
 import type { Differences } from '../../attach/verify.ts';
 import * as nftOverlay from '../../nft/overlay.ts';

@@ -19,12 +19,17 @@ export function withNodeRange(
   ]);
 }
 
-/** NB: the last of a prefix within a larger subnet is no broadcast address, but next to it one that looks like it is spared. */
+/**
+ * NB: the last of a prefix within a larger subnet is no broadcast address, but next to it one that looks like it is
+ * spared.
+ */
 function lastOf(block: Cidr): Ip {
   return block.family === 4 ? block.last().plus(-1n) : block.last();
 }
 
-/** The same for a DEL or a GC, which must work where this machine is no node any more. Leases are found by their owner. */
+/**
+ * The same for a DEL or a GC, which must work where this machine is no node any more. Leases are found by their owner.
+ */
 export function withAnyRange(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
   return withRanges(call, [{ subnet: call.conf.subnet }]);
 }

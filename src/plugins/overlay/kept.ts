@@ -1,6 +1,7 @@
 /**
- * An ADD beside the thread of the agent that looks after overlays: what that has read and carried out is not read again, for thousands of nodes are half a second and
- * tens of megabytes. Without an agent, with a network of which it does not know, or with something to say of the nodes, the call sees to everything itself.
+ * An ADD beside the thread of the agent that looks after overlays: what that has read and carried out is not read
+ * again, for thousands of nodes are half a second and tens of megabytes. Without an agent, with a network of which it
+ * does not know, or with something to say of the nodes, the call sees to everything itself.
  */
 import type { CniCall } from '../../cni/call.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';

@@ -9,8 +9,8 @@ import type { OverlayConf } from './conf.ts';
 import { unguard } from './guard.ts';
 
 /**
- * Removes what no container uses. With the store `static` nobody else keeps it: a node without containers has nothing that others would want to reach, and the next
- * container has it all back in some milliseconds.
+ * Removes what no container uses. With the store `static` nobody else keeps it: a node without containers has nothing
+ * that others would want to reach, and the next container has it all back in some milliseconds.
  */
 export function leave(call: CniCall<OverlayConf>): void {
   const { name, subnet } = call.conf;

@@ -1,6 +1,7 @@
 /**
- * overlay: containers of several machines in one network. Each machine is a node with a prefix of the network's subnet, on a bridge of its own; the way to the other
- * nodes is a tunnel, or with the mode `direct` the layer 2 that they share. docs/overlay.md
+ * overlay: containers of several machines in one network. Each machine is a node with a prefix of the network's subnet,
+ * on a bridge of its own; the way to the other nodes is a tunnel, or with the mode `direct` the layer 2 that they
+ * share. docs/overlay.md
  */
 
 import { configureInterface } from '../../attach/addresses.ts';
@@ -99,7 +100,10 @@ function add(call: CniCall<OverlayConf>): CniResult {
   return result;
 }
 
-/** To the other nodes' prefixes, and unless the network is internal to everything else, by the gateway. In the mode `l2` the others are on the link. */
+/**
+ * To the other nodes' prefixes, and unless the network is internal to everything else, by the gateway. In the mode `l2`
+ * the others are on the link.
+ */
 function routesInside(
   { network }: Pick<Intent, 'network'>,
   { internal }: OverlayConf,
@@ -168,7 +172,10 @@ function asVeth(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
   return { ...withIpam, conf: { ...withIpam.conf, ipMasq: masquerades(call.conf) } };
 }
 
-/** A machine that is no node of a directory yet may become one with its first ADD. @throws NetloomError not-available with the reason */
+/**
+ * A machine that is no node of a directory yet may become one with its first ADD.
+ * @throws NetloomError not-available with the reason
+ */
 function status(call: CniCall<OverlayConf>): void {
   const { network, source } = checkConf(call.conf);
   if (masquerades(call.conf)) requireNft('Cannot masquerade');

@@ -1,4 +1,7 @@
-/** policy: what the container may reach and who may reach it. Chained behind the plugin that makes the interface. docs/policy.md has the format. */
+/**
+ * policy: what the container may reach and who may reach it. Chained behind the plugin that makes the interface.
+ * docs/policy.md has the format.
+ */
 import * as v from 'valibot';
 import { type Attached, attachedOf, hostLinks } from '../../attach/chained.ts';
 import { commentOf, ownerOf } from '../../attach/owner.ts';
@@ -61,7 +64,10 @@ function add(call: CniCall<PolicyConf>): CniResult {
   return attached.result;
 }
 
-/** With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's comment among all elements. */
+/**
+ * With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's
+ * comment among all elements.
+ */
 function del(call: CniCall<PolicyConf>): void {
   const comment = commentOf(ownerOf(call));
   const known = call.conf.prevResult === undefined ? [] : attachedOf(call).ips;
@@ -84,7 +90,10 @@ function status({ conf }: CniCall<PolicyConf>): void {
   requireNft('Cannot set a policy');
 }
 
-/** @throws NetloomError invalid-config where the container's packets pass this host unseen, as those of a macvlan link do: half of a policy is none */
+/**
+ * @throws NetloomError invalid-config where the container's packets pass this host unseen, as those of a macvlan link
+ * do: half of a policy is none
+ */
 function requireHostLink({ onHost }: Attached): void {
   if (onHost.length > 0) return;
   throw new NetloomError(

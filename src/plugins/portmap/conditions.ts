@@ -1,6 +1,7 @@
 /**
- * `conditionsV4` and `conditionsV6`: arguments of iptables that a connection must meet, or words of nft, as the reference plugin's two back ends take them. Those that
- * say where it comes from and goes to are understood; any other is refused, rather than published for more connections than was meant.
+ * `conditionsV4` and `conditionsV6`: arguments of iptables that a connection must meet, or words of nft, as the
+ * reference plugin's two back ends take them. Those that say where it comes from and goes to are understood; any other
+ * is refused, rather than published for more connections than was meant.
  */
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
@@ -30,7 +31,10 @@ const NFT: Readonly<Record<string, Subject>> = { saddr: 'source', daddr: 'destin
 
 const EXPECTED = 'expected [!] -s, -d or -i of iptables, or saddr, daddr or iifname of nft, each with its value';
 
-/** The matches of a family, or undefined where there are no conditions. @throws NetloomError unsupported-field, with key and value */
+/**
+ * The matches of a family, or undefined where there are no conditions.
+ * @throws NetloomError unsupported-field, with key and value
+ */
 export function conditionsOf(conf: PortmapConf, family: Family): Conditions | undefined {
   const words = family === 4 ? conf.conditionsV4 : conf.conditionsV6;
   if (words.length === 0) return undefined;

@@ -1,4 +1,7 @@
-/** The keys of the portmap plugin. Names and defaults are the reference's. https://www.cni.dev/plugins/current/meta/portmap/ */
+/**
+ * The keys of the portmap plugin. Names and defaults are the reference's.
+ * https://www.cni.dev/plugins/current/meta/portmap/
+ */
 import * as v from 'valibot';
 import { boolean, type ConfOf, confSchema, integer, ip, object, parseConf, text } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
@@ -8,7 +11,8 @@ import { isAny } from '../../nft/portmap/layout.ts';
 export const schema = confSchema(() => ({
   snat: v.optional(boolean, true),
   masqAll: v.optional(boolean, false),
-  // Both say how packets are marked on the way to an iptables rule that masquerades. Ours needs no mark: it looks at the connection.
+  // Both say how packets are marked on the way to an iptables rule that masquerades. Ours needs no mark: it looks at
+  // the connection.
   markMasqBit: v.exactOptional(integer(0, 31)),
   externalSetMarkChain: v.exactOptional(text),
   conditionsV4: v.optional(v.array(text), []),

@@ -1,4 +1,7 @@
-/** Connections that began before a port was published or withdrawn: the kernel would go on sending their packets where the first one went. */
+/**
+ * Connections that began before a port was published or withdrawn: the kernel would go on sending their packets where
+ * the first one went.
+ */
 import type { Ip } from '../../net/ip.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import type { Entry, Wanted } from '../../nft/ct/entry.ts';
@@ -13,10 +16,11 @@ const FEW = 4;
 const NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: UDP, sctp: 132 };
 
 /**
- * After publishing: a sender of UDP that keeps its source port has been sending to the host itself, or to a container that had the port before.
- * What the host only forwards is left alone.
- * NB: also what the host's own process began from that port, as it does without meaning to when it answers after its connection was forgotten: what the sender
- * sends then counts as the answer, and is never looked up again while it goes on. (One that answers later than this still has its sender.)
+ * After publishing: a sender of UDP that keeps its source port has been sending to the host itself, or to a container
+ * that had the port before. What the host only forwards is left alone.
+ * NB: also what the host's own process began from that port, as it does without meaning to when it answers after its
+ * connection was forgotten: what the sender sends then counts as the answer, and is never looked up again while it goes
+ * on. (One that answers later than this still has its sender.)
  */
 export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications: readonly Publication[]): void {
   for (const { container, ports } of publications) {
@@ -45,7 +49,10 @@ export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications
   }
 }
 
-/** The kernel goes through its whole table for each question (3 ms), and tells only what is asked for: for a few ports that is less than to be told all of UDP. */
+/**
+ * The kernel goes through its whole table for each question (3 ms), and tells only what is asked for: for a few ports
+ * that is less than to be told all of UDP.
+ */
 function questionsFor(ports: readonly (number | undefined)[]): Wanted[] {
   if (ports.length > FEW) return [{ protocol: UDP }];
   return ports.flatMap((port = 0) => [
@@ -54,7 +61,10 @@ function questionsFor(ports: readonly (number | undefined)[]): Wanted[] {
   ]);
 }
 
-/** After withdrawing: what leads to the container by one of these ports. TCP too, or a client would wait for a container that is gone. */
+/**
+ * After withdrawing: what leads to the container by one of these ports. TCP too, or a client would wait for a container
+ * that is gone.
+ */
 export function forgetTranslated(nft: NetlinkSocket, withdrawn: readonly Withdrawn[]): void {
   for (const { container, ports } of withdrawn) {
     const known = new Set(ports.map(([, protocol, port]: AddressKey) => `${NUMBERS[protocol]} ${port}`));

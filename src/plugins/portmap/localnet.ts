@@ -1,10 +1,10 @@
 /**
- * `route_localnet` of the interface that leads to the container: without it the kernel neither sends a packet with a source of 127.0.0.0/8 out of it nor
- * takes the answer. On for as long as a port that localhost reaches is published there, then as it was. The old value stands in the
- * comment of the subnet's chain, which is there for exactly as long.
+ * `route_localnet` of the interface that leads to the container: without it the kernel neither sends a packet with a
+ * source of 127.0.0.0/8 out of it nor takes the answer. On for as long as a port that localhost reaches is published
+ * there, then as it was. The old value stands in the comment of the subnet's chain, which is there for exactly as long.
  *
- * IPv6 has no such setting: a packet with the source ::1 gets out and is masqueraded, but its answer finds no route back (rt6_need_strict() takes a loopback
- * address to be of the very interface by which the packet comes).
+ * IPv6 has no such setting: a packet with the source ::1 gets out and is masqueraded, but its answer finds no route
+ * back (rt6_need_strict() takes a loopback address to be of the very interface by which the packet comes).
  */
 import { lock, makeDirectories, O, open } from '../../ffi/file.ts';
 import { ifnameFault } from '../../net/ifname.ts';
@@ -19,7 +19,8 @@ import * as route from '../../rtnl/route.ts';
 const REMEMBERED = 'route_localnet was 0 on ';
 
 /**
- * Holds off other calls, from reading the setting or changing who needs it until both agree again. Whoever dies lets go.
+ * Holds off other calls, from reading the setting or changing who needs it until both agree again. Whoever dies lets
+ * go.
  * NB: an element alone needs no lock; a setting that is shared does, since the kernel cannot change both at once.
  */
 export function lockLocalnet(paths: Paths): Disposable {
@@ -36,14 +37,20 @@ export function lockLocalnet(paths: Paths): Disposable {
   }
 }
 
-/** The interface by which the host reaches a container; undefined where it does not, or where the way leads through a router. */
+/**
+ * The interface by which the host reaches a container; undefined where it does not, or where the way leads through a
+ * router.
+ */
 export function linkTo(nl: NetlinkSocket, container: Ip): link.Link | undefined {
   const way = route.lookup(nl, container);
   if (way?.oif === undefined || way.gateway !== undefined) return undefined;
   return link.find(nl, { index: way.oif });
 }
 
-/** What is to be remembered before the setting is switched on. A veth of the container's own goes with it, and takes the setting along. */
+/**
+ * What is to be remembered before the setting is switched on. A veth of the container's own goes with it, and takes the
+ * setting along.
+ */
 export function toRemember({ name, kind }: link.Link): string {
   return kind !== 'veth' && readSysctl(keyOf(name)) === '0' ? `${REMEMBERED}${name}` : '';
 }

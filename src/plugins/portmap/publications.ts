@@ -10,8 +10,9 @@ import { conditionsOf } from './conditions.ts';
 import { keyOf, mappingsOf, type PortMapping, type PortmapConf } from './conf.ts';
 
 /**
- * One for each family that the container has an address of: the first one. What is asked for of another family is passed over, with a warning. Both as in the
- * reference plugin, since runtimes ask for the ports of 0.0.0.0 and :: alike.
+ * One for each family that the container has an address of: the first one. What is asked for of another family is
+ * passed over, with a warning. Both as in the reference plugin, since runtimes ask for the ports of 0.0.0.0 and ::
+ * alike.
  * @throws NetloomError invalid-config
  */
 export function publicationsOf(call: CniCall<PortmapConf>, { ips }: Attached): Publication[] {

@@ -1,6 +1,6 @@
 /**
- * ptp: a veth pair that is routed rather than bridged. The host's end has the gateway's address; the container sends everything there, even what goes to its
- * own subnet. https://www.cni.dev/plugins/current/main/ptp/
+ * ptp: a veth pair that is routed rather than bridged. The host's end has the gateway's address; the container sends
+ * everything there, even what goes to its own subnet. https://www.cni.dev/plugins/current/main/ptp/
  */
 
 import * as v from 'valibot';

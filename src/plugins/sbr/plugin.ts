@@ -1,6 +1,7 @@
 /**
- * sbr: source based routing, as a chained plugin after that of a secondary interface. What the container sends from the interface's addresses is routed by a table of its own, which
- * has the interface's routes in place of the main one. https://www.cni.dev/plugins/current/meta/sbr/
+ * sbr: source based routing, as a chained plugin after that of a secondary interface. What the container sends from the
+ * interface's addresses is routed by a table of its own, which has the interface's routes in place of the main one.
+ * https://www.cni.dev/plugins/current/meta/sbr/
  */
 import * as v from 'valibot';
 import { attachedOf, requireInterface } from '../../attach/chained.ts';
@@ -60,7 +61,8 @@ function add(call: CniCall<SbrConf>): CniResult {
       `failed to load netconf: "prevResult": No IP addresses supplied on interface "${call.ifname}"`,
     );
   using container = openContainer(call);
-  // Two of them at once in one namespace would take the same table. The lock falls with the descriptor; the reference locks the same file.
+  // Two of them at once in one namespace would take the same table. The lock falls with the descriptor; the reference
+  // locks the same file.
   lock(container.netns.fd, container.netns.path);
   using undo = new DisposableStack();
   const { index } = requireInterface(container, call.ifname, `Cannot route by the source of "${call.ifname}"`);
@@ -69,7 +71,10 @@ function add(call: CniCall<SbrConf>): CniResult {
   return result;
 }
 
-/** NB: one datagram, which the kernel works through whatever becomes of us: killed at any point, we leave all of it or nothing. */
+/**
+ * NB: one datagram, which the kernel works through whatever becomes of us: killed at any point, we leave all of it or
+ * nothing.
+ */
 function moveRoutes(
   nl: NetlinkSocket,
   index: number,
@@ -127,7 +132,10 @@ function isFor({ ips }: Table): (moved: route.Route) => boolean {
     );
 }
 
-/** What moves into a table, and default routes by the gateways of its addresses where none moves along. Their protocol tells them from those that have moved. */
+/**
+ * What moves into a table, and default routes by the gateways of its addresses where none moves along. Their protocol
+ * tells them from those that have moved.
+ */
 function routesOf({ table, ips }: Table, moved: readonly route.Route[], oif: number): route.RouteSpec[] {
   const specs: route.RouteSpec[] = moved.map((each) => ({ ...each, table }));
   for (const { address, gateway } of ips) {
@@ -152,8 +160,9 @@ function ruleFor(ip: Ip, table: number): rule.RuleSpec {
 }
 
 /**
- * Removes the rules from the interface's addresses, and moves the routes of their tables back. Without the namespace nothing is left to remove; without the interface and prevResult, the rules
- * of ours from addresses that no interface has.
+ * Removes the rules from the interface's addresses, and moves the routes of their tables back. Without the namespace
+ * nothing is left to remove; without the interface and prevResult, the rules of ours from addresses that no interface
+ * has.
  */
 function del(call: CniCall<SbrConf>): void {
   using container = tryOpenContainer(call);
@@ -170,7 +179,10 @@ function del(call: CniCall<SbrConf>): void {
   for (const error of errors.values()) if (!hasCode(error, 'ENOENT', 'ESRCH')) throw error;
 }
 
-/** The rules that this attachment has made: those from its addresses, and those of ours from addresses that nobody has any more. */
+/**
+ * The rules that this attachment has made: those from its addresses, and those of ours from addresses that nobody has
+ * any more.
+ */
 function ownRules(
   call: CniCall<SbrConf>,
   nl: NetlinkSocket,

@@ -1,10 +1,16 @@
-/** The SELinux context that a link is made in: the kernel gives a TAP link that of the thread which makes it. man 5 proc, /proc/PID/attr. */
+/**
+ * The SELinux context that a link is made in: the kernel gives a TAP link that of the thread which makes it. man 5
+ * proc, /proc/PID/attr.
+ */
 import { messageOf, NetloomError } from '../../error.ts';
 import { tryReadText, writeText } from '../../ffi/file.ts';
 
 const CURRENT = '/proc/thread-self/attr/current';
 
-/** Runs a function in a context and comes back. @throws NetloomError unsupported where the kernel or its policy does not let us */
+/**
+ * Runs a function in a context and comes back.
+ * @throws NetloomError unsupported where the kernel or its policy does not let us
+ */
 export function withLabel<T>(context: string | undefined, run: () => T): T {
   if (context === undefined || context === '') return run();
   const before = take(context);

@@ -1,4 +1,7 @@
-/** tap: a link whose other end is a program, such as a virtual machine in the container. https://www.cni.dev/plugins/current/main/tap/ */
+/**
+ * tap: a link whose other end is a program, such as a virtual machine in the container.
+ * https://www.cni.dev/plugins/current/main/tap/
+ */
 
 import * as v from 'valibot';
 import { allocation } from '../../attach/allocate.ts';

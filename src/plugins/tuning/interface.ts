@@ -4,7 +4,10 @@ import { IFF } from '../../rtnl/constants.ts';
 import * as link from '../../rtnl/link.ts';
 import type { LinkSettings } from './conf.ts';
 
-/** What an interface has now. NB: IFF_PROMISC and IFF_ALLMULTI as somebody has set them; a running tcpdump does not count. */
+/**
+ * What an interface has now. NB: IFF_PROMISC and IFF_ALLMULTI as somebody has set them; a running tcpdump does not
+ * count.
+ */
 export function settingsOf({ mac, mtu, flags, attrs }: link.Link): LinkSettings {
   return {
     ...(mac !== undefined && { mac }),

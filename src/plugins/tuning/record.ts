@@ -1,6 +1,7 @@
 /**
- * What an interface and its namespace were before tuning, kept until DEL: one file an attachment, in the reference's place and format, so that either of us takes back
- * what the other changed. What is beyond the reference's keys stands under `netloom`.
+ * What an interface and its namespace were before tuning, kept until DEL: one file an attachment, in the reference's
+ * place and format, so that either of us takes back what the other changed. What is beyond the reference's keys stands
+ * under `netloom`.
  */
 import * as v from 'valibot';
 import { ownerOf } from '../../attach/owner.ts';
@@ -36,7 +37,10 @@ export function recordPath({ conf, paths, containerId, ifname }: CniCall<TuningC
   return `${conf.dataDir ?? paths.tuning}/${containerId}_${ifname}.json`;
 }
 
-/** Undefined where there is none. One that cannot be read is set aside and told of: it must not keep a container from coming or going. */
+/**
+ * Undefined where there is none. One that cannot be read is set aside and told of: it must not keep a container from
+ * coming or going.
+ */
 export function readRecord(path: string, warn: (message: string) => void): TuningRecord | undefined {
   const text = tryReadText(path);
   if (text === undefined) return undefined;
@@ -52,7 +56,8 @@ export function writeRecord(path: string, call: CniCall<TuningConf>, { link, sys
   if (directory !== undefined) makeDirectories(directory, 0o700);
   const olds = Object.fromEntries(Object.entries(link).map(([key, { old }]) => [key, old]));
   const sets = Object.fromEntries(Object.entries(link).map(([key, { set }]) => [key, set]));
-  // NB: a name of its own, without the process's number, so that DEL removes what a killed process leaves. Not synced: what it is about dies with the power.
+  // NB: a name of its own, without the process's number, so that DEL removes what a killed process leaves. Not synced:
+  // what it is about dies with the power.
   const beside = besideOf(path);
   writeText(
     beside,
@@ -72,7 +77,10 @@ function besideOf(path: string): string {
   return `${path}.tmp`;
 }
 
-/** Removes the records of a network's attachments that are no longer valid. Whose namespaces they were in is not known: those are gone, or stay as they are. */
+/**
+ * Removes the records of a network's attachments that are no longer valid. Whose namespaces they were in is not known:
+ * those are gone, or stay as they are.
+ */
 export function removeStaleRecords(call: CniCall<TuningConf>, valid: readonly string[]): void {
   const directory = call.conf.dataDir ?? call.paths.tuning;
   for (const name of tryList(directory) ?? []) {

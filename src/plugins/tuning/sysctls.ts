@@ -1,6 +1,7 @@
 /**
- * Sysctls of the container's namespace, those of the network only. A key is written with dots or with slashes (man 8 sysctl): `net.ipv4.conf.eth0.forwarding`,
- * `net/ipv4/conf/eth0.100/forwarding`; `IFNAME` in it stands for the interface of the call.
+ * Sysctls of the container's namespace, those of the network only. A key is written with dots or with slashes (man 8
+ * sysctl): `net.ipv4.conf.eth0.forwarding`, `net/ipv4/conf/eth0.100/forwarding`; `IFNAME` in it stands for the
+ * interface of the call.
  */
 import { duplicateKeys } from '../../cni/duplicate-keys.ts';
 import { messageOf, NetloomError } from '../../error.ts';
@@ -47,7 +48,8 @@ export function refuseForeignKeys(sysctls: readonly (readonly [key: string, valu
 
 /**
  * The settings behind the keys. Inside the container: /proc/sys/net shows the namespace of the thread that looks.
- * @throws NetloomError invalid-config where there is none of that name, it cannot be written, or two keys name the same one
+ * @throws NetloomError invalid-config where there is none of that name, it cannot be written, or two keys name the same
+ * one
  */
 export function locate(sysctls: readonly (readonly [key: string, value: string])[], ifname: string): Sysctl[] {
   const found = new Map<string, Sysctl>();
@@ -93,7 +95,8 @@ export function sysctlDifferences(
 }
 
 /**
- * Whether each key is on the list of those that the machine's owner allows: one regular expression a line. Without the file, all are.
+ * Whether each key is on the list of those that the machine's owner allows: one regular expression a line. Without the
+ * file, all are.
  * @throws NetloomError invalid-config where one is not
  */
 export function refuseUnlisted(sysctls: readonly (readonly [key: string, value: string])[], file: string): void {
@@ -126,8 +129,9 @@ function expressionOf(line: string, file: string): RegExp {
 }
 
 /**
- * What a key may mean below /proc/sys. A slash comes first: it is the path. A dot comes first: dots part it, and a slash stands for a dot in a name (man 8
- * sysctl); the reference takes both for separators, so that is tried afterwards.
+ * What a key may mean below /proc/sys. A slash comes first: it is the path. A dot comes first: dots part it, and a
+ * slash stands for a dot in a name (man 8 sysctl); the reference takes both for separators, so that is tried
+ * afterwards.
  */
 function pathsOf(key: string, ifname: string): string[] {
   const [dot, slash] = [key.indexOf('.'), key.indexOf('/')];

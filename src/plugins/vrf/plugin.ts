@@ -1,6 +1,6 @@
 /**
- * vrf: puts the container's interface into a VRF, a domain with a routing table of its own, as a chained plugin. The VRF is made by the first interface and goes with the last.
- * https://www.cni.dev/plugins/current/meta/vrf/
+ * vrf: puts the container's interface into a VRF, a domain with a routing table of its own, as a chained plugin. The
+ * VRF is made by the first interface and goes with the last. https://www.cni.dev/plugins/current/meta/vrf/
  */
 import * as v from 'valibot';
 import { attachedOf, requireInterface } from '../../attach/chained.ts';
@@ -79,7 +79,10 @@ interface Vrf {
   readonly table: number;
 }
 
-/** The VRF where it is there already. @throws NetloomError conflict where something else has its name, or it has another table */
+/**
+ * The VRF where it is there already.
+ * @throws NetloomError conflict where something else has its name, or it has another table
+ */
 function findVrf(nl: NetlinkSocket, { vrfname, table }: VrfConf): Vrf | undefined {
   const found = link.find(nl, { name: vrfname });
   if (found === undefined) return undefined;
@@ -123,8 +126,8 @@ function needsVrf(act: () => void): void {
 }
 
 /**
- * Puts the interface into the VRF, with its routes. The kernel takes it down and up for that (vrf_add_slave()), and what was added beside the addresses is lost: routes, and IPv6
- * addresses unless the interface keeps them.
+ * Puts the interface into the VRF, with its routes. The kernel takes it down and up for that (vrf_add_slave()), and
+ * what was added beside the addresses is lost: routes, and IPv6 addresses unless the interface keeps them.
  */
 function enslave(nl: NetlinkSocket, { index }: link.Link, { index: master, table }: Vrf, undo: DisposableStack): void {
   const addresses = addr.list(nl, { link: index, family: 6 }).filter(({ scope }) => scope === route.RT_SCOPE.UNIVERSE);
@@ -145,7 +148,10 @@ function restoreAddresses(nl: NetlinkSocket, index: number, addresses: readonly 
   nl.attempt(lost.map(({ address }) => addr.add(index, address, { nodad: true })));
 }
 
-/** Takes the interface out where this attachment has put it in; the last one takes the VRF along. Without the namespace nothing is left to do. */
+/**
+ * Takes the interface out where this attachment has put it in; the last one takes the VRF along. Without the namespace
+ * nothing is left to do.
+ */
 function del(call: CniCall<VrfConf>): void {
   using container = tryOpenContainer(call);
   if (container !== undefined) leave(call, container);
@@ -178,7 +184,10 @@ function check(call: CniCall<VrfConf>): void {
   differences.throwIfAny();
 }
 
-/** @throws NetloomError not-available where the kernel has no VRFs: it is asked for one with a table that none can have, and says what it minds first */
+/**
+ * @throws NetloomError not-available where the kernel has no VRFs: it is asked for one with a table that none can have,
+ * and says what it minds first
+ */
 function status(call: CniCall<VrfConf>): void {
   checkConf(call.conf);
   using nl = openRoute();

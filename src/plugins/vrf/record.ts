@@ -1,6 +1,6 @@
 /**
- * Which attachments have put their interface into a VRF, and in which namespace: the kernel says only that it is in one. A file an attachment, below the directory that a boot empties as it
- * ends the namespaces.
+ * Which attachments have put their interface into a VRF, and in which namespace: the kernel says only that it is in
+ * one. A file an attachment, below the directory that a boot empties as it ends the namespaces.
  */
 import { ownerOf, validOwners } from '../../attach/owner.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -23,7 +23,9 @@ export function forget(call: CniCall): void {
   unlink(fileOf(call, ownerOf(call)));
 }
 
-/** For GC: forgets attachments of the network that are no longer valid. What they did is in a namespace that they had. */
+/**
+ * For GC: forgets attachments of the network that are no longer valid. What they did is in a namespace that they had.
+ */
 export function forgetStale(call: CniCall): void {
   const valid = new Set(validOwners(call).map((owner) => fnv1a(owner)));
   for (const name of tryList(directoryOf(call)) ?? []) if (!valid.has(name)) unlink(`${directoryOf(call)}/${name}`);

@@ -1,4 +1,7 @@
-/** A switch in the kernel. IFLA_BR_* and IFLA_BRPORT_* of linux/if_link.h; names are those of `ip link set … type bridge`. */
+/**
+ * A switch in the kernel. IFLA_BR_* and IFLA_BRPORT_* of linux/if_link.h; names are those of
+ * `ip link set … type bridge`.
+ */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be16, flag8, mac, u8, u16, u32 } from '../../netlink/codec.ts';
 

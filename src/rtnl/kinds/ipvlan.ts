@@ -1,4 +1,7 @@
-/** A link that shares the MAC of another and is told apart by its addresses. IFLA_IPVLAN_* of linux/if_link.h; drivers/net/ipvlan. */
+/**
+ * A link that shares the MAC of another and is told apart by its addresses. IFLA_IPVLAN_* of linux/if_link.h;
+ * drivers/net/ipvlan.
+ */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { named, u16 } from '../../netlink/codec.ts';
 

@@ -1,8 +1,14 @@
-/** A link with a MAC of its own on another link. IFLA_MACVLAN_* and enum macvlan_mode of linux/if_link.h; drivers/net/macvlan.c. */
+/**
+ * A link with a MAC of its own on another link. IFLA_MACVLAN_* and enum macvlan_mode of linux/if_link.h;
+ * drivers/net/macvlan.c.
+ */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { named, u32 } from '../../netlink/codec.ts';
 
-/** Who of one master hears whom: nobody, all by way of the switch outside, all here; or one link has the master for itself. */
+/**
+ * Who of one master hears whom: nobody, all by way of the switch outside, all here; or one link has the master for
+ * itself.
+ */
 export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 } as const;
 
 export const macvlan = {

@@ -1,4 +1,7 @@
-/** A tunnel of Ethernet frames in UDP. IFLA_VXLAN_* of linux/if_link.h; drivers/net/vxlan; RFC 7348. The names are those of `ip link add type vxlan`. */
+/**
+ * A tunnel of Ethernet frames in UDP. IFLA_VXLAN_* of linux/if_link.h; drivers/net/vxlan; RFC 7348. The names are those
+ * of `ip link add type vxlan`.
+ */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be16, flag8, ip4, ip6, named, u8, u32 } from '../../netlink/codec.ts';
 
@@ -10,7 +13,10 @@ export const vxlan = {
   id: [1, u32],
   /** Where frames go that no entry of the FDB has: one station, or a multicast group. */
   remote: [2, ip4],
-  /** The index of the link that packets leave by; without one, routes decide. NB: a kernel that has one cuts the MTU to what fits it, in silence. */
+  /**
+   * The index of the link that packets leave by; without one, routes decide. NB: a kernel that has one cuts the MTU to
+   * what fits it, in silence.
+   */
   dev: [3, u32],
   /** What packets have for their source. It says which family the underlay has. */
   local: [4, ip4],

@@ -10,7 +10,10 @@ import { isWide, rateFields, sizeOf, ticksOf } from './rate.ts';
 
 const htbClassKind = tcKind('class', { options: [2, nest(htb)] });
 
-/** Bytes that a class sends before another has its turn. Classes here borrow from nobody, so any that holds a packet will do. */
+/**
+ * Bytes that a class sends before another has its turn. Classes here borrow from nobody, so any that holds a packet
+ * will do.
+ */
 const QUANTUM = 60_000;
 
 export interface ClassSpec {

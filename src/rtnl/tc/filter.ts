@@ -72,7 +72,10 @@ export function addU32(filter: FilterSpec): Request {
   );
 }
 
-/** The filters of a discipline; of those that are not u32 only that they are there. Equivalent to: `tc filter show dev LINK parent PARENT` */
+/**
+ * The filters of a discipline; of those that are not u32 only that they are there.
+ * Equivalent to: `tc filter show dev LINK parent PARENT`
+ */
 export function list(nl: NetlinkSocket, link: number, parent: number): FilterSpec[] {
   const all = request(
     filterKind,

@@ -1,4 +1,7 @@
-/** What messages of traffic control are made of: queueing disciplines, classes and filters share it. tcmsg and TCA_* of linux/rtnetlink.h; man 8 tc. */
+/**
+ * What messages of traffic control are made of: queueing disciplines, classes and filters share it. tcmsg and TCA_* of
+ * linux/rtnetlink.h; man 8 tc.
+ */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { bytes, s32, str, u8, u16, u32 } from '../../netlink/codec.ts';
 import type { MessageKind } from '../../netlink/message.ts';
@@ -23,7 +26,9 @@ export const qdiscKind = { name: 'queueing discipline', header: tcmsg, attrs: tc
 export const classKind = { name: 'class', header: tcmsg, attrs: tcAttrs } as const satisfies MessageKind;
 export const filterKind = { name: 'filter', header: tcmsg, attrs: tcAttrs } as const satisfies MessageKind;
 
-/** Where a queueing discipline may be of a link: all that leaves it, and all that comes in. TC_H_ROOT and TC_H_INGRESS. */
+/**
+ * Where a queueing discipline may be of a link: all that leaves it, and all that comes in. TC_H_ROOT and TC_H_INGRESS.
+ */
 export const TC_H = { ROOT: 0xffffffff, INGRESS: 0xfffffff1 } as const;
 
 /** The handle of the queueing discipline at INGRESS, always. */

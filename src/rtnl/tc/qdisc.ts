@@ -118,7 +118,10 @@ export function remove(link: number, parent: typeof TC_H.ROOT | typeof TC_H.INGR
   );
 }
 
-/** The discipline at a link's root or ingress. Undefined where there is none, or no such link. Equivalent to: `tc qdisc show dev LINK` */
+/**
+ * The discipline at a link's root or ingress. Undefined where there is none, or no such link.
+ * Equivalent to: `tc qdisc show dev LINK`
+ */
 export function find(nl: NetlinkSocket, link: number, parent: number): Qdisc | undefined {
   // NB: the kernel answers with a notification, which goes to the one that asks only with NLM_F_ECHO (qdisc_notify()).
   const looking = request(

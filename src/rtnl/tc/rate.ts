@@ -1,10 +1,15 @@
 /** Rates and times in the kernel's terms. struct tc_ratespec of linux/pkt_sched.h; net/sched/sch_api.c. */
 import { u8, u16, u32 } from '../../netlink/codec.ts';
 
-/** Frames have no header beyond what they are. NB: 0 would have the kernel guess it from a table of 256 rates, which tc sends and we do not. */
+/**
+ * Frames have no header beyond what they are. NB: 0 would have the kernel guess it from a table of 256 rates, which tc
+ * sends and we do not.
+ */
 const LINKLAYER_ETHERNET = 1;
 const MAX = 0xffffffff;
-/** A tick of the scheduler: 64 nanoseconds (PSCHED_SHIFT), on every kernel since 2.6.31. /proc/net/psched says so, too. */
+/**
+ * A tick of the scheduler: 64 nanoseconds (PSCHED_SHIFT), on every kernel since 2.6.31. /proc/net/psched says so, too.
+ */
 const TICK_NS = 64n;
 const SECOND_NS = 1_000_000_000n;
 
@@ -29,7 +34,9 @@ export function isWide(rate: bigint): boolean {
   return rate >= BigInt(MAX);
 }
 
-/** How long so many bytes take at a rate, in ticks: what the kernel calls a buffer. At most what 32 bits hold, 274 s. */
+/**
+ * How long so many bytes take at a rate, in ticks: what the kernel calls a buffer. At most what 32 bits hold, 274 s.
+ */
 export function ticksOf(size: number, rate: bigint): number {
   const ticks = (BigInt(size) * SECOND_NS) / rate / TICK_NS;
   return ticks > BigInt(MAX) ? MAX : Number(ticks);

@@ -1,6 +1,6 @@
 /**
- * containerd, by what its shims keep on disk: `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/init.pid`. Its API is gRPC, and a client for that is larger
- * than the rest of netloom's command line (docs/decisions.md).
+ * containerd, by what its shims keep on disk: `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/init.pid`. Its API is
+ * gRPC, and a client for that is larger than the rest of netloom's command line (docs/decisions.md).
  */
 import { NetloomError } from '../../error.ts';
 import { tryList } from '../../ffi/directory.ts';

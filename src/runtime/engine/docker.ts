@@ -1,4 +1,7 @@
-/** docker, and podman in docker's words: both have the same API on a unix socket. https://docs.docker.com/reference/api/engine/ */
+/**
+ * docker, and podman in docker's words: both have the same API on a unix socket.
+ * https://docs.docker.com/reference/api/engine/
+ */
 import * as v from 'valibot';
 import { object, parse } from '../../cni/schema.ts';
 import { NetloomError } from '../../error.ts';

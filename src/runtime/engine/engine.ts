@@ -15,7 +15,10 @@ export interface Engine {
   readonly name: string;
   /** Whether it seems to be here at all, so that somebody who has no podman is not told that podman does not answer. */
   isHere(): boolean;
-  /** A container by its name, its id, or the beginning of that. @throws NetloomError engine-no-answer, ambiguous-target */
+  /**
+   * A container by its name, its id, or the beginning of that.
+   * @throws NetloomError engine-no-answer, ambiguous-target
+   */
   find(word: string): EngineContainer | undefined;
   /** Those that run. @throws NetloomError engine-no-answer */
   running(): readonly EngineContainer[];

@@ -1,6 +1,6 @@
 /**
- * One question to an engine's HTTP API over its unix socket. HTTP/1.0 on purpose: the answer ends with the connection, so there are no chunks to put
- * together and no connections to keep. RFC 1945
+ * One question to an engine's HTTP API over its unix socket. HTTP/1.0 on purpose: the answer ends with the connection,
+ * so there are no chunks to put together and no connections to keep. RFC 1945
  */
 import { begin } from '../../activity.ts';
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
@@ -12,7 +12,9 @@ export interface Answer {
   readonly json: unknown;
 }
 
-/** How long an engine may take, in milliseconds. Docker's inspect waits while the container is being started or stopped. */
+/**
+ * How long an engine may take, in milliseconds. Docker's inspect waits while the container is being started or stopped.
+ */
 const LIMIT = 10_000;
 
 /** @throws NetloomError engine-no-answer */

@@ -1,4 +1,7 @@
-/** The link of the host that a network goes by: looked at when the network is made, so that a slip of the pen is not found by the first container. */
+/**
+ * The link of the host that a network goes by: looked at when the network is made, so that a slip of the pen is not
+ * found by the first container.
+ */
 import { faultOf, mastersThere, thereAre } from '../../attach/master.ts';
 import { NetloomError } from '../../error.ts';
 import * as link from '../../rtnl/link.ts';

@@ -29,7 +29,10 @@ export interface NetworkOptions {
 const PREFIX = 24;
 const HOSTS_PREFIX = 16;
 
-/** Each attachment has a file `NETWORK-CONTAINER-IFNAME`, with an id of 64 characters and a name of 15, which is written beside its place. */
+/**
+ * Each attachment has a file `NETWORK-CONTAINER-IFNAME`, with an id of 64 characters and a name of 15, which is written
+ * beside its place.
+ */
 const NAME_MAX = 160;
 
 /** Names that `--network` has a meaning for. */
@@ -39,7 +42,10 @@ const PORTMAP: Json = { type: 'portmap', capabilities: { portMappings: true } };
 /** NB: for internal networks, too. Where docker is, every bridge is filtered, and its policy is to drop. */
 const FIREWALL: Json = { type: 'firewall' };
 
-/** The conflist of a new network. @throws NetloomError invalid-name, network-exists, unsupported-driver, invalid-option, invalid-address, subnet-in-use */
+/**
+ * The conflist of a new network.
+ * @throws NetloomError invalid-name, network-exists, unsupported-driver, invalid-option, invalid-address, subnet-in-use
+ */
 export function planNetwork(name: string, asked: NetworkOptions, existing: readonly Network[]): Json {
   checkName(name, existing);
   const driver = driverOf(asked.driver);

@@ -37,7 +37,8 @@ export function plannedNetwork(
 }
 
 /**
- * Removes a network with what it has left behind: stale attachments, its bridge where nothing is plugged in, the memory of its leases.
+ * Removes a network with what it has left behind: stale attachments, its bridge where nothing is plugged in, the memory
+ * of its leases.
  * @throws NetloomError network-in-use while anything is attached
  */
 export function removeNetwork(context: RuntimeContext, name: string): void {
@@ -63,7 +64,10 @@ export function removeNetwork(context: RuntimeContext, name: string): void {
   });
 }
 
-/** What plugins still have of the network. One that is not installed any more cannot be asked, and is no reason to keep the network. */
+/**
+ * What plugins still have of the network. One that is not installed any more cannot be asked, and is no reason to keep
+ * the network.
+ */
 function collectRest(context: RuntimeContext, { list }: Network): void {
   try {
     gcChain(context, list, []);
@@ -79,7 +83,10 @@ export function attachmentsOf(context: RuntimeContext, name: string): CachedAtta
   return all.filter(({ network }) => network === name);
 }
 
-/** The bridge whose name follows from the network's, if nothing is plugged in. One that somebody named may be somebody else's, and stays. */
+/**
+ * The bridge whose name follows from the network's, if nothing is plugged in. One that somebody named may be somebody
+ * else's, and stays.
+ */
 function removeBridge({ list }: Network): void {
   const name = bridgeName(list.name);
   if (!list.plugins.some(({ conf }) => conf['bridge'] === name)) return;

@@ -15,7 +15,10 @@ export interface Used {
   readonly by: string;
 }
 
-/** Where subnets come from: those of a private range that neither docker (172.16/12, 192.168/16), podman (10.88, 10.89) nor cni-conf/ (10.86) begin with, then more of it. */
+/**
+ * Where subnets come from: those of a private range that neither docker (172.16/12, 192.168/16), podman (10.88, 10.89)
+ * nor cni-conf/ (10.86) begin with, then more of it.
+ */
 const POOL = { from: Cidr.parse('10.90.0.0/24'), count: 6 * 256 };
 
 /**

@@ -9,7 +9,9 @@ import type { Sandbox } from './store.ts';
 /** In place of an address: those by which the sandbox reaches the host. docker's word. */
 const HOST_GATEWAY = 'host-gateway';
 
-/** What the sandbox's networks say: their name servers, the sandbox's own addresses, and those that the host has there. */
+/**
+ * What the sandbox's networks say: their name servers, the sandbox's own addresses, and those that the host has there.
+ */
 export interface Surroundings {
   readonly nameservers: readonly string[];
   readonly search: readonly string[];
@@ -57,8 +59,8 @@ export function removeFiles(context: RuntimeContext, name: string): void {
 }
 
 /**
- * What was asked for goes before what the networks say, and that before the host's own file, of which name servers on the loopback are left out: the
- * sandbox's loopback is another.
+ * What was asked for goes before what the networks say, and that before the host's own file, of which name servers on
+ * the loopback are left out: the sandbox's loopback is another.
  */
 export function resolvConfOf(
   sandbox: Pick<Asking, 'nameservers' | 'search'>,

@@ -1,6 +1,7 @@
 /**
- * What holds for the kinds of links that not every kernel has, while calls fail: so it runs in the guests, where a round takes more than a second. So only the calls fail, and are killed
- * at, that change what others see: what becomes of the others is the same code for all links, and libc.test.ts and kill.test.ts have every call of macvlan.
+ * What holds for the kinds of links that not every kernel has, while calls fail: so it runs in the guests, where a
+ * round takes more than a second. So only the calls fail, and are killed at, that change what others see: what becomes
+ * of the others is the same code for all links, and libc.test.ts and kill.test.ts have every call of macvlan.
  */
 import type { ExecutionContext } from 'ava';
 import { type FeatureName, needs } from '../../support/features.ts';
@@ -19,7 +20,9 @@ export interface LinkFaultCase {
   readonly conf: Json;
   /** What comes before it in the chain. */
   readonly after?: Json;
-  /** How many calls an ADD and a DEL send to the kernel, at the least: so that a test which tests nothing is noticed. */
+  /**
+   * How many calls an ADD and a DEL send to the kernel, at the least: so that a test which tests nothing is noticed.
+   */
   readonly sent: readonly [add: number, del: number];
 }
 

@@ -15,7 +15,8 @@ const inMounts = (script: string) => ['unshare', '-m', 'sh', '-c', `${script} &&
 withMounts('a full disk: ADD says so and leaves nothing, DEL frees the lease, and then there is room', async (t) => {
   const { root, path } = placeFor(t);
   mkdirSync(path, { recursive: true });
-  // A tmpfs of 16 inodes with 4 left: the lock, the temporary file, its second name (which tmpfs counts too), last_reserved_ip.
+  // A tmpfs of 16 inodes with 4 left: the lock, the temporary file, its second name (which tmpfs counts too),
+  // last_reserved_ip.
   const fill = `mount -t tmpfs -o nr_inodes=16 none ${path} && for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do : > ${path}/x$i; done 2> /dev/null; rm ${path}/x1 ${path}/x2 ${path}/x3 ${path}/x4`;
   const end = await work(root, 'a', ['reserve', 'release', 'find'], '10.1.0.0/24', inMounts(fill));
   t.is(end.stderr, '');

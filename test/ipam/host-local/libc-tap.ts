@@ -1,9 +1,15 @@
-/** Stands between src/ and libc: counts the calls, and fails or kills at a given one. For a process or test file of its own. */
+/**
+ * Stands between src/ and libc: counts the calls, and fails or kills at a given one. For a process or test file of its
+ * own.
+ */
 import { libc } from '../../../src/ffi/libc.ts';
 
 type Call = (...args: never[]) => number;
 
-/** Names of the calls in order, from now on. @param before is told of each; what it returns is returned in place of the call */
+/**
+ * Names of the calls in order, from now on.
+ * @param before is told of each; what it returns is returned in place of the call
+ */
 export function tapLibc(before: (name: string, count: number) => number | undefined): {
   readonly calls: string[];
   stop(): void;

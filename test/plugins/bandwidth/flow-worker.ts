@@ -1,6 +1,6 @@
 /**
- * One end of a TCP connection that carries as much as it can: `receive PORT MILLISECONDS` prints how many bytes came in how many milliseconds, from the acceptance of the
- * connection; `send ADDRESS PORT` sends until the other end closes.
+ * One end of a TCP connection that carries as much as it can: `receive PORT MILLISECONDS` prints how many bytes came in
+ * how many milliseconds, from the acceptance of the connection; `send ADDRESS PORT` sends until the other end closes.
  */
 import { connect, createServer } from 'node:net';
 
@@ -14,7 +14,8 @@ if (verb === 'receive') {
     socket.on('error', () => {});
     socket.on('data', (data) => {
       bytes += data.length;
-      // NB: looked at after the bytes have come, so that a process that had to wait counts neither more bytes nor less time than passed.
+      // NB: looked at after the bytes have come, so that a process that had to wait counts neither more bytes nor less
+      // time than passed.
       const elapsed = performance.now() - begin;
       if (elapsed < (milliseconds ?? 0)) return;
       process.stdout.write(`${JSON.stringify({ bytes, elapsed })}\n`, () => process.exit());

@@ -7,8 +7,9 @@ const WORKER = fileURLToPath(new URL('flow-worker.ts', import.meta.url));
 const PORT = '5201';
 
 /**
- * How long a test of several flows may take, in milliseconds. Where the clock counts the guest's instructions (scripts/bed/machine.mjs) it leaps whenever the guest waits for a file of this
- * machine: some minutes while a program starts.
+ * How long a test of several flows may take, in milliseconds. Where the clock counts the guest's instructions
+ * (scripts/bed/machine.mjs) it leaps whenever the guest waits for a file of this machine: some minutes while a program
+ * starts.
  */
 export const PATIENCE = process.env['NETLOOM_TEST_COUNTED'] === '1' ? 24 * 3_600_000 : 240_000;
 
@@ -46,7 +47,10 @@ export async function flow(
   }
 }
 
-/** The best of several runs: on a machine that is busy with other things a run may get less than it is allowed, but none may get more. */
+/**
+ * The best of several runs: on a machine that is busy with other things a run may get less than it is allowed, but none
+ * may get more.
+ */
 export async function bestFlow(enough: number, run: () => Promise<number>): Promise<readonly number[]> {
   const rates: number[] = [];
   for (let i = 0; i < 8 && !rates.some((rate) => rate >= enough); i++) rates.push(await run());

@@ -1,4 +1,7 @@
-/** Each key of the bridge plugin, as a container runtime gives it, judged by other tools. https://www.cni.dev/plugins/current/main/bridge/ */
+/**
+ * Each key of the bridge plugin, as a container runtime gives it, judged by other tools.
+ * https://www.cni.dev/plugins/current/main/bridge/
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';

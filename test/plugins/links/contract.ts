@@ -1,6 +1,7 @@
 /**
- * What holds for every plugin whose link is in the container only: macvlan, ipvlan, vlan (which hang on a master) and dummy. Each type's test file calls it with a
- * configuration; the host's master is one end of a pair, with a station at the other.
+ * What holds for every plugin whose link is in the container only: macvlan, ipvlan, vlan (which hang on a master) and
+ * dummy. Each type's test file calls it with a configuration; the host's master is one end of a pair, with a station at
+ * the other.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -142,7 +143,8 @@ export function linkContract(one: LinkCase): void {
     lab.check(conf, { sandbox }, result);
     t.is(lab.snapshot(), before);
     lab.del(conf, { sandbox });
-    // One without a mark, which somebody made by hand; and the same where the runtime knows it, as with one of the reference plugin's.
+    // One without a mark, which somebody made by hand; and the same where the runtime knows it, as with one of the
+    // reference plugin's.
     lab.add(conf, { sandbox });
     sandbox.run('ip', 'link', 'set', 'eth0', 'alias', '');
     lab.del(conf, { sandbox });
@@ -291,7 +293,10 @@ const BAD_MASTERS: readonly [string, () => void, Json, number, RegExp][] = [
   ],
 ];
 
-/** What `ip` says that an interface hangs on: the master is in the host's namespace, which the container sees as a number. */
+/**
+ * What `ip` says that an interface hangs on: the master is in the host's namespace, which the container sees as a
+ * number.
+ */
 function parentOf(sandbox: Sandbox): string | undefined {
   const [found] = sandbox.ip<{ link_index?: number; link?: string }>('link', 'show', 'dev', 'eth0');
   return ip<{ ifindex: number; ifname: string }>('link').find(({ ifindex }) => ifindex === found?.link_index)?.ifname;

@@ -1,4 +1,7 @@
-/** 200 random events in the life of a cluster. In the end each machine's kernel has what follows from the store, and nothing is left of those that left. */
+/**
+ * 200 random events in the life of a cluster. In the end each machine's kernel has what follows from the store, and
+ * nothing is left of those that left.
+ */
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../../support/host.ts';
 import { untilAsync } from '../../support/until-async.ts';

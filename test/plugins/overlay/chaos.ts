@@ -1,6 +1,7 @@
 /**
- * What happens to a cluster, at random: machines join, leave, crash, return and move; containers come and go; devices and entries are removed; agents are killed; the store is
- * rewritten or away. Whoever throws the dice with the same seed has the same events.
+ * What happens to a cluster, at random: machines join, leave, crash, return and move; containers come and go; devices
+ * and entries are removed; agents are killed; the store is rewritten or away. Whoever throws the dice with the same
+ * seed has the same events.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** Clocks that are hours off, and are set while agents run: what follows the store and the kernel goes on, and who is there is not given up. */
+/**
+ * Clocks that are hours off, and are set while agents run: what follows the store and the kernel goes on, and who is
+ * there is not given up.
+ */
 import { spawnSync } from 'node:child_process';
 import test from 'ava';
 import { NETLOOM } from '../../support/command.ts';

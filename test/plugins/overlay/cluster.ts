@@ -1,6 +1,6 @@
 /**
- * Machines of an overlay: network namespaces, each with its own NETLOOM_ROOT, joined by a bridge that plays the underlay. For test files that have become a host, in
- * whose namespace the underlay is.
+ * Machines of an overlay: network namespaces, each with its own NETLOOM_ROOT, joined by a bridge that plays the
+ * underlay. For test files that have become a host, in whose namespace the underlay is.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -49,7 +49,10 @@ export interface ClusterOptions {
   readonly mtu?: number;
 }
 
-/** How many containers ask all others at a time. More would fill the neighbour table, which other tests that run at the same time need too. */
+/**
+ * How many containers ask all others at a time. More would fill the neighbour table, which other tests that run at the
+ * same time need too.
+ */
 const AT_ONCE = 5;
 
 export class Cluster {
@@ -58,7 +61,9 @@ export class Cluster {
   readonly inner: Family;
   readonly subnet: string;
   readonly underlay: string;
-  /** Where machines with a shared configuration find each other: a directory, until a test gives them something else. */
+  /**
+   * Where machines with a shared configuration find each other: a directory, until a test gives them something else.
+   */
   shared: SharedStore;
   readonly #family: Family;
   readonly #mtu: number;
@@ -74,7 +79,8 @@ export class Cluster {
     this.underlay = family === 4 ? '192.0.2.0/24' : '2001:db8::/64';
     this.shared = new DirectoryStore(this.lab.root);
     this.subnet = inner === 4 ? '10.96.0.0/16' : 'fd96::/48';
-    // NB: with a MAC of its own. Otherwise it has that of one of its ports, and another when that goes: whoever knew it speaks to nobody for half a minute.
+    // NB: with a MAC of its own. Otherwise it has that of one of its ports, and another when that goes: whoever knew it
+    // speaks to nobody for half a minute.
     const mac = '02:00:5e:00:53:00';
     execFileSync('ip', ['link', 'add', 'under0', 'address', mac, 'mtu', `${mtu}`, 'type', 'bridge']);
     execFileSync('ip', ['link', 'set', 'under0', 'up']);
@@ -139,7 +145,10 @@ export class Cluster {
     return this.lab.exec('CHECK', { ...conf, prevResult: result }, { sandbox }, this.on(machine)).output;
   }
 
-  /** The addresses that do not answer, of those that are asked: each second once, for ten, unless options of ping say otherwise. Its own is not: a container's `lo` is another plugin's. */
+  /**
+   * The addresses that do not answer, of those that are asked: each second once, for ten, unless options of ping say
+   * otherwise. Its own is not: a container's `lo` is another plugin's.
+   */
   unreached({ sandbox, address }: Who, addresses: readonly string[], options = '-w 10'): string[] {
     const others = addresses.filter((each) => each !== address);
     const script = others.map((each) => `ping -c 1 -W 10 -q ${options} ${each} >/dev/null 2>&1 || echo ${each}`);
@@ -148,8 +157,10 @@ export class Cluster {
 
   /**
    * Who does not reach whom, each asked a few times: `n1a → 10.96.2.3`. Empty where all reach all.
-   * NB: a few ask at a time, and on one layer 2 everybody forgets afterwards. There each pair is two neighbours, and a kernel keeps 1024 for all its namespaces together (gc_thresh3):
-   * what is more is lost without a word, and counted in table_fulls of /proc/net/stat/arp_cache. Entries that were not used for 5 s make room, so it is asked for longer than that.
+   * NB: a few ask at a time, and on one layer 2 everybody forgets afterwards. There each pair is two neighbours, and a
+   * kernel keeps 1024 for all its namespaces together (gc_thresh3): what is more is lost without a word, and counted in
+   * table_fulls of /proc/net/stat/arp_cache. Entries that were not used for 5 s make room, so it is asked for longer
+   * than that.
    */
   async gaps(from: readonly Container[], ...options: string[]): Promise<string[]> {
     const gaps: string[] = [];
@@ -189,7 +200,8 @@ export class Cluster {
   }
 
   /**
-   * Starts an agent on a machine, with a conflist of the configuration, and waits until it serves. It ends with the test.
+   * Starts an agent on a machine, with a conflist of the configuration, and waits until it serves. It ends with the
+   * test.
    * @param environment variables besides
    */
   async agent(
@@ -255,7 +267,10 @@ export class Cluster {
     return { name, number, sandbox, root, address, subnet };
   }
 
-  /** A machine loses its power: what is on its disk stays, what a boot empties does not. NB: whoever has started an agent there kills it first. */
+  /**
+   * A machine loses its power: what is on its disk stays, what a boot empties does not. NB: whoever has started an
+   * agent there kills it first.
+   */
   cutPower({ number, sandbox, root }: Machine): void {
     this.lab.agents.end(root);
     execFileSync('ip', ['link', 'del', wireOf(number)]);

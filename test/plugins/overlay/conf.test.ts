@@ -1,4 +1,7 @@
-/** What the overlay plugin refuses: each key by its name, with its value and what was expected, before anything is touched. */
+/**
+ * What the overlay plugin refuses: each key by its name, with its value and what was expected, before anything is
+ * touched.
+ */
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';
 import { type Json, Lab } from '../../support/lab.ts';

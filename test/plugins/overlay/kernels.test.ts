@@ -1,4 +1,7 @@
-/** The overlay in short, for kernels that may answer differently: two machines, a container on each, in each mode. The whole is in the other files of this folder. */
+/**
+ * The overlay in short, for kernels that may answer differently: two machines, a container on each, in each mode. The
+ * whole is in the other files of this folder.
+ */
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';
 import { Cluster, tunnelOf } from './cluster.ts';

@@ -1,6 +1,7 @@
 /**
- * Three machines with ten containers each, an agent on each and a store that all of them see: everybody reaches everybody, in each mode, with the largest packet, also after a machine
- * was killed and came back, and after the underlay was cut. Judged by fping, ip, bridge and the kernel's counters of fragments.
+ * Three machines with ten containers each, an agent on each and a store that all of them see: everybody reaches
+ * everybody, in each mode, with the largest packet, also after a machine was killed and came back, and after the
+ * underlay was cut. Judged by fping, ip, bridge and the kernel's counters of fragments.
  */
 import type { ChildProcess } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';

@@ -1,4 +1,7 @@
-/** Three machines and their containers: everybody reaches everybody, in each mode, over IPv4 and IPv6, with the largest packet. Judged by ping, ip, bridge and nft. */
+/**
+ * Three machines and their containers: everybody reaches everybody, in each mode, over IPv4 and IPv6, with the largest
+ * packet. Judged by ping, ip, bridge and nft.
+ */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';

@@ -1,4 +1,7 @@
-/** Where all machines of a cluster find each other, as a parameter: every test of shared nodes runs with whatever store it is given. */
+/**
+ * Where all machines of a cluster find each other, as a parameter: every test of shared nodes runs with whatever store
+ * it is given.
+ */
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../../support/lab.ts';

@@ -1,6 +1,6 @@
 /**
- * The ways from one machine to the others, as lines: what the kernel has, told by iproute2, and what follows from the store's nodes. Worked out here once more, without the code under
- * test.
+ * The ways from one machine to the others, as lines: what the kernel has, told by iproute2, and what follows from the
+ * store's nodes. Worked out here once more, without the code under test.
  */
 import { type Machine, tunnelOf } from './cluster.ts';
 import type { StoredNode } from './shared-store.ts';

@@ -1,4 +1,7 @@
-/** What leads from a machine to others, as iproute2 tells it, with the indices of its devices, which tell whether they were made anew. */
+/**
+ * What leads from a machine to others, as iproute2 tells it, with the indices of its devices, which tell whether they
+ * were made anew.
+ */
 import type { Machine } from './cluster.ts';
 
 export function wiring({ sandbox }: Pick<Machine, 'sandbox'>): string {

@@ -1,4 +1,7 @@
-/** Who reaches a published port, and with which address: the host, its localhost, other containers, the container itself, and another machine. */
+/**
+ * Who reaches a published port, and with which address: the host, its localhost, other containers, the container
+ * itself, and another machine.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';

@@ -1,4 +1,7 @@
-/** What becomes of published ports: the second who asks, processes of the host, CHECK, DEL in every situation, GC, STATUS, and many at once. */
+/**
+ * What becomes of published ports: the second who asks, processes of the host, CHECK, DEL in every situation, GC,
+ * STATUS, and many at once.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';

@@ -1,6 +1,7 @@
 /**
- * Published ports of SCTP. This kernel has no sockets of it, but it translates its packets: one is made here, sent by a raw socket of another machine, and seen in the container with its new address, port and
- * checksum. RFC 9260, sections 3 and 6.8.
+ * Published ports of SCTP. This kernel has no sockets of it, but it translates its packets: one is made here, sent by a
+ * raw socket of another machine, and seen in the container with its new address, port and checksum. RFC 9260, sections
+ * 3 and 6.8.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
