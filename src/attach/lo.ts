@@ -10,7 +10,7 @@ import * as link from '../rtnl/link.ts';
 import { type ContainerSide, tryOpenContainer } from './namespace.ts';
 import { findRecord, keyOf, putRecord } from './record.ts';
 
-export const LO = { name: 'lo' } as const;
+const LO = { name: 'lo' } as const;
 
 /** Sets `lo` up, and notes it first where it was down. For a recorded plugin (recorded.ts). */
 export function raiseLo(call: CniCall, container: ContainerSide, mode: string): void {

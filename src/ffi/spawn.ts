@@ -49,7 +49,7 @@ const OPAQUE = 512;
 const SIGSET = 128;
 
 /** Of stdout and of stderr each. */
-export const OUTPUT_MAX = 16 << 20;
+const OUTPUT_MAX = 16 << 20;
 
 export interface RunOptions {
   /** The program is killed after so many milliseconds. Default: it has as long as it wants. */

@@ -5,7 +5,7 @@
  */
 
 /** What syscall(2) takes: numbers, buffers whose address is meant, null. */
-export type Word = number | Uint8Array | null;
+type Word = number | Uint8Array | null;
 export type Syscall = (number: number, ...args: [Word, Word, Word, Word, Word, Word]) => number;
 
 const AT_FDCWD = -100;

@@ -5,7 +5,7 @@ import type { Snapshot } from './snapshot.ts';
 const LINE = 16;
 
 /** Light and dark as the reader has it. */
-export const STYLE = `
+const STYLE = `
 .netloom { --ground: #fff; --box: #f6f8fa; --rim: #d0d7de; --ink: #1f2328; --faint: #59636e; --up: #1a7f37; --down: #cf222e; --no-carrier: #9a6700; --path: #0969da; }
 @media (prefers-color-scheme: dark) { .netloom { --ground: #0d1117; --box: #161b22; --rim: #3d444d; --ink: #e6edf3; --faint: #9198a1; --up: #3fb950; --down: #f85149; --no-carrier: #d29922; --path: #58a6ff; } }
 .netloom { background: var(--ground); font: 12px ui-monospace, "DejaVu Sans Mono", monospace; }

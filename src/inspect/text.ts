@@ -54,7 +54,7 @@ function linkWords(link: LinkEntry, paint: Paint): string {
   ].join(' ');
 }
 
-export function stateWords({ state }: LinkEntry): string {
+function stateWords({ state }: LinkEntry): string {
   return state === 'up' ? 'up' : state === 'down' ? '(down)' : '(no carrier)';
 }
 

@@ -5,7 +5,7 @@
  */
 
 /** Longest name, in bytes (IFNAMSIZ less the NUL). */
-export const IFNAME_MAX = 15;
+const IFNAME_MAX = 15;
 
 /** Why a name cannot be an interface's, or undefined where it can. */
 export function ifnameFault(name: string): string | undefined {

@@ -7,7 +7,7 @@ import { Ip } from '../net/ip.ts';
 import { type Mac, macBytes, macOf } from '../net/mac.ts';
 
 /** Big endian (as in packets), the machine's order, or neither, as nft's "enum byteorder" numbers them. */
-export const BYTE_ORDER = { none: 0, host: 1, big: 2 } as const;
+const BYTE_ORDER = { none: 0, host: 1, big: 2 } as const;
 
 /** A type. Methods, not properties: a DataType<number> must pass for a DataType<unknown>. */
 export interface DataType<T> {

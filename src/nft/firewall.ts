@@ -111,7 +111,7 @@ export function add(nft: NetlinkSocket, entry: Forwarding, adminChain: string): 
 }
 
 /** What add() would send: what is missing, as one batch. */
-export function plan(nft: NetlinkSocket, entry: Forwarding, adminChain: string): Request[] {
+function plan(nft: NetlinkSocket, entry: Forwarding, adminChain: string): Request[] {
   const { ip, comment } = entry;
   const map = maps[ip.family];
   const target = chainOf(entry.fence);

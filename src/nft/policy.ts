@@ -53,7 +53,7 @@ import { verdict } from './statements/verdict.ts';
 import * as table from './table.ts';
 
 export type Direction = 'egress' | 'ingress';
-export const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
+const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
 
 /** An endpoint's address. What is undefined is not restricted; an empty list allows nothing. */
 export interface Policed {
@@ -113,7 +113,7 @@ export function apply(nft: NetlinkSocket, entries: readonly Policed[]): void {
 }
 
 /** What apply() would send, as one batch, and the chains that may be without use then. */
-export function plan(nft: NetlinkSocket, entries: readonly Policed[]): { requests: Request[]; former: string[] } {
+function plan(nft: NetlinkSocket, entries: readonly Policed[]): { requests: Request[]; former: string[] } {
   const isThere = hasLayout(nft, forward);
   const [making, changing, former]: [Request[], Request[], string[]] = [[], [], []];
   const made = new Set<string>();

@@ -315,7 +315,7 @@ function refuseUnheeded({ network, ifname, ips, mac }: EndpointRecord, result: J
   );
 }
 
-export function interfacesOf({ netns }: Pick<Target, 'netns'>): string[] {
+function interfacesOf({ netns }: Pick<Target, 'netns'>): string[] {
   using nl = withNetns(netns, () => openRoute());
   return link.list(nl).map(({ name }) => name);
 }

@@ -4,12 +4,14 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
+import type { Status } from '../../src/agent/status.ts';
 import { lock, O, open } from '../../src/ffi/file.ts';
 import { until } from '../runtimes/until.ts';
 import { Netloom } from '../support/command.ts';
 import { becomeHost, ip } from '../support/host.ts';
 import { BIN, bridgeConf, type End, type ExecOptions, Lab, type Output } from '../support/lab.ts';
 import { AgentProcess, agentOnly, modeOf, socketOf } from './agent-process.ts';
+import { ask, deskOf } from './ask.ts';
 import { hostOf } from './remains.ts';
 
 becomeHost();
@@ -268,7 +270,9 @@ test.serial('an ADD whose runtime has gone is undone, and DEL for the same conta
   const deleting = lab.start('DEL', conf, { sandbox }, options);
   let isDeleted = false;
   void deleting.then(() => (isDeleted = true));
-  await untilServed(lab, options);
+  await until('the DEL has come, beside the ADD', async () => (await busyThreads(lab)) === 2, NEVER);
+  const { status } = await lab.start('STATUS', bridgeConf(), {}, { ...options, path: BIN });
+  t.is(status, 0, 'others are served meanwhile');
   t.false(isDeleted, 'it waits');
   letGo();
   t.is((await deleting).status, 0);
@@ -279,11 +283,10 @@ test.serial('an ADD whose runtime has gone is undone, and DEL for the same conta
   t.deepEqual(sandbox.ip('link', 'show', 'type', 'veth'), []);
 });
 
-/** Until an independent call has been served: by then an earlier one has been read. */
-async function untilServed(lab: Lab, options: ExecOptions): Promise<void> {
-  await delay(100);
-  const { status } = await lab.start('STATUS', bridgeConf(), {}, { ...options, path: BIN });
-  if (status !== 0) throw new Error('the agent does not serve');
+/** How many calls the agent is at. */
+async function busyThreads(lab: Lab): Promise<number> {
+  const { threads } = JSON.parse((await ask(deskOf(lab), '/status')).text) as Status;
+  return threads.busy;
 }
 
 test.serial(

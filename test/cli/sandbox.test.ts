@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as pause } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost } from '../support/host.ts';
 import { type Json, Lab } from '../support/lab.ts';
+import { untilAsync } from '../support/until-async.ts';
 
 becomeHost();
 
@@ -136,9 +136,7 @@ test.serial(
     t.like(netloom.json('ps'), { 0: { sandbox: 'site', command: `sh -c read line < '${fifo}'` } });
     writeFileSync(fifo, 'go\n');
     const isGone = () => netloom.json<unknown[]>('sandbox', 'ls').length === 0;
-    for (const end = Date.now() + 60_000; !isGone(); await pause(50)) {
-      if (Date.now() > end) return t.fail(`still there: ${netloom.run('sandbox', 'ls')}`);
-    }
+    await untilAsync('no sandbox is left', isGone);
     const name = netloom.run(...detached, '--', 'sleep', '600').trim();
     t.regex(name, /^sb-[0-9a-f]{6}$/);
     netloom.run('sandbox', 'rm', '--force', name);
@@ -149,9 +147,7 @@ test.serial(
     const refused = netloom.try('run', '-d', '--network', 'nowhere', '--', 'true');
     t.is(refused.status, 125);
     t.regex(refused.stderr, /There is no network "nowhere"/);
-    for (const end = Date.now() + 60_000; !isGone(); await pause(50)) {
-      if (Date.now() > end) return t.fail(`still there: ${netloom.run('sandbox', 'ls')}`);
-    }
+    await untilAsync('no sandbox is left', isGone);
     isClean();
   },
 );

@@ -112,7 +112,7 @@ async function shown(snapshot: Snapshot, view: View | undefined, paint: Paint): 
 const COLOURS = { up: 32, down: 31, 'no-carrier': 33, faint: 2 } as const;
 
 /** Colours on a terminal only, and never where NO_COLOR is set (https://no-color.org). */
-export function paintFor({
+function paintFor({
   process: { stdout, env },
 }: CommandContext & { readonly process: { readonly env?: unknown } }): Paint {
   const isTerminal = 'isTTY' in stdout && stdout.isTTY === true;

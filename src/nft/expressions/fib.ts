@@ -12,7 +12,7 @@ export const fib = {
 const RESULTS = { oif: 1, oifname: 2, type: 3 } as const;
 
 /** NFTA_FIB_F_*: what is looked up. */
-export const FIB_FLAGS = { saddr: 1, daddr: 2, mark: 4, iif: 8, oif: 16, present: 32 } as const;
+const FIB_FLAGS = { saddr: 1, daddr: 2, mark: 4, iif: 8, oif: 16, present: 32 } as const;
 export type FibFlag = keyof typeof FIB_FLAGS;
 
 export function lookupFib(result: keyof typeof RESULTS, flags: readonly FibFlag[], dreg: number): Expression {

@@ -1,5 +1,5 @@
 /** Flags of nat, masq and redir: NF_NAT_RANGE_* of linux/netfilter/nf_nat.h, in nft's words. */
-export const NAT_FLAGS = { random: 1 << 2, persistent: 1 << 3, 'fully-random': 1 << 4 } as const;
+const NAT_FLAGS = { random: 1 << 2, persistent: 1 << 3, 'fully-random': 1 << 4 } as const;
 export type NatFlag = keyof typeof NAT_FLAGS;
 
 /** NF_NAT_RANGE_PROTO_SPECIFIED: a port is given. nft sends it along, though the kernel derives it. */

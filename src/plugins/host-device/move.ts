@@ -33,7 +33,7 @@ export interface Mark {
  * `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in stands in the
  * record alone.
  */
-export function textOf({ owner, name, alias }: Mark): string {
+function textOf({ owner, name, alias }: Mark): string {
   const short = `${DEVICE_PREFIX}${owner} ${name}`;
   const whole = alias === '' ? short : `${short} ${alias}`;
   return new TextEncoder().encode(whole).length > ALIAS_MAX ? short : whole;

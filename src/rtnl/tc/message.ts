@@ -8,10 +8,10 @@ import type { MessageKind } from '../../netlink/message.ts';
 import { struct } from '../../netlink/struct.ts';
 
 /** u8 family, padding, s32 link, u32 handle, u32 parent, u32 info: of a filter its priority and protocol. */
-export const tcmsg = struct({ family: u8, pad: u8, pad2: u16, index: s32, handle: u32, parent: u32, info: u32 });
+const tcmsg = struct({ family: u8, pad: u8, pad2: u16, index: s32, handle: u32, parent: u32, info: u32 });
 
 /** The attributes with the options as they came: what they mean depends on `kind`. */
-export const tcAttrs = {
+const tcAttrs = {
   kind: [1, str],
   options: [2, bytes],
   chain: [11, u32],
