@@ -2,6 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Sandbox } from '../test/support/host.ts';
+import { callEnvironment } from './environment.ts';
 import { type Bench, SIDES, type Side, type SideName } from './experiment.ts';
 import type { Launcher, Timing } from './launcher.ts';
 import { prefill } from './prefill.ts';
@@ -81,15 +82,7 @@ function cycle(launcher: Launcher, root: string, side: Side, chain: readonly Plu
   const call = (command: Verb, plugin: Plugin, prevResult?: unknown) =>
     launcher.execute(
       join(side.plugins, plugin.type),
-      {
-        PATH: process.env['PATH'],
-        NETLOOM_ROOT: root,
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: sandbox.name,
-        CNI_NETNS: sandbox.path,
-        CNI_IFNAME: 'eth0',
-        CNI_PATH: side.plugins,
-      },
+      callEnvironment(side, root, command, sandbox),
       JSON.stringify(prevResult === undefined ? plugin : { ...plugin, prevResult }),
     );
   let result: unknown;

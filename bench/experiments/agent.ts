@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Sandbox } from '../../test/support/host.ts';
+import { callEnvironment } from '../environment.ts';
 import { type Bench, budgetCell, type Experiment, type Report, SIDES, type SideName } from '../experiment.ts';
 import { Herd } from '../herd.ts';
 import { measure, type Outcome, removeSandboxes } from '../measure.ts';
@@ -141,13 +142,7 @@ function burst(bench: Bench, herd: Herd, count: number) {
       const conf = bridgeOf(scenario, join(bench.root, name, side));
       for (const command of ['ADD', 'DEL'] as const) {
         const { plugins } = bench[side];
-        const environment = {
-          PATH: process.env['PATH'],
-          NETLOOM_ROOT: bench.root,
-          CNI_COMMAND: command,
-          CNI_IFNAME: 'eth0',
-          CNI_PATH: plugins,
-        };
+        const environment = callEnvironment(bench[side], bench.root, command);
         const netns = join(bench.root, 'netns', `${name}-`);
         const call = { program: join(plugins, conf.type), environment, conf, container: `${name}-`, netns };
         const all = herd.execute(call, count);
@@ -173,15 +168,7 @@ function bySide(): Record<SideName, number[]> {
   return { reference: [], netloom: [] };
 }
 
-function add({ launcher, netloom: { plugins }, root }: Bench, conf: Plugin, sandbox: Sandbox, ifname: string): void {
-  const environment = {
-    PATH: process.env['PATH'],
-    NETLOOM_ROOT: root,
-    CNI_COMMAND: 'ADD',
-    CNI_CONTAINERID: sandbox.name,
-    CNI_NETNS: sandbox.path,
-    CNI_IFNAME: ifname,
-    CNI_PATH: plugins,
-  };
-  launcher.execute(join(plugins, conf.type), environment, JSON.stringify(conf));
+function add({ launcher, netloom, root }: Bench, conf: Plugin, sandbox: Sandbox, ifname: string): void {
+  const environment = callEnvironment(netloom, root, 'ADD', sandbox, ifname);
+  launcher.execute(join(netloom.plugins, conf.type), environment, JSON.stringify(conf));
 }

@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Sandbox } from '../../test/support/host.ts';
+import { callEnvironment } from '../environment.ts';
 import type { Bench, Experiment, Report } from '../experiment.ts';
 import { compile } from '../launcher.ts';
 import { type Path, path } from '../path.ts';
@@ -96,15 +97,7 @@ function attachment({ launcher, netloom, root }: Bench, sandbox: Sandbox, networ
   return (command: 'ADD' | 'DEL') =>
     launcher.execute(
       join(netloom.plugins, String(conf['type'])),
-      {
-        PATH: process.env['PATH'],
-        NETLOOM_ROOT: root,
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: sandbox.name,
-        CNI_NETNS: sandbox.path,
-        CNI_IFNAME: 'eth0',
-        CNI_PATH: netloom.plugins,
-      },
+      callEnvironment(netloom, root, command, sandbox),
       JSON.stringify(whole),
     );
 }

@@ -11,6 +11,7 @@ import { put } from '../../src/overlay/etcd/wire.ts';
 import { Etcd } from '../../test/support/etcd.ts';
 import { Sandbox } from '../../test/support/host.ts';
 import { untilAsync } from '../../test/support/until-async.ts';
+import { callEnvironment } from '../environment.ts';
 import type { Bench } from '../experiment.ts';
 import { Resident } from '../resident.ts';
 import { type Summary, summarize } from '../statistics.ts';
@@ -64,15 +65,7 @@ export async function followed(bench: Bench, kind: 'file' | 'etcd', peers: numbe
   const call = (command: 'ADD' | 'DEL') =>
     bench.launcher.execute(
       join(bench.netloom.plugins, 'overlay'),
-      {
-        PATH: process.env['PATH'],
-        NETLOOM_ROOT: root,
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: sandbox.name,
-        CNI_NETNS: sandbox.path,
-        CNI_IFNAME: 'eth0',
-        CNI_PATH: bench.netloom.plugins,
-      },
+      callEnvironment(bench.netloom, root, command, sandbox),
       JSON.stringify({ ...conf, ...plugin }),
     );
   call('ADD');

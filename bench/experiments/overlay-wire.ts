@@ -19,6 +19,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Sandbox } from '../../test/support/host.ts';
+import { callEnvironment } from '../environment.ts';
 import type { Bench, Experiment, Report } from '../experiment.ts';
 import { compile } from '../launcher.ts';
 import { type Ends, type Path, paths, shareOf } from '../path.ts';
@@ -201,15 +202,7 @@ function receiveOn(machine: Sandbox, processor: number | undefined): void {
 /** As on a machine of its own. */
 function call({ netloom }: Bench, { machine, container, root }: Node, command: 'ADD' | 'DEL', conf: object): void {
   execFileSync('nsenter', [`--net=${machine.path}`, join(netloom.plugins, 'overlay')], {
-    env: {
-      PATH: process.env['PATH'],
-      NETLOOM_ROOT: root,
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: container.name,
-      CNI_NETNS: container.path,
-      CNI_IFNAME: 'eth0',
-      CNI_PATH: netloom.plugins,
-    },
+    env: callEnvironment(netloom, root, command, container),
     input: JSON.stringify(conf),
     stdio: ['pipe', 'pipe', 'pipe'],
   });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Sandbox } from '../../test/support/host.ts';
+import { callEnvironment } from '../environment.ts';
 import type { Bench, Experiment, Report } from '../experiment.ts';
 import { Herd } from '../herd.ts';
 import { removeSandboxes } from '../measure.ts';
@@ -115,7 +116,7 @@ function concurrency(bench: Bench, sides: readonly PlotSide[]): Figures {
     herd.execute(
       {
         program: join(side.plugins, 'bridge'),
-        environment: environmentOf(side, command),
+        environment: callEnvironment(side, side.root, command),
         conf: confOf(side, 'at-once'),
         container: 'herd',
         netns,
@@ -161,7 +162,7 @@ function populate(bench: Bench, side: PlotSide): [number, number][] {
   const conf = JSON.stringify(confOf(side, 'endpoints'));
   const call = (command: string, ifname: string) => {
     const environment = {
-      ...environmentOf(side, command),
+      ...callEnvironment(side, side.root, command),
       // The reference has one chain of iptables a container.
       CNI_CONTAINERID: `${sandbox.name}-${ifname}`,
       CNI_NETNS: sandbox.path,
@@ -190,16 +191,6 @@ function confOf({ name, root }: PlotSide, scenario: string): Record<string, unkn
 
 function bridgeOf(name: string): string {
   return `bench-${name.replace('netloom ', '').slice(0, 8)}`;
-}
-
-function environmentOf({ plugins, root }: PlotSide, command: string): NodeJS.ProcessEnv {
-  return {
-    PATH: process.env['PATH'],
-    NETLOOM_ROOT: root,
-    CNI_COMMAND: command,
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: plugins,
-  };
 }
 
 function clean(sides: readonly PlotSide[]): void {

@@ -6,6 +6,7 @@ import * as policy from '../../src/nft/policy.ts';
 import type { Box } from '../../src/nft/policy-boxes.ts';
 import { openNft } from '../../src/nft/socket.ts';
 import { Sandbox } from '../../test/support/host.ts';
+import { callEnvironment } from '../environment.ts';
 import { type Bench, budgetCell, type Experiment, type Report } from '../experiment.ts';
 import { compile } from '../launcher.ts';
 import { round, summarize } from '../statistics.ts';
@@ -59,15 +60,7 @@ function addTimes({ launcher, netloom, n, root }: Bench) {
   const call = (command: string, i: number) =>
     launcher.execute(
       join(netloom.plugins, 'policy'),
-      {
-        PATH: process.env['PATH'],
-        NETLOOM_ROOT: root,
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: `c${i}`,
-        CNI_NETNS: sandbox.path,
-        CNI_IFNAME: 'eth0',
-        CNI_PATH: netloom.plugins,
-      },
+      callEnvironment(netloom, root, command, { name: `c${i}`, path: sandbox.path }),
       JSON.stringify({
         cniVersion: '1.0.0',
         name: 'policy',

@@ -11,6 +11,7 @@ import { Ip } from '../../src/net/ip.ts';
 import { publish } from '../../src/nft/portmap/portmap.ts';
 import { openNft } from '../../src/nft/socket.ts';
 import { Sandbox } from '../../test/support/host.ts';
+import { callEnvironment } from '../environment.ts';
 import {
   type Bench,
   budgetCell,
@@ -144,15 +145,7 @@ function call(
       ips: [{ address: `${address}/16`, interface: 0 }],
     },
   };
-  const environment = {
-    PATH: process.env['PATH'],
-    NETLOOM_ROOT: root,
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: container,
-    CNI_NETNS: sandbox.path,
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: side.plugins,
-  };
+  const environment = callEnvironment(side, root, command, { name: container, path: sandbox.path });
   return launcher.execute(join(side.plugins, 'portmap'), environment, JSON.stringify(conf));
 }
 

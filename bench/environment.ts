@@ -1,0 +1,23 @@
+/** The environment of a plugin's call. */
+import type { Side } from './experiment.ts';
+
+/**
+ * @param root NETLOOM_ROOT
+ * @param container its id and the path of its namespace; not given for a herd, which gives each call its own
+ */
+export function callEnvironment(
+  { plugins }: Pick<Side, 'plugins'>,
+  root: string,
+  command: string,
+  container?: { readonly name: string; readonly path: string },
+  ifname = 'eth0',
+): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env['PATH'],
+    NETLOOM_ROOT: root,
+    CNI_COMMAND: command,
+    ...(container !== undefined && { CNI_CONTAINERID: container.name, CNI_NETNS: container.path }),
+    CNI_IFNAME: ifname,
+    CNI_PATH: plugins,
+  };
+}
