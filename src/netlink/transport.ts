@@ -19,6 +19,10 @@ const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
+/** Size of struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. */
+const SOCKADDR_NL = 12;
+/** The int 1, for options that are on. */
+const ONE = Uint8Array.of(1, 0, 0, 0);
 
 export interface Transport {
   /** What poll(2) takes, where the kernel is behind it. */
@@ -105,77 +109,93 @@ function keptOpen(socket: Socket, sockets: Socket[]): Socket {
 }
 
 function open(protocol: number): Socket {
-  let fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
-  // struct sockaddr_nl with port 0: the kernel chooses. NB: a socket without a port, that is before its first send,
-  // hears no multicast group (do_one_broadcast() takes port 0 for the sender's own).
-  const self = new Uint8Array(12);
-  self[0] = AF_NETLINK;
-  if (libc.bind(fd, self, self.length) < 0) {
-    const reason = errno();
-    libc.close(fd);
-    throw systemError(reason, 'bind a netlink socket');
-  }
-  const one = Uint8Array.of(1, 0, 0, 0);
-  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
-    // Kernels before 4.3, 4.12 and 4.20 refuse these: answers are then less precise, not wrong.
-    libc.setsockopt(fd, SOL_NETLINK, option, one, 4);
-  }
+  let fd = boundSocket(protocol);
   if (buffer.length < BUFFER) buffer = new Uint8Array(BUFFER);
-  const sender = new Uint8Array(12);
-  const senderLength = new Uint8Array(4);
-
+  const sender: Sender = { address: new Uint8Array(SOCKADDR_NL), length: new Uint8Array(4) };
   return {
     get fd() {
       return fd;
     },
-    send(datagram) {
-      const send = () => uninterrupted(() => libc.sendto(fd, datagram, datagram.length, 0, null, 0));
-      let sent = send();
-      if (sent < 0 && errno() === ERRNO.EMSGSIZE) {
-        // Longer than the socket's buffer (208 KiB): a large transaction. The kernel doubles the number that it is
-        // given.
-        const size = new Uint8Array(Uint32Array.of(datagram.length).buffer);
-        const isForced = libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4) >= 0;
-        if (!isForced) libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, size, 4);
-        sent = send();
-      }
-      check(sent, `send ${datagram.length} bytes to the kernel`);
-    },
+    send: (datagram) => send(fd, datagram),
     receive(wait) {
       for (;;) {
-        senderLength[0] = sender.length;
-        const flags = MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT);
-        const length = uninterrupted(() => libc.recvfrom(fd, buffer, buffer.length, flags, sender, senderLength));
-        if (length < 0) {
-          const reason = errno();
-          if (reason === ERRNO.EAGAIN) return undefined;
-          if (reason === ERRNO.ENOBUFS)
-            throw systemError(reason, 'read from the kernel, it had more to say than the socket holds');
-          throw systemError(reason, 'read from the kernel');
-        }
-        if (length > buffer.length) {
-          buffer = new Uint8Array(length);
-          throw systemError(ERRNO.EMSGSIZE, `read from the kernel, a datagram of ${length} bytes was cut`);
-        }
-        // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. Port 0 is the kernel; another process may not
-        // answer for it.
-        const isKernel = sender[4] === 0 && sender[5] === 0 && sender[6] === 0 && sender[7] === 0;
-        if (isKernel) return buffer.subarray(0, length);
+        const length = receive(fd, sender, wait);
+        if (length === undefined) return undefined;
+        if (isKernel(sender)) return buffer.subarray(0, length);
       }
     },
     join(group, everywhere) {
       if (everywhere === true)
-        check(libc.setsockopt(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, one, 4), 'listen to other namespaces');
+        check(libc.setsockopt(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, ONE, 4), 'listen to other namespaces');
       const number = new Uint8Array(Uint32Array.of(group).buffer);
       check(libc.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number, 4), `join netlink group ${group}`);
     },
-    poll(milliseconds) {
-      return awaitReadable([fd], milliseconds)[0] === true;
-    },
+    poll: (milliseconds) => awaitReadable([fd], milliseconds)[0] === true,
     close() {
       // NB: once only, the number may be another file's by the second time.
       if (fd >= 0) libc.close(fd);
       fd = -1;
     },
   };
+}
+
+function boundSocket(protocol: number): number {
+  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
+  // With port 0: the kernel chooses. NB: a socket without a port, that is before its first send, hears no multicast
+  // group (do_one_broadcast() takes port 0 for the sender's own).
+  const self = new Uint8Array(SOCKADDR_NL);
+  self[0] = AF_NETLINK;
+  if (libc.bind(fd, self, self.length) < 0) {
+    const reason = errno();
+    libc.close(fd);
+    throw systemError(reason, 'bind a netlink socket');
+  }
+  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
+    // Kernels before 4.3, 4.12 and 4.20 refuse these: answers are then less precise, not wrong.
+    libc.setsockopt(fd, SOL_NETLINK, option, ONE, 4);
+  }
+  return fd;
+}
+
+function send(fd: number, datagram: Uint8Array): void {
+  const attempt = () => uninterrupted(() => libc.sendto(fd, datagram, datagram.length, 0, null, 0));
+  let sent = attempt();
+  if (sent < 0 && errno() === ERRNO.EMSGSIZE) {
+    // Longer than the socket's buffer (208 KiB): a large transaction. The kernel doubles the number that it is given.
+    const size = new Uint8Array(Uint32Array.of(datagram.length).buffer);
+    const isForced = libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4) >= 0;
+    if (!isForced) libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, size, 4);
+    sent = attempt();
+  }
+  check(sent, `send ${datagram.length} bytes to the kernel`);
+}
+
+/** Where recvfrom(2) says whose a datagram is. */
+interface Sender {
+  readonly address: Uint8Array;
+  readonly length: Uint8Array;
+}
+
+/** @returns how much of the buffer is the next datagram; undefined where there is none and `wait` is false */
+function receive(fd: number, { address, length }: Sender, wait: boolean): number | undefined {
+  length[0] = address.length;
+  const flags = MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT);
+  const size = uninterrupted(() => libc.recvfrom(fd, buffer, buffer.length, flags, address, length));
+  if (size < 0) {
+    const reason = errno();
+    if (reason === ERRNO.EAGAIN) return undefined;
+    if (reason === ERRNO.ENOBUFS)
+      throw systemError(reason, 'read from the kernel, it had more to say than the socket holds');
+    throw systemError(reason, 'read from the kernel');
+  }
+  if (size > buffer.length) {
+    buffer = new Uint8Array(size);
+    throw systemError(ERRNO.EMSGSIZE, `read from the kernel, a datagram of ${size} bytes was cut`);
+  }
+  return size;
+}
+
+/** Port 0 is the kernel; another process may not answer for it. */
+function isKernel({ address }: Sender): boolean {
+  return address[4] === 0 && address[5] === 0 && address[6] === 0 && address[7] === 0;
 }
