@@ -224,7 +224,7 @@ export class OverlayKeeper {
     try {
       const isThere = withOverlayLock(this.#paths, () => {
         if (!hasDevices(nl, conf.name, tunnel)) return false;
-        replacePeers(nl, intent.network, gone, come, tunnel);
+        replacePeers(nl, next.intent, gone, come, tunnel);
         return true;
       });
       // What leads to it is there by now. That less fits through is rare.

@@ -2,6 +2,7 @@
  * What leads to the other nodes, as a set: entries of the FDB, neighbours and routes. Each has a key, by which the kernel tells them apart, and a value. What the
  * kernel has and what there should be are the same kind of set, and what is to be done is the difference.
  */
+import { hasCode } from '../error.ts';
 import type { Ip } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Request } from '../netlink/message.ts';
@@ -34,33 +35,35 @@ export type Entries = ReadonlyMap<string, Entry>;
 export interface Difference {
   readonly sentence: string;
   readonly isRemoval: boolean;
+  /** Of a removal: the node that frames to everybody go to no more. */
+  readonly left?: Ip | undefined;
   request(): Request;
 }
 
 class Flood implements Entry {
   readonly value = '';
+  readonly dst: Ip;
   readonly #link: number;
-  readonly #dst: Ip;
 
   constructor(link: number, dst: Ip) {
     this.#link = link;
-    this.#dst = dst;
+    this.dst = dst;
   }
 
   get key(): string {
-    return `flood ${this.#dst}`;
+    return `flood ${this.dst}`;
   }
 
   get name(): string {
-    return `the node ${this.#dst} for frames to everybody`;
+    return `the node ${this.dst} for frames to everybody`;
   }
 
   put(): Request {
-    return fdb.append(this.#link, fdb.ANY_MAC, this.#dst);
+    return fdb.append(this.#link, fdb.ANY_MAC, this.dst);
   }
 
   drop(): Request {
-    return fdb.remove(this.#link, fdb.ANY_MAC, this.#dst);
+    return fdb.remove(this.#link, fdb.ANY_MAC, this.dst);
   }
 }
 
@@ -264,7 +267,24 @@ class Extra implements Difference {
     return `${this.#entry.name} leads nowhere any more`;
   }
 
+  get left(): Ip | undefined {
+    return this.#entry instanceof Flood ? this.#entry.dst : undefined;
+  }
+
   request(): Request {
     return this.#entry.drop();
+  }
+}
+
+/**
+ * Forgets what a tunnel has learned from nodes that are not where they were. The kernel would send on to there for 5 minutes, or until it hears of each station anew: what nothing
+ * is known of goes to everybody, and so finds its way.
+ */
+export function forgetLearned(nl: NetlinkSocket, tunnel: number, nodes: readonly Ip[]): void {
+  if (nodes.length === 0) return;
+  const left = new Set(nodes.map(String));
+  const learned = fdb.list(nl, tunnel).filter(({ isPermanent, dst }) => !isPermanent && left.has(`${dst}`));
+  for (const error of nl.attempt(learned.map(({ mac, dst }) => fdb.remove(tunnel, mac, dst))).values()) {
+    if (!hasCode(error, 'ENOENT', 'ENODEV')) throw error; // heard of elsewhere meanwhile, or aged
   }
 }

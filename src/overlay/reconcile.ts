@@ -2,9 +2,9 @@
 import { hasCode } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { deviceDifferences, ensureDevices, type OverlayDevices } from './devices.ts';
-import { byKey, type Difference, difference, differences, ENTRY_KINDS, readEntries } from './entries.ts';
+import { byKey, type Difference, difference, differences, ENTRY_KINDS, forgetLearned, readEntries } from './entries.ts';
 import { type Intent, wantedEntries } from './intent.ts';
-import type { OverlayNetwork, OverlayNode } from './network.ts';
+import type { OverlayNode } from './network.ts';
 
 /** For so many differences requests are made at a time: a request is some hundred bytes, and nobody needs it twice. */
 const AT_ONCE = 512;
@@ -21,6 +21,10 @@ export function reconcile(nl: NetlinkSocket, intent: Intent): OverlayDevices {
     extra.unshift(...found.extra);
   }
   carryOut(nl, extra);
+  if (tunnel !== undefined) {
+    const left = extra.flatMap((each) => each.left ?? []);
+    forgetLearned(nl, tunnel, left);
+  }
   return devices;
 }
 
@@ -50,19 +54,30 @@ export function carryOut(nl: NetlinkSocket, differences: readonly Difference[]):
  */
 export function follow(nl: NetlinkSocket, before: Intent, after: Intent, tunnel: number | undefined): void {
   const { gone, come } = changesOf(before.peers, after.peers);
-  replacePeers(nl, after.network, gone, come, tunnel);
+  replacePeers(nl, after, gone, come, tunnel);
 }
 
-/** Puts what leads to some peers in the place of what leads to others, where it is known to be there. */
+/**
+ * Puts what leads to some peers in the place of what leads to others, where it is known to be there.
+ * @param after all peers as they are then
+ */
 export function replacePeers(
   nl: NetlinkSocket,
-  network: OverlayNetwork,
+  { network, peers: after }: Pick<Intent, 'network' | 'peers'>,
   gone: readonly OverlayNode[],
   come: readonly OverlayNode[],
   tunnel: number | undefined,
 ): void {
+  const isOneLink = network.mode === 'l2';
+  // NB: on one layer 2 what leads to a peer is its address. One that has crashed has it in the store still when another machine gets it.
+  const held = new Set(isOneLink && gone.length > 0 ? after.map(({ address }) => `${address}`) : []);
+  const left = gone.filter(({ address }) => !held.has(`${address}`));
   const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network, peers }, tunnel);
-  carryOut(nl, difference(byKey(entries(gone)), entries(come)));
+  carryOut(nl, difference(byKey(entries(left)), entries(come)));
+  if (isOneLink && tunnel !== undefined) {
+    const places = gone.map(({ address }) => address);
+    forgetLearned(nl, tunnel, places);
+  }
 }
 
 /** Who is there no more, and who was not there before. One that has moved is both. */

@@ -115,6 +115,60 @@ test.serial('from one intent to the next nothing is read, and only what differs 
   t.is(types.length, 6);
 });
 
+/** Stations of single MACs that were learned. `dynamic`: as the kernel has what it learns. */
+function learn(tunnel: string, ...entries: readonly (readonly [string, string])[]): void {
+  for (const [mac, dst] of entries)
+    execFileSync('bridge', ['fdb', 'add', mac, 'dev', tunnel, 'dst', dst, 'self', 'dynamic']);
+}
+
+/** Where a tunnel sends frames, with what was learned. */
+function led(tunnel: string): string[] {
+  const all = JSON.parse(execFileSync('bridge', ['-j', 'fdb', 'show', 'dev', tunnel], { encoding: 'utf8' })) as {
+    mac: string;
+    dst?: string;
+  }[];
+  return all.flatMap(({ mac, dst }) => (dst === undefined ? [] : [`${mac} ${dst}`])).sort();
+}
+
+for (const way of ['follow', 'reconcile'] as const) {
+  test.serial(`l2: what was learned of a peer that moves or leaves goes with it, by ${way}`, (t) => {
+    t.teardown(() => {
+      using nl = openRoute();
+      removeDevices(nl, intent('l2', []).network);
+    });
+    using nl = openRoute();
+    const before = intent('l2', range(3));
+    const { tunnel } = reconcile(nl, before);
+    const name = tunnel?.name ?? '';
+    const [one, two, three] = ['02:00:00:00:00:01', '02:00:00:00:00:02', '02:00:00:00:00:03'] as const;
+    learn(name, [one, '192.0.2.2'], [two, '192.0.2.3'], [three, '192.0.2.4']);
+    const [first, second] = before.peers;
+    if (first === undefined || second === undefined) throw new Error('there are three');
+    const after = { ...before, peers: [first, { ...second, address: Ip.parse('192.0.9.9') }] };
+    if (way === 'follow') follow(nl, before, after, tunnel?.index);
+    else reconcile(nl, after);
+    const any = '00:00:00:00:00:00';
+    t.deepEqual(led(name), [`${any} 192.0.2.2`, `${any} 192.0.9.9`, `${one} 192.0.2.2`]);
+  });
+}
+
+test.serial('l2: of two peers with one address one leaves, and the other is reached on', (t) => {
+  t.teardown(() => {
+    using nl = openRoute();
+    removeDevices(nl, intent('l2', []).network);
+  });
+  using nl = openRoute();
+  const one = intent('l2', range(3));
+  const [first, second, third] = one.peers;
+  if (first === undefined || second === undefined || third === undefined) throw new Error('there are three');
+  const two = { ...one, peers: [first, { ...second, address: first.address }, third] };
+  const { tunnel } = reconcile(nl, one);
+  follow(nl, one, two, tunnel?.index);
+  const three = { ...two, peers: two.peers.slice(1) };
+  follow(nl, two, three, tunnel?.index);
+  t.deepEqual(remaining(three), []);
+});
+
 test.serial('5,000 peers: each in place, a restart without a change writes nothing', (t) => {
   t.teardown(() => {
     using nl = openRoute();
