@@ -228,7 +228,7 @@ export class OverlayKeeper {
         return true;
       });
       // What leads to it is there by now. That less fits through is rare.
-      const isRoom = overlayMtu(nl, intent.network, intent.own, come, conf.mtu, intent.mtu) === intent.mtu;
+      const isRoom = overlayMtu(nl, intent.network, intent.own, come, conf.mtu, { before: intent.mtu }) === intent.mtu;
       if (!isThere || !isRoom) return false;
     } catch {
       return false; // which says it

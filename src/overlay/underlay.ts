@@ -1,6 +1,5 @@
 /** What the nodes reach each other by: which node this is, and what fits through. */
 import { NetloomError } from '../error.ts';
-import type { Ip } from '../net/ip.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as addr from '../rtnl/addr.ts';
 import { ARPHRD } from '../rtnl/constants.ts';
@@ -33,10 +32,19 @@ function whyNone(nodes: readonly OverlayNode[], name: string | undefined): strin
     : `This machine is to be the node "${name}", but does not have its address ${named.address}`;
 }
 
+/** Told of a peer that cannot be one, with the reason. */
+export type PassOver = (peer: OverlayNode, error: NetloomError) => void;
+
+export interface MtuOptions {
+  readonly before?: number;
+  readonly passOver?: PassOver | undefined;
+}
+
 /**
  * The largest packet of a container that goes to every peer in one piece: that of the links and routes to them, less what the tunnel adds.
  * @param asked 0 is: as large as it goes
  * @param before what it was for other peers, which are not asked about again
+ * @param passOver told of a peer that is not on a layer 2 of this node's, with why, in the mode `direct`; otherwise that is thrown, and so it is where this node has no link to the underlay
  * @throws NetloomError not-available, invalid-config
  */
 export function overlayMtu(
@@ -45,9 +53,9 @@ export function overlayMtu(
   own: OverlayNode,
   peers: readonly OverlayNode[],
   asked: number,
-  before = Number.POSITIVE_INFINITY,
+  { before = Number.POSITIVE_INFINITY, passOver }: MtuOptions = {},
 ): number {
-  const underlay = underlayMtu(nl, mode, own, peers);
+  const underlay = underlayMtu(nl, mode, own, peers, passOver);
   const room = underlay - (mode === 'direct' ? 0 : OVERHEAD[own.address.family]);
   if (asked > room) {
     throw new NetloomError(
@@ -71,21 +79,27 @@ function underlayMtu(
   mode: OverlayNetwork['mode'],
   own: OverlayNode,
   peers: readonly OverlayNode[],
+  passOver: PassOver | undefined,
 ): number {
   const links = new Map(link.list(nl).map((each) => [each.index, each]));
   const home = links.get(homeOf(nl, own) ?? 0);
   // An address on `lo`, as routing daemons like it, says nothing of the wires.
   let least = home === undefined || home.hardware === ARPHRD.LOOPBACK ? Number.POSITIVE_INFINITY : home.mtu;
-  for (const { name, address } of peers) {
-    const way = route.lookup(nl, address);
+  for (const peer of peers) {
+    const way = route.lookup(nl, peer.address);
     const device = way?.oif === undefined ? undefined : links.get(way.oif);
-    if (mode === 'direct' && (device === undefined || way?.gateway !== undefined)) throw notDirect(name, address, way);
+    if (mode === 'direct' && (device === undefined || way?.gateway !== undefined)) {
+      const error = notDirect(peer, way);
+      if (passOver === undefined || home?.isUp !== true) throw error;
+      passOver(peer, error);
+      continue;
+    }
     if (device !== undefined) least = Math.min(least, device.mtu, way?.mtu ?? device.mtu);
   }
   return least === Number.POSITIVE_INFINITY ? MTU_ETHERNET : least;
 }
 
-function notDirect(name: string, address: Ip, way: route.Route | undefined): NetloomError {
+function notDirect({ name, address }: OverlayNode, way: route.Route | undefined): NetloomError {
   const where = way?.gateway === undefined ? 'no route leads there' : `it is behind the router ${way.gateway}`;
   return new NetloomError(
     'not-available',

@@ -1,10 +1,12 @@
 /** From a configuration to what this machine should do about it. */
 import type { CniCall } from '../../cni/call.ts';
+import type { NetloomError } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { membersByAgent } from '../../overlay/agent-members.ts';
 import type { Intent } from '../../overlay/intent.ts';
 import { membersOf } from '../../overlay/members.ts';
 import type { Surroundings } from '../../overlay/membership.ts';
+import type { OverlayNode } from '../../overlay/network.ts';
 import { readingOfDirectory, readingOfMemory } from '../../overlay/reading.ts';
 import { changesOf } from '../../overlay/reconcile.ts';
 import { overlayMtu, ownNode } from '../../overlay/underlay.ts';
@@ -28,12 +30,19 @@ export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean, b
       : 'file' in source
         ? membersOf(nl, source.file, call, joins)
         : membersByAgent(nl, source.etcd, call);
-  const peers = nodes.filter(({ name }) => name !== own.name);
-  if (before === undefined || !before.own.address.equals(own.address)) {
-    return { network, own, peers, mtu: overlayMtu(nl, network, own, peers, conf.mtu) };
-  }
-  const { come } = changesOf(before.peers, peers);
-  return { network, own, peers, mtu: overlayMtu(nl, network, own, come, conf.mtu, before.mtu) };
+  const others = nodes.filter(({ name }) => name !== own.name);
+  const isSame = before?.own.address.equals(own.address) === true;
+  const misplaced = new Map<OverlayNode, NetloomError>();
+  const mtu = overlayMtu(nl, network, own, isSame ? changesOf(before.peers, others).come : others, conf.mtu, {
+    ...(isSame && { before: before.mtu }),
+    passOver: 'nodes' in source ? undefined : (peer, error) => misplaced.set(peer, error),
+  });
+  const peers = others.filter((peer) => !misplaced.has(peer));
+  const [first] = misplaced.values();
+  // NB: who joins in the wrong place keeps nobody else from containers and from each other. Whoever reaches none of several is in the wrong place itself.
+  if (first !== undefined && misplaced.size > 1 && peers.length === 0) throw first;
+  for (const [{ name }, { message }] of misplaced) call.warn(`The node "${name}" is passed over: ${message}`);
+  return { network, own, peers, mtu };
 }
 
 /** A call that asks for its intent several times. */

@@ -286,6 +286,24 @@ test.serial('a machine that is none of the nodes says so, with STATUS and ADD; a
   t.is(lab.exec('STATUS', cluster.conf(), {}, cluster.on(one)).status, 0);
 });
 
+test.serial('direct: nodes that stand in the configuration and are behind a router are refused', (t) => {
+  const [cluster, one] = withMachine(t);
+  const empty = cluster.snapshot(one);
+  const nodes = cluster.nodes().map((node, i) => (i === 1 ? { ...node, address: '203.0.113.9' } : node));
+  const conf = cluster.conf({ mode: 'direct', store: { type: 'static', nodes } });
+  const sandbox = cluster.lab.sandbox('c1');
+  const refused = () => cluster.lab.exec('ADD', conf, { sandbox }, cluster.on(one)).output;
+  const { code, msg } = refused();
+  t.is(code, 50);
+  t.is(
+    msg,
+    `Cannot route directly to the node "n2" (203.0.113.9): no route leads there, expected it on a layer 2 of this machine's`,
+  );
+  t.is(cluster.snapshot(one), empty);
+  one.sandbox.run('ip', 'route', 'add', 'default', 'via', '192.0.2.254');
+  t.regex(refused().msg ?? '', /it is behind the router 192\.0\.2\.254, expected/);
+});
+
 test.serial('two networks on the same machines are apart, and one that takes the VNI of another is refused', (t) => {
   const [cluster, one, two] = withMachine(t);
   const other = (more: Json = {}) => {

@@ -6,7 +6,7 @@ import test from 'ava';
 import { until } from '../../runtimes/until.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { becomeHost } from '../../support/host.ts';
-import { Cluster, type ClusterOptions } from './cluster.ts';
+import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
 import { DirectoryStore } from './shared-store.ts';
 import { wiring } from './wiring.ts';
 
@@ -198,6 +198,34 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
 
   cluster.del(one, first, cluster.sharedConf(one));
   t.is(wiring(one), '');
+});
+
+test.serial('direct: who joins behind a router is passed over, and keeps nobody else from joining', async (t) => {
+  const { cluster, one, two, three } = withMachines(t);
+  const conf = (machine: Machine) => cluster.sharedConf(machine, { mode: 'direct' });
+  const first = cluster.add(one, 'c1', conf(one));
+  await cluster.agent(t, one, conf(one));
+  const record = join(directoryOf(cluster), '10.96.250.0_24.json');
+  writeFileSync(`${record}.new`, '{"name": "far", "address": "203.0.113.9", "subnet": "10.96.250.0/24"}');
+  renameSync(`${record}.new`, record);
+  const sandbox = cluster.lab.sandbox('c2');
+  const { status, output, stderr } = cluster.lab.exec('ADD', conf(two), { sandbox }, cluster.on(two));
+  t.is(status, 0, output.msg);
+  t.regex(
+    stderr,
+    /The node "far" is passed over: Cannot route directly to .* \(203\.0\.113\.9\): no route leads there/,
+  );
+  const address = (output.ips?.[0]?.address ?? '').replace(/\/.*/, '');
+  await until('who joined after it is reached', () => cluster.unreached(first, [address], '-W 1').length === 0, never);
+  t.deepEqual(cluster.check(one, first, conf(one)), {} as never);
+
+  // Whoever reaches none of several is in the wrong place itself.
+  cluster.move(three, three.address, '198.51.100.13');
+  const lost = { ...conf(three), underlay: '198.51.100.0/24' };
+  const target = { sandbox: cluster.lab.sandbox('c3') };
+  const refused = cluster.lab.exec('ADD', lost, target, cluster.on(three)).output;
+  t.is(refused.code, 50);
+  t.regex(refused.msg ?? '', /^Cannot route directly to the node "\w+" /);
 });
 
 test.serial('a node that is reclaimed although it runs is back, with the prefix that it had', async (t) => {
