@@ -23,6 +23,8 @@ import { int64, keyEvent, part, parts, startingWith } from './wire.ts';
 const BACKOFF = { first: 200, longest: 5_000 };
 /** How long a watch may take to tell what a question has found, in ms. */
 const LAG = 2_000;
+/** How often it is looked whether this machine's address is another, in ms: until etcd has it nobody reaches this node. */
+const HERE = 1_000;
 /** How often a node says that it is there, in ms. */
 const ALIVE = 20_000;
 /** How long changes may be on their way to the disk, in ms. */
@@ -32,7 +34,7 @@ const CHANGES_MAX = 1_000;
 
 /** How often it does what does not wait for anybody to tell of something, in ms. Each time is shortened by chance. */
 export interface Intervals {
-  /** It is asked whether the watch has told all, and looked whether this machine's address is another. */
+  /** It is asked whether the watch has told all. */
   readonly check: number;
   /** All is read again: old servers can lose a DELETE when they compact (etcd 18089), and of one no question tells. */
   readonly relist: number;
@@ -78,13 +80,16 @@ export class EtcdFollower {
     while (!signal.aborted) {
       const round = new AbortController();
       const both = AbortSignal.any([signal, round.signal]);
+      let joinedAt = Number.POSITIVE_INFINITY;
       try {
         await this.#follow(nl, both, () => {
-          failures = 0;
+          joinedAt = performance.now();
         });
       } catch (error) {
         if (signal.aborted) break;
         this.#tell(error);
+        // NB: not by having joined. Where its watch is refused a node joins each time, and reads everything each time.
+        if (performance.now() - joinedAt > BACKOFF.longest) failures = 0;
         const longest = Math.min(BACKOFF.longest, BACKOFF.first * 2 ** failures++);
         await pause(Math.random() * longest, signal).catch(() => {});
       } finally {
@@ -106,7 +111,8 @@ export class EtcdFollower {
     const blocks = new Blocks(this.#of, this.#paths, this.#registry);
     const tasks = [
       this.#watch(nl, own, listing, seen, signal),
-      this.#check(nl, own, endpoint, seen, signal),
+      this.#check(endpoint, seen, signal),
+      this.#stay(nl, own, signal),
       this.#stayAlive(own.name, listing, signal),
       ...(this.#of.hasBlocks ? [blocks.grant(own.name, listing, () => this.#writeDown(listing), signal)] : []),
     ];
@@ -179,13 +185,7 @@ export class EtcdFollower {
   }
 
   /** Ends where all is to be read again. @throws NetloomError unreachable where the watch does not tell what is there */
-  async #check(
-    nl: NetlinkSocket,
-    own: NodeRecord,
-    endpoint: string,
-    seen: { revision: bigint },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #check(endpoint: string, seen: { revision: bigint }, signal: AbortSignal): Promise<void> {
     const limit = performance.now() + this.#every.relist * (1 - Math.random() / 2);
     let clear = seen.revision;
     while (performance.now() < limit) {
@@ -201,6 +201,13 @@ export class EtcdFollower {
         throw new NetloomError('unreachable', `The watch of etcd at ${endpoint} tells nothing`);
       }
       clear = latest.all;
+    }
+  }
+
+  /** Ends where this machine has another address. */
+  async #stay(nl: NetlinkSocket, own: NodeRecord, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await pause(HERE, signal);
       const address = addressNow(nl, this.#of);
       if (address !== undefined && !address.equals(own.address)) return;
     }

@@ -1,4 +1,5 @@
 /** What a node knows, whatever its etcd does: compact, go silent, be told apart, forget everything. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -224,6 +225,43 @@ test.serial('a watch that is there and tells nothing is given up', async (t) => 
   await joins(etcd, 'other', '192.0.2.2');
   await untilAsync('the other is known', () => names() === 'other,own');
   t.regex(said.join('\n'), /The watch of etcd at http:\/\/127\.0\.0\.1:3000 tells nothing/);
+});
+
+test.serial('a watch that is refused again and again is asked for less and less often', async (t) => {
+  const { root, paths } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const { random } = Math;
+  Math.random = () => 0.99; // the longest wait each time
+  t.teardown(() => {
+    Math.random = random;
+  });
+  const asked: number[] = [];
+  proxy(t, etcd, () => {
+    asked.push(performance.now());
+    return '{';
+  });
+  follow(t, membership(etcd, [PROXY]), paths);
+  await untilAsync('it has asked six times', () => asked.length >= 6);
+  const [first = 0, second = 0, , , fifth = 0, sixth = 0] = asked;
+  // Each wait is twice the one before.
+  t.true(sixth - fifth > 5 * (second - first), asked.join());
+});
+
+test.serial('another address of this machine is told, whenever etcd is asked next', async (t) => {
+  const { root, paths, known } = setUp(t);
+  const etcd = await Etcd.start(t, root);
+  const here = (address: string) => execFileSync('ip', ['addr', 'replace', `${address}/24`, 'dev', 'lo']);
+  here('198.51.100.1');
+  const of = { ...membership(etcd), underlay: Cidr.parse('198.51.100.0/24') };
+  follow(t, of, paths, { check: 600_000 });
+  const isAt = (address: string) => known().some((node) => `${node.address}` === address);
+  await untilAsync('it has joined', () => isAt('198.51.100.1'));
+  const prefixes = () => known().map(({ subnet }) => `${subnet}`);
+  const before = prefixes();
+  execFileSync('ip', ['addr', 'del', '198.51.100.1/24', 'dev', 'lo']);
+  here('198.51.100.2');
+  await untilAsync('it is known at the other one', () => isAt('198.51.100.2'));
+  t.deepEqual(prefixes(), before);
 });
 
 test.serial('what happens before a watch is made, and that it does not tell, is missed soon', async (t) => {
