@@ -52,10 +52,11 @@ function netloom({ sandbox, root }: Machine, ...args: string[]): string {
   return sandbox.run('env', `NETLOOM_ROOT=${root}`, NETLOOM, 'overlay', ...args);
 }
 
-test.serial('agents join, ADDs need no etcd, and all reach all', async (t) => {
+test.serial('agents join, ADDs need no etcd, also after a boot, and all reach all', async (t) => {
   const { cluster, etcd, one, two, three, conf } = await withEtcd(t);
   const machines = [one, two, three];
-  for (const machine of machines) await cluster.agent(t, machine, conf(machine));
+  const agents = [];
+  for (const machine of machines) agents.push(await cluster.agent(t, machine, conf(machine)));
   const first = machines.map((machine) => cluster.add(machine, `${machine.name}a`, conf(machine)));
   const addresses = first.map(({ address }) => address);
   t.is(new Set(addresses.map((each) => each.split('.')[2])).size, 3, 'each machine has a prefix of its own');
@@ -77,6 +78,17 @@ test.serial('agents join, ADDs need no etcd, and all reach all', async (t) => {
     if (container !== undefined) t.deepEqual(cluster.check(machine, container, conf(machine)), {} as never);
     t.is(cluster.lab.exec('STATUS', conf(machine), {}, cluster.on(machine)).status, 0);
   }
+
+  agents[2]?.kill('SIGKILL');
+  cluster.cutPower(three);
+  const back = cluster.boot(three.number);
+  // What a runtime does after a boot: none of its containers is there.
+  cluster.gc(back, [], conf(back));
+  await cluster.agent(t, back, conf(back));
+  const later = cluster.add(back, 'n3c', conf(back));
+  t.is(prefixOf(later.address), prefixOf(addresses[2] ?? ''));
+  const others = [...first.slice(0, 2), ...second.slice(0, 2)].map(({ address }) => address);
+  t.deepEqual(cluster.unreached(later, others), []);
 });
 
 test.serial(
@@ -385,6 +397,11 @@ test.serial('the conflist of cni-conf, as it is', async (t) => {
   t.regex(address, /^10\.97\.\d+\.2$/);
   t.true(sandbox.reaches(address.replace(/2$/, '1')));
 });
+
+/** The first three numbers of an address, which a node has. */
+function prefixOf(address: string): string {
+  return address.replace(/\.\d+$/, '');
+}
 
 /** The first address of a block of 8, without what all have in common. */
 function blockOf(address: string): number {
