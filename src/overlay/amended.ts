@@ -12,8 +12,8 @@ export interface Amended {
 
 /**
  * @returns undefined where it is not as plain as that: it is about this node itself, a prefix that is another or is in
- * the way of one, an address of the other family, or about several nodes that leave at once, which may be a store that
- * is being taken away. Then everything is to be looked at
+ * the way of one, an address of the other family or this node's, or about several nodes that leave at once, which may
+ * be a store that is being taken away. Then everything is to be looked at
  */
 export function amended(intent: Intent, changes: readonly Change[]): Amended | undefined {
   if (changes.filter((change) => 'gone' in change).length > 1) return undefined;
@@ -42,7 +42,7 @@ function placeOf(
   { address, subnet }: NodeRecord,
   { own, network }: Intent,
 ): number | undefined {
-  if (address.family !== own.address.family) return undefined;
+  if (address.family !== own.address.family || address.equals(own.address)) return undefined;
   const before = peers[found];
   if (before !== undefined) return before.subnet.equals(subnet) ? found : undefined;
   const isInside = subnet.prefix >= network.subnet.prefix && network.subnet.contains(subnet.ip);

@@ -32,7 +32,11 @@ export interface Surroundings {
   records?(warn: (message: string) => void): NodeRecord[] | undefined;
 }
 
-/** Those that can be peers of this node. A record that cannot be one is said, and the others are kept. */
+/**
+ * Those that can be peers of this node. A record that cannot be one is said, and the others are kept. NB: one that has
+ * this node's address is of a machine that had it before, and is down. What a tunnel sends to its own address comes back
+ * out of it, and on one layer 2 that sets containers where they are not.
+ */
 export function fitting(
   nodes: readonly NodeRecord[],
   own: NodeRecord,
@@ -48,7 +52,9 @@ export function fitting(
           ? `its prefix ${node.subnet} overlaps with that of "${before.name}"`
           : node.address.family !== own.address.family
             ? `its address ${node.address} is not of IPv${own.address.family}, as this node's`
-            : undefined;
+            : node.name !== own.name && node.address.equals(own.address)
+              ? `its address ${node.address} is this node's, "${own.name}"`
+              : undefined;
     if (fault !== undefined) around.warn(`The node "${node.name}" is passed over: ${fault}`);
     return fault === undefined;
   });

@@ -117,8 +117,13 @@ test.serial('of a node that moves the kernel is told, and nothing is asked about
   put(store, 150, '192.0.2.200');
   t.true(keeper.hear(nl), 'the devices are another size');
   look();
-  const [tunnel] = ip<{ mtu: number }>('link', 'show', 'type', 'vxlan');
-  t.is(tunnel?.mtu, 1350);
+  const mtu = () => ip<{ mtu: number }>('link', 'show', 'type', 'vxlan').map((tunnel) => tunnel.mtu);
+  t.deepEqual(mtu(), [1350]);
+  const [home] = ip<{ ifindex: number }>('link', 'show', 'n0');
+  t.true(keeper.usesLink(home?.ifindex ?? 0), 'what the kernel tells of it is heeded');
+  ip('link', 'set', 'n0', 'mtu', '1300');
+  keeper.look(nl, now, true);
+  t.deepEqual(mtu(), [1250]);
 });
 
 test.serial(

@@ -45,6 +45,7 @@ test('what is not plain takes a look at everything', (t) => {
     'the own prefix': [{ put: node(4, '192.0.2.4', '10.96.0.0/24') }],
     'no part of the network': [{ put: node(4, '192.0.2.4', '10.97.4.0/24') }],
     'more than the network': [{ put: node(4, '192.0.2.4', '10.0.0.0/8') }],
+    'the address of this node': [{ put: node(4, `${OWN.address}`) }],
     'another family below': [{ put: node(4, '2001:db8::4') }],
     'another family inside': [{ put: node(4, '192.0.2.4', 'fd96::/64') }],
   };

@@ -228,6 +228,28 @@ test.serial('direct: who joins behind a router is passed over, and keeps nobody 
   t.regex(refused.msg ?? '', /^Cannot route directly to the node "\w+" /);
 });
 
+for (const mode of ['l3', 'l2', 'direct']) {
+  test.serial(`${mode}: a machine that has got the address of one that crashed is hindered by nothing`, (t) => {
+    const { cluster, one, two } = withMachines(t);
+    const conf = (machine: Machine) => cluster.sharedConf(machine, { mode });
+    const record = { name: 'crashed', address: one.address, subnet: '10.96.249.0/24', machine: '5f2e' };
+    writeFileSync(join(directoryOf(cluster), '10.96.249.0_24.json'), JSON.stringify(record));
+    const other = cluster.add(two, 'c1', conf(two));
+    const target = { sandbox: cluster.lab.sandbox('c2') };
+    const { status, output, stderr } = cluster.lab.exec('ADD', conf(one), target, cluster.on(one));
+    t.is(status, 0, output.msg);
+    t.regex(stderr, /The node "crashed" is passed over: its address 192\.0\.2\.11 is this node's/);
+    const second = cluster.add(one, 'c3', conf(one));
+    cluster.add(two, 'c4', conf(two)); // which finds who has joined
+    const first = { ...target, result: output, address: (output.ips?.[0]?.address ?? '').replace(/\/.*/, '') };
+    const all = [first, second, other];
+    const addresses = all.map(({ address }) => address);
+    for (const each of all) t.deepEqual(cluster.unreached(each, addresses), [], each.address);
+    t.notRegex(wiring(one), /192\.0\.2\.11/);
+    t.deepEqual(cluster.check(one, second, conf(one)), {} as never);
+  });
+}
+
 test.serial('a node that is reclaimed although it runs is back, with the prefix that it had', async (t) => {
   const { cluster, one, two } = withMachines(t);
   const [first, second] = [one, two].map((machine) =>
