@@ -1,4 +1,7 @@
-/** Three machines with an agent each, which are in a network of each mode at once: who moves is followed, and what is removed comes back. In short, for it runs on another kernel as well. */
+/**
+ * Three machines with an agent each, which are in a network of each mode at once: who moves is followed, and what is
+ * removed comes back. In short, for it runs on another kernel as well.
+ */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';
