@@ -277,8 +277,8 @@ class Extra implements Difference {
 }
 
 /**
- * Forgets what a tunnel has learned from nodes that are not where they were. The kernel would send on to there for 5 minutes, or until it hears of each station anew: what nothing
- * is known of goes to everybody, and so finds its way.
+ * Forgets what a tunnel has learned from nodes that are not where they were. The kernel would send on to there for 5
+ * minutes, or until it hears of each station anew: what nothing is known of goes to everybody, and so finds its way.
  */
 export function forgetLearned(nl: NetlinkSocket, tunnel: number, nodes: readonly Ip[]): void {
   if (nodes.length === 0) return;

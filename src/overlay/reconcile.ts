@@ -69,7 +69,8 @@ export function replacePeers(
   tunnel: number | undefined,
 ): void {
   const isOneLink = network.mode === 'l2';
-  // NB: on one layer 2 what leads to a peer is its address. One that has crashed has it in the store still when another machine gets it.
+  // NB: on one layer 2 what leads to a peer is its address. One that has crashed has it in the store still when another
+  // machine gets it.
   const held = new Set(isOneLink && gone.length > 0 ? after.map(({ address }) => `${address}`) : []);
   const left = gone.filter(({ address }) => !held.has(`${address}`));
   const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network, peers }, tunnel);

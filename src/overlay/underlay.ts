@@ -44,7 +44,8 @@ export interface MtuOptions {
  * The largest packet of a container that goes to every peer in one piece: that of the links and routes to them, less what the tunnel adds.
  * @param asked 0 is: as large as it goes
  * @param before what it was for other peers, which are not asked about again
- * @param passOver told of a peer that is not on a layer 2 of this node's, with why, in the mode `direct`; otherwise that is thrown, and so it is where this node has no link to the underlay
+ * @param passOver told of a peer that is not on a layer 2 of this node's, with why, in the mode `direct`; otherwise that
+ * is thrown, and so it is where this node has no link to the underlay
  * @throws NetloomError not-available, invalid-config
  */
 export function overlayMtu(

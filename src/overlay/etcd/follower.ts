@@ -23,7 +23,9 @@ import { int64, keyEvent, part, parts, startingWith } from './wire.ts';
 const BACKOFF = { first: 200, longest: 5_000 };
 /** How long a watch may take to tell what a question has found, in ms. */
 const LAG = 2_000;
-/** How often it is looked whether this machine's address is another, in ms: until etcd has it nobody reaches this node. */
+/**
+ * How often it is looked whether this machine's address is another, in ms: until etcd has it nobody reaches this node.
+ */
 const HERE = 1_000;
 /** How often a node says that it is there, in ms. */
 const ALIVE = 20_000;

@@ -39,7 +39,8 @@ export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean, b
   });
   const peers = others.filter((peer) => !misplaced.has(peer));
   const [first] = misplaced.values();
-  // NB: who joins in the wrong place keeps nobody else from containers and from each other. Whoever reaches none of several is in the wrong place itself.
+  // NB: who joins in the wrong place keeps nobody else from containers and from each other. Whoever reaches none of
+  // several is in the wrong place itself.
   if (first !== undefined && misplaced.size > 1 && peers.length === 0) throw first;
   for (const [{ name }, { message }] of misplaced) call.warn(`The node "${name}" is passed over: ${message}`);
   return { network, own, peers, mtu };
