@@ -48,6 +48,6 @@ export const commands = buildRouteMap({
   docs: {
     brief: 'Wires containers to networks',
     fullDescription:
-      'netloom wires containers to networks.\n\nContainer runtimes execute it as their CNI plugin: "netloom install" puts it where they look. Executed under the name of a plugin type (bridge, ptp, …) it is that plugin.',
+      'netloom wires containers to networks.\n\nContainer runtimes execute it as their CNI plugin: "netloom install" puts it where they look. Executed under the name of a plugin type (bridge, ptp, …) it is that plugin.\n\nLeaves with 0 when all is done, 1 when it failed, 2 when it was not understood; "run" and "exec" with the status of their command.',
   },
 });

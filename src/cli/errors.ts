@@ -1,6 +1,7 @@
 /** How the command line tells of failures, and the exit statuses that scripts act on (docs/cli.md). */
 import { ArgumentScannerError, formatMessageForArgumentScannerError, text_en } from '@stricli/core';
-import { errorsOf, messageOf, NetloomError } from '../error.ts';
+import { errorsOf, hasCode, messageOf, NetloomError } from '../error.ts';
+import { libc } from '../ffi/libc.ts';
 
 /**
  * Done; failed; called with what it does not understand; no agent runs, as systemctl has it. What a command runs for
@@ -32,6 +33,7 @@ export function sentencesOf(thrown: unknown): string {
   if (error instanceof NetloomError) {
     if (error.details !== undefined) lines.push(`  ${error.details}`);
     if (error.hint !== undefined) lines.push(`  ${error.hint}`);
+    else if (hasCode(error, 'EACCES', 'EPERM') && libc.geteuid() !== 0) lines.push('  it takes root: run it with sudo');
   } else if (error instanceof Error && !isOfSystem(error)) {
     lines.push('  This is a fault of netloom, please report it:', `  ${error.stack ?? ''}`);
   }

@@ -3,6 +3,7 @@ import { buildApplication, run } from '@stricli/core';
 import { commands } from './commands.ts';
 import { COMPLETE, complete } from './completion.ts';
 import { EXIT, text } from './errors.ts';
+import { endWhereNobodyReads } from './output.ts';
 import { showProgress } from './progress.ts';
 import { VERSION } from './version.ts';
 import { meantBy } from './words.ts';
@@ -24,6 +25,7 @@ const application = buildApplication(commands, {
 export async function main(args: readonly string[]): Promise<void> {
   const [first, ...rest] = args;
   if (first === COMPLETE) return complete(application, rest);
+  endWhereNobodyReads();
   const { stdout, stderr, env } = process;
   const endProgress = showProgress(args);
   await run(application, meantBy(args), {

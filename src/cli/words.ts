@@ -1,20 +1,29 @@
 /** Words that people bring from elsewhere, in those that the tree of commands has. */
 import { sandboxAliases, sandboxFlags } from './sandbox/flags.ts';
 
-/** Where a command of somebody's begins, of `run` and `exec`: what follows is its own, whether or not "--" stands before it, as with docker. */
+/** Of docker's run and exec: what ours do anyway. */
+const ANYWAY: ReadonlySet<string> = new Set(['--rm', '-i', '-t', '-it', '-ti', '--interactive', '--tty']);
+
 export function meantBy(args: readonly string[]): readonly string[] {
-  const [first, ...rest] = args;
+  const [first = '', ...rest] = args;
   if (first === 'help') return [...rest, '--help'];
   if (first === 'version') return ['--version', ...rest];
-  const begin = first === 'exec' ? 2 : first === 'run' ? afterFlags(args, 1) : args.length;
-  const command = args[begin];
-  // Options before the sandbox's name are of netloom, such as --help.
-  if (command === undefined || command.startsWith('-') || (first === 'exec' && args[1]?.startsWith('-'))) return args;
-  return [...args.slice(0, begin), '--', ...args.slice(begin)];
+  if (first === 'run') return [first, ...withCommand(rest, 0)];
+  return first === 'exec' ? [first, ...withCommand(rest, 1)] : args;
 }
 
-function afterFlags(args: readonly string[], from: number): number {
-  let i = from;
+/** What follows the first words that are no flags is a command of somebody's, whether or not "--" stands before it. @param names how many words stand before the command */
+function withCommand(args: readonly string[], names: number): string[] {
+  const end = afterFlags(args);
+  const flags = args.slice(0, end).filter((word) => !ANYWAY.has(word));
+  const rest = args.slice(end);
+  const command = rest[names];
+  if (command === undefined || command.startsWith('-') || rest[0]?.startsWith('-')) return [...flags, ...rest];
+  return [...flags, ...rest.slice(0, names), '--', ...rest.slice(names)];
+}
+
+function afterFlags(args: readonly string[]): number {
+  let i = 0;
   for (let word = args[i]; word?.startsWith('-') && word !== '--'; word = args[i]) i += takesValue(word) ? 2 : 1;
   return i;
 }

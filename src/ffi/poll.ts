@@ -14,6 +14,11 @@ export function awaitReadable(fds: readonly number[], milliseconds = -1): boolea
   return awaitAny(fds, POLLIN, milliseconds);
 }
 
+/** Whether nobody is at the other end of a pipe or socket that is written to. */
+export function isBroken(fd: number): boolean {
+  return awaitAny([fd], 0, 0)[0] === true;
+}
+
 /** read(2) of what may have been set not to block, by whoever passed it on: then waited for. */
 export function patientRead(fd: number, buffer: Uint8Array | null, size: number): number {
   return patiently(fd, POLLIN, () => libc.read(fd, buffer, size));

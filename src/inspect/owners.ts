@@ -1,5 +1,5 @@
 /** Whose a namespace is, for people: sandboxes, containers of engines, pins; and which network an interface is an attachment to. */
-import { messageOf } from '../error.ts';
+import { hasCode, messageOf } from '../error.ts';
 import { tryReadText, tryStat } from '../ffi/file.ts';
 import type { FoundNetns } from '../netns/every.ts';
 import { AttachmentCache } from '../runtime/cache.ts';
@@ -29,7 +29,7 @@ export function ownersOf(context: RuntimeContext, warn: (message: string) => voi
   const byInode = new Map<string, Name[]>();
   const byPid = new Map<number, Name[]>();
   const add = <K>(map: Map<K, Name[]>, key: K, name: Name) => map.set(key, [...(map.get(key) ?? []), name]);
-  for (const { name, mode } of sandboxRecords(context).list()) {
+  for (const { name, mode } of seen(() => sandboxRecords(context).list(), warn)) {
     const inode = mode === 'host' ? undefined : inodeAt(sandboxNetns(context, name));
     if (inode !== undefined) add(byInode, inode, { kind: 'sandbox', name });
   }
@@ -42,7 +42,10 @@ export function ownersOf(context: RuntimeContext, warn: (message: string) => voi
     }
   }
   const attachments = new Map<string, Attachment>();
-  for (const { network, containerId, ifname, netns } of new AttachmentCache(context.paths.cni).list(warn)) {
+  for (const { network, containerId, ifname, netns } of seen(
+    () => new AttachmentCache(context.paths.cni).list(warn),
+    warn,
+  )) {
     const inode = netns === '' ? undefined : inodeAt(netns);
     if (inode !== undefined) attachments.set(`${inode} ${ifname}`, { network, container: containerId });
   }
@@ -59,6 +62,17 @@ export function ownersOf(context: RuntimeContext, warn: (message: string) => voi
     },
     attachmentOf: (inode, ifname) => attachments.get(`${inode} ${ifname}`),
   };
+}
+
+/** Records are root's; somebody else sees the wires without them. */
+function seen<T>(list: () => T[], warn: (message: string) => void): T[] {
+  try {
+    return list();
+  } catch (error) {
+    if (!hasCode(error, 'EACCES')) throw error;
+    warn(messageOf(error));
+    return [];
+  }
 }
 
 /** The name of a process's program, as `ps` shows it. */

@@ -201,6 +201,7 @@ test.serial('what ends an attachment whose namespace is gone is told by who has 
   netloom.run('connect', 'demo', `netns:${pin}`);
   sh(`umount ${pin}; rm ${pin}`);
   const mends = () => examine().findings.map(({ check, mend }) => [check, mend]);
+  t.is(examine().findings[0]?.what, `The namespace of "netns:${pin}", attached to "demo" by "eth0", is gone`);
   t.deepEqual(mends(), [
     ['gone-namespace', '"netloom gc" removes it; where the container runs again, "netloom restore" connects it again'],
   ]);

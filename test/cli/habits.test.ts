@@ -1,5 +1,7 @@
 /** What people expect of every command: help with an example, the nearest match, statuses, no colours where none are wanted. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { commandPaths } from '../support/command-tree.ts';
@@ -72,10 +74,58 @@ test('a command in a sandbox has its own options, with and without "--" before i
   netloom.run('sandbox', 'create', '--name', 'box');
   t.is(netloom.run('exec', 'box', ...echo), said);
   t.is(netloom.run('exec', 'box', '--', ...echo), said);
+  t.is(netloom.run('exec', '-it', 'box', ...echo), said, 'as with docker');
+  t.is(netloom.run('run', '--rm', '-i', '-t', '--network', 'none', ...echo), said);
   netloom.run('sandbox', 'rm', 'box');
   t.regex(netloom.run('exec', '--help'), /USAGE/);
   t.regex(netloom.run('run', '--help'), /USAGE/);
   t.regex(netloom.try('run', '--nmae', 'box', ...echo).stderr, /No flag registered for --nmae, did you mean --name\?/);
+});
+
+/** What a shell shows of a command, and its status. */
+function inShell(command: string): { readonly status: number | null; readonly stderr: string } {
+  const env = { ...netloom.environment, NETLOOM };
+  const { status, stderr } = spawnSync('bash', ['--norc', '-c', command], { env, encoding: 'utf8' });
+  return { status, stderr };
+}
+
+test('who stops reading ends it without a word, and a full disk with a sentence', (t) => {
+  for (const command of ['--help', 'inspect', 'inspect --json', 'network create --help', 'inspect --watch']) {
+    const end = inShell(`exec 3> >(exec true); wait $!; "$NETLOOM" ${command} >&3`);
+    t.deepEqual(end, { status: 141, stderr: '' }, command);
+  }
+  for (const command of ['--help', 'inspect --json']) {
+    const { status, stderr } = inShell(`"$NETLOOM" ${command} > /dev/full`);
+    t.is(status, 1);
+    t.regex(stderr, /^netloom: Cannot write the answer: [^\n]*no space left on device[^\n]*\n$/i);
+  }
+});
+
+test('who is not root is told so, and may look', (t) => {
+  const root = join(path, 'of-root');
+  const own = new Netloom(root);
+  own.run('network', 'create', 'web');
+  own.run('sandbox', 'create', '--name', 'box', '--network', 'web');
+  t.teardown(() => own.run('sandbox', 'rm', '--force', 'box'));
+  chmodSync(path, 0o755);
+  // The tree may be where nobody else gets to.
+  const executable = join(path, 'netloom');
+  writeFileSync(executable, '');
+  execFileSync('mount', ['--bind', NETLOOM, executable]);
+  t.teardown(() => execFileSync('umount', [executable]));
+  const anybody = (...args: string[]) => {
+    const words = ['--reuid=65534', '--regid=65534', '--clear-groups', executable, ...args];
+    return spawnSync('setpriv', words, { env: own.environment, encoding: 'utf8' });
+  };
+  for (const command of ['sandbox ls', 'exec box true', 'connect web box', 'network rm web', 'gc']) {
+    const { status, stderr } = anybody(...command.split(' '));
+    t.not(status, 0);
+    t.regex(stderr, /^netloom: Cannot .*EACCES, permission denied\n {2}it takes root: run it with sudo\n$/, command);
+  }
+  const { status, stdout, stderr } = anybody('inspect', 'br-web');
+  t.is(status, 0, stderr);
+  t.regex(stdout, /^[└├]─ br-web bridge 10\.90\.0\.1\/24 mtu 1500/m);
+  t.regex(stdout, /^not seen: Cannot open ".*sandboxes": EACCES/m);
 });
 
 test('without a command it prints its help', (t) => {

@@ -9,6 +9,7 @@ import { toText } from '../../inspect/text.ts';
 import { RTNLGRP } from '../../rtnl/constants.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import type { RuntimeContext } from '../../runtime/context.ts';
+import { endIfNobodyReads } from '../output.ts';
 
 /**
  * Changes come in groups: a wire is four links and two addresses. What comes within so many milliseconds is one change.
@@ -32,6 +33,7 @@ export function watch(
   let before = seen(context, what);
   print(before, toText(before));
   for (;;) {
+    endIfNobodyReads();
     if (nl.next(PATIENCE).length > 0) while (nl.next(QUIET).length > 0);
     const after = seen(context, what);
     const differences = difference(before, after);

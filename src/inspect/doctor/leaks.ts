@@ -12,6 +12,7 @@ import { openRoute } from '../../rtnl/socket.ts';
 import { EndpointStore } from '../../runtime/endpoints.ts';
 import { lostEndpoints } from '../../runtime/lost-endpoints.ts';
 import { findSandbox, sandboxNetns, sandboxRecords } from '../../runtime/sandbox/store.ts';
+import { wordsOf } from '../../runtime/target.ts';
 import { restore } from '../../runtime/upkeep.ts';
 import type { Check, Examination } from './finding.ts';
 
@@ -124,13 +125,16 @@ export const goneNamespaces: Check = ({ context, attachments }) => [
       : [
           {
             check: 'gone-namespace',
-            what: `The namespace of "${containerId}", attached to "${network}" by "${ifname}", is gone`,
+            what: `The namespace of "${wordsOfOwn(context, containerId, network, ifname) ?? containerId}", attached to "${network}" by "${ifname}", is gone`,
             evidence: `no namespace is at "${netns}"`,
             effect: 'its addresses and ports stay taken',
             ...(isSandbox(context, containerId)
               ? { mend: '"netloom restore" brings the sandbox back', fix: () => restore(context, () => {}) }
               : {
-                  mend: isEndpoint(context, containerId, network, ifname) ? OURS : 'its runtime removes the container',
+                  mend:
+                    wordsOfOwn(context, containerId, network, ifname) === undefined
+                      ? 'its runtime removes the container'
+                      : OURS,
                 }),
           },
         ],
@@ -157,10 +161,16 @@ function ownerWords({ network, containerId, ifname }: Examination['attachments']
   return `${network}/${containerId}/${ifname}`;
 }
 
-/** Whether "netloom connect" has made it. */
-function isEndpoint(context: Examination['context'], container: string, network: string, ifname: string): boolean {
+/** `docker:web`, where "netloom connect" has made it. */
+function wordsOfOwn(
+  context: Examination['context'],
+  container: string,
+  network: string,
+  ifname: string,
+): string | undefined {
   const endpoints = new EndpointStore(context).of(container);
-  return endpoints.some((each) => each.network === network && each.ifname === ifname);
+  const own = endpoints.find((each) => each.network === network && each.ifname === ifname);
+  return own && wordsOf(own.target);
 }
 
 function isSandbox(context: Examination['context'], name: string): boolean {
