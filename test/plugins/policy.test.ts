@@ -463,6 +463,28 @@ test.serial('policy apply and rm name what there is where a network or a contain
   t.is(run('nft', 'list', 'ruleset'), '');
 });
 
+test.serial('policy apply and rm take the beginning of an id that engines show, where one container has it', (t) => {
+  const lab = new Lab(t);
+  const open = new Chain(lab, [bridge]);
+  const ids = ['060dd08f20b5be57', '060dd08f20b5bf00', '988739d8a3ac1681'];
+  for (const id of ids) open.add({ sandbox: lab.sandbox(id) });
+  const apply = (container: string) =>
+    netloom(lab, ['policy', 'apply', '-'], JSON.stringify({ network: 'net', container, policy: NOBODY }));
+  t.regex(apply('988739d8a3ac').stdout, /^net\/988739d8a3ac1681\/eth0: /);
+  t.regex(run('nft', 'list', 'ruleset'), /comment "net\/988739d8a3ac1681\/eth0"/);
+  t.is(netloom(lab, ['policy', 'rm', 'net/988739d8a3ac']).stdout, 'net/988739d8a3ac1681/eth0: removed\n');
+  // Two have it; too short; another network, and another interface.
+  for (const [network, container] of [
+    ['net', '060dd08f20b5'],
+    ['net', '988739d8'],
+    ['other', '988739d8a3ac'],
+  ] as const)
+    t.is(netloom(lab, ['policy', 'rm', `${network}/${container}`]).status, 1);
+  t.is(netloom(lab, ['policy', 'rm', 'net/988739d8a3ac/eth1']).status, 1);
+  t.is(apply('060dd08f20b5').status, 1);
+  t.is(run('nft', 'list', 'ruleset'), '');
+});
+
 test.serial('policy apply says what is wrong, and changes nothing', (t) => {
   const lab = new Lab(t);
   new Chain(lab, [bridge]).add({ sandbox: lab.sandbox('c1') });

@@ -7,6 +7,7 @@ import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as addr from '../../rtnl/addr.ts';
 import * as link from '../../rtnl/link.ts';
 import { unknownEndpoint } from './unknown.ts';
+import { wiredOwner } from './wires.ts';
 
 export interface EndpointName {
   readonly network: string;
@@ -36,7 +37,8 @@ export function ownerOfEndpoint({ network, container, ifname }: EndpointName): s
 
 /** @throws NetloomError unknown-container where it has no wire on this host, with the names of those that have */
 export function findEndpoint(nl: NetlinkSocket, name: EndpointName): Endpoint {
-  const owner = ownerOfEndpoint(name);
+  const asked = ownerOfEndpoint(name);
+  const owner = wiredOwner(nl, asked) ?? asked;
   const hostEnd = link.find(nl, { name: hostEndName(owner) });
   const { linkNetnsid: targetNetnsid, link: peer } = hostEnd?.attrs ?? {};
   if (hostEnd === undefined || targetNetnsid === undefined || peer === undefined) throw unknownEndpoint(nl, owner);

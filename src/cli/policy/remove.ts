@@ -2,14 +2,13 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { commentOf } from '../../attach/owner.ts';
 import { forget, removePolicyBy } from '../../attach/policy.ts';
-import { hostEndName } from '../../attach/wire.ts';
 import * as nftPolicy from '../../nft/policy.ts';
 import { tryOpenNft } from '../../nft/socket.ts';
 import { pathsOf } from '../../paths.ts';
-import * as link from '../../rtnl/link.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import { ownerOfEndpoint, parseEndpoint } from './endpoint.ts';
 import { unknownEndpoint } from './unknown.ts';
+import { wiredOwner } from './wires.ts';
 
 export const removeCommand = buildCommand({
   docs: {
@@ -25,8 +24,7 @@ export const removeCommand = buildCommand({
     flags: { json: { kind: 'boolean', default: false, brief: 'Say as JSON what was done' } },
   },
   func(this: CommandContext, { json }: { json: boolean }, ...names: string[]) {
-    const owners = names.map((name) => ownerOfEndpoint(parseEndpoint(name)));
-    refuseUnknown(owners);
+    const owners = knownOwners(names.map((name) => ownerOfEndpoint(parseEndpoint(name))));
     const done = owners.map((owner) => {
       const comment = commentOf(owner);
       const addresses = removePolicyBy((other) => other === comment);
@@ -42,12 +40,13 @@ export const removeCommand = buildCommand({
  * Whoever misspells a name must not believe that the policy is gone. One without a policy is no error where there is its wire.
  * @throws NetloomError unknown-container, before anything has changed
  */
-function refuseUnknown(owners: readonly string[]): void {
+function knownOwners(asked: readonly string[]): string[] {
   using nl = openRoute();
   using nft = tryOpenNft();
   const policed = new Set(nft === undefined ? [] : nftPolicy.list(nft).map(({ comment }) => comment));
-  for (const owner of owners) {
-    if (policed.has(commentOf(owner)) || link.find(nl, { name: hostEndName(owner) }) !== undefined) continue;
+  return asked.map((owner) => {
+    const known = policed.has(commentOf(owner)) ? owner : wiredOwner(nl, owner);
+    if (known !== undefined) return known;
     throw unknownEndpoint(nl, owner);
-  }
+  });
 }

@@ -1,10 +1,9 @@
 /** What is said of an endpoint that is not there: which ones are, since a name is soon misspelt, and a container may be on another network. */
-import { attachmentIn, isOurAlias, markIn } from '../../attach/owner.ts';
 import { NetloomError } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { pathsOf } from '../../paths.ts';
-import * as link from '../../rtnl/link.ts';
 import { readNetworks } from '../../runtime/conf-directory.ts';
+import { networkOf, wiredOwners } from './wires.ts';
 
 /** So many are named. */
 const MOST = 20;
@@ -31,19 +30,6 @@ export function unknownEndpoint(nl: NetlinkSocket, owner: string): NetloomError 
   return new NetloomError('unknown-container', `${cannot}: "${network}" has no wire of bridge or ptp on this host`, {
     hint: wired.length === 0 ? 'no other network has one either' : `there are: ${named(wired)}`,
   });
-}
-
-/** The owners of the wires that this host has, as far as the mark tells them. */
-function wiredOwners(nl: NetlinkSocket): string[] {
-  return link
-    .list(nl)
-    .filter(({ kind, alias }) => kind === 'veth' && isOurAlias(alias))
-    .map(({ alias = '' }) => markIn(alias))
-    .filter((mark) => attachmentIn(mark) !== undefined);
-}
-
-function networkOf(owner: string): string {
-  return owner.slice(0, owner.indexOf('/'));
 }
 
 /** In the words of `policy rm`. */
