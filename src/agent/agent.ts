@@ -1,6 +1,6 @@
 /**
- * The resident agent: threads with warm code that carry out the calls of plugins. This file looks after them; it takes no part in a call. It keeps
- * nothing that is not on disk or in the kernel, so that it may be killed at any moment.
+ * The resident agent: threads with warm code that carry out the calls of plugins. This file looks after them; it takes
+ * no part in a call. It keeps nothing that is not on disk or in the kernel, so that it may be killed at any moment.
  */
 import { rest } from '../activity.ts';
 import { messageOf } from '../error.ts';
@@ -36,7 +36,10 @@ export interface AgentOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** How long nobody may wait for calls before one thread more does, in ms. Above what calls take that only compete for the processors: a thread more is one more that competes. */
+/**
+ * How long nobody may wait for calls before one thread more does, in ms. Above what calls take that only compete for
+ * the processors: a thread more is one more that competes.
+ */
 const PATIENCE = 40;
 /** How long a thread that was made up stays without work, in ms. */
 const KEEP = 30_000;
@@ -44,9 +47,14 @@ const KEEP = 30_000;
 const THREADS_MAX = 32;
 /** How often the agent looks after its threads, in ms. */
 const TICK = 250;
-/** For so long, in ms, nobody takes calls where the agent is not well: then shims give up waiting for it (native/shim.c, ACCEPT_LIMIT_MS). */
+/**
+ * For so long, in ms, nobody takes calls where the agent is not well: then shims give up waiting for it (native/shim.c,
+ * ACCEPT_LIMIT_MS).
+ */
 const DEAF = 10_000;
-/** How often the engine's code is given back, in ms: some 10 MB that nobody needs again come together between two times. */
+/**
+ * How often the engine's code is given back, in ms: some 10 MB that nobody needs again come together between two times.
+ */
 const SPARE = 5_000;
 
 /** What a thread does, for people. Any other state is a call that it is at. */
@@ -83,7 +91,10 @@ class Agent {
   readonly #active = Math.max(2, Math.min(navigator.hardwareConcurrency + 1, THREADS_MAX / 2));
   readonly #board = new Board(THREADS_MAX, this.#active);
   readonly #threads = new Map<number, Worker>();
-  /** Each thread's latest call as it was seen first, to know for how long it has been going on, or how long nothing has come after it. */
+  /**
+   * Each thread's latest call as it was seen first, to know for how long it has been going on, or how long nothing has
+   * come after it.
+   */
   readonly #seen = new Map<number, { readonly call: number; readonly since: number }>();
   readonly #tally = new Tally([...plugins.keys()]);
   readonly #log = new Log();
@@ -151,7 +162,10 @@ class Agent {
     if (!this.#isDraining) this.#openDesks();
   }
 
-  /** Opens those that are missing and closes those that are no longer wanted. One that cannot be opened keeps nobody from calling. */
+  /**
+   * Opens those that are missing and closes those that are no longer wanted. One that cannot be opened keeps nobody
+   * from calling.
+   */
   #openDesks(): void {
     const own = statusSocket(this.#options.paths.run);
     const wanted = new Map(this.#settings.metrics.map((text) => [text, addressOf(text)]));
@@ -239,7 +253,10 @@ class Agent {
     }
   }
 
-  /** Looks until somebody waits for calls again. Where those that are at work do not end, they wait themselves, for whatever it is. */
+  /**
+   * Looks until somebody waits for calls again. Where those that are at work do not end, they wait themselves, for
+   * whatever it is.
+   */
   #watch(): void {
     setTimeout(() => {
       const outcome = this.#board.press();

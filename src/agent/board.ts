@@ -1,11 +1,13 @@
 /**
  * What the agent's threads know of each other: a piece of shared memory, changed by atomic operations only.
  *
- * One thread at a time, the leader, waits for a call. When it has one it first makes another idle thread the leader, the one with the lowest number, and
- * then carries the call out: no call goes from thread to thread, and a few calls at a time always meet the same threads, whose code is warm.
+ * One thread at a time, the leader, waits for a call. When it has one it first makes another idle thread the leader,
+ * the one with the lowest number, and then carries the call out: no call goes from thread to thread, and a few calls at
+ * a time always meet the same threads, whose code is warm.
  *
- * More calls at once than there are processors only get in each other's way, on threads whose code is cold. So nobody is made the leader while so many are
- * at work; only where none of them ends for a moment, because they wait for something, one more is (press()).
+ * More calls at once than there are processors only get in each other's way, on threads whose code is cold. So nobody
+ * is made the leader while so many are at work; only where none of them ends for a moment, because they wait for
+ * something, one more is (press()).
  */
 import type { Look } from './health.ts';
 
@@ -79,7 +81,10 @@ export class Board {
     }
   }
 
-  /** The leader has a call: another one leads. @returns false where none does and somebody has to be told, who calls press() until one does */
+  /**
+   * The leader has a call: another one leads.
+   * @returns false where none does and somebody has to be told, who calls press() until one does
+   */
   begin(id: number, fd: number): boolean {
     Atomics.store(this.#words, at(id, FD), fd);
     Atomics.add(this.#words, at(id, CALLS), 1);
@@ -89,7 +94,10 @@ export class Board {
     return this.#hasLeader() || Atomics.exchange(this.#words, WATCHED, 1) === 1;
   }
 
-  /** @returns `led` where somebody waits for calls: nobody needs to look any more. Else one more does from now on, or `short`: there is nobody to */
+  /**
+   * @returns `led` where somebody waits for calls: nobody needs to look any more. Else one more does from now on, or
+   * `short`: there is nobody to
+   */
   press(): 'led' | 'pressed' | 'short' {
     if (this.#hasLeader()) {
       Atomics.store(this.#words, WATCHED, 0);
@@ -109,7 +117,8 @@ export class Board {
   }
 
   /**
-   * Waits until every earlier call for the same container has ended: one that was given up by its runtime may still be at work when the next one comes.
+   * Waits until every earlier call for the same container has ended: one that was given up by its runtime may still be
+   * at work when the next one comes.
    * @param key a hash of the container; others with the same wait in vain, which is rare and harmless
    * @returns false where this call has expired meanwhile
    */
@@ -171,7 +180,10 @@ export class Board {
     return state === STATES.BUSY ? Atomics.load(this.#words, at(id, FD)) : -1;
   }
 
-  /** Ends a call that takes too long, if it still is that call. @param act gets its descriptor, which is good for as long as act runs */
+  /**
+   * Ends a call that takes too long, if it still is that call.
+   * @param act gets its descriptor, which is good for as long as act runs
+   */
   expire(id: number, call: number, act: (fd: number) => void): boolean {
     const word = at(id, STATE);
     if (this.callOf(id) !== call) return false;
@@ -196,7 +208,10 @@ export class Board {
     return Atomics.load(this.#words, at(id, CALLS));
   }
 
-  /** How it is with all of them: whether somebody waits for a call, and how many calls were begun. NB: 32 bits a thread, so it may begin anew. */
+  /**
+   * How it is with all of them: whether somebody waits for a call, and how many calls were begun. NB: 32 bits a thread,
+   * so it may begin anew.
+   */
   look(): Look {
     let begun = 0;
     for (let id = 0; id < this.#size; id++) begun += this.callOf(id);

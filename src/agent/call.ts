@@ -1,4 +1,7 @@
-/** One call on the agent's side: what the shim has sent is served as if the plugin had been executed in the caller's place. */
+/**
+ * One call on the agent's side: what the shim has sent is served as if the plugin had been executed in the caller's
+ * place.
+ */
 import type { Environment } from '../cni/environment.ts';
 import { checkNetns } from '../cni/netns.ts';
 import { type ServeIo, serve } from '../cni/serve.ts';
@@ -133,7 +136,8 @@ function run(plugin: AnyPlugin, request: Request, connection: Connection): Outco
 
 function ioOf({ environment, stdin }: Request, connection: Connection): ServeIo {
   return {
-    // NB: a plugin of somebody else that we execute, and that executes us, would wait for the call that it is a part of.
+    // NB: a plugin of somebody else that we execute, and that executes us, would wait for the call that it is a part
+    // of.
     environment: { ...environment, NETLOOM_WITHIN: 'agent' },
     readStdin: () => stdin,
     writeStdout(text, status) {
@@ -165,7 +169,9 @@ function sendParts(connection: Connection, kind: FrameKind, bytes: Uint8Array): 
   for (let at = 0; at < bytes.length; at += PART_MAX) connection.send(frame(kind, bytes.subarray(at, at + PART_MAX)));
 }
 
-/** @throws NetloomError where the caller could not print, is gone, or was given up because nobody reads what it prints */
+/**
+ * @throws NetloomError where the caller could not print, is gone, or was given up because nobody reads what it prints
+ */
 function awaitPrinted(connection: Connection): void {
   const buffer = new Uint8Array(new ArrayBuffer(PRINTED_LENGTH));
   let errno: number | undefined;

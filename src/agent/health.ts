@@ -1,6 +1,7 @@
 /**
- * Whether calls are served: what `/healthz` says of it. It is looked at now and then, because a thread that waits for calls does so for microseconds only where many come. So it counts as well
- * that one was begun meanwhile. NB: in looks, not by the clock, which goes on while the whole process is held.
+ * Whether calls are served: what `/healthz` says of it. It is looked at now and then, because a thread that waits for
+ * calls does so for microseconds only where many come. So it counts as well that one was begun meanwhile. NB: in looks,
+ * not by the clock, which goes on while the whole process is held.
  */
 
 /** How it stands with the threads at a moment. */

@@ -1,8 +1,10 @@
 /**
- * What shim and agent say to each other, one message each. docs/agent.md has the whole of it, native/shim.c the other side.
+ * What shim and agent say to each other, one message each. docs/agent.md has the whole of it, native/shim.c the other
+ * side.
  *
- * The shim begins: u32 magic, u32 umask, strings that end with NUL (the build, the plugin type, the environment, an empty one), then stdin. With it come two
- * open files: the shim's network namespace and its directory. The agent answers with frames: a letter, and what belongs to it.
+ * The shim begins: u32 magic, u32 umask, strings that end with NUL (the build, the plugin type, the environment, an
+ * empty one), then stdin. With it come two open files: the shim's network namespace and its directory. The agent
+ * answers with frames: a letter, and what belongs to it.
  */
 import type { Environment } from '../cni/environment.ts';
 
@@ -22,7 +24,10 @@ export const FRAME = {
   DECLINED: 'D',
   /** A part of stdout, to be kept. */
   STDOUT: 'o',
-  /** An exit status, and the last part of stdout: print what was kept and this, and end with that status. The shim answers whether it could. */
+  /**
+   * An exit status, and the last part of stdout: print what was kept and this, and end with that status. The shim
+   * answers whether it could.
+   */
   PRINT: 'p',
   /** A part of stderr, to be printed at once. */
   STDERR: 'e',
@@ -38,7 +43,9 @@ export type FrameKind = (typeof FRAME)[keyof typeof FRAME];
 export const PRINTED_LENGTH = 8;
 const PRINTED = 0x6b;
 
-/** Said before the agent stops listening to a shim. One that dies does not say it, and has not undone what was printed. */
+/**
+ * Said before the agent stops listening to a shim. One that dies does not say it, and has not undone what was printed.
+ */
 export const GIVEN_UP: Uint8Array = Uint8Array.of(FRAME.GIVEN_UP.charCodeAt(0));
 
 export interface Request {

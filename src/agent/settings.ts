@@ -22,7 +22,9 @@ export const DEFAULTS: Settings = { callLimit: 120, drainLimit: 30, logLevel: 'i
 export type Address = { readonly unix: string } | { readonly hostname: string; readonly port: number };
 
 const ADDRESS = 'an address such as "127.0.0.1:9464", "[::1]:9464" or "unix:/run/netloom/metrics.sock"';
-/** A shim waits for 150 s (native/shim.c, ANSWER_LIMIT_MS): a call that may take longer would be undone when it is done. */
+/**
+ * A shim waits for 150 s (native/shim.c, ANSWER_LIMIT_MS): a call that may take longer would be undone when it is done.
+ */
 export const CALL_LIMIT_MAX = 140;
 export const DRAIN_LIMIT_MAX = 86_400;
 

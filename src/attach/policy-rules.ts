@@ -1,6 +1,6 @@
 /**
- * The document of a policy, read and checked. Unknown keys are refused here: a rule whose `from` is misspelt would allow everybody.
- * docs/policy.md has the format.
+ * The document of a policy, read and checked. Unknown keys are refused here: a rule whose `from` is misspelt would
+ * allow everybody. docs/policy.md has the format.
  */
 import { NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
@@ -130,7 +130,10 @@ function readRule(rule: Json, at: string, peerKey: 'from' | 'to'): Rule {
   return { peers, except, ports: ports.length > 0 ? ports : [{ protocol: ANY_PROTOCOL, port: ANY_PORT }] };
 }
 
-/** Whether a prefix is a part of one of these. Looked up by each length that there is: comparing all with all takes seconds for some thousand. */
+/**
+ * Whether a prefix is a part of one of these. Looked up by each length that there is: comparing all with all takes
+ * seconds for some thousand.
+ */
 function within(peers: readonly Cidr[]): (part: Cidr) => boolean {
   const named = new Set(peers.map(String));
   const lengths = new Set(peers.map(({ prefix }) => prefix));

@@ -65,8 +65,8 @@ export const agentCommand = buildCommand({
       process.exitCode = EXIT.failed;
       return;
     }
-    // The optimizing compiler of last resort: 20 MB and a fifth of the processor's time for code that waits for the kernel. An option of the engine
-    // can only be given in the environment of a process that begins.
+    // The optimizing compiler of last resort: 20 MB and a fifth of the processor's time for code that waits for the
+    // kernel. An option of the engine can only be given in the environment of a process that begins.
     if (process.env[ENGINE_OPTION] === undefined) {
       become(process.execPath, [process.argv0, ...process.argv.slice(2)], { ...process.env, [ENGINE_OPTION]: '0' });
     }

@@ -9,7 +9,8 @@ export const COMPLETE = '__complete';
 
 /** Where netloom knows no word, a file may be meant. */
 const SCRIPTS = {
-  // For readline ":" and "=" end a word, for netloom they do not: the words are those of the line, and of an answer only what readline lacks.
+  // For readline ":" and "=" end a word, for netloom they do not: the words are those of the line, and of an answer
+  // only what readline lacks.
   bash: `_netloom() {
   local line=\${COMP_LINE:0:COMP_POINT} words known
   IFS=$' \\t\\n' read -ra words <<<"$line"

@@ -1,6 +1,6 @@
 /**
- * Unix sockets that keep the bounds of messages (SOCK_SEQPACKET) and can carry open files along. man 7 unix. Everything here blocks, so it is for threads that
- * have nothing else to do.
+ * Unix sockets that keep the bounds of messages (SOCK_SEQPACKET) and can carry open files along. man 7 unix. Everything
+ * here blocks, so it is for threads that have nothing else to do.
  */
 import { adapter } from '#ffi';
 import { ERRNO, systemError } from './errno.ts';
@@ -43,7 +43,10 @@ export interface Peer {
   readonly uid: number;
 }
 
-/** Makes a socket that listens at a path, for its owner alone. @throws NetloomError EADDRINUSE where something is at the path */
+/**
+ * Makes a socket that listens at a path, for its owner alone.
+ * @throws NetloomError EADDRINUSE where something is at the path
+ */
 export function listenAt(path: string, backlog: number): Fd {
   const name = cString(path);
   if (name.length > UNIX_PATH_MAX)
@@ -67,7 +70,8 @@ export function stopListening(fd: number): void {
 }
 
 /**
- * Ends a conversation for both sides, whichever thread is in the middle of it. The descriptor stays open, and what the other side has said before is there to be received.
+ * Ends a conversation for both sides, whichever thread is in the middle of it. The descriptor stays open, and what the
+ * other side has said before is there to be received.
  * @param last what the other side is told, where it has room for that
  */
 export function hangUp(fd: number, last?: Uint8Array): void {
@@ -75,7 +79,9 @@ export function hangUp(fd: number, last?: Uint8Array): void {
   lib.shutdown(fd, SHUT_RDWR);
 }
 
-/** Whether somebody connects within so many milliseconds, or has. Also where the socket listens no more: accept() tells. */
+/**
+ * Whether somebody connects within so many milliseconds, or has. Also where the socket listens no more: accept() tells.
+ */
 export function isCalled(listening: number, milliseconds: number): boolean {
   return awaitReadable([listening], milliseconds)[0] === true;
 }

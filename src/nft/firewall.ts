@@ -12,12 +12,14 @@
  *     ct status dnat ip daddr vmap @forward4 }
  *   chain firewall-end { type filter hook forward priority filter + 10; meta mark & 0x1000 == 0x1000 meta mark set meta mark & 0xffffefff }
  *
- * Nothing is accepted here for good: what an endpoint may forward gets a mark, by which iptables' forward chain lets it pass where that drops the rest
- * (iptables-forward.ts). What comes to an endpoint are answers, and what a port map sent there.
+ * Nothing is accepted here for good: what an endpoint may forward gets a mark, by which iptables' forward chain lets it
+ * pass where that drops the rest (iptables-forward.ts). What comes to an endpoint are answers, and what a port map sent
+ * there.
  *
- * An endpoint is one element an address. Interfaces whose traffic is held back (`ingressPolicy`, `internal`) are elements as well, of which each stands
- * for all endpoints behind it; such an interface has a chain of its own, `fw-cni0`, that its endpoints jump to. How often a chain is jumped to is
- * how many endpoints there are: the last one out takes the interface's elements along, the last of all everything.
+ * An endpoint is one element an address. Interfaces whose traffic is held back (`ingressPolicy`, `internal`) are
+ * elements as well, of which each stands for all endpoints behind it; such an interface has a chain of its own,
+ * `fw-cni0`, that its endpoints jump to. How often a chain is jumped to is how many endpoints there are: the last one
+ * out takes the interface's elements along, the last of all everything.
  */
 import { ignoring } from '../error.ts';
 import { FAMILIES, type Family, type Ip } from '../net/ip.ts';
@@ -96,7 +98,10 @@ const sets: readonly set.AnySet[] = [maps[4], maps[6], internal, fenced, isolate
 
 const CHAIN_PREFIX = 'fw-';
 
-/** Allows an endpoint. Where it is so already, nothing happens. @throws NetloomError EEXIST where the address is another network's */
+/**
+ * Allows an endpoint. Where it is so already, nothing happens.
+ * @throws NetloomError EEXIST where the address is another network's
+ */
 export function add(nft: NetlinkSocket, entry: Forwarding, adminChain: string): void {
   withRetries(`allow ${entry.ip} to be forwarded`, () => {
     const requests = plan(nft, entry, adminChain);
@@ -131,8 +136,8 @@ function plan(nft: NetlinkSocket, entry: Forwarding, adminChain: string): Reques
 }
 
 /**
- * Ends it: the element, with the last of an interface what holds for that, with the last of all everything. Where there is none, or where it is
- * another holder's by now, nothing happens.
+ * Ends it: the element, with the last of an interface what holds for that, with the last of all everything. Where there
+ * is none, or where it is another holder's by now, nothing happens.
  * @returns whether there was one
  */
 export function remove(nft: NetlinkSocket, entry: Forwarding): boolean {
@@ -147,7 +152,8 @@ export function remove(nft: NetlinkSocket, entry: Forwarding): boolean {
 
 /**
  * Takes everything away where no endpoint is left. Safe at any time, whoever else works on it.
- * @param isThorough also looks for interfaces whose last endpoint went without them, as when a process was killed in between
+ * @param isThorough also looks for interfaces whose last endpoint went without them, as when a process was killed in
+ * between
  */
 export function sweep(nft: NetlinkSocket, isThorough: boolean): void {
   if (isThorough && chain.get(nft, forwarded) !== undefined) {
@@ -257,7 +263,10 @@ function fenceElements(nft: NetlinkSocket, fence: Fence | undefined): Request[] 
   ];
 }
 
-/** Removes what holds for an interface where no endpoint is left behind it. Whoever jumps to its chain meanwhile makes the kernel refuse. */
+/**
+ * Removes what holds for an interface where no endpoint is left behind it. Whoever jumps to its chain meanwhile makes
+ * the kernel refuse.
+ */
 function sweepFence(nft: NetlinkSocket, name: string): void {
   const target = fenceChain(name);
   const found = chain.get(nft, target);

@@ -1,6 +1,7 @@
 /**
- * The way past the forward chain of the legacy iptables, where its policy is to drop. A drop there is as final as in iptables' chain of nf_tables (iptables-forward.ts), and what helps is the same:
- * one rule for all containers, which accepts what netloom lets pass, by its mark (firewall.ts).
+ * The way past the forward chain of the legacy iptables, where its policy is to drop. A drop there is as final as in
+ * iptables' chain of nf_tables (iptables-forward.ts), and what helps is the same: one rule for all containers, which
+ * accepts what netloom lets pass, by its mark (firewall.ts).
  *
  *   -A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT
  *
@@ -23,7 +24,10 @@ const MARK_PADDING = 3;
 
 const rule = `FORWARD -m mark --mark 0x${FORWARD_MARK.toString(16)}/0x${FORWARD_MARK.toString(16)} -j ACCEPT`;
 
-/** Equivalent to: `iptables-legacy -S FORWARD`, read. @returns what a person does about it; undefined where nothing is in the way */
+/**
+ * Equivalent to: `iptables-legacy -S FORWARD`, read.
+ * @returns what a person does about it; undefined where nothing is in the way
+ */
 export function legacyWayOut(family: Family): string | undefined {
   const table = readTable(family);
   return table !== undefined && isShut(table) ? legacyCommand(family) : undefined;
@@ -36,8 +40,10 @@ export function legacyCommand(family: Family): string {
 
 /**
  * Lets pass what netloom allows. Where nothing is in the way, nothing happens.
- * Equivalent to: `iptables-legacy -A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT`
- * NB: the table is read with the lock held, and after the endpoint's element is there: closeLegacyWays() looks for elements with it held.
+ * Equivalent to:
+ * `iptables-legacy -A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT`
+ * NB: the table is read with the lock held, and after the endpoint's element is there: closeLegacyWays() looks for
+ * elements with it held.
  */
 export function openLegacyWay(family: Family): void {
   if (!dropsByPolicy(readTable(family))) return;

@@ -23,7 +23,10 @@ export function lostEndpoints(context: RuntimeContext): LostEndpoint[] {
   });
 }
 
-/** Whether nothing is at the path any more. NB: where something is, it may be another's by now, so what is there is left to a person. */
+/**
+ * Whether nothing is at the path any more. NB: where something is, it may be another's by now, so what is there is left
+ * to a person.
+ */
 export function isGone({ attachment: { netns: path } }: LostEndpoint): boolean {
   try {
     using netns = path === '' ? undefined : tryOpenNetns(path);

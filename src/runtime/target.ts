@@ -63,7 +63,8 @@ export interface TargetOptions {
 
 /**
  * Finds a target by its words.
- * @throws NetloomError unknown-target, target-not-running, target-ended, ambiguous-target, shared-namespace, own-namespace, engine-no-answer
+ * @throws NetloomError unknown-target, target-not-running, target-ended, ambiguous-target, shared-namespace,
+ * own-namespace, engine-no-answer
  */
 export function openTarget(context: RuntimeContext, words: string, options: TargetOptions = {}): Target {
   const target = open(context, words, options);
@@ -75,7 +76,10 @@ export function openTarget(context: RuntimeContext, words: string, options: Targ
   });
 }
 
-/** A target as a person names it: the kind and the rest, or only a name. @throws NetloomError unknown-target for a kind that nobody knows */
+/**
+ * A target as a person names it: the kind and the rest, or only a name.
+ * @throws NetloomError unknown-target for a kind that nobody knows
+ */
 export function readWords(words: string): { readonly kind?: string; readonly word: string } {
   const colon = words.indexOf(':');
   const kind = words.slice(0, colon);

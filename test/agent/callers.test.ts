@@ -1,4 +1,7 @@
-/** Callers as they should not be: whatever they say, leave out or are slow with, the agent serves the others, and no call counts as done that is not. */
+/**
+ * Callers as they should not be: whatever they say, leave out or are slow with, the agent serves the others, and no
+ * call counts as done that is not.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

@@ -301,7 +301,8 @@ test.serial('an agent that never accepts is not waited for, and cannot accept la
   const end = await call(
     (connection) => {
       hear(connection);
-      // NB: it gives up after its limit of a second, and later where the machine is busy: what comes before is still taken.
+      // NB: it gives up after its limit of a second, and later where the machine is busy: what comes before is still
+      // taken.
       t.is(hear(connection), undefined, 'it hangs up');
       t.throws(() => connection.send(bytes('A')), { message: /EPIPE|ECONNRESET/ });
     },

@@ -1,6 +1,7 @@
 /**
- * firewall beside a legacy iptables whose policies are to drop: each call of libc fails in turn, and SIGKILL comes before each system call in turn. The rule that lets pass what netloom allows
- * goes with the last container, whatever happened.
+ * firewall beside a legacy iptables whose policies are to drop: each call of libc fails in turn, and SIGKILL comes
+ * before each system call in turn. The rule that lets pass what netloom allows goes with the last container, whatever
+ * happened.
  */
 import './faulty-ffi.ts';
 import { execFileSync } from 'node:child_process';

@@ -207,7 +207,8 @@ test.serial('the equivalent commands make the same ruleset', (t) => {
   using socket = openNft();
   const commands: string[] = [];
   for (const publications of all) {
-    // nft refuses what the kernel takes: an element that is made and removed in one batch. Here each command is a batch.
+    // nft refuses what the kernel takes: an element that is made and removed in one batch. Here each command is a
+    // batch.
     commands.push(...portmap.plan(socket, publications).map((request) => request.command));
     portmap.publish(socket, publications);
   }

@@ -1,6 +1,7 @@
 /**
- * A private machine for a container runtime: network namespace, mounts and process ids of its own, with empty directories where runtimes and
- * plugins keep things. Nothing of it is on disk or alive once the test file's process has ended, however it ended.
+ * A private machine for a container runtime: network namespace, mounts and process ids of its own, with empty
+ * directories where runtimes and plugins keep things. Nothing of it is on disk or alive once the test file's process
+ * has ended, however it ended.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -68,7 +69,8 @@ export class Machine {
     if (OURS) makePrivate('/usr/lib/cni', join(root, 'stage'));
     const rootfs = makeRootfs(join(root, 'rootfs'));
 
-    // Process 1 reaps what runtimes orphan, and takes all others with it: it dies with unshare, which dies with this process.
+    // Process 1 reaps what runtimes orphan, and takes all others with it: it dies with unshare, which dies with this
+    // process.
     const holder = spawn(
       'setpriv',
       ['--pdeathsig', 'KILL', 'unshare', '--pid', '--fork', '--kill-child', '--mount-proc'].concat(
@@ -149,7 +151,10 @@ export class Machine {
     rmdirSync(this.root);
   }
 
-  /** Without what comes and goes by itself: a bridge has no carrier without ports, and then its link-local address is tentative. */
+  /**
+   * Without what comes and goes by itself: a bridge has no carrier without ports, and then its link-local address is
+   * tentative.
+   */
   #routes(family: string): string[] {
     const lines = this.run('ip', family, 'route', 'show', 'table', 'all').split('\n');
     const lasting = lines
@@ -187,7 +192,10 @@ function mount(...[program = 'mount', ...args]: string[]): void {
   execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-/** Puts an empty directory over a path. Where the path is missing its parent is copied by binding, because nothing may be made on the machine's disk. */
+/**
+ * Puts an empty directory over a path. Where the path is missing its parent is copied by binding, because nothing may
+ * be made on the machine's disk.
+ */
 function makePrivate(path: string, stage: string): void {
   if (isDirectory(path)) {
     mount('mount', '-t', 'tmpfs', 'tmpfs', path);

@@ -11,7 +11,10 @@ export interface SandboxRow {
   readonly name: string;
   /** `unknown`: its record is lost. */
   readonly mode: string;
-  /** `missing`: its namespace is gone, as after a boot. `lost`: its record is damaged or gone, and its namespace is there. */
+  /**
+   * `missing`: its namespace is gone, as after a boot. `lost`: its record is damaged or gone, and its namespace is
+   * there.
+   */
   readonly state: 'present' | 'missing' | 'lost';
   readonly netns: string | null;
   readonly endpoints: readonly {

@@ -29,7 +29,11 @@ const NOBODY: Watcher = {
   failed: (message) => void process.stderr.write(message),
 };
 
-/** Runs a command to its end. @returns the exit status for ours: its own, 128 and the signal that ended it, 126 or 127 where it could not be started */
+/**
+ * Runs a command to its end.
+ * @returns the exit status for ours: its own, 128 and the signal that ended it, 126 or 127 where it could not be
+ * started
+ */
 export function execute(
   context: RuntimeContext,
   sandbox: Sandbox,
@@ -85,7 +89,9 @@ function start([file = '', ...args]: readonly string[]): ChildProcess {
   return spawn(file, args, { stdio: 'inherit' });
 }
 
-/** Whether there is a terminal that sends its signals to our process group, and so to the command. man 5 proc_pid_stat */
+/**
+ * Whether there is a terminal that sends its signals to our process group, and so to the command. man 5 proc_pid_stat
+ */
 function isInForeground(): boolean {
   const stat = readText('/proc/self/stat');
   const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

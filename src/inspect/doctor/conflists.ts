@@ -1,4 +1,7 @@
-/** Conflists that cannot be read, and keys in them that look like slips of the pen: an unknown key is passed over, as the specification wants it. */
+/**
+ * Conflists that cannot be read, and keys in them that look like slips of the pen: an unknown key is passed over, as
+ * the specification wants it.
+ */
 import { duplicateKeys } from '../../cni/duplicate-keys.ts';
 import { nearest } from '../../nearest.ts';
 import { plugins } from '../../plugins/registry.ts';

@@ -1,11 +1,14 @@
 /**
- * Entries of a table of the legacy iptables: what packets they are for, matches, and a target. struct ipt_entry of linux/netfilter_ipv4/ip_tables.h, ip6t_entry of
- * ip6_tables.h, xt_entry_match and xt_entry_target of x_tables.h.
+ * Entries of a table of the legacy iptables: what packets they are for, matches, and a target. struct ipt_entry of
+ * linux/netfilter_ipv4/ip_tables.h, ip6t_entry of ip6_tables.h, xt_entry_match and xt_entry_target of x_tables.h.
  */
 import { cString } from '../../ffi/libc.ts';
 import type { Family } from '../../net/ip.ts';
 
-/** sizeof(struct ipt_entry), where matches begin; and where the offsets of its target and of the next entry stand. Its counters are its end. */
+/**
+ * sizeof(struct ipt_entry), where matches begin; and where the offsets of its target and of the next entry stand. Its
+ * counters are its end.
+ */
 const LAYOUT = { 4: { match: 112, offsets: 88 }, 6: { match: 168, offsets: 140 } } as const;
 /** u64 packets, u64 bytes. */
 export const COUNTERS_SIZE = 16;

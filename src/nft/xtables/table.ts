@@ -1,6 +1,7 @@
 /**
- * The table "filter" of the legacy iptables (xtables), which the kernel has beside those of nf_tables. It is read and replaced as a whole; whoever replaces it holds a lock among the programs of
- * iptables. linux/netfilter_ipv4/ip_tables.h: ipt_getinfo, ipt_get_entries, ipt_replace; those of ip6_tables.h are the same.
+ * The table "filter" of the legacy iptables (xtables), which the kernel has beside those of nf_tables. It is read and
+ * replaced as a whole; whoever replaces it holds a lock among the programs of iptables.
+ * linux/netfilter_ipv4/ip_tables.h: ipt_getinfo, ipt_get_entries, ipt_replace; those of ip6_tables.h are the same.
  */
 import { adapter } from '#ffi';
 import { hasCode } from '../../error.ts';
@@ -24,11 +25,17 @@ const HOOKS = 5;
 /** How often a table that somebody changes is read again. */
 const TRIES = 10;
 
-/** struct ipt_getinfo: name[32], valid_hooks, hook_entry[5], underflow[5], num_entries, size. Hooks begin at an entry, and their policy is another. */
+/**
+ * struct ipt_getinfo: name[32], valid_hooks, hook_entry[5], underflow[5], num_entries, size. Hooks begin at an entry,
+ * and their policy is another.
+ */
 const INFO = { hooks: 32, begin: 36, policy: 56, count: 76, size: 80, end: 84 } as const;
 /** struct ipt_get_entries: name[32], size, padding. */
 const ENTRIES = { size: 32, end: 40 } as const;
-/** struct ipt_replace: name[32], valid_hooks, num_entries, size, hook_entry[5], underflow[5], num_counters, pointer to counters. */
+/**
+ * struct ipt_replace: name[32], valid_hooks, num_entries, size, hook_entry[5], underflow[5], num_counters, pointer to
+ * counters.
+ */
 const REPLACE = { hooks: 32, count: 36, size: 40, begin: 44, policy: 64, oldCount: 84, counters: 88, end: 96 } as const;
 /** struct xt_counters_info: name[32], num_counters, padding. */
 const ADD_COUNTERS = { count: 32, end: 40 } as const;
@@ -148,7 +155,10 @@ interface Change {
   readonly counters: (old: Uint8Array) => Uint8Array;
 }
 
-/** NB: the kernel begins to count anew and answers with what it has counted, which is then added. So do the programs of iptables. */
+/**
+ * NB: the kernel begins to count anew and answers with what it has counted, which is then added. So do the programs of
+ * iptables.
+ */
 function replace(table: XTable, entries: Uint8Array, { begins, policies, jump, count, counters }: Change): void {
   const { family, validHooks } = table;
   const { level } = FAMILIES[family];

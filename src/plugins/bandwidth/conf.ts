@@ -1,4 +1,7 @@
-/** The keys of the bandwidth plugin. Names and bounds are the reference's. https://www.cni.dev/plugins/current/meta/bandwidth/ */
+/**
+ * The keys of the bandwidth plugin. Names and bounds are the reference's.
+ * https://www.cni.dev/plugins/current/meta/bandwidth/
+ */
 import * as v from 'valibot';
 import { type ConfOf, cidr, confSchema, integer, object } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
@@ -10,7 +13,8 @@ const size = v.exactOptional(integer(0, 2 ** 64));
 const BURST_MAX = 2 ** 32 - 1;
 const BITS = 8;
 /**
- * Bits that runtimes give where nobody has said a burst: Kubernetes' annotations have a rate alone, and the plugin takes none without the other. The kubelet's, containerd's and CRI-O's.
+ * Bits that runtimes give where nobody has said a burst: Kubernetes' annotations have a rate alone, and the plugin
+ * takes none without the other. The kubelet's, containerd's and CRI-O's.
  */
 const UNSTATED = [2 ** 31 - 1, 2 ** 32 - 1, (2 ** 32 - 1) * BITS - 1];
 /** What passes at once then: bytes of a tenth of a second, and at least a segment of 64 KiB, as TCP hands them down. */
@@ -54,8 +58,9 @@ export interface Shaping {
 }
 
 /**
- * What is to be limited. The configuration's rates and bursts win over those of runtimeConfig, all of them together, as in the reference. Its subnets hold for the limits of
- * runtimeConfig as well, unless that names some: an administrator says for which peers, an annotation how much.
+ * What is to be limited. The configuration's rates and bursts win over those of runtimeConfig, all of them together, as
+ * in the reference. Its subnets hold for the limits of runtimeConfig as well, unless that names some: an administrator
+ * says for which peers, an annotation how much.
  * @throws NetloomError invalid-config
  */
 export function shapingOf(conf: BandwidthConf): Shaping {

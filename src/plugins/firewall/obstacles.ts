@@ -1,4 +1,7 @@
-/** Other firewalls of the host that have a word after ours: the legacy iptables, whose policy is passed by a rule, and firewalld, which the administrator tells once. */
+/**
+ * Other firewalls of the host that have a word after ours: the legacy iptables, whose policy is passed by a rule, and
+ * firewalld, which the administrator tells once.
+ */
 import type { Differences } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
 import type { CniIp } from '../../cni/result.ts';

@@ -1,4 +1,7 @@
-/** firewall: lets the container's packets through this host, as far as the configuration says. Chained behind the plugin that makes the interface. */
+/**
+ * firewall: lets the container's packets through this host, as far as the configuration says. Chained behind the plugin
+ * that makes the interface.
+ */
 import { type Attached, attachedOf, hostLinks } from '../../attach/chained.ts';
 import { gather } from '../../attach/gather.ts';
 import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from '../../attach/owner.ts';
@@ -45,8 +48,8 @@ function add(call: CniCall<FirewallConf>): CniResult {
 }
 
 /**
- * With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's comment among all elements. The port's isolation goes
- * with the port.
+ * With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's
+ * comment among all elements. The port's isolation goes with the port.
  */
 function del(call: CniCall<FirewallConf>): void {
   const owner = commentOf(ownerOf(call));

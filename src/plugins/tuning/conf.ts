@@ -1,4 +1,7 @@
-/** The keys of the tuning plugin. Names and precedence are the reference's. https://www.cni.dev/plugins/current/meta/tuning/ */
+/**
+ * The keys of the tuning plugin. Names and precedence are the reference's.
+ * https://www.cni.dev/plugins/current/meta/tuning/
+ */
 import * as v from 'valibot';
 import { firstMac, macInArgs } from '../../attach/asked-mac.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -9,7 +12,10 @@ import type { Mac } from '../../net/mac.ts';
 
 /** Longest frame of any link here: lo has 65536. */
 const MTU_MAX = 65536;
-/** What IPv6 needs: on an interface with less the kernel ends it, and takes its addresses away. RFC 8200, section 5; addrconf_notify(). */
+/**
+ * What IPv6 needs: on an interface with less the kernel ends it, and takes its addresses away. RFC 8200, section 5;
+ * addrconf_notify().
+ */
 const MTU_MIN_IPV6 = 1280;
 
 export const schema = confSchema(() => {
@@ -49,8 +55,8 @@ export interface Tuning {
 }
 
 /**
- * What the call asks for: args.cni over the configuration, key by key. A MAC: args.cni over runtimeConfig over CNI_ARGS over the configuration. As in the reference,
- * `promisc` and `mtu` have an effect only where they are true and above 0.
+ * What the call asks for: args.cni over the configuration, key by key. A MAC: args.cni over runtimeConfig over CNI_ARGS
+ * over the configuration. As in the reference, `promisc` and `mtu` have an effect only where they are true and above 0.
  * @throws NetloomError invalid-mac, invalid-args
  */
 export function tuningOf(call: CniCall<TuningConf>): Tuning {
@@ -73,7 +79,10 @@ export function tuningOf(call: CniCall<TuningConf>): Tuning {
   };
 }
 
-/** @throws NetloomError invalid-config where the interface would lose addresses: the result would tell of what is not there, and DEL could not bring them back */
+/**
+ * @throws NetloomError invalid-config where the interface would lose addresses: the result would tell of what is not
+ * there, and DEL could not bring them back
+ */
 export function refuseShortMtu({ conf }: CniCall<TuningConf>, { link: { mtu } }: Tuning, ips: readonly CniIp[]): void {
   const lost = ips.find(({ address }) => address.family === 6);
   if (mtu === undefined || mtu >= MTU_MIN_IPV6 || lost === undefined) return;

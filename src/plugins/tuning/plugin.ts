@@ -1,6 +1,6 @@
 /**
- * tuning: sysctls of the container's namespace, and MAC, MTU, promiscuous and all-multicast mode and queue length of its interface, as a chained plugin.
- * https://www.cni.dev/plugins/current/meta/tuning/
+ * tuning: sysctls of the container's namespace, and MAC, MTU, promiscuous and all-multicast mode and queue length of
+ * its interface, as a chained plugin. https://www.cni.dev/plugins/current/meta/tuning/
  */
 import { attachedOf, requireInterface } from '../../attach/chained.ts';
 import { gather } from '../../attach/gather.ts';
@@ -74,7 +74,10 @@ function checkSysctls(call: CniCall<TuningConf>, { sysctls }: Tuning): void {
   refuseUnlisted(sysctls, call.paths.sysctlAllowlist);
 }
 
-/** Writes down what is there before it changes. NB: before the first change, so that DEL finds it whenever we are killed. */
+/**
+ * Writes down what is there before it changes. NB: before the first change, so that DEL finds it whenever we are
+ * killed.
+ */
 function remember(
   call: CniCall<TuningConf>,
   container: ContainerSide,
@@ -99,8 +102,8 @@ function remember(
 }
 
 /**
- * What changes, with what was there before. Where another tuning of this attachment came first and what it set still stands, what was there
- * before that one.
+ * What changes, with what was there before. Where another tuning of this attachment came first and what it set still
+ * stands, what was there before that one.
  */
 function changesOf(
   wanted: readonly (readonly [key: string, set: Value])[],
@@ -155,7 +158,9 @@ function withSettings(result: CniResult, ifname: string, { mac, mtu }: LinkSetti
   return { ...result, interfaces };
 }
 
-/** Takes back what is still ours. Without the namespace nothing is left to take back, since all of it goes with that. */
+/**
+ * Takes back what is still ours. Without the namespace nothing is left to take back, since all of it goes with that.
+ */
 function del(call: CniCall<TuningConf>): void {
   const path = recordPath(call);
   const record = readRecord(path, call.warn);

@@ -1,6 +1,6 @@
 /**
- * What `--driver` may be: each is a plugin type, with the options that it takes by docker's and podman's names and the keys of a conflist that they become.
- * Data, so that help, refusal and configuration cannot differ.
+ * What `--driver` may be: each is a plugin type, with the options that it takes by docker's and podman's names and the
+ * keys of a conflist that they become. Data, so that help, refusal and configuration cannot differ.
  */
 import type { MasterNeeds } from '../../attach/master.ts';
 import { readHeader } from '../../cni/config.ts';
@@ -28,7 +28,10 @@ export interface Driver {
   readonly parent?: Pick<MasterNeeds, 'takesFrames'>;
   /** The host is on the network, and is its gateway. */
   readonly isRouted: boolean;
-  /** Has the plugin read what becomes of the options: some do not go together, which the first container would find. @throws NetloomError invalid-config */
+  /**
+   * Has the plugin read what becomes of the options: some do not go together, which the first container would find.
+   * @throws NetloomError invalid-config
+   */
   check?(conf: Json): void;
   /** Several hosts have it, each with a prefix of the one subnet, as a store tells them that all of them reach. */
   readonly hasStore?: boolean;

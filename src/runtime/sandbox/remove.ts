@@ -16,7 +16,10 @@ import {
   tryOpenPin,
 } from './store.ts';
 
-/** Removes a sandbox. @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless they are to be killed */
+/**
+ * Removes a sandbox.
+ * @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless they are to be killed
+ */
 export function removeSandbox(context: RuntimeContext, name: string, { force = false } = {}): void {
   exclusively(context, () => {
     const lost = tryFindSandbox(context, name) === undefined ? tryFindLost(context, name) : undefined;
@@ -35,7 +38,10 @@ export function removeSandbox(context: RuntimeContext, name: string, { force = f
   });
 }
 
-/** What gc may take away: a namespace without a record, in which nothing runs. NB: a record that was set aside stays, for whoever can read it. */
+/**
+ * What gc may take away: a namespace without a record, in which nothing runs. NB: a record that was set aside stays,
+ * for whoever can read it.
+ */
 export function removeIdle(context: RuntimeContext, { name }: LostSandbox): void {
   refuseShared(context, name);
   removeLocked(context, asSandbox(context, name));

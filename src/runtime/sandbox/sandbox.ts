@@ -41,7 +41,10 @@ export interface MadeSandbox {
   readonly connected: readonly Connected[];
 }
 
-/** Makes a sandbox with its networks: all of it, or nothing. @throws NetloomError sandbox-exists, exclusive-network, and what connect() throws */
+/**
+ * Makes a sandbox with its networks: all of it, or nothing.
+ * @throws NetloomError sandbox-exists, exclusive-network, and what connect() throws
+ */
 export function createSandbox(context: RuntimeContext, options: SandboxOptions): MadeSandbox {
   const mode = modeOf(options.networks);
   return exclusively(context, () => {
@@ -83,11 +86,18 @@ export interface PlannedSandbox {
   readonly netns: string | undefined;
   readonly endpoints: readonly Planned[];
   readonly command: readonly string[];
-  /** Its resolv.conf and hosts with these results of its attachments, in a namespace that has the host's addresses; undefined where they are the host's. @throws NetloomError no-host-gateway */
+  /**
+   * Its resolv.conf and hosts with these results of its attachments, in a namespace that has the host's addresses;
+   * undefined where they are the host's.
+   * @throws NetloomError no-host-gateway
+   */
   textsWith(results: readonly Json[]): SandboxFiles | undefined;
 }
 
-/** What createSandbox() would make. @throws NetloomError sandbox-exists, exclusive-network, no-network, and what openTarget() throws */
+/**
+ * What createSandbox() would make.
+ * @throws NetloomError sandbox-exists, exclusive-network, no-network, and what openTarget() throws
+ */
 export function planSandbox(context: RuntimeContext, options: SandboxOptions): PlannedSandbox {
   const mode = modeOf(options.networks);
   const name = nameFor(context, options.name);

@@ -1,4 +1,7 @@
-/** Sandboxes: network namespaces without an engine, pinned below /run, with what was asked for them remembered beyond a boot. */
+/**
+ * Sandboxes: network namespaces without an engine, pinned below /run, with what was asked for them remembered beyond a
+ * boot.
+ */
 import * as v from 'valibot';
 import { isName } from '../../cni/config.ts';
 import { object } from '../../cni/schema.ts';
