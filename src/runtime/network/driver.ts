@@ -4,15 +4,12 @@
  */
 import type { MasterNeeds } from '../../attach/master.ts';
 import { readHeader } from '../../cni/config.ts';
-import { NetloomError } from '../../error.ts';
-import { nearest } from '../../nearest.ts';
-import { Cidr } from '../../net/cidr.ts';
-import { ifnameFault } from '../../net/ifname.ts';
 import { MODES, VNI_MAX, WIRINGS } from '../../overlay/network.ts';
 import { MODES as IPVLAN_MODES } from '../../plugins/ipvlan/plugin.ts';
 import { MODES as MACVLAN_MODES } from '../../plugins/macvlan/plugin.ts';
 import { checkConf, schema } from '../../plugins/overlay/conf.ts';
 import type { Json } from '../conflist.ts';
+import { absolute, boolean, integer, linkName, oneOf, subnet, urls } from './option-value.ts';
 
 /** An option of `-o NAME=VALUE`. */
 interface Option {
@@ -173,103 +170,3 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
     },
   },
 };
-
-/**
- * The keys for options given as `NAME=VALUE`.
- * @throws NetloomError invalid-option, with the options that there are
- */
-export function keysOf(name: DriverName, driver: Driver, given: readonly string[]): Json {
-  const keys: Record<string, unknown> = {};
-  for (const pair of given) {
-    const equals = pair.indexOf('=');
-    const key = equals < 0 ? pair : pair.slice(0, equals);
-    const option = Object.hasOwn(driver.options, key) ? driver.options[key] : undefined;
-    if (option === undefined || equals < 0) {
-      const known = Object.entries(driver.options).filter(([option]) => !option.includes('.'));
-      const meant = nearest(key, Object.keys(driver.options));
-      throw new NetloomError(
-        'invalid-option',
-        option === undefined
-          ? `The driver "${name}" has no option "${key}"${meant === undefined ? '' : `, did you mean "${meant}"?`}`
-          : `"-o ${pair}" has no value, expected "-o ${key}=VALUE"`,
-        { hint: `its options are: ${known.map(([option, { about }]) => `${option} (${about})`).join('; ')}` },
-      );
-    }
-    try {
-      for (const [name, value] of Object.entries(option.keys(pair.slice(equals + 1)))) {
-        const before = keys[name];
-        keys[name] = isObject(before) && isObject(value) ? { ...before, ...value } : value;
-      }
-    } catch (expected) {
-      throw new NetloomError(
-        'invalid-option',
-        `"${key}" is ${JSON.stringify(pair.slice(equals + 1))}, expected ${String(expected)}`,
-      );
-    }
-  }
-  if (driver.parent !== undefined && keys['master'] === undefined) {
-    throw new NetloomError('invalid-option', `A network of the driver "${name}" needs a link of the host`, {
-      hint: 'give it as -o parent=LINK',
-    });
-  }
-  if (driver.hasStore === true) refuseOtherThanOneStore(name, keys['store']);
-  return keys;
-}
-
-/** Whether the parent may be missing: of an option that is given twice the last one counts. */
-export function isParentLater(given: readonly string[]): boolean {
-  return given.findLast((pair) => pair.startsWith('parent_later=')) === 'parent_later=true';
-}
-
-function refuseOtherThanOneStore(name: DriverName, store: unknown): void {
-  const kinds = isObject(store) ? ['path', 'endpoints'].filter((key) => key in store) : [];
-  if (kinds.length === 1) return;
-  throw new NetloomError(
-    'invalid-option',
-    `A network of the driver "${name}" needs a store that all its hosts reach${kinds.length > 1 ? ', and not two' : ''}`,
-    { hint: 'give it as -o path=DIRECTORY or as -o etcd=http://HOST:2379' },
-  );
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
-
-function integer(value: string, min: number, max: number): number {
-  const number = Number(value);
-  if (/^\d{1,9}$/.test(value) && number >= min && number <= max) return number;
-  throw `a whole number from ${min} to ${max}`;
-}
-
-function boolean(value: string): boolean {
-  if (value === 'true' || value === 'false') return value === 'true';
-  throw 'true or false';
-}
-
-function oneOf(value: string, all: readonly string[]): string {
-  if (all.includes(value)) return value;
-  throw `one of ${all.join(', ')}`;
-}
-
-function absolute(value: string): string {
-  if (value.startsWith('/')) return value;
-  throw 'a path from the root';
-}
-
-function urls(value: string): string[] {
-  const all = value.split(',');
-  if (all.every((url) => /^https?:\/\/[^\s/]+:\d{1,5}\/?$/.test(url))) return all;
-  throw 'URLs such as http://192.0.2.1:2379';
-}
-
-function subnet(value: string): string {
-  const found = Cidr.tryParse(value);
-  if (found !== undefined && !found.hasHostBits()) return value;
-  throw 'a subnet such as 192.0.2.0/24';
-}
-
-function linkName(value: string): string {
-  const fault = ifnameFault(value);
-  if (fault === undefined) return value;
-  throw `the name of a link, ${fault}`;
-}

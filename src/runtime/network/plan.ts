@@ -7,7 +7,8 @@ import type { Family, Ip } from '../../net/ip.ts';
 import type { Network } from '../conf-directory.ts';
 import type { Json } from '../conflist.ts';
 import { isOwn } from '../invoke.ts';
-import { DRIVERS, type Driver, type DriverName, isParentLater, keysOf } from './driver.ts';
+import { DRIVERS, type Driver, type DriverName } from './driver.ts';
+import { isParentLater, keysOf } from './options.ts';
 import { requireParent } from './parent.ts';
 import { freeSubnet, refuseUsed, type Used, usedSubnets } from './subnets.ts';
 
