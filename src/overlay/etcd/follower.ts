@@ -102,8 +102,8 @@ export class EtcdFollower {
 
   /** Joins, reads all, and follows until something is to be done anew. */
   async #follow(nl: NetlinkSocket, signal: AbortSignal, joined: () => void): Promise<void> {
-    const { record: own, listing = await this.#registry.list(signal) } = await this.#join(nl, signal);
-    this.#forgotten.compare(listing, this.#known());
+    const { record: own, listing } = await this.#join(nl, signal);
+    this.#forgotten.compare(listing, () => this.#known());
     this.#writeDown(listing);
     this.#notices.forget('round');
     this.#stand({ message: `it joined as "${own.name}" with ${own.subnet}` });

@@ -26,13 +26,13 @@ export class Forgotten {
     if (revision > this.#revision) this.#revision = revision;
   }
 
-  /** Looks whether the store is another than it was, or has gone back. */
-  compare({ cluster, revision }: Pick<Listing, 'cluster' | 'revision'>, known: readonly NodeRecord[]): void {
+  /** Looks whether the store is another than it was, or has gone back. @param known asked only then: it may be thousands */
+  compare({ cluster, revision }: Pick<Listing, 'cluster' | 'revision'>, known: () => readonly NodeRecord[]): void {
     const before = { cluster: this.#cluster, revision: this.#revision };
     this.#cluster = cluster;
     this.#revision = BigInt(revision);
     if (before.cluster === undefined) return;
-    if (before.cluster !== cluster || this.#revision < before.revision) this.keep(known);
+    if (before.cluster !== cluster || this.#revision < before.revision) this.keep(known());
   }
 
   /** Whether there may be such nodes. */

@@ -3,6 +3,12 @@ import { Cidr } from '../../net/cidr.ts';
 import { type Change, type NodeRecord, recordOf } from '../record.ts';
 import type { KeyEvent, KeyValue } from './wire.ts';
 
+/** NB: a text, which is read whenever somebody asks for what it says: as objects thousands of nodes are three times as large. */
+type Stored = Pick<KeyValue, 'value' | 'revision'>;
+
+/** By their keys. */
+type Folder = Map<string, Stored>;
+
 /** Who has a prefix. */
 interface Holding {
   readonly prefix: Cidr;
@@ -11,14 +17,11 @@ interface Holding {
 
 export class Nodes {
   readonly #base: string;
-  /** Of every key the revision of its last change. */
-  readonly #revisions = new Map<string, string>();
-  /** Of the keys whose values are in none of the maps below. */
-  readonly #texts = new Map<string, string>();
-  /** By their keys. Undefined for what cannot be read. */
-  readonly #records = new Map<string, NodeRecord | undefined>();
-  /** By their lengths, which are one as a rule (`settings`), and then by their keys. */
-  readonly #holdings = new Map<number, Map<string, Holding>>();
+  readonly #nodes: Folder = new Map();
+  /** Who has which prefix, by its length, which is one as a rule (`settings`). */
+  readonly #prefixes = new Map<number, Folder>();
+  /** All else. */
+  readonly #others: Folder = new Map();
 
   /** @param base what all keys begin with */
   constructor(base: string) {
@@ -26,92 +29,86 @@ export class Nodes {
   }
 
   put({ key, value, revision }: KeyValue): void {
-    this.delete(key);
-    this.#revisions.set(key, revision);
-    const [folder, name = ''] = this.#split(key);
-    const record = folder === 'nodes' ? readRecord(value) : undefined;
-    if (folder === 'nodes') this.#records.set(key, record);
-    const holding = folder === 'prefixes' ? this.#shared(readHolding(name, value)) : undefined;
-    if (holding !== undefined) this.#ofLength(holding.prefix.prefix).set(key, holding);
-    if (record?.name !== name && holding === undefined) this.#texts.set(key, value);
+    this.#folderOf(key).set(key, { value, revision });
   }
 
   delete(key: string): void {
-    this.#revisions.delete(key);
-    this.#texts.delete(key);
-    this.#records.delete(key);
-    for (const holdings of this.#holdings.values()) holdings.delete(key);
+    this.#folderOf(key).delete(key);
   }
 
-  /** @returns the nodes that others see otherwise than before: when one was last seen is status only */
+  /** @returns the nodes that others see otherwise than before: when one was last seen is status only, and what is known already may be told once more */
   apply(event: KeyEvent): string[] {
     const key = 'put' in event ? event.put.key : event.deleted;
+    if ('put' in event && event.put.revision === this.revisionOf(key)) return [];
     const [folder, name = ''] = this.#split(key);
-    const before = folder === 'prefixes' ? this.#holdingAt(key)?.node : undefined;
+    const before = this.#holderBy(key);
     if ('put' in event) this.put(event.put);
     else this.delete(key);
     if (folder === 'nodes') return [name];
-    const after = folder === 'prefixes' ? this.#holdingAt(key)?.node : undefined;
-    return [before, after].filter((each) => each !== undefined);
+    return [before, this.#holderBy(key)].filter((each) => each !== undefined);
   }
 
   find(name: string): NodeRecord | undefined {
-    return this.#records.get(`${this.#base}nodes/${name}`);
+    const stored = this.#nodes.get(this.#nodeKey(name));
+    return stored && readRecord(stored.value);
   }
 
   isAnyBut(name: string): boolean {
-    return [...this.#records.values()].some((record) => record !== undefined && record.name !== name);
+    for (const { value } of this.#nodes.values()) {
+      const record = readRecord(value);
+      if (record !== undefined && record.name !== name) return true;
+    }
+    return false;
   }
 
   /** Who has a prefix, or a part of it. NB: those of its length are looked up. Where all are in a row, thousands are asked for. */
   holderOf(prefix: Cidr): string | undefined {
-    const same = this.#holdings.get(prefix.prefix)?.get(keyOfPrefix(this.#base, prefix));
-    if (same !== undefined) return same.node;
-    for (const [length, holdings] of this.#holdings) {
+    const same = this.#prefixes.get(prefix.prefix)?.get(keyOfPrefix(this.#base, prefix));
+    if (same !== undefined) return same.value;
+    for (const [length, folder] of this.#prefixes) {
       if (length === prefix.prefix) continue;
-      for (const holding of holdings.values()) if (holding.prefix.overlaps(prefix)) return holding.node;
+      for (const holding of this.#holdingsIn(folder)) if (holding.prefix.overlaps(prefix)) return holding.node;
     }
     return undefined;
   }
 
   /** How many prefixes somebody has. */
   get taken(): number {
-    return [...this.#holdings.values()].reduce((sum, { size }) => sum + size, 0);
+    return [...this.#prefixes.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /** All prefixes of a node. */
   prefixesOf(name: string): Cidr[] {
     const prefixes: Cidr[] = [];
-    for (const holdings of this.#holdings.values()) {
-      for (const { prefix, node } of holdings.values()) if (node === name) prefixes.push(prefix);
+    for (const folder of this.#prefixes.values()) {
+      for (const { prefix } of this.#holdingsIn(folder, name)) prefixes.push(prefix);
     }
     return prefixes;
   }
 
   /** The length that all prefixes have. */
   get nodePrefix(): number | undefined {
-    const text = this.#texts.get(`${this.#base}settings`);
+    const text = this.#others.get(`${this.#base}settings`)?.value;
     const length = text === undefined ? undefined : (readJson(text) as { nodePrefix?: unknown } | undefined);
     return typeof length?.nodePrefix === 'number' ? length.nodePrefix : undefined;
   }
 
-  /** Of a key's last change; '0' where there is no such key. */
-  revisionOf(key: string): string {
-    return this.#revisions.get(key) ?? '0';
+  /** Of a key's last change; 0 where there is no such key. */
+  revisionOf(key: string): number {
+    return this.#folderOf(key).get(key)?.revision ?? 0;
   }
 
   /** The lease by which a node says that it is there; undefined where it never has. */
   leaseOf(name: string): string | undefined {
-    const lease = this.#texts.get(`${this.#base}alive/${name}`);
+    const lease = this.#others.get(`${this.#base}alive/${name}`)?.value;
     return lease !== undefined && /^\d+$/.test(lease) ? lease : undefined;
   }
 
   /** What has become of one node; undefined where what is stored of it cannot be read. */
   changeOf(name: string): Change | undefined {
-    const key = `${this.#base}nodes/${name}`;
-    const record = this.#records.get(key);
-    if (record === undefined) return this.#records.has(key) ? undefined : { gone: name };
-    return record.name === name ? { put: withBlocks(record, this.prefixesOf(name)) } : undefined;
+    if (!this.#nodes.has(this.#nodeKey(name))) return { gone: name };
+    const record = this.find(name);
+    return record?.name === name ? { put: withBlocks(record, this.prefixesOf(name)) } : undefined;
   }
 
   /**
@@ -119,42 +116,64 @@ export class Nodes {
    * @param warn with what the message is about
    */
   records(warn: (message: string, about: Pick<KeyValue, 'key' | 'value'>) => void): NodeRecord[] {
-    const more = new Map<string, Cidr[]>();
-    for (const { node, prefix } of this.#all()) more.set(node, [...(more.get(node) ?? []), prefix]);
-    const records = [...this.#records].flatMap(([key, record]) => {
-      if (record === undefined || key !== `${this.#base}nodes/${record.name}`) {
-        const value = this.#texts.get(key) ?? '';
-        warn(`The node in etcd's "${key}" is passed over: expected "name", "address" and "subnet"`, { key, value });
-        return [];
-      }
-      return [withBlocks(record, more.get(record.name) ?? [])];
-    });
-    return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
-  }
-
-  #all(): Holding[] {
-    return [...this.#holdings.values()].flatMap((holdings) => [...holdings.values()]);
-  }
-
-  /** NB: of thousands of nodes nearly all have the prefix that their records say: it is there once. */
-  #shared(holding: Holding | undefined): Holding | undefined {
-    const record = holding === undefined ? undefined : this.find(holding.node);
-    if (holding === undefined || record === undefined || !record.subnet.equals(holding.prefix)) return holding;
-    return { prefix: record.subnet, node: record.name };
-  }
-
-  #holdingAt(key: string): Holding | undefined {
-    for (const holdings of this.#holdings.values()) {
-      const holding = holdings.get(key);
-      if (holding !== undefined) return holding;
+    const records = new Map<string, NodeRecord>();
+    for (const [key, { value }] of this.#nodes) {
+      const record = readRecord(value);
+      if (record !== undefined && key === this.#nodeKey(record.name)) records.set(record.name, record);
+      else warn(`The node in etcd's "${key}" is passed over: expected "name", "address" and "subnet"`, { key, value });
     }
-    return undefined;
+    for (const [name, blocks] of this.#blocks(records)) {
+      const record = records.get(name);
+      if (record !== undefined) records.set(name, withBlocks(record, blocks));
+    }
+    return [...records.values()].sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
   }
 
-  #ofLength(length: number): Map<string, Holding> {
-    const holdings = this.#holdings.get(length) ?? new Map<string, Holding>();
-    this.#holdings.set(length, holdings);
-    return holdings;
+  /** The prefixes that nodes have besides those in their records, by nodes. NB: of thousands nearly all have no other, and only the others are read. */
+  #blocks(records: ReadonlyMap<string, NodeRecord>): Map<string, Cidr[]> {
+    const blocks = new Map<string, Cidr[]>();
+    for (const folder of this.#prefixes.values()) {
+      for (const [key, { value: node }] of folder) {
+        const own = records.get(node)?.subnet;
+        if (own === undefined || key === keyOfPrefix(this.#base, own)) continue;
+        const prefix = this.#prefixOf(key);
+        if (prefix !== undefined) blocks.set(node, [...(blocks.get(node) ?? []), prefix]);
+      }
+    }
+    return blocks;
+  }
+
+  /** What a folder of prefixes says. @param of of which node only */
+  *#holdingsIn(folder: Folder, of?: string): Generator<Holding> {
+    for (const [key, { value: node }] of folder) {
+      const prefix = of === undefined || of === node ? this.#prefixOf(key) : undefined;
+      if (prefix !== undefined) yield { prefix, node };
+    }
+  }
+
+  #holderBy(key: string): string | undefined {
+    const length = this.#prefixOf(key)?.prefix;
+    return length === undefined ? undefined : this.#prefixes.get(length)?.get(key)?.value;
+  }
+
+  #folderOf(key: string): Folder {
+    if (this.#split(key)[0] === 'nodes') return this.#nodes;
+    const length = this.#prefixOf(key)?.prefix;
+    if (length === undefined) return this.#others;
+    const folder = this.#prefixes.get(length) ?? new Map();
+    this.#prefixes.set(length, folder);
+    return folder;
+  }
+
+  /** The prefix that a key is about. NB: written otherwise than keyOfPrefix() does it would not be found. */
+  #prefixOf(key: string): Cidr | undefined {
+    const [folder, name = ''] = this.#split(key);
+    const prefix = folder === 'prefixes' ? Cidr.tryParse(name.replace('_', '/'))?.network() : undefined;
+    return prefix !== undefined && keyOfPrefix(this.#base, prefix) === key ? prefix : undefined;
+  }
+
+  #nodeKey(name: string): string {
+    return `${this.#base}nodes/${name}`;
   }
 
   /** The folder of a key and the name in it. */
@@ -177,13 +196,6 @@ function withBlocks(record: NodeRecord, prefixes: readonly Cidr[]): NodeRecord {
 
 function readRecord(text: string): NodeRecord | undefined {
   return recordOf(readJson(text));
-}
-
-function readHolding(name: string, node: string): Holding | undefined {
-  const text = name.replace('_', '/');
-  const prefix = Cidr.tryParse(text)?.network();
-  // Written otherwise it would not be found by its key.
-  return prefix?.toString() === text ? { prefix, node } : undefined;
 }
 
 function readJson(text: string): unknown {

@@ -6,8 +6,8 @@
 export interface KeyValue {
   readonly key: string;
   readonly value: string;
-  /** The revision of its last change. */
-  readonly revision: string;
+  /** The revision of its last change. NB: a number, of which thousands take nothing: exact until a store with a million changes a second is 285 years old. */
+  readonly revision: number;
   /** The lease that it goes with; '0' where there is none. */
   readonly lease: string;
 }
@@ -22,14 +22,15 @@ export type KeyEvent = { readonly put: KeyValue } | { readonly deleted: string }
 /** A part of an answer of which nothing is known yet. */
 export type Part = Readonly<Record<string, unknown>>;
 
+const decoder = new TextDecoder();
+
 export function encode(text: string): string {
   const bytes = new TextEncoder().encode(text);
   return btoa(String.fromCharCode(...bytes));
 }
 
 export function decode(base64: unknown): string {
-  if (typeof base64 !== 'string') return '';
-  return new TextDecoder().decode(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+  return typeof base64 === 'string' ? decoder.decode(Uint8Array.fromBase64(base64)) : '';
 }
 
 /** All keys that begin with a text, as `key` and `range_end`. NB: the text is not empty, and its last letter has a next one. */
@@ -46,9 +47,9 @@ export function remove(key: string) {
   return { request_delete_range: { key: encode(key) } };
 }
 
-/** That a key is as it was at its revision, where `0` is: that there is none. */
-export function isAt(key: string, revision: string) {
-  return { key: encode(key), target: 'MOD', result: 'EQUAL', mod_revision: revision };
+/** That a key is as it was at its revision, where 0 is: that there is none. */
+export function isAt(key: string, revision: number) {
+  return { key: encode(key), target: 'MOD', result: 'EQUAL', mod_revision: `${revision}` };
 }
 
 export function part(value: unknown): Part {
@@ -67,7 +68,7 @@ export function keyValue(value: Part): KeyValue {
   return {
     key: decode(value['key']),
     value: decode(value['value']),
-    revision: int64(value['mod_revision']),
+    revision: Number(int64(value['mod_revision'])),
     lease: int64(value['lease']),
   };
 }

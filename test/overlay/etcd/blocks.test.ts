@@ -28,7 +28,7 @@ class WatchedNodes extends Nodes {
   }
 
   hold(prefix: string, node: string): void {
-    this.put({ key: `/prefixes/${prefix.replace('/', '_')}`, value: node, revision: '1', lease: '0' });
+    this.put({ key: `/prefixes/${prefix.replace('/', '_')}`, value: node, revision: 1, lease: '0' });
   }
 }
 

@@ -9,7 +9,7 @@ function after(...seen: (string | { readonly revision: string; readonly cluster:
   const forgotten = new Forgotten();
   for (const each of seen) {
     if (typeof each === 'string') forgotten.saw(BigInt(each));
-    else forgotten.compare(each, KNOWN);
+    else forgotten.compare(each, () => KNOWN);
   }
   return forgotten
     .with([])

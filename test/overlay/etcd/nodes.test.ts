@@ -9,7 +9,7 @@ const BASE = '/netloom/net/';
 function holdings(entries: Iterable<readonly [prefix: string, node: string]>): Nodes {
   const nodes = new Nodes(BASE);
   for (const [prefix, value] of entries) {
-    nodes.put({ key: `${BASE}prefixes/${prefix.replace('/', '_')}`, value, revision: '1', lease: '0' });
+    nodes.put({ key: `${BASE}prefixes/${prefix.replace('/', '_')}`, value, revision: 1, lease: '0' });
   }
   return nodes;
 }
@@ -35,8 +35,9 @@ test('who has a prefix, or a part of it', (t) => {
 
 test('of which nodes others see something else, and what has become of each', (t) => {
   const nodes = new Nodes(BASE);
+  let revision = 0;
   const put = (key: string, value: string) =>
-    nodes.apply({ put: { key: BASE + key, value, revision: '1', lease: '0' } });
+    nodes.apply({ put: { key: BASE + key, value, revision: ++revision, lease: '0' } });
   const record = { name: 'a', address: '192.0.2.1', subnet: '10.96.3.0/24', machine: 'm' };
   t.deepEqual(put('nodes/a', JSON.stringify(record)), ['a']);
   t.deepEqual(put('prefixes/10.96.3.0_24', 'a'), ['a']);
@@ -53,6 +54,15 @@ test('of which nodes others see something else, and what has become of each', (t
   t.deepEqual(nodes.apply({ deleted: `${BASE}nodes/a` }), ['a']);
   t.deepEqual(nodes.changeOf('a'), { gone: 'a' });
   t.deepEqual(nodes.apply({ deleted: `${BASE}prefixes/10.96.3.0_24` }), ['a']);
+});
+
+test('what is known already and told once more is no change', (t) => {
+  const nodes = new Nodes(BASE);
+  const value = JSON.stringify({ name: 'a', address: '192.0.2.1', subnet: '10.96.3.0/24' });
+  const of = (revision: number) => ({ put: { key: `${BASE}nodes/a`, value, revision, lease: '0' } });
+  nodes.put(of(7).put);
+  t.deepEqual(nodes.apply(of(7)), []);
+  t.deepEqual(nodes.apply(of(8)), ['a']);
 });
 
 test('one prefix is free behind 16,000 that are taken: looked up, not compared', (t) => {

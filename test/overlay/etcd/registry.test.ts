@@ -6,7 +6,7 @@ import { EtcdClient } from '../../../src/overlay/etcd/client.ts';
 import { Presence } from '../../../src/overlay/etcd/presence.ts';
 import { EtcdRegistry } from '../../../src/overlay/etcd/registry.ts';
 import type { EtcdMembership } from '../../../src/overlay/etcd/settings.ts';
-import { put } from '../../../src/overlay/etcd/wire.ts';
+import { keyEvent, parts, put, startingWith } from '../../../src/overlay/etcd/wire.ts';
 import type { Applicant } from '../../../src/overlay/record.ts';
 import { Etcd } from '../../support/etcd.ts';
 import { becomeHost, makeRoot } from '../../support/host.ts';
@@ -78,9 +78,9 @@ test.serial('thousands of keys are read page by page, all of them and as of one 
   };
   const { nodes, revision } = await registry.list();
   EtcdClient.prototype.ask = ask;
-  t.is(pages, 3);
+  t.is(pages, 10);
   t.is(nodes.taken, 2500);
-  t.is(nodes.revisionOf(`${registry.base}settings`), '0');
+  t.is(nodes.revisionOf(`${registry.base}settings`), 0);
   t.is(revision, header.revision);
 });
 
@@ -93,6 +93,41 @@ test.serial('each node has a prefix of its own, and the same one again', async (
   const again = await registry.join(applicant('a', '192.0.2.1'));
   t.deepEqual([`${again.record.subnet}`, again.isNew], [`${a.record.subnet}`, false]);
   t.is((await registry.list()).revision, revision, 'nothing is written where nothing differs');
+});
+
+test.serial('a node that joins reads all once, and what others do meanwhile the watch tells', async (t) => {
+  const of = membership();
+  await open(t, of).join(applicant('a', '192.0.2.1'));
+  using client = new EtcdClient(of.etcd);
+  const registry = new EtcdRegistry(client, of);
+  const ask = client.ask.bind(client);
+  const asked: string[] = [];
+  client.ask = async (path, body, signal) => {
+    if (path === '/v3/kv/txn') await open(t, of).join(applicant('b', '192.0.2.2'));
+    asked.push(path);
+    return await ask(path, body, signal);
+  };
+  const { listing } = await registry.join(applicant('own', '192.0.2.3'));
+  t.deepEqual(asked, ['/v3/kv/range', '/v3/kv/txn']);
+  const { nodes, revision } = listing;
+  const names = () => nodes.records(() => {}).map(({ name }) => name);
+  t.deepEqual(names().sort(), ['a', 'own']);
+  const changed: string[] = [];
+  const end = new AbortController();
+  const request = { ...startingWith(registry.base), start_revision: `${BigInt(revision) + 1n}` };
+  await t.throwsAsync(
+    client.watch(request, end.signal, ({ events }) => {
+      for (const event of parts(events).map(keyEvent)) {
+        changed.push(...nodes.apply(event));
+        if ('put' in event && event.put.key.endsWith('/nodes/own')) end.abort();
+      }
+    }),
+  );
+  t.deepEqual([...new Set(changed)], ['b'], 'and of itself nothing that it knows');
+  t.deepEqual(
+    nodes.records(() => {}),
+    await recordsOf(registry),
+  );
 });
 
 test.serial(
