@@ -156,15 +156,26 @@ export class NetlinkSocket implements Disposable {
    * @throws NetlinkError
    */
   dump<K extends MessageKind>(request: Request<K>): Message<K>[] {
+    return this.dumpAs(request, (message) => [message]);
+  }
+
+  /**
+   * The same as whatever each message is read as, which is all that is kept of it: thousands of messages are megabytes.
+   * @throws NetlinkError; what `read` throws
+   */
+  dumpAs<K extends MessageKind, T>(request: Request<K>, read: (message: Message<K>) => readonly T[]): T[] {
     for (let i = 0; i < DUMP_TRIES; i++) {
-      const messages = this.#dumpOnce(request);
-      if (messages !== undefined) return messages;
+      const found = this.#dumpOnce(request, read);
+      if (found !== undefined) return found;
     }
     throw new NetloomError('EINTR', `Cannot ${request.action}: it changed while it was read, ${DUMP_TRIES} times`);
   }
 
-  #dumpOnce<K extends MessageKind>(request: Request<K>): Message<K>[] | undefined {
-    const messages: Message<K>[] = [];
+  #dumpOnce<K extends MessageKind, T>(
+    request: Request<K>,
+    read: (message: Message<K>) => readonly T[],
+  ): T[] | undefined {
+    const found: T[] = [];
     this.#begin(1);
     const sequence = this.#write(request, request.flags | NLM_F.DUMP);
     this.#flush();
@@ -181,10 +192,10 @@ export class NetlinkSocket implements Disposable {
           const ack = raw.type === NLMSG.ERROR ? readAck(raw) : readDone(raw);
           if (ack.errno !== 0) throw new NetlinkError(request, ack);
           if (failure !== undefined) throw failure.error;
-          return isWhole ? messages : undefined;
+          return isWhole ? found : undefined;
         }
         try {
-          messages.push(readMessage(request.kind, raw));
+          found.push(...read(readMessage(request.kind, raw)));
         } catch (error) {
           // NB: read to the end all the same. Until then the kernel refuses another dump on this socket (EBUSY).
           failure ??= { error };

@@ -211,28 +211,31 @@ function* entriesOf(
  * What is to be done: first what is missing or different, in the order of `want`, then what is too many, the last first.
  * @param want each is looked at once, and need not be kept
  */
-export function difference(have: Entries, want: Iterable<Entry>): Difference[] {
-  const { missing, extra } = differences(have, want);
-  return [...missing, ...extra];
+export function* difference(have: Entries, want: Iterable<Entry>): Generator<Difference> {
+  const wanted = new Set<string>();
+  yield* missing(have, want, wanted);
+  yield* extra(have, wanted);
 }
 
-/** The same in its two parts. */
-export function differences(
-  have: Entries,
-  want: Iterable<Entry>,
-): { readonly missing: Difference[]; readonly extra: Difference[] } {
-  const missing: Difference[] = [];
-  const wanted = new Set<string>();
+/**
+ * What is missing or different, one after another: of thousands nobody needs all at a time.
+ * @param wanted gets the keys of what is wanted
+ */
+export function* missing(have: Entries, want: Iterable<Entry>, wanted: Set<string>): Generator<Difference> {
   for (const entry of want) {
     const { key } = entry;
     if (wanted.has(key)) continue;
     wanted.add(key);
     const found = have.get(key);
-    if (found?.value !== entry.value) missing.push(new Missing(entry, found));
+    if (found?.value !== entry.value) yield new Missing(entry, found);
   }
-  const extra: Difference[] = [];
-  for (const [key, entry] of have) if (!wanted.has(key)) extra.push(new Extra(entry));
-  return { missing, extra: extra.reverse() };
+}
+
+/** What is there and not wanted, the last first. */
+export function extra(have: Entries, wanted: ReadonlySet<string>): Difference[] {
+  const found: Difference[] = [];
+  for (const [key, entry] of have) if (!wanted.has(key)) found.push(new Extra(entry));
+  return found.reverse();
 }
 
 class Missing implements Difference {

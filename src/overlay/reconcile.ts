@@ -2,27 +2,37 @@
 import { hasCode } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { deviceDifferences, ensureDevices, type OverlayDevices } from './devices.ts';
-import { byKey, type Difference, difference, differences, ENTRY_KINDS, forgetLearned, readEntries } from './entries.ts';
+import {
+  byKey,
+  type Difference,
+  difference,
+  ENTRY_KINDS,
+  extra,
+  forgetLearned,
+  missing,
+  readEntries,
+} from './entries.ts';
 import { type Intent, wantedEntries } from './intent.ts';
 import type { OverlayNode } from './network.ts';
 
-/** For so many differences requests are made at a time: a request is some hundred bytes, and nobody needs it twice. */
-const AT_ONCE = 512;
+/** For so many differences requests are made at a time: each is some hundred bytes, and nobody needs it twice. */
+const AT_ONCE = 128;
 
 /** Brings devices, FDB, neighbours and routes to what is wanted. Safe beside others that do the same. */
 export function reconcile(nl: NetlinkSocket, intent: Intent): OverlayDevices {
   const devices = ensureDevices(nl, intent);
   const tunnel = devices.tunnel?.index;
-  const extra: Difference[] = [];
+  const leftOver: Difference[] = [];
   // NB: kind by kind, so that what the kernel has of thousands of peers is not there three times over. A route comes last and goes first.
   for (const kind of ENTRY_KINDS) {
-    const found = differences(readEntries(nl, intent.network, tunnel, [kind]), wantedEntries(intent, tunnel, [kind]));
-    carryOut(nl, found.missing);
-    extra.unshift(...found.extra);
+    const have = readEntries(nl, intent.network, tunnel, [kind]);
+    const wanted = new Set<string>();
+    carryOut(nl, missing(have, wantedEntries(intent, tunnel, [kind]), wanted));
+    leftOver.unshift(...extra(have, wanted));
   }
-  carryOut(nl, extra);
+  carryOut(nl, leftOver);
   if (tunnel !== undefined) {
-    const left = extra.flatMap((each) => each.left ?? []);
+    const left = leftOver.flatMap((each) => each.left ?? []);
     forgetLearned(nl, tunnel, left);
   }
   return devices;
@@ -33,18 +43,28 @@ export function overlayDifferences(nl: NetlinkSocket, intent: Intent): string[] 
   const { sentences, tunnel } = deviceDifferences(nl, intent);
   if (tunnel === undefined && intent.network.mode !== 'direct') return sentences;
   const index = tunnel?.index;
-  const entries = difference(readEntries(nl, intent.network, index), wantedEntries(intent, index));
-  return [...sentences, ...entries.map(({ sentence }) => sentence)];
+  for (const { sentence } of difference(readEntries(nl, intent.network, index), wantedEntries(intent, index))) {
+    sentences.push(sentence);
+  }
+  return sentences;
 }
 
 /** Sends it in batches. What is to go and is gone already, or went with something else, is as it should be. */
-export function carryOut(nl: NetlinkSocket, differences: readonly Difference[]): void {
-  for (let start = 0; start < differences.length; start += AT_ONCE) {
-    const some = differences.slice(start, start + AT_ONCE);
-    for (const [i, error] of nl.attempt(some.map((each) => each.request()))) {
-      const isGone = some[i]?.isRemoval === true && hasCode(error, 'ENOENT', 'ESRCH', 'ENODEV');
-      if (!isGone) throw error;
-    }
+export function carryOut(nl: NetlinkSocket, differences: Iterable<Difference>): void {
+  let some: Difference[] = [];
+  for (const each of differences) {
+    some.push(each);
+    if (some.length < AT_ONCE) continue;
+    send(nl, some);
+    some = [];
+  }
+  send(nl, some);
+}
+
+function send(nl: NetlinkSocket, some: readonly Difference[]): void {
+  for (const [i, error] of nl.attempt(some.map((each) => each.request()))) {
+    const isGone = some[i]?.isRemoval === true && hasCode(error, 'ENOENT', 'ESRCH', 'ENODEV');
+    if (!isGone) throw error;
   }
 }
 

@@ -66,7 +66,7 @@ export function list(nl: NetlinkSocket, link: number): FdbEntry[] {
     {},
     { action: () => `list the FDB of link ${link}`, command: () => `bridge fdb show dev if${link}` },
   );
-  return nl.dump(all).flatMap(({ header, attrs: { lladdr, dst } }) => {
+  return nl.dumpAs(all, ({ header, attrs: { lladdr, dst } }) => {
     const isOwn = header.index === link && (header.flags & NTF_SELF) !== 0;
     if (!isOwn || lladdr === undefined || dst === undefined) return [];
     return [{ link, mac: lladdr, dst, isPermanent: (header.state & (NUD.PERMANENT | NUD_NOARP)) !== 0 }];

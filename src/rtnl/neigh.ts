@@ -87,13 +87,11 @@ export function list(nl: NetlinkSocket, only: { readonly link?: number } = {}): 
       command: () => `ip neigh show${only.link === undefined ? '' : ` dev if${only.link}`}`,
     },
   );
-  return nl
-    .dump(all)
-    .flatMap(({ header, attrs }) =>
-      attrs.dst === undefined ||
-      familyOf(header.family) === undefined ||
-      (only.link !== undefined && header.index !== only.link)
-        ? []
-        : [{ link: header.index, ip: attrs.dst, mac: attrs.lladdr, state: header.state }],
-    );
+  return nl.dumpAs(all, ({ header, attrs }) =>
+    attrs.dst === undefined ||
+    familyOf(header.family) === undefined ||
+    (only.link !== undefined && header.index !== only.link)
+      ? []
+      : [{ link: header.index, ip: attrs.dst, mac: attrs.lladdr, state: header.state }],
+  );
 }

@@ -177,11 +177,11 @@ export function list(nl: NetlinkSocket, family?: Family, { oif, protocol }: Rout
         ...word('proto', protocol),
       ].join(' '),
   });
-  return nl
-    .dump(all)
-    .filter(({ header }) => header.type === RTN.UNICAST && (protocol ?? header.protocol) === header.protocol)
-    .flatMap(routesOf)
-    .filter((each) => oif === undefined || each.oif === oif);
+  return nl.dumpAs(all, (message) => {
+    const { header } = message;
+    const isOne = header.type === RTN.UNICAST && (protocol ?? header.protocol) === header.protocol;
+    return isOne ? routesOf(message).filter((each) => oif === undefined || each.oif === oif) : [];
+  });
 }
 
 /**

@@ -26,7 +26,10 @@ export class Forgotten {
     if (revision > this.#revision) this.#revision = revision;
   }
 
-  /** Looks whether the store is another than it was, or has gone back. @param known asked only then: it may be thousands */
+  /**
+   * Looks whether the store is another than it was, or has gone back.
+   * @param known asked only then: it may be thousands
+   */
   compare({ cluster, revision }: Pick<Listing, 'cluster' | 'revision'>, known: () => readonly NodeRecord[]): void {
     const before = { cluster: this.#cluster, revision: this.#revision };
     this.#cluster = cluster;

@@ -3,7 +3,7 @@ import { Cidr } from '../../net/cidr.ts';
 import { type Change, type NodeRecord, recordOf } from '../record.ts';
 import type { KeyEvent, KeyValue } from './wire.ts';
 
-/** NB: a text, which is read whenever somebody asks for what it says: as objects thousands of nodes are three times as large. */
+/** NB: a text, which is read whenever somebody asks for what it says: as objects thousands of nodes are twice as large. */
 type Stored = Pick<KeyValue, 'value' | 'revision'>;
 
 /** By their keys. */
@@ -36,7 +36,10 @@ export class Nodes {
     this.#folderOf(key).delete(key);
   }
 
-  /** @returns the nodes that others see otherwise than before: when one was last seen is status only, and what is known already may be told once more */
+  /**
+   * @returns the nodes that others see otherwise than before: when one was last seen is status only, and what is known
+   * already may be told once more
+   */
   apply(event: KeyEvent): string[] {
     const key = 'put' in event ? event.put.key : event.deleted;
     if ('put' in event && event.put.revision === this.revisionOf(key)) return [];
@@ -129,7 +132,10 @@ export class Nodes {
     return [...records.values()].sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
   }
 
-  /** The prefixes that nodes have besides those in their records, by nodes. NB: of thousands nearly all have no other, and only the others are read. */
+  /**
+   * The prefixes that nodes have besides those in their records, by nodes. NB: of thousands nearly all have no other, and
+   * only the others are read.
+   */
   #blocks(records: ReadonlyMap<string, NodeRecord>): Map<string, Cidr[]> {
     const blocks = new Map<string, Cidr[]>();
     for (const folder of this.#prefixes.values()) {

@@ -42,7 +42,10 @@ export interface Joined {
   readonly record: NodeRecord;
   /** Whether the store did not know the node. */
   readonly isNew: boolean;
-  /** All there was when it was read, and what was written since for the node. NB: as of the reading, what others have done meanwhile the watch has yet to tell. */
+  /**
+   * All there was when it was read, and what was written since for the node. NB: as of the reading, what others have done
+   * meanwhile the watch has yet to tell.
+   */
   readonly listing: Listing;
 }
 

@@ -6,7 +6,10 @@
 export interface KeyValue {
   readonly key: string;
   readonly value: string;
-  /** The revision of its last change. NB: a number, of which thousands take nothing: exact until a store with a million changes a second is 285 years old. */
+  /**
+   * The revision of its last change. NB: a number, of which thousands take nothing: exact until a store with a million
+   * changes a second is 285 years old.
+   */
   readonly revision: number;
   /** The lease that it goes with; '0' where there is none. */
   readonly lease: string;
