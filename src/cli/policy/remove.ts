@@ -37,7 +37,8 @@ export const removeCommand = buildCommand({
 });
 
 /**
- * Whoever misspells a name must not believe that the policy is gone. One without a policy is no error where there is its wire.
+ * Whoever misspells a name must not believe that the policy is gone. One without a policy is no error where there is
+ * its wire.
  * @throws NetloomError unknown-container, before anything has changed
  */
 function knownOwners(asked: readonly string[]): string[] {

@@ -1,4 +1,7 @@
-/** What is said of an endpoint that is not there: which ones are, since a name is soon misspelt, and a container may be on another network. */
+/**
+ * What is said of an endpoint that is not there: which ones are, since a name is soon misspelt, and a container may be
+ * on another network.
+ */
 import { NetloomError } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { pathsOf } from '../../paths.ts';
