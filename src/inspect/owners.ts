@@ -1,8 +1,8 @@
-/** Whose a namespace is, for people: sandboxes, containers of engines, pins; and which network an interface is an attachment to. */
+/** Whose a namespace is, for people: sandboxes, pods, containers of engines, pins; and which network an interface is an attachment to. */
 import { hasCode, messageOf } from '../error.ts';
 import { tryReadText, tryStat } from '../ffi/file.ts';
 import type { FoundNetns } from '../netns/every.ts';
-import { AttachmentCache } from '../runtime/cache.ts';
+import { AttachmentCache, type CachedAttachment } from '../runtime/cache.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
 import { enginesOf } from '../runtime/engine/engines.ts';
 import { sandboxNetns, sandboxRecords } from '../runtime/sandbox/store.ts';
@@ -42,12 +42,14 @@ export function ownersOf(context: RuntimeContext, warn: (message: string) => voi
     }
   }
   const attachments = new Map<string, Attachment>();
-  for (const { network, containerId, ifname, netns } of seen(
-    () => new AttachmentCache(context.paths.cni).list(warn),
-    warn,
-  )) {
+  for (const attachment of seen(() => new AttachmentCache(context.paths.cni).list(warn), warn)) {
+    const { network, containerId, ifname, args } = attachment;
+    const netns = netnsOf(attachment);
     const inode = netns === '' ? undefined : inodeAt(netns);
-    if (inode !== undefined) attachments.set(`${inode} ${ifname}`, { network, container: containerId });
+    if (inode === undefined) continue;
+    attachments.set(`${inode} ${ifname}`, { network, container: containerId });
+    const pod = podOf(args);
+    if (pod !== undefined) add(byInode, inode, { kind: 'pod', name: pod, id: containerId });
   }
   return {
     namesOf({ inode, pids, pins }) {
@@ -73,6 +75,20 @@ function seen<T>(list: () => T[], warn: (message: string) => void): T[] {
     warn(messageOf(error));
     return [];
   }
+}
+
+/** Where a namespace is, or was. libcni before 1.2 (containerd 1.6, podman 4.3) keeps that in the result alone. */
+function netnsOf({ netns, ifname, result }: CachedAttachment): string {
+  const { interfaces } = result ?? {};
+  if (netns !== '' || !Array.isArray(interfaces)) return netns;
+  const found: unknown = interfaces.find((each) => each?.name === ifname)?.sandbox;
+  return typeof found === 'string' ? found : '';
+}
+
+/** `NAMESPACE/NAME`, where Kubernetes' runtimes have told the plugins of a pod. */
+function podOf(args: readonly (readonly [string, string])[]): string | undefined {
+  const { K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name } = Object.fromEntries(args);
+  return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`;
 }
 
 /** The name of a process's program, as `ps` shows it. */

@@ -25,6 +25,8 @@ export interface Kubelet extends Runtime {
 }
 
 export interface Pod extends Container {
+  /** In the namespace `default`. */
+  readonly name: string;
   readonly addresses: readonly string[];
   /** By a process of its container. @returns what it printed */
   exec(...command: string[]): Promise<string>;
@@ -96,6 +98,7 @@ export async function kubelet(machine: Machine): Promise<Kubelet> {
     await call('StartContainer', { container_id });
     return {
       id: pod_sandbox_id,
+      name,
       addresses: await addresses(pod_sandbox_id),
       async exec(...cmd) {
         const { stdout, stderr, exit_code } = await call('ExecSync', { container_id, cmd });

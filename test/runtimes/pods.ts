@@ -2,6 +2,7 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
+import { NETLOOM } from '../support/command.ts';
 import { untilAsync } from '../support/until-async.ts';
 import type { Kubelet } from './kubelet.ts';
 import type { Machine } from './machine.ts';
@@ -97,6 +98,20 @@ export function pods(test: TestFn, setting: () => PodSetting): void {
       }
     },
   );
+
+  test.serial('inspect knows a pod by its name, and by the beginning of its id', async (t) => {
+    const { machine, runtime } = setting();
+    const pod = await runtime.runPod();
+    try {
+      for (const word of [`default/${pod.name}`, `pod:default/${pod.name}`, pod.id.slice(0, 12)]) {
+        const [path = ''] = machine.run(NETLOOM, 'inspect', word).split('\n');
+        t.true(path.startsWith(`default/${pod.name}  eth0 ${pod.addresses[0]}/24 `), path);
+        t.true(path.includes(` ─ ${BRIDGE} `), path);
+      }
+    } finally {
+      await pod.remove();
+    }
+  });
 
   test.serial(
     'a host port leads to its pod, from the host and from another pod, and is free again when that has gone',
