@@ -7,7 +7,7 @@
  *   --plugins DIR    in place of dist/bin
  *   --reference DIR  in place of /usr/lib/cni
  *   --json FILE      the figures as one JSON document
- *   --readme FILE    puts the tables into that file, between `<!-- bench -->` and `<!-- /bench -->`
+ *   --into FILE      puts the tables into that file, between `<!-- bench -->` and `<!-- /bench -->`
  *
  * Leases are kept below TMPDIR: what writing them costs depends on its file system, which is printed. What belongs to
  * /run is in memory, as on any system.
@@ -38,7 +38,7 @@ const { values } = parseArgs({
     plugins: { type: 'string', default: fileURLToPath(new URL('../dist/bin', import.meta.url)) },
     reference: { type: 'string', default: '/usr/lib/cni' },
     json: { type: 'string' },
-    readme: { type: 'string' },
+    into: { type: 'string' },
   },
 });
 
@@ -83,8 +83,8 @@ try {
     const figures = Object.fromEntries([...reports].map(([name, report]) => [name, report.figures]));
     writeFileSync(values.json, `${JSON.stringify({ ...about, n, empty, experiments: figures }, null, 2)}\n`);
   }
-  if (values.readme !== undefined) {
-    fill(values.readme, [`${head.join('. ')}.`, asMarkdown([...reports.values()]), `${floor}.`].join('\n\n'));
+  if (values.into !== undefined) {
+    fill(values.into, [`${head.join('. ')}.`, asMarkdown([...reports.values()]), `${floor}.`].join('\n\n'));
   }
 } finally {
   inMemory[Symbol.dispose]();
@@ -100,7 +100,7 @@ function fill(file: string, text: string): void {
   const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
   const old = readFileSync(file, 'utf8');
   const [from, to] = [old.indexOf(begin), old.indexOf(end)];
-  if (from < 0 || to < from) stop(`--readme ${file}: expected the marks ${begin} and ${end} in it`);
+  if (from < 0 || to < from) stop(`--into ${file}: expected the marks ${begin} and ${end} in it`);
   writeFileSync(file, `${old.slice(0, from + begin.length)}\n${text}\n${old.slice(to)}`);
 }
 

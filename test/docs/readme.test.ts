@@ -120,12 +120,50 @@ test('every file that README links to is there', (t) => {
   for (const path of links) t.notThrows(() => readdirOrFile(join(root, path)), path);
 });
 
+test('the figures of README are those that `npm run bench` wrote', (t) => {
+  const measured = cellsOf(readFileSync(join(root, 'docs/benchmarks.md'), 'utf8'));
+  const quoted = cellsOf(section('Speed')).flatMap(([, ...figures]) => [figures.slice(0, 3), figures.slice(3)]);
+  const figures = quoted.filter((row) => row.some((cell) => /\d/.test(cell)));
+  t.true(figures.length > 10);
+  for (const row of figures)
+    t.true(
+      measured.some((cells) => missing(row, cells).length === 0),
+      row.join(' | '),
+    );
+  const paths = [...section('Modes').matchAll(/([\d.]+) µs(?:,| and) ([\d.]+) Gbit/g)].map(([, ...path]) => path);
+  t.true(paths.length >= 4);
+  for (const path of paths)
+    t.true(
+      measured.some((cells) => missing(path, cells).length === 0),
+      path.join(' | '),
+    );
+});
+
 /** The first code block of a language in a section. */
-function block(section: string, language: string): string {
-  const from = readme.indexOf(`\n## ${section}\n`);
-  const start = readme.indexOf(`\n\`\`\`${language}\n`, from) + language.length + 5;
-  if (from < 0 || start < from) throw new Error(`README has no ${language} block in "${section}"`);
-  return readme.slice(start, readme.indexOf('\n```', start));
+function block(name: string, language: string): string {
+  const text = section(name);
+  const start = text.indexOf(`\n\`\`\`${language}\n`) + language.length + 5;
+  if (start < language.length + 5) throw new Error(`README has no ${language} block in "${name}"`);
+  return text.slice(start, text.indexOf('\n```', start));
+}
+
+/** Up to the next one. */
+function section(name: string): string {
+  const from = readme.indexOf(`\n## ${name}\n`);
+  if (from < 0) throw new Error(`README has no section "${name}"`);
+  const end = readme.indexOf('\n## ', from + 1);
+  return readme.slice(from, end < 0 ? readme.length : end);
+}
+
+/** The cells of each row of a text's tables; figures with two digits after the point at the most. */
+function cellsOf(text: string): string[][] {
+  const rows = text.split('\n').filter((line) => line.startsWith('|'));
+  return rows.map((row) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim().replace(/^(\d+\.\d\d)\d$/, (figure) => Number(figure).toFixed(2))),
+  );
 }
 
 /** A line that begins with `# ` is a command; after `<<EOF` it goes on to the line that says so. */
