@@ -21,6 +21,7 @@ const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const S_IFMT = 0o170000;
 const LOCK_EX = 2;
+const LOCK_NB = 4;
 const LOCK_UN = 8;
 
 /** A file descriptor that closes itself at the end of its scope. */
@@ -272,6 +273,21 @@ export function lock(fd: number, name: string): void {
     uninterrupted(() => libc.flock(fd, LOCK_EX)),
     `lock "${name}"`,
   );
+}
+
+/**
+ * The same, for a lock that strangers hold as long as they like.
+ * @param milliseconds for how long it is tried, every so many milliseconds
+ * @returns false where somebody held it all the while
+ */
+export function tryLock(fd: number, name: string, milliseconds: number, every = 10): boolean {
+  const end = performance.now() + milliseconds;
+  while (uninterrupted(() => libc.flock(fd, LOCK_EX | LOCK_NB)) < 0) {
+    if (errno() !== ERRNO.EAGAIN) throw systemError(errno(), `lock "${name}"`);
+    if (performance.now() >= end) return false;
+    libc.poll(null, 0, every);
+  }
+  return true;
 }
 
 export function unlock(fd: number): void {

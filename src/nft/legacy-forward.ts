@@ -10,7 +10,17 @@
 import { hasCode } from '../error.ts';
 import { FAMILIES, type Family } from '../net/ip.ts';
 import { FORWARD_MARK } from './iptables-forward.ts';
-import { ACCEPT, DROP, entryOf, type Match, matchesOf, nextOf, textAt, verdictOf } from './xtables/entry.ts';
+import {
+  ACCEPT,
+  DROP,
+  entryOf,
+  isUnconditional,
+  type Match,
+  matchesOf,
+  nextOf,
+  textAt,
+  verdictOf,
+} from './xtables/entry.ts';
 import { FORWARD, insertEntry, lockTables, readTable, removeEntry, type XTable } from './xtables/table.ts';
 
 const PROGRAMS = { 4: 'iptables-legacy', 6: 'ip6tables-legacy' } as const;
@@ -82,12 +92,12 @@ function dropsByPolicy(table: XTable | undefined): boolean {
 /** Whether the policy is to drop, and no rule for our mark stands in FORWARD or in a chain that somebody has made. */
 function isShut(table: XTable): boolean {
   if (!dropsByPolicy(table)) return false;
-  const { family, entries, validHooks, policies } = table;
+  const { entries, validHooks, policies } = table;
   const policy = policyOf(table);
   const builtInEnd = Math.max(...policies.filter((_, hook) => (validHooks & (1 << hook)) !== 0));
   for (const at of offsetsFrom(table, table.begins[FORWARD] ?? 0, entries.byteLength)) {
     const isAsked = at < policy || at > builtInEnd;
-    if (isAsked && verdictOf(entries, at, family) === ACCEPT && isForMark(matchesOf(entries, at, family))) return false;
+    if (isAsked && acceptsMark(table, at)) return false;
   }
   return true;
 }
@@ -95,10 +105,9 @@ function isShut(table: XTable): boolean {
 /** Where our own rule stands. */
 function ownRule(table: XTable): number | undefined {
   const { family, entries, begins } = table;
-  return offsetsFrom(table, begins[FORWARD] ?? 0, policyOf(table)).find((at) => {
-    const matches = matchesOf(entries, at, family);
-    return verdictOf(entries, at, family) === ACCEPT && isForMark(matches) && matches.some(isOurComment);
-  });
+  return offsetsFrom(table, begins[FORWARD] ?? 0, policyOf(table)).find(
+    (at) => acceptsMark(table, at) && matchesOf(entries, at, family).some(isOurComment),
+  );
 }
 
 function policyOf({ policies }: XTable): number {
@@ -116,9 +125,10 @@ function offsetsFrom({ entries, family }: XTable, begin: number, end: number): n
   return offsets;
 }
 
-/** Whether an entry is for all that has our mark: comments narrow nothing. */
-function isForMark(matches: readonly Match[]): boolean {
-  const narrowing = matches.filter(({ name }) => name !== 'comment');
+/** Whether an entry accepts all that has our mark: comments narrow nothing. */
+function acceptsMark({ entries, family }: XTable, at: number): boolean {
+  if (verdictOf(entries, at, family) !== ACCEPT || !isUnconditional(entries, at, family)) return false;
+  const narrowing = matchesOf(entries, at, family).filter(({ name }) => name !== 'comment');
   const [only] = narrowing;
   const wanted = markMatch().data.subarray(0, MARK_SIZE);
   return narrowing.length === 1 && only?.name === 'mark' && wanted.every((byte, i) => byte === only.data[i]);

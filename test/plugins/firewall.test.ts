@@ -1,5 +1,6 @@
 /** firewall as a container runtime executes it: its rulesets as text, packets, and what becomes of it. */
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { standaloneOnly } from '../agent/agent-process.ts';
 import { after, Chain } from '../support/chain.ts';
@@ -295,6 +296,13 @@ for (const family of [4, 6] as const) {
       // Rules that look alike and let nothing of ours pass, or are nowhere asked.
       run(program, '-A', 'FORWARD', '-m', 'mark', '!', '--mark', '0x1000/0x1000', '-j', 'ACCEPT', '-p', 'udp');
       run(program, '-A', 'INPUT', ...mark, '-j', 'ACCEPT');
+      for (const narrow of [
+        ['-i', 'lo'],
+        ['-o', 'lo'],
+        ['-p', 'udp'],
+        ['-s', OUTSIDE[family]],
+      ])
+        run(program, '-A', 'FORWARD', ...narrow, ...mark, '-j', 'ACCEPT');
       run(program, '-A', 'FORWARD', '-d', OUTSIDE[family], '-j', 'DROP');
       const again = chain.add(target);
       t.regex(rules(), /"allowed by netloom" -j ACCEPT\n$/);
@@ -332,6 +340,34 @@ test.serial(
     t.is(run('iptables-legacy', '-S'), before);
   },
 );
+
+test.serial('whoever waits in vain for the lock of iptables is told to try again, and the next try finishes', (t) => {
+  const lab = new Lab(t);
+  const target = { sandbox: lab.sandbox('c1') };
+  const conf = { ...bridge, ...firewall, prevResult: lab.add(bridge, target) };
+  const rules = () => run('iptables-legacy', '-S');
+  run('iptables-legacy', '-P', 'FORWARD', 'DROP');
+  t.teardown(() => run('iptables-legacy', '-P', 'FORWARD', 'ACCEPT'));
+  // A lock of this test's own: the machine's is for all that runs beside it.
+  writeFileSync(`${lab.root}/lock`, '');
+  run('mount', '--bind', `${lab.root}/lock`, '/run/xtables.lock');
+  t.teardown(() => run('umount', '/run/xtables.lock'));
+  const before = rules();
+  const inVain = (command: string) => {
+    const { status, output } = lab.exec(command, conf, target, { wrap: ['flock', '/run/xtables.lock'] });
+    t.is(status, 1);
+    t.is(output.code, 11);
+    t.regex(output.msg ?? '', /"\/run\/xtables.lock"/);
+  };
+  inVain('ADD');
+  t.is(run('nft', 'list', 'ruleset'), '', 'nothing is left of it');
+  lab.add(conf, target);
+  t.regex(rules(), /netloom/);
+  inVain('DEL');
+  lab.del(conf, target);
+  t.is(rules(), before);
+  t.is(run('nft', 'list', 'ruleset'), '');
+});
 
 test.serial('a runtime that may not change the legacy iptables attaches containers all the same, and is told', (t) => {
   const lab = new Lab(t);

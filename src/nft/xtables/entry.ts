@@ -6,10 +6,13 @@ import { cString } from '../../ffi/libc.ts';
 import type { Family } from '../../net/ip.ts';
 
 /**
- * sizeof(struct ipt_entry), where matches begin; and where the offsets of its target and of the next entry stand. Its
+ * sizeof(struct ipt_entry), where matches begin; how many bytes at its beginning say what packets it is for; and where the offsets of its target and of the next entry stand. Its
  * counters are its end.
  */
-const LAYOUT = { 4: { match: 112, offsets: 88 }, 6: { match: 168, offsets: 140 } } as const;
+const LAYOUT = {
+  4: { match: 112, conditions: 84, offsets: 88 },
+  6: { match: 168, conditions: 133, offsets: 140 },
+} as const;
 /** u64 packets, u64 bytes. */
 export const COUNTERS_SIZE = 16;
 
@@ -43,6 +46,12 @@ export function verdictOf(entries: DataView, at: number, family: Family): number
 export function setVerdict(entries: DataView, at: number, family: Family, verdict: number): void {
   const place = verdictPlace(entries, at, family);
   if (place !== undefined) entries.setInt32(place, verdict, true);
+}
+
+/** Whether no address, interface or protocol is asked for: struct ipt_ip and ip6t_ip6 are all 0 then. Matches may narrow it yet. */
+export function isUnconditional(entries: DataView, at: number, family: Family): boolean {
+  for (let i = 0; i < LAYOUT[family].conditions; i++) if (entries.getUint8(at + i) !== 0) return false;
+  return true;
 }
 
 export function matchesOf(entries: DataView, at: number, family: Family): Match[] {

@@ -4,8 +4,8 @@
  * linux/netfilter_ipv4/ip_tables.h: ipt_getinfo, ipt_get_entries, ipt_replace; those of ip6_tables.h are the same.
  */
 import { adapter } from '#ffi';
-import { hasCode } from '../../error.ts';
-import { Fd, lock, O, open, tryReadText } from '../../ffi/file.ts';
+import { hasCode, NetloomError } from '../../error.ts';
+import { Fd, O, open, tryLock, tryReadText } from '../../ffi/file.ts';
 import { check, cString, libc } from '../../ffi/libc.ts';
 import { getSocketOption } from '../../ffi/socket-option.ts';
 import type { Family } from '../../net/ip.ts';
@@ -47,6 +47,8 @@ const FAMILIES = {
 
 /** XT_LOCK_NAME of iptables' programs. */
 const LOCK = '/run/xtables.lock';
+/** For so long, in ms, it is waited for. Theirs have no limit, but a thread of the agent that hangs is lost. */
+const PATIENCE = 10_000;
 
 export interface XTable {
   readonly family: Family;
@@ -95,12 +97,19 @@ function readNow(family: Family): XTable {
   };
 }
 
-/** Holds off the programs of iptables, and us. Whoever dies lets go. */
+/**
+ * Holds off the programs of iptables, and us. Whoever dies lets go.
+ * @throws NetloomError try-again where somebody else holds it for long
+ */
 export function lockTables(): Disposable {
   const file = open(LOCK, O.RDONLY | O.CREAT);
   try {
-    lock(file.number, LOCK);
-    return file;
+    if (tryLock(file.number, LOCK, PATIENCE)) return file;
+    throw new NetloomError(
+      'try-again',
+      `Cannot change the rules of "${NAME}" of iptables: another program has held the lock "${LOCK}" for ${PATIENCE / 1000} s`,
+      { hint: `\`fuser -v ${LOCK}\` tells which` },
+    );
   } catch (error) {
     file.close();
     throw error;

@@ -20,6 +20,7 @@ export function passObstacles(call: CniCall<FirewallConf>, nft: NetlinkSocket, i
     try {
       openLegacyWay(family);
     } catch (error) {
+      if (hasCode(error, 'try-again')) throw error;
       // A runtime may lack CAP_NET_RAW, or /run be read-only.
       call.warn(
         `The legacy iptables of this host may drop what this container sends by IPv${family}, and could not be asked to let it pass: ${messageOf(error)}. Where its policy is to drop: ${legacyCommand(family)}`,
