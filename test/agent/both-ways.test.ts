@@ -11,8 +11,20 @@ becomeHost();
 const IPAM = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd01::/64' }]] };
 const FIRST = { interfaces: [], ips: [{ address: '10.1.0.2/24' }] };
 
-/** What is called, with what. A chained plugin gets a prevResult. */
-const CASES: readonly [title: string, conf: Json][] = [
+const NODES = [
+  { name: 'a', address: '127.0.0.1', subnet: '10.96.1.0/24' },
+  { name: 'b', address: '192.0.2.2', subnet: '10.96.2.0/24' },
+];
+const PORT = { hostPort: 80, containerPort: 80, protocol: 'tcp' };
+const RATES = { ingressRate: 8_000_000, ingressBurst: 8_000_000, egressRate: 8_000_000, egressBurst: 8_000_000 };
+
+/** A link of the host that containers can have, or have links on. */
+const DEVICE = 'dev0';
+const plugin = (type: string, more: Json = {}): Json => ({ cniVersion: '1.1.0', name: 'net', type, ...more });
+const ALLOWED = [{ cidr: '10.0.0.0/8', ports: [{ port: 80, protocol: 'tcp' }] }];
+
+/** What is called, with what: a plugin that is chained with what the one before it has answered. */
+const CASES: readonly [title: string, conf: Json, before?: Json][] = [
   ['bridge', bridgeConf()],
   ['bridge with ipMasq, both families and guarded ports', bridgeConf({ ipMasq: true, macspoofchk: true, ipam: IPAM })],
   ['bridge of layer 2', bridgeConf({ isDefaultGateway: false, ipam: {} })],
@@ -34,23 +46,46 @@ const CASES: readonly [title: string, conf: Json][] = [
   ['loopback', { cniVersion: '1.1.0', name: 'net', type: 'loopback' }],
   ['loopback, chained', { cniVersion: '1.1.0', name: 'net', type: 'loopback', prevResult: FIRST }],
   ['a wrong version', bridgeConf({ cniVersion: '9.0.0' })],
+  ['macvlan', plugin('macvlan', { master: DEVICE, mode: 'bridge', ipam: IPAM })],
+  ['macvlan without a master', plugin('macvlan', { master: 'absent', ipam: IPAM })],
+  ['host-device', plugin('host-device', { device: DEVICE, ipam: IPAM })],
+  ['tap', plugin('tap', { multiQueue: true, ipam: IPAM })],
+  ['none', plugin('none')],
+  ['host', plugin('host')],
+  ['an overlay of two nodes', plugin('overlay', { vni: 42, network: '10.96.0.0/16', node: 'a', nodes: NODES })],
+  ['portmap', plugin('portmap', { runtimeConfig: { portMappings: [PORT, { ...PORT, hostPort: 81 }] } }), bridgeConf()],
+  ['firewall', plugin('firewall', { ingressPolicy: 'same-bridge' }), bridgeConf()],
+  ['policy', plugin('policy', { ingress: [{ from: ALLOWED }] }), plugin('ptp', { ipam: IPAM })],
+  ['bandwidth', plugin('bandwidth', RATES), bridgeConf()],
+  ['tuning', plugin('tuning', { mtu: 1400, sysctl: { 'net.ipv4.conf.IFNAME.log_martians': '1' } }), bridgeConf()],
+  ['tuning of a setting that is none', plugin('tuning', { sysctl: { 'net.absent': '1' } }), bridgeConf()],
+  ['sbr', plugin('sbr'), bridgeConf()],
+  ['vrf without a name', plugin('vrf'), bridgeConf()],
 ];
 
-for (const [title, conf] of CASES) {
+for (const [title, conf, before] of CASES) {
   test.serial(`${title}: the same both ways`, async (t) => {
     const lab = new Lab(t);
     const target = { sandbox: lab.sandbox('c1') };
-    const alone = story(lab, conf, target, { bin: standaloneOnly(lab), path: BIN });
+    const alone = story(lab, conf, before, target, { bin: standaloneOnly(lab), path: BIN });
     reset(lab);
     await AgentProcess.start(t, lab);
-    const resident = story(lab, conf, target, { bin: agentOnly(lab), path: BIN });
+    const resident = story(lab, conf, before, target, { bin: agentOnly(lab), path: BIN });
     t.true(alone.length > 500);
     t.is(resident, alone);
   });
 }
 
 /** Everything that can be seen of an attachment's life. */
-function story(lab: Lab, conf: Json, target: Required<Pick<Target, 'sandbox'>>, options: ExecOptions): string {
+function story(
+  lab: Lab,
+  given: Json,
+  before: Json | undefined,
+  target: Required<Pick<Target, 'sandbox'>>,
+  options: ExecOptions,
+): string {
+  ip('link', 'add', DEVICE, 'type', 'veth', 'peer', 'name', 'far0');
+  for (const name of [DEVICE, 'far0']) ip('link', 'set', name, 'up');
   const told: string[] = [];
   const call = (command: string, of: Json, who: Target, more: ExecOptions = {}) => {
     const end = lab.exec(command, of, who, { ...options, ...more });
@@ -61,6 +96,7 @@ function story(lab: Lab, conf: Json, target: Required<Pick<Target, 'sandbox'>>, 
     told.push(snapshot(stateOf(lab)));
     told.push(target.sandbox.run('ip', '-o', 'addr'), target.sandbox.run('ip', 'route', 'show', 'table', 'all'));
   };
+  const conf = before === undefined ? given : { ...given, prevResult: call('ADD', before, target).output };
   const { output } = call('ADD', conf, target);
   look();
   call('ADD', conf, target);
@@ -75,6 +111,7 @@ function story(lab: Lab, conf: Json, target: Required<Pick<Target, 'sandbox'>>, 
   call('DEL', conf, target);
   call('GC', { ...conf, 'cni.dev/valid-attachments': [] }, {});
   call('GC', conf, {});
+  if (before !== undefined) call('DEL', before, target);
   look();
   return numbered(told.join('\n'));
 }
@@ -100,8 +137,13 @@ function numbered(text: string): string {
 }
 
 function reset(lab: Lab): void {
-  for (const { ifname } of ip<{ ifname: string }>('link')) if (ifname !== 'lo') ip('link', 'delete', ifname);
+  for (const { ifname } of ip<{ ifname: string }>('link')) if (isThere(ifname)) ip('link', 'delete', ifname);
   rmSync(stateOf(lab), { recursive: true });
+}
+
+/** The other end of a pair has gone with it. */
+function isThere(ifname: string): boolean {
+  return ifname !== 'lo' && ip<{ ifname: string }>('link').some((each) => each.ifname === ifname);
 }
 
 /** Where the plugins keep what they keep. */
