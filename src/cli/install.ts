@@ -5,10 +5,13 @@
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
+  fsyncSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -127,6 +130,10 @@ function copyProgram(from: string, to: string): void {
   place(to, (beside) => {
     copyFileSync(from, beside);
     chmodSync(beside, 0o755);
+    // Or a loss of power leaves a program of nothing by the right name.
+    const file = openSync(beside, 'r');
+    fsyncSync(file);
+    closeSync(file);
   });
 }
 

@@ -50,6 +50,19 @@ test('an install over one that had no netloom-cni fails no call', async (t) => {
   );
 });
 
+test('a program is on the disk before it has its name: a loss of power leaves none that is empty', (t) => {
+  const [bin, log] = [directory(t), join(directory(t), 'log')];
+  const calls = 'trace=fsync,rename,renameat,renameat2';
+  const traced = ['-f', '-qq', '-y', '-o', log, '-e', calls, '-e', 'signal=none'];
+  execFileSync('strace', [...traced, join(DIST, 'netloom'), 'install', '--bin', bin]);
+  const lines = readFileSync(log, 'utf8').split('\n');
+  for (const program of ['netloom', 'netloom-shim', 'netloom-cni']) {
+    const synced = lines.findIndex((line) => line.includes('fsync(') && line.includes(`/${program}.`));
+    const named = lines.findIndex((line) => line.includes('rename') && line.includes(`/${program}"`));
+    t.true(synced >= 0 && synced < named, `${program}: ${synced}, ${named}\n${lines.join('\n')}`);
+  }
+});
+
 test('a shim that has no netloom-cni beside it is not installed, nor is anything else', (t) => {
   const [built, bin] = [directory(t), directory(t)];
   for (const program of ['netloom', 'netloom-shim']) linkSync(join(DIST, program), join(built, program));
