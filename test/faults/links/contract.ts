@@ -1,7 +1,7 @@
 /**
  * What holds for the kinds of links that not every kernel has, while calls fail: so it runs in the guests, where a
  * round takes more than a second. So only the calls fail, and are killed at, that change what others see: what becomes
- * of the others is the same code for all links, and libc.test.ts and kill.test.ts have every call of macvlan.
+ * of the others is the same code for all links, and libc/ and kill.test.ts have every call of macvlan.
  */
 import type { ExecutionContext } from 'ava';
 import { type FeatureName, needs } from '../../support/features.ts';

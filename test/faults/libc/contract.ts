@@ -6,57 +6,23 @@
  * therefore on from the start here; and files of host-local that only remember (lock, last_reserved_ip, the index). The
  * nft table goes with its last element.
  */
-import './faulty-ffi.ts';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import '../faulty-ffi.ts';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { becomeHost, files, type Sandbox } from '../support/host.ts';
-import { bridgeConf, type Json, Lab } from '../support/lab.ts';
-import { makeMaster, makeWire } from './cable.ts';
-import { call, eachCall, faulty, hasFailedCleanly, WORDS, whatFailed } from './rounds.ts';
-import { settled } from './settled.ts';
-import { stateOf } from './state.ts';
+import { becomeHost, files, type Sandbox } from '../../support/host.ts';
+import { bridgeConf, type Json, Lab } from '../../support/lab.ts';
+import { call, eachCall, faulty, hasFailedCleanly, WORDS, whatFailed } from '../rounds.ts';
+import { settled } from '../settled.ts';
+import { stateOf } from '../state.ts';
 
 becomeHost();
 for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${key}`, '1');
 
 const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] };
-const bridge = bridgeConf({ ipMasq: true, ipam });
+/** The network that a neighbour is on. */
+export const bridge = bridgeConf({ ipMasq: true, ipam });
 
-/** What the plugins before it have made is as good as there: it looks at the link and at the addresses. */
-const firewall: Json = {
-  cniVersion: '1.1.0',
-  name: 'net',
-  type: 'firewall',
-  internal: true,
-  prevResult: {
-    cniVersion: '1.1.0',
-    interfaces: [{ name: 'cni0' }],
-    ips: [{ address: '10.1.0.2/24' }, { address: 'fd00::2/64' }],
-  },
-};
-
-const policy: Json = {
-  ...firewall,
-  type: 'policy',
-  policy: { ingress: { allow: ['10.1.0.0/24'] }, egress: { default: 'deny' } },
-};
-
-const overlay: Json = {
-  cniVersion: '1.1.0',
-  name: 'net',
-  type: 'overlay',
-  subnet: '10.96.0.0/16',
-  store: {
-    type: 'static',
-    nodes: [
-      { name: 'n1', address: '192.0.2.11', subnet: '10.96.1.0/24' },
-      { name: 'n2', address: '192.0.2.12', subnet: '10.96.2.0/24' },
-    ],
-  },
-};
-
-interface Case {
+export interface LibcFaultCase {
   readonly title: string;
   readonly conf: Json;
   /** What else there is, made anew after an ADD that succeeded. */
@@ -71,79 +37,8 @@ interface Case {
   readonly least?: Readonly<Record<'fail' | 'lose', readonly [add: number, del: number]>>;
 }
 
-const cases: readonly Case[] = [
-  { title: 'the first container of a bridge', conf: bridge, hasNeighbour: false, prepare: () => removeLink('cni0') },
-  { title: 'another container of a bridge', conf: bridge, hasNeighbour: true, isCollected: true },
-  {
-    title: 'a container of a bridge that is down and has another address',
-    conf: { ...bridge, bridge: 'other0', forceAddress: true, promiscMode: true },
-    hasNeighbour: false,
-    isShort: true,
-    prepare: () => {
-      removeLink('other0');
-      execFileSync('ip', ['link', 'add', 'other0', 'address', '02:00:00:00:00:01', 'type', 'bridge']);
-      execFileSync('ip', ['addr', 'add', '10.9.0.1/24', 'dev', 'other0']);
-      // Its first time up gives a link its queueing discipline, which nothing takes away.
-      for (const state of ['up', 'down']) execFileSync('ip', ['link', 'set', 'other0', state]);
-    },
-  },
-  {
-    title: 'a container of the firewall, beside iptables',
-    conf: firewall,
-    hasNeighbour: false,
-    prepare: () => {
-      if (!existsSync('/sys/class/net/cni0')) execFileSync('ip', ['link', 'add', 'cni0', 'type', 'bridge']);
-      execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
-    },
-  },
-  {
-    title: 'a container with a policy',
-    conf: policy,
-    hasNeighbour: false,
-    least: { fail: [20, 20], lose: [8, 5] },
-  },
-  {
-    title: 'the first container of an overlay',
-    conf: overlay,
-    hasNeighbour: false,
-    isShort: true,
-    prepare: () => {
-      spawnSync('ip', ['addr', 'add', '192.0.2.11/32', 'dev', 'lo']); // it may be there
-    },
-  },
-  { title: 'a container of ptp', conf: { ...bridge, type: 'ptp' }, hasNeighbour: true },
-  {
-    title: 'a container of macvlan',
-    conf: { ...bridge, type: 'macvlan', master: 'm0' },
-    hasNeighbour: false,
-    isCollected: true,
-    prepare: makeMaster,
-    least: { fail: [60, 25], lose: [20, 4] },
-  },
-  {
-    title: 'a container of host-device',
-    conf: { ...bridge, type: 'host-device', device: 'm1' },
-    hasNeighbour: false,
-    isCollected: true,
-    prepare: makeWire,
-    least: { fail: [60, 25], lose: [20, 4] },
-  },
-  {
-    title: 'a container of tap',
-    conf: { ...bridge, type: 'tap' },
-    hasNeighbour: false,
-    isShort: true,
-    least: { fail: [60, 25], lose: [15, 4] },
-  },
-  {
-    title: 'a container that shares the network of another',
-    conf: { cniVersion: '1.1.0', name: 'shared', type: 'container', container: 'neighbour' },
-    hasNeighbour: true,
-    least: { fail: [50, 15], lose: [8, -1] }, // its DEL sends nothing to the kernel that could get lost
-  },
-];
-
-for (const one of cases) {
+/** The tests of one case. A file of each few of them, for they take minutes. */
+export function libcFaults(one: LibcFaultCase): void {
   const least = one.least ?? { fail: [60, 25], lose: [20, 5] };
   for (const fault of ['fail', 'lose'] as const) {
     test.serial(
@@ -236,7 +131,7 @@ for (const one of cases) {
     });
   }
 
-  if (one.hasNeighbour || one.isShort) continue;
+  if (one.hasNeighbour || one.isShort) return;
   for (const fault of ['interrupt', 'shorten'] as const) {
     test.serial(`ADD and DEL of ${one.title}: whichever call ${WORDS[fault]}, they succeed`, (t) => {
       const { lab, target } = labFor(t, one);
@@ -260,7 +155,7 @@ for (const one of cases) {
   }
 }
 
-function labFor(t: ExecutionContext, { hasNeighbour }: Case) {
+function labFor(t: ExecutionContext, { hasNeighbour }: LibcFaultCase) {
   const lab = new Lab(t);
   mkdirSync(`${lab.root}/bin`);
   // host-local runs in process where CNI_PATH leads to the executable that runs here, which is Node.
@@ -270,7 +165,7 @@ function labFor(t: ExecutionContext, { hasNeighbour }: Case) {
 }
 
 /** Whether each address that the container answers for has a lease, so that nobody else gets it. */
-function keepsLeases({ root }: Lab, { conf }: Case, { sandbox }: { readonly sandbox: Sandbox }): boolean {
+function keepsLeases({ root }: Lab, { conf }: LibcFaultCase, { sandbox }: { readonly sandbox: Sandbox }): boolean {
   if (conf['ipam'] === undefined) return true;
   const leases = files(root)
     .filter((file) => /^var\/lib\/cni\/networks\/net\/.*: victim\b/.test(file))
@@ -279,8 +174,4 @@ function keepsLeases({ root }: Lab, { conf }: Case, { sandbox }: { readonly sand
     .ip<{ addr_info: readonly { local: string; scope: string }[] }>('addr')
     .flatMap(({ addr_info: all }) => all.filter(({ scope }) => scope === 'global'));
   return addresses.every(({ local }) => leases.includes(`/${local}: `));
-}
-
-function removeLink(name: string): void {
-  spawnSync('ip', ['link', 'del', name]);
 }
