@@ -98,8 +98,7 @@ async function call(act: ((connection: Connection) => void) | undefined, options
   // NB: written before this thread waits for the shim to connect.
   await new Promise<void>((resolve) => child.stdin.end(options.stdin ?? CONFIGURATION, () => resolve()));
   if (act !== undefined && listening !== undefined) {
-    using connection = accept(listening.number);
-    if (connection === undefined) throw new Error('the shim did not connect');
+    using connection = accepted(listening);
     connection.limit(60);
     act(connection);
     connection[Symbol.dispose]();
@@ -107,6 +106,26 @@ async function call(act: ((connection: Connection) => void) | undefined, options
   }
   return await end;
 }
+
+/** The shim's connection. */
+function accepted({ number }: Listening): Connection {
+  const connection = accept(number);
+  if (connection === undefined) throw new Error('the shim did not connect');
+  return connection;
+}
+
+/** Gives a shim its stdin, and is the agent that hears all of it and says that the call is over. */
+async function carriesOut(t: ExecutionContext, listening: Listening, { child, end }: Started): Promise<void> {
+  await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
+  using connection = accepted(listening);
+  const request = hear(connection);
+  t.is(request && readRequest(request)?.stdin, CONFIGURATION);
+  say(connection, 'A', Uint8Array.of(0x78, 0));
+  t.is((await end).status, 0);
+}
+
+type Listening = ReturnType<typeof listenAt>;
+type Started = ReturnType<typeof start>;
 
 /** Executes the shim, which waits for its stdin. */
 function start(options: Options = {}) {
@@ -210,8 +229,7 @@ test.serial('where stdin cannot be kept for netloom, the error is one that the r
   // Its files may have no byte, and that is not its death.
   const { child, end } = start({ before: "trap '' XFSZ; ulimit -f 0; " });
   await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
-  using connection = accept(listening.number);
-  if (connection === undefined) throw new Error('the shim did not connect');
+  using connection = accepted(listening);
   hear(connection);
   say(connection, 'Danother build');
   const { status, stdout } = await end;
@@ -226,37 +244,25 @@ test.serial('where stdin cannot be kept for netloom, the error is one that the r
 test.serial('a stdin that does not block is waited for', async (t) => {
   execFileSync('rm', ['-f', socketPath]);
   using listening = listenAt(socketPath, 1);
-  const { child, end } = start({ before: IMPATIENT });
+  const started = start({ before: IMPATIENT });
   // poll(2) on x86-64, ppoll(2) there and on arm64.
   await untilAsync('it waits for stdin, or goes on without', () => {
-    const call = readFileSync(`/proc/${child.pid}/syscall`, 'utf8');
+    const call = readFileSync(`/proc/${started.child.pid}/syscall`, 'utf8');
     return isCalled(listening.number, 0) || /^(?:7|271|73) /.test(call);
   });
-  await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
-  using connection = accept(listening.number);
-  if (connection === undefined) throw new Error('the shim did not connect');
-  const request = hear(connection);
-  t.is(request && readRequest(request)?.stdin, CONFIGURATION);
-  say(connection, 'A', Uint8Array.of(0x78, 0));
-  t.is((await end).status, 0);
+  await carriesOut(t, listening, started);
 });
 
 test.serial('the agent hears of a call when all of it is there: no thread of it waits for a runtime', async (t) => {
   execFileSync('rm', ['-f', socketPath]);
   using listening = listenAt(socketPath, 1);
-  const { child, end } = start();
+  const started = start();
   // read(2) on x86-64 and on arm64, of stdin.
   await untilAsync('it waits for stdin', () =>
-    /^(?:0|63) 0x0 /.test(readFileSync(`/proc/${child.pid}/syscall`, 'utf8')),
+    /^(?:0|63) 0x0 /.test(readFileSync(`/proc/${started.child.pid}/syscall`, 'utf8')),
   );
   t.false(isCalled(listening.number, 0));
-  await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
-  using connection = accept(listening.number);
-  if (connection === undefined) throw new Error('the shim did not connect');
-  const request = hear(connection);
-  t.is(request && readRequest(request)?.stdin, CONFIGURATION);
-  say(connection, 'A', Uint8Array.of(0x78, 0));
-  t.is((await end).status, 0);
+  await carriesOut(t, listening, started);
 });
 
 test.serial('one that listens and is not root gets to see nothing: netloom is executed', async (t) => {
@@ -266,7 +272,7 @@ test.serial('one that listens and is not root gets to see nothing: netloom is ex
   for (const path of directories) chmodSync(path, 0o777);
   // The kernel remembers who called listen(2).
   t.is(lib.seteuid(NOBODY), 0);
-  let listening: ReturnType<typeof listenAt>;
+  let listening: Listening;
   try {
     listening = listenAt(socketPath, 1);
   } finally {
@@ -276,8 +282,7 @@ test.serial('one that listens and is not root gets to see nothing: netloom is ex
   const { child, end } = start({ patience: 'not for acceptance' });
   child.stdin.end(CONFIGURATION);
   ran(t, await end);
-  using connection = accept(listening.number);
-  if (connection === undefined) throw new Error('the shim did not connect');
+  using connection = accepted(listening);
   t.is(hear(connection), undefined, 'it came, saw who it is, and left');
   listening.close();
 });

@@ -3,25 +3,10 @@ import test from 'ava';
 import { throughAgent } from './agent.ts';
 import { containerd } from './containerd.ts';
 import { contract } from './contract.ts';
-import { Machine } from './machine.ts';
-import type { Runtime } from './runtime.ts';
+import { settingOf } from './setting.ts';
 import { sharing } from './sharing.ts';
 
-let machine: Machine;
-let runtime: Runtime;
-
-test.before(async () => {
-  machine = await Machine.start();
-  await machine.startAgent();
-  runtime = await containerd(machine);
-});
-
-test.after.always(async () => {
-  await runtime?.end();
-  await machine?.end();
-});
-
-const setting = () => ({ machine, runtime });
+const setting = settingOf(test, containerd, { hasAgent: true });
 
 contract(test, setting, 'netloom0', [{ prefix: '10.86.0.', gateway: '10.86.0.1' }]);
 

@@ -5,25 +5,11 @@
 import test from 'ava';
 import { throughAgent } from './agent.ts';
 import { contract } from './contract.ts';
-import { type Kubelet, kubelet } from './kubelet.ts';
-import { Machine } from './machine.ts';
+import { kubelet } from './kubelet.ts';
 import { BRIDGE, pods, ready, SUBNETS, TYPES } from './pods.ts';
+import { settingOf } from './setting.ts';
 
-let machine: Machine;
-let runtime: Kubelet;
-
-test.before(async () => {
-  machine = await Machine.start();
-  await machine.startAgent();
-  runtime = await kubelet(machine);
-});
-
-test.after.always(async () => {
-  await runtime?.end();
-  await machine?.end();
-});
-
-const setting = () => ({ machine, runtime });
+const setting = settingOf(test, kubelet, { hasAgent: true });
 
 ready(test, setting);
 contract(test, setting, BRIDGE, SUBNETS);

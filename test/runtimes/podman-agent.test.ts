@@ -2,26 +2,13 @@
 import test from 'ava';
 import { throughAgent } from './agent.ts';
 import { contract } from './contract.ts';
-import { Machine } from './machine.ts';
 import { podman } from './podman.ts';
-import type { Runtime } from './runtime.ts';
+import { settingOf } from './setting.ts';
 import { sharing } from './sharing.ts';
 
-let machine: Machine;
-let runtime: Runtime;
-
-test.before(async () => {
-  machine = await Machine.start();
-  await machine.startAgent();
-  runtime = podman(machine, machine.configure('20-bridge-dual-stack.conflist'));
+const setting = settingOf(test, (machine) => podman(machine, machine.configure('20-bridge-dual-stack.conflist')), {
+  hasAgent: true,
 });
-
-test.after.always(async () => {
-  await runtime?.end();
-  await machine?.end();
-});
-
-const setting = () => ({ machine, runtime });
 
 contract(test, setting, 'netloom1', [
   { prefix: '10.86.1.', gateway: '10.86.1.1' },

@@ -1,29 +1,17 @@
 /** podman with `dist/bin` in place of the reference plugins. */
 import test from 'ava';
 import { contract } from './contract.ts';
-import { Machine } from './machine.ts';
 import { macvlan } from './macvlan.ts';
 import { podman } from './podman.ts';
-import type { Runtime } from './runtime.ts';
+import { settingOf } from './setting.ts';
 import { sharing } from './sharing.ts';
 
-let machine: Machine;
-let runtime: Runtime;
+const setting = settingOf(test, (machine) => podman(machine, machine.configure('20-bridge-dual-stack.conflist')));
 
-test.before(async () => {
-  machine = await Machine.start();
-  runtime = podman(machine, machine.configure('20-bridge-dual-stack.conflist'));
-});
-
-test.after.always(async () => {
-  await runtime?.end();
-  await machine?.end();
-});
-
-contract(test, () => ({ machine, runtime }), 'netloom1', [
+contract(test, setting, 'netloom1', [
   { prefix: '10.86.1.', gateway: '10.86.1.1' },
   { prefix: 'fd86:1:', gateway: 'fd86:1::1' },
 ]);
 
-sharing(test, () => ({ machine, runtime }));
-macvlan(test, () => ({ machine, runtime }));
+sharing(test, setting);
+macvlan(test, setting);
