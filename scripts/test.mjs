@@ -18,7 +18,7 @@ const ava = join(root, 'node_modules/ava/entrypoints/cli.js');
 /** Options for the Node of AVA itself; those for the tests' are AVA's --node-arguments. */
 const NODE_ARGUMENTS = (process.env.NETLOOM_TEST_NODE_ARGUMENTS ?? '').split(' ').filter(Boolean);
 
-/** AVA ends a run in which nothing happens for 5 minutes (ava.config.js). This ends AVA itself. */
+/** AVA ends a run in which nothing happens for 10 minutes (ava.config.js). This ends AVA itself. */
 const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 40);
 
 // A user's PATH may lack sbin. npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide

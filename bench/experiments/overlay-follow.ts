@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { put } from '../../src/overlay/etcd/wire.ts';
 import { Etcd } from '../../test/support/etcd.ts';
 import { Sandbox } from '../../test/support/host.ts';
-import { untilAsync } from '../../test/support/until-async.ts';
+import { until } from '../../test/support/until.ts';
 import { callEnvironment } from '../environment.ts';
 import type { Bench } from '../experiment.ts';
 import { Resident } from '../resident.ts';
@@ -115,7 +115,7 @@ class Monitor implements Disposable {
     });
     const monitor = new Monitor(child);
     // It says nothing of when it begins.
-    await untilAsync('the monitor hears what is done', () => {
+    await until('the monitor hears what is done', () => {
       execFileSync('ip', ['link', 'set', 'follow1', 'alias', `heard ${performance.now()}`]);
       return monitor.count > 0;
     });
@@ -130,7 +130,7 @@ class Monitor implements Disposable {
   /** When the kernel told that an entry leads to an address, in ms since 1970. */
   async tellsOf(address: string): Promise<number> {
     const pattern = new RegExp(`^\\[(\\S+?)(\\d{3})\\] ${address.replaceAll('.', '\\.')} `, 'm');
-    await untilAsync(`the kernel has ${address}`, () => pattern.test(this.#said));
+    await until(`the kernel has ${address}`, () => pattern.test(this.#said));
     const [, time, microseconds] = pattern.exec(this.#said) ?? [];
     return Date.parse(`${time}Z`) + Number(microseconds) / 1000;
   }

@@ -4,8 +4,8 @@ import { copyFileSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'nod
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { until } from '../runtimes/until.ts';
 import { BIN, type Lab } from '../support/lab.ts';
+import { until } from '../support/until.ts';
 
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 
@@ -48,11 +48,9 @@ export class AgentProcess {
   ): Promise<AgentProcess> {
     const agent = new AgentProcess(lab, options);
     t.teardown(() => agent.kill());
-    await until(
-      'the agent serves',
-      () => agent.stderr.includes('serving calls'),
-      agent.#ended.then((end) => `${end}: ${agent.stderr}`),
-    );
+    await until('the agent serves', () => agent.stderr.includes('serving calls'), {
+      end: agent.#ended.then((end) => `${end}: ${agent.stderr}`),
+    });
     return agent;
   }
 

@@ -6,17 +6,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { Status } from '../../src/agent/status.ts';
 import { lock, O, open } from '../../src/ffi/file.ts';
-import { until } from '../runtimes/until.ts';
 import { Netloom } from '../support/command.ts';
 import { becomeHost, ip } from '../support/host.ts';
 import { BIN, bridgeConf, type End, type ExecOptions, Lab, type Output } from '../support/lab.ts';
+import { until } from '../support/until.ts';
 import { AgentProcess, agentOnly, modeOf, socketOf } from './agent-process.ts';
 import { ask, deskOf } from './ask.ts';
 import { hostOf } from './remains.ts';
 
 becomeHost();
-
-const NEVER = new Promise<string>(() => {});
 
 /** Calls that only the agent can serve. IPAM is looked for in dist/bin, where it is netloom's own. */
 function throughAgent(lab: Lab): ExecOptions {
@@ -49,7 +47,7 @@ echo '${JSON.stringify(result)}'`,
   return {
     conf: bridgeConf({ ipam: { type: 'slow' } }),
     path: `${path}:${BIN}`,
-    untilWaiting: () => until('IPAM is executed', () => existsSync(waiting), NEVER),
+    untilWaiting: () => until('IPAM is executed', () => existsSync(waiting)),
     told: () => readFileSync(waiting, 'utf8'),
     letGo: () => writeFileSync(go, ''),
   };
@@ -190,7 +188,7 @@ test.serial('SIGTERM ends the agent when the call that is under way has ended', 
   const adding = lab.start('ADD', conf, { sandbox: lab.sandbox('c1') }, options);
   await untilWaiting();
   agent.signal('SIGTERM');
-  await until('nobody can call any more', () => !existsSync(socketOf(lab)), NEVER);
+  await until('nobody can call any more', () => !existsSync(socketOf(lab)));
   const meanwhile = lab.exec('ADD', bridgeConf(), { sandbox: lab.sandbox('c2') });
   t.is(meanwhile.status, 0, 'the next call works without it');
   letGo();
@@ -246,10 +244,10 @@ test.serial('a call that hangs is given up, harms no other, and leaves nothing',
   // The thread goes on now, finds that nobody waits for it, and takes all of it back.
   const leases = join(lab.root, 'var/lib/cni/networks/net');
   const isLeft = () => links().some((name) => name.startsWith('veth')) || existsSync(join(leases, '10.1.0.3'));
-  await until('it is in the log', () => agent.stderr.includes('gave up a call'), NEVER);
+  await until('it is in the log', () => agent.stderr.includes('gave up a call'));
   // NB: before it has gone on there is nothing to be undone, either.
-  await until('the call has come to its end', () => /"level":"warn".*"thread":/.test(agent.stderr), NEVER);
-  await until('what the call has done is undone', () => !isLeft(), NEVER);
+  await until('the call has come to its end', () => /"level":"warn".*"thread":/.test(agent.stderr));
+  await until('what the call has done is undone', () => !isLeft());
   lab.add(conf, target, options);
   lab.del(conf, target, options);
 });
@@ -270,7 +268,7 @@ test.serial('an ADD whose runtime has gone is undone, and DEL for the same conta
   const deleting = lab.start('DEL', conf, { sandbox }, options);
   let isDeleted = false;
   void deleting.then(() => (isDeleted = true));
-  await until('the DEL has come, beside the ADD', async () => (await busyThreads(lab)) === 2, NEVER);
+  await until('the DEL has come, beside the ADD', async () => (await busyThreads(lab)) === 2);
   const { status } = await lab.start('STATUS', bridgeConf(), {}, { ...options, path: BIN });
   t.is(status, 0, 'others are served meanwhile');
   t.false(isDeleted, 'it waits');

@@ -9,17 +9,15 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { lock, O, open } from '../../src/ffi/file.ts';
 import type { Connection } from '../../src/ffi/unix-socket.ts';
-import { until } from '../runtimes/until.ts';
 import { becomeHost, ip } from '../support/host.ts';
 import { BIN, bridgeConf, type ExecOptions, Lab } from '../support/lab.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 import { AgentProcess, agentOnly, socketOf } from './agent-process.ts';
 import { ask, deskOf } from './ask.ts';
 import { callAt, sendWith } from './caller.ts';
 
 becomeHost();
 
-const NEVER = new Promise<string>(() => {});
 const DECLINED = 108;
 /** What shim and agent know each other by: scripts/build.mjs. */
 const BUILD = readFileSync(fileURLToPath(new URL('../../dist/.built-from', import.meta.url)), 'utf8').slice(0, 16);
@@ -143,12 +141,12 @@ test.serial(
     let status: number | null | undefined;
     child.on('close', (code) => (status = code));
     child.stdin?.end(JSON.stringify(bridgeConf()));
-    await until('the call is over for the agent', () => agent.stderr.includes('"call failed"'), NEVER);
+    await until('the call is over for the agent', () => agent.stderr.includes('"call failed"'));
     t.regex(agent.stderr, /"container":"c1".*"error":"Cannot write stdout: nobody has read it for \d+ s"/);
     t.deepEqual(veths(), []);
     t.is(status, undefined, 'it waits');
     pipe.read();
-    await until('the shim has ended', () => status !== undefined, NEVER);
+    await until('the shim has ended', () => status !== undefined);
     t.is(status, 1);
     for (const fd of [pipe.reader, pipe.writer]) closeSync(fd);
   },
@@ -171,11 +169,11 @@ test.serial(
       using held = open(join(lab.root, 'var/lib/cni/networks/net/lock'), O.RDWR);
       lock(held.number, 'lock');
       calls = sandboxes.map((sandbox) => lab.start('ADD', bridgeConf(), { sandbox }, options));
-      await untilAsync('it is not well', async () => !(await isWell()));
+      await until('it is not well', async () => !(await isWell()));
       t.regex((await ask(deskOf(lab), '/healthz')).text, /^no thread takes calls/);
     }
     const ends = await Promise.all(calls);
     t.true(ends.every(({ status, output }) => status === 0 || output.code === DECLINED));
-    await untilAsync('it is well again', isWell);
+    await until('it is well again', isWell);
   },
 );

@@ -1,14 +1,12 @@
 /** The agent does not keep the engine's code that only something rare has needed. */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { until } from '../runtimes/until.ts';
 import { becomeHost } from '../support/host.ts';
 import { BIN, bridgeConf, Lab } from '../support/lab.ts';
+import { until } from '../support/until.ts';
 import { AgentProcess, agentOnly } from './agent-process.ts';
 
 becomeHost();
-
-const NEVER = new Promise<string>(() => {});
 
 /** What of its files a process has in memory, in KB: nearly all of it is code. */
 function codeOf(pid: number): number {
@@ -24,7 +22,7 @@ test('what calls have needed is given back, again and again', async (t) => {
     lab.add(bridgeConf({ ipMasq: true }), target, options);
     lab.del(bridgeConf({ ipMasq: true }), target, options);
     const after = codeOf(agent.pid);
-    await until('it has less of its code', () => codeOf(agent.pid) < after - 1024, NEVER);
+    await until('it has less of its code', () => codeOf(agent.pid) < after - 1024);
     t.pass();
   }
   lab.add(bridgeConf(), target, options);

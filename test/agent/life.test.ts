@@ -6,15 +6,14 @@ import { Fd } from '../../src/ffi/file.ts';
 import { cString, libc } from '../../src/ffi/libc.ts';
 import { AF_UNIX, unixAddress } from '../../src/ffi/unix-address.ts';
 import { listenAt } from '../../src/ffi/unix-socket.ts';
-import { until } from '../runtimes/until.ts';
 import { becomeHost } from '../support/host.ts';
 import { BIN, bridgeConf, type ExecOptions, Lab } from '../support/lab.ts';
+import { until } from '../support/until.ts';
 import { AgentProcess, agentOnly, socketOf } from './agent-process.ts';
 import { ask, deskOf } from './ask.ts';
 
 becomeHost();
 
-const NEVER = new Promise<string>(() => {});
 /** Its process id is known only when it is there. */
 const AS_SYSTEMD = ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"'];
 const SOCK_DGRAM = 2;
@@ -45,7 +44,7 @@ function traffic(lab: Lab, containers: number) {
     /** Until so many more calls have ended. */
     async goOn(calls: number) {
       const goal = count + calls;
-      await until(`${calls} more calls`, () => count >= goal, NEVER);
+      await until(`${calls} more calls`, () => count >= goal);
     },
     /** @returns what failed */
     async end(): Promise<string[]> {
@@ -109,7 +108,7 @@ test.serial('with the socket of a service manager it can be restarted, and no ca
       environment: { NOTIFY_SOCKET: manager.path },
     });
   let agent = await start();
-  await until('it says that it is ready', () => manager.heard().includes('READY=1'), NEVER);
+  await until('it says that it is ready', () => manager.heard().includes('READY=1'));
   const calls = traffic(lab, 4);
   for (let i = 0; i < 3; i++) {
     await calls.goOn(8);

@@ -4,16 +4,15 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
-import { until } from '../runtimes/until.ts';
 import { becomeHost } from '../support/host.ts';
 import { BIN, bridgeConf, type ExecOptions, Lab } from '../support/lab.ts';
+import { until } from '../support/until.ts';
 import { AgentProcess, agentOnly, modeOf } from './agent-process.ts';
 import { ask, deskOf, samples } from './ask.ts';
 
 becomeHost();
 
 const NETLOOM = fileURLToPath(new URL('../../dist/netloom', import.meta.url));
-const NEVER = new Promise<string>(() => {});
 const TRACE = { id: '4bf92f3577b34da6a3ce929d0e0e4736', span: '00f067aa0ba902b7' };
 
 function throughAgent(lab: Lab): ExecOptions {
@@ -98,7 +97,7 @@ test.serial('a call that failed is in the log with its error; one that is traced
     lab.exec('STATUS', bridgeConf(), {}, traced(wrong));
   }
   lab.exec('ADD', bridgeConf({ mtu: 'much' }), target, traced(`00-${TRACE.id}-${TRACE.span}-00`));
-  await until('the failure is in the log', () => agent.stderr.includes('call failed'), NEVER);
+  await until('the failure is in the log', () => agent.stderr.includes('call failed'));
   const [first, ...calls] = logOf(agent);
   t.is(first?.['message'], 'serving calls');
   t.is(first?.['pid'], agent.pid);
@@ -177,17 +176,17 @@ test.serial('SIGHUP reads the settings again; what is wrong with them is told, a
   settings(lab, JSON.stringify({ logLevel: 'debug', metrics: ['127.0.0.1:9464'] }));
   const agent = await AgentProcess.start(t, lab);
   lab.exec('STATUS', bridgeConf(), {}, options);
-  await until('each call is in the log', () => agent.stderr.includes('"command":"STATUS"'), NEVER);
+  await until('each call is in the log', () => agent.stderr.includes('"command":"STATUS"'));
   t.is((await ask('127.0.0.1:9464', '/healthz')).status, 200);
 
   settings(lab, '{"logLevel": "loud"}');
   agent.signal('SIGHUP');
-  await until('the fault is told', () => agent.stderr.includes('"logLevel\\" is \\"loud\\"'), NEVER);
+  await until('the fault is told', () => agent.stderr.includes('"logLevel\\" is \\"loud\\"'));
   t.is((await ask('127.0.0.1:9464', '/healthz')).status, 200);
 
   settings(lab, '{"metrics": ["127.0.0.1:9465"]}');
   agent.signal('SIGHUP');
-  await until('they are read', () => agent.stderr.includes('read the settings again'), NEVER);
+  await until('they are read', () => agent.stderr.includes('read the settings again'));
   t.is((await ask('127.0.0.1:9465', '/healthz')).status, 200);
   await t.throwsAsync(ask('127.0.0.1:9464', '/healthz'), { code: 'ECONNREFUSED' });
   lab.exec('CHECK', bridgeConf(), {}, options);

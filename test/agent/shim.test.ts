@@ -12,7 +12,7 @@ import { cString, errno, libc } from '../../src/ffi/libc.ts';
 import { AF_UNIX, unixAddress } from '../../src/ffi/unix-address.ts';
 import { accept, type Connection, hangUp, isCalled, listenAt, stopListening } from '../../src/ffi/unix-socket.ts';
 import { makeRoot } from '../support/host.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 const SOURCE = fileURLToPath(new URL('../../native/shim.c', import.meta.url));
 const CONFIGURATION = '{"cniVersion": "0.4.0", "name": "net"}';
@@ -246,7 +246,7 @@ test.serial('a stdin that does not block is waited for', async (t) => {
   using listening = listenAt(socketPath, 1);
   const started = start({ before: IMPATIENT });
   // poll(2) on x86-64, ppoll(2) there and on arm64.
-  await untilAsync('it waits for stdin, or goes on without', () => {
+  await until('it waits for stdin, or goes on without', () => {
     const call = readFileSync(`/proc/${started.child.pid}/syscall`, 'utf8');
     return isCalled(listening.number, 0) || /^(?:7|271|73) /.test(call);
   });
@@ -258,7 +258,7 @@ test.serial('the agent hears of a call when all of it is there: no thread of it 
   using listening = listenAt(socketPath, 1);
   const started = start();
   // read(2) on x86-64 and on arm64, of stdin.
-  await untilAsync('it waits for stdin', () =>
+  await until('it waits for stdin', () =>
     /^(?:0|63) 0x0 /.test(readFileSync(`/proc/${started.child.pid}/syscall`, 'utf8')),
   );
   t.false(isCalled(listening.number, 0));

@@ -11,7 +11,7 @@ import { NETLOOM, Netloom } from '../support/command.ts';
 import { commandPaths } from '../support/command-tree.ts';
 import { becomeHost } from '../support/host.ts';
 import { type Json, Lab } from '../support/lab.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 becomeHost();
 
@@ -49,7 +49,7 @@ const effects: Readonly<Record<string, (t: ExecutionContext) => unknown>> = {
     const child = spawn(NETLOOM, ['exec', 'db', '--', 'sleep', '600'], { env: netloom.environment, stdio: 'ignore' });
     const ended = once(child, 'exit');
     const running = () => netloom.json<Json[]>('ps').filter(({ command }) => command === 'sleep 600');
-    await untilAsync('the process is listed', () => running().length === 1);
+    await until('the process is listed', () => running().length === 1);
     t.like(running(), { 0: { sandbox: 'db' } });
     child.kill('SIGTERM');
     await ended;
@@ -85,7 +85,7 @@ const effects: Readonly<Record<string, (t: ExecutionContext) => unknown>> = {
     const child = spawn('unshare', ['--net', 'sleep', '600'], { stdio: 'ignore' });
     const ended = once(child, 'exit');
     const own = readlinkSync('/proc/self/ns/net');
-    await untilAsync('it has its namespace', () => readlinkSync(`/proc/${child.pid}/ns/net`) !== own);
+    await until('it has its namespace', () => readlinkSync(`/proc/${child.pid}/ns/net`) !== own);
     netloom.run('connect', 'web', `pid:${child.pid}`);
     const leases = join(lab.root, 'var/lib/cni/networks/web');
     const given = () => readdirSync(leases).filter((name) => name.startsWith('10.'));
@@ -148,7 +148,7 @@ const effects: Readonly<Record<string, (t: ExecutionContext) => unknown>> = {
   agent: async (t) => {
     const child = spawn(NETLOOM, ['agent'], { env: netloom.environment, stdio: 'ignore' });
     const ended = once(child, 'exit');
-    await untilAsync('it serves', () => netloom.try('status').status === 0);
+    await until('it serves', () => netloom.try('status').status === 0);
     child.kill('SIGTERM');
     t.deepEqual(await ended, [0, null]);
   },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost, makeRoot } from '../support/host.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 becomeHost();
 
@@ -64,9 +64,9 @@ async function terminal(t: ExecutionContext, command: string) {
     child.kill('SIGKILL');
     await ended;
   });
-  const until = (pattern: RegExp) => untilAsync(`${pattern} is shown`, () => pattern.test(shown), 60);
-  await until(new RegExp(PROMPT));
-  return { type: (text: string) => void child.stdin.write(text), until };
+  const shows = (pattern: RegExp) => until(`${pattern} is shown`, () => pattern.test(shown));
+  await shows(new RegExp(PROMPT));
+  return { type: (text: string) => void child.stdin.write(text), shows };
 }
 
 netloom.run('network', 'create', 'frontend');
@@ -75,15 +75,15 @@ writeFileSync(join(path, 'notes.json'), '{"network": "frontend", "nothing": true
 
 for (const [shell, prepare] of Object.entries(shells)) {
   test.serial(`${shell} completes commands, options, networks, sandboxes and files`, async (t) => {
-    const { type, until } = await terminal(t, prepare());
+    const { type, shows } = await terminal(t, prepare());
     type('netloom netw\tinsp\tfr\t--js\t\r');
-    await until(/"conflist": \{/);
+    await shows(/"conflist": \{/);
     type('netloom explain network:fr\t\r');
-    await until(/1\. on the host: /);
+    await shows(/1\. on the host: /);
     type('netloom exec fir\t-- echo in the san""dbox\r');
-    await until(/in the sandbox\r\n/);
+    await shows(/in the sandbox\r\n/);
     type('netloom inspect di\tnot\tnot\t\r');
-    await until(/Cannot read the snapshot "notes\.json"/);
+    await shows(/Cannot read the snapshot "notes\.json"/);
     t.pass();
   });
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost, makeRoot, mounts, snapshot } from '../support/host.ts';
+import { Limit } from '../support/limit.ts';
 
 becomeHost();
 
@@ -48,8 +49,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const child = spawn(NETLOOM, ['demo'], { env: { ...process.env, TMPDIR: root.path }, stdio: 'ignore' });
     const ended = new Promise((resolve) => child.on('close', (...how) => resolve(how)));
     // NB: looked at without a pause. A demo is over in a moment.
-    const limit = performance.now() + 30_000;
-    while (mounts() === before) if (performance.now() > limit) throw new Error('it has made no namespace');
+    const limit = new Limit(60);
+    while (mounts() === before) if (limit.isOver()) throw new Error('it has made no namespace');
     child.kill(signal);
     t.deepEqual(await ended, [signal === 'SIGINT' ? 130 : 143, null]);
     t.deepEqual([mounts(), readdirSync(root.path)], [before, []]);

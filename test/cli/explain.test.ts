@@ -9,7 +9,7 @@ import { Netloom } from '../support/command.ts';
 import { becomeHost, mounts } from '../support/host.ts';
 import { inOrder } from '../support/in-order.ts';
 import type { Json } from '../support/lab.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 import { isSeenFrom, makesTheSame, PARENT, snapshotIn, startLab, writeConflist } from './scripted.ts';
 
 becomeHost();
@@ -214,7 +214,7 @@ test.serial('the script of run makes what run makes, and runs the command there 
 
   netloom.run('run', '--detach', ...asked, '--', ...command);
   t.teardown(() => netloom.try('sandbox', 'rm', '--force', 'web'));
-  await untilAsync('the command of run has looked round', () => existsSync(said), 60);
+  await until('the command of run has looked round', () => existsSync(said));
   const heard = readFileSync(said, 'utf8');
   t.regex(heard, /^search example\.org\nnameserver 192\.0\.2\.53\n[\s\S]*^10\.72\.0\.1\tme\n[\s\S]*^it's all\n$/m);
   const made = snapshotIn(netloom);
@@ -238,7 +238,7 @@ test.serial('the script of run makes what run makes, and runs the command there 
     await ended;
     execFileSync('umount', [path]);
   });
-  await untilAsync('the command of the script has looked round', () => existsSync(said), 60);
+  await until('the command of the script has looked round', () => existsSync(said));
   t.is(readFileSync(said, 'utf8'), heard);
   t.deepEqual(inOrder(host.run('nft', 'list', 'ruleset')), inOrder(rules));
   await isSeenFrom(t, netloom, host, made, 'mac'); // the host's end has another each time

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { makeRoot } from '../support/host.ts';
 import { BIN } from '../support/lab.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 
@@ -34,10 +34,10 @@ test('an install over one that had no netloom-cni fails no call', async (t) => {
   const loop = 'until [ -e stop ]; do CNI_COMMAND=VERSION ./bridge 2>&1 | tr -d "\\n "; echo; done >calls';
   const runtime = spawn('sh', ['-c', loop], { cwd: bin, stdio: 'ignore' });
   const ended = new Promise((resolve) => runtime.on('close', resolve));
-  await untilAsync('a call is over', () => existsSync(calls) && readFileSync(calls).length > 0);
+  await until('a call is over', () => existsSync(calls) && readFileSync(calls).length > 0);
   execFileSync(join(DIST, 'netloom'), ['install', '--bin', bin]);
   const before = readFileSync(calls).length;
-  await untilAsync('a call of the new one is over', () => readFileSync(calls).length > before + 200);
+  await until('a call of the new one is over', () => readFileSync(calls).length > before + 200);
   writeFileSync(join(bin, 'stop'), '');
   await ended;
   const said = new Set(readFileSync(calls, 'utf8').slice(0, -1).split('\n'));

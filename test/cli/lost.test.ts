@@ -7,7 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost } from '../support/host.ts';
 import { type Json, Lab } from '../support/lab.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 becomeHost();
 
@@ -135,7 +135,7 @@ test.serial('the end of a run takes no other sandbox of its name away', async (t
   t.teardown(() => first.kill('SIGKILL'));
   const ended = once(first, 'exit');
   const running = () => netloom.json<Json[]>('ps').some(({ command }) => command === 'sleep 600');
-  await untilAsync('it runs', running);
+  await until('it runs', running);
   first.kill('SIGSTOP');
   netloom.run('sandbox', 'rm', '--force', 'box');
   netloom.run('sandbox', 'create', '--name', 'box');

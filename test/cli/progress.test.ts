@@ -10,7 +10,7 @@ import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost } from '../support/host.ts';
 import { Lab } from '../support/lab.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 becomeHost();
 
@@ -89,7 +89,7 @@ test.serial('the agent tells what its start waits for, and from then on only its
   let seen = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (seen += text));
   const ended = once(child, 'exit');
-  await untilAsync('the agent says that it serves', () => seen.includes('"serving calls"'), 60);
+  await until('the agent says that it serves', () => seen.includes('"serving calls"'));
   const { pid } = JSON.parse(/\{.*"serving calls".*\}/.exec(seen)?.[0] ?? '') as { pid: number };
   process.kill(pid, 'SIGTERM');
   await ended;

@@ -8,7 +8,7 @@ import test, { type ExecutionContext } from 'ava';
 import { NETLOOM, Netloom } from '../support/command.ts';
 import { becomeHost } from '../support/host.ts';
 import { type Json, Lab } from '../support/lab.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 becomeHost();
 
@@ -136,7 +136,7 @@ test.serial(
     t.like(netloom.json('ps'), { 0: { sandbox: 'site', command: `sh -c read line < '${fifo}'` } });
     writeFileSync(fifo, 'go\n');
     const isGone = () => netloom.json<unknown[]>('sandbox', 'ls').length === 0;
-    await untilAsync('no sandbox is left', isGone);
+    await until('no sandbox is left', isGone);
     const name = netloom.run(...detached, '--', 'sleep', '600').trim();
     t.regex(name, /^sb-[0-9a-f]{6}$/);
     netloom.run('sandbox', 'rm', '--force', name);
@@ -147,7 +147,7 @@ test.serial(
     const refused = netloom.try('run', '-d', '--network', 'nowhere', '--', 'true');
     t.is(refused.status, 125);
     t.regex(refused.stderr, /There is no network "nowhere"/);
-    await untilAsync('no sandbox is left', isGone);
+    await until('no sandbox is left', isGone);
     isClean();
   },
 );

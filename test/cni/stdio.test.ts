@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { adapter } from '#ffi';
 import { checkNetns } from '../../src/cni/netns.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const RUNTIMES = {
@@ -66,7 +66,7 @@ async function startWith(t: ExecutionContext, argv0: string, command: readonly s
   });
   t.teardown(() => child.kill('SIGKILL'));
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
-  await untilAsync('it waits, or has ended', () => {
+  await until('it waits, or has ended', () => {
     return child.exitCode !== null || WAITING.test(readFileSync(`/proc/${child.pid}/syscall`, 'utf8'));
   });
   return { ended };
@@ -104,7 +104,7 @@ for (const [name, argv0, command] of [
     closeSync(writer);
     closeSync(output);
     let said = '';
-    await untilAsync('it has said all', () => {
+    await until('it has said all', () => {
       const part = drain(reader);
       said += part;
       return part === '';

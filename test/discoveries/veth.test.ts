@@ -9,6 +9,7 @@ import * as link from '../../src/rtnl/link.ts';
 import { openRoute } from '../../src/rtnl/socket.ts';
 import { isThere } from '../support/features.ts';
 import { becomeHost, makeRoot, Sandbox } from '../support/host.ts';
+import { Limit } from '../support/limit.ts';
 
 becomeHost();
 const root = makeRoot();
@@ -107,14 +108,14 @@ test('a bridge port forwards as soon as its link is operational, and an event te
   t.false(link.get(nl, { name: 'fwd0' }).isOperational);
   events.join(RTNLGRP_LINK);
   nl.execute(link.set({ name: 'fwd1' }, {}, { up: true }));
-  const deadline = Date.now() + 10_000;
+  const limit = new Limit(60);
   let port = link.get(nl, { name: 'fwd0' });
-  while (!port.isOperational && Date.now() < deadline) {
+  while (!port.isOperational && !limit.isOver()) {
     t.true(events.next(10_000).length > 0, 'an event came');
     port = link.get(nl, { name: 'fwd0' });
   }
   t.true(port.isOperational);
-  while (port.attrs.linkinfo?.slaveData?.state !== PORT_FORWARDING && Date.now() < deadline) {
+  while (port.attrs.linkinfo?.slaveData?.state !== PORT_FORWARDING && !limit.isOver()) {
     events.next(10_000);
     port = link.get(nl, { name: 'fwd0' });
   }

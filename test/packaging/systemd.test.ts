@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { makeRoot } from '../support/host.ts';
+import { Limit } from '../support/limit.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -76,7 +77,7 @@ function maskOf(names: string): string {
 
 /** Those below first. The kernel holds one for a moment after its last process. */
 async function removeCgroup(path: string): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const limit = new Limit(60);
   for (;;) {
     try {
       const all = execFileSync('find', [path, '-depth', '-type', 'd'], { encoding: 'utf8' })
@@ -85,7 +86,7 @@ async function removeCgroup(path: string): Promise<void> {
       for (const each of all) rmdirSync(each);
       return;
     } catch (error) {
-      if (Date.now() > deadline) throw error;
+      if (limit.isOver()) throw error;
       await delay(50);
     }
   }

@@ -3,6 +3,7 @@ import test from 'ava';
 import { temporaryName } from '../../src/attach/container-link.ts';
 import { becomeHost, ip } from '../support/host.ts';
 import type { Json } from '../support/lab.ts';
+import { Limit } from '../support/limit.ts';
 import { eth0, ipam, type LinkJson, labWithMaster, linkContract, run } from './links/contract.ts';
 
 becomeHost();
@@ -147,8 +148,8 @@ test.serial('neighbours learn at once that an address has moved to a new link', 
       .filter(({ dst }) => ['10.1.0.2', 'fd00::2'].includes(dst))
       .map(({ lladdr }) => lladdr);
   const wanted = [interfaces[0]?.mac, interfaces[0]?.mac];
-  const deadline = Date.now() + 10_000;
-  while (String(believed()) !== String(wanted) && Date.now() < deadline);
+  const limit = new Limit(60);
+  while (String(believed()) !== String(wanted) && !limit.isOver());
   t.deepEqual(believed(), wanted);
 });
 

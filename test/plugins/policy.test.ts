@@ -5,6 +5,7 @@ import test from 'ava';
 import { Chain } from '../support/chain.ts';
 import { becomeHost, type Sandbox } from '../support/host.ts';
 import { BIN, bridgeConf, type Json, Lab, type Output, WITHOUT_NETLINK } from '../support/lab.ts';
+import { Limit } from '../support/limit.ts';
 import { addOutside, OUTSIDE } from '../support/outside.ts';
 import { Connection, serve, talks } from '../support/talk.ts';
 
@@ -216,8 +217,8 @@ test.serial(
       const chain = new Chain(lab, [...withPolicy(NOBODY), ...more]);
       chain.add({ sandbox: one });
       const result = chain.add({ sandbox: two });
-      const deadline = Date.now() + 20_000;
-      while (local() === undefined && Date.now() < deadline);
+      const limit = new Limit(60);
+      while (local() === undefined && !limit.isOver());
       return { address: addressOf(result, 6), local: `${local()}%eth0`, chain };
     };
     const open = attach();

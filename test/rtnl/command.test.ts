@@ -16,6 +16,7 @@ import * as neigh from '../../src/rtnl/neigh.ts';
 import * as route from '../../src/rtnl/route.ts';
 import { openRoute } from '../../src/rtnl/socket.ts';
 import { becomeHost, makeRoot, Sandbox } from '../support/host.ts';
+import { Limit } from '../support/limit.ts';
 
 becomeHost();
 const root = makeRoot();
@@ -265,14 +266,14 @@ function state(sandbox: Sandbox): unknown {
 }
 
 /**
- * Both states, once they are the same or have been different for ten seconds: the kernel adds routes of its own from a
+ * Both states, once they are the same or have been different for a minute: the kernel adds routes of its own from a
  * work queue.
  */
 function settled(ours: Sandbox, theirs: Sandbox): readonly [unknown, unknown] {
-  const deadline = Date.now() + 10_000;
+  const limit = new Limit(60);
   for (;;) {
     const states = [state(ours), state(theirs)] as const;
-    if (JSON.stringify(states[0]) === JSON.stringify(states[1]) || Date.now() > deadline) return states;
+    if (JSON.stringify(states[0]) === JSON.stringify(states[1]) || limit.isOver()) return states;
   }
 }
 

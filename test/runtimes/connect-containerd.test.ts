@@ -2,10 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { until } from '../support/until.ts';
 import { connectContract } from './connect.ts';
 import { Machine } from './machine.ts';
 import type { Container } from './runtime.ts';
-import { until } from './until.ts';
 
 let machine: Machine;
 let count = 0;
@@ -32,7 +32,7 @@ test.before(async () => {
     '/run/containerd',
   );
   ctr = (...args) => machine.run('ctr', '--address', socket, ...args);
-  await until('containerd answers', () => ctr('version') !== '', daemon);
+  await until('containerd answers', () => ctr('version') !== '', { end: daemon });
 });
 
 test.after.always(async () => {
@@ -50,7 +50,7 @@ connectContract(test, () => ({
       exec: (...inside) => ctr('task', 'exec', `--exec-id=exec${++count}`, id, ...inside),
       async remove() {
         ctr('task', 'kill', '--signal=KILL', id);
-        await until('the task has ended', () => ctr('task', 'ls').includes('STOPPED'), new Promise(() => {}));
+        await until('the task has ended', () => ctr('task', 'ls').includes('STOPPED'));
         ctr('task', 'delete', id);
         ctr('container', 'delete', id);
       },

@@ -4,7 +4,7 @@ import { NETLOOM } from '../support/command.ts';
 import { connectContract } from './connect.ts';
 import { type Docker, docker } from './docker.ts';
 import { Machine } from './machine.ts';
-import { listens } from './until.ts';
+import { listens } from './prints.ts';
 
 let machine: Machine;
 let runtime: Docker;

@@ -3,10 +3,10 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { NETLOOM } from '../support/command.ts';
+import { until } from '../support/until.ts';
 import { connectContract } from './connect.ts';
 import { Machine } from './machine.ts';
 import { type Podman, podman } from './podman.ts';
-import { until } from './until.ts';
 
 let machine: Machine;
 let runtime: Podman;
@@ -25,7 +25,7 @@ test.before(async () => {
     '--time=0',
     'unix:///run/podman/podman.sock',
   );
-  await until('podman answers', () => machine.run('ls', '/run/podman').includes('podman.sock'), service);
+  await until('podman answers', () => machine.run('ls', '/run/podman').includes('podman.sock'), { end: service });
 });
 
 test.after.always(async () => {

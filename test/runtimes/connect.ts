@@ -3,8 +3,8 @@ import type { TestFn } from 'ava';
 import { plugins } from '../../src/plugins/registry.ts';
 import { NETLOOM } from '../support/command.ts';
 import type { Machine } from './machine.ts';
+import { holds, listens } from './prints.ts';
 import type { Container } from './runtime.ts';
-import { holds, listens } from './until.ts';
 
 export interface Unwired {
   readonly machine: Machine;

@@ -4,9 +4,9 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from '../support/until.ts';
 import type { Machine } from './machine.ts';
 import type { Container, Runtime } from './runtime.ts';
-import { until } from './until.ts';
 
 export async function containerd(machine: Machine): Promise<Runtime> {
   const dir = join(machine.root, 'containerd');
@@ -20,7 +20,7 @@ export async function containerd(machine: Machine): Promise<Runtime> {
     ...['--root', join(dir, 'root'), '--state', '/run/netloom-containerd'],
   );
   const ctr = (...args: string[]) => machine.run('ctr', '--address', socket, ...args);
-  await until('containerd answers', () => ctr('version') !== '', daemon);
+  await until('containerd answers', () => ctr('version') !== '', { end: daemon });
   return client(machine, ctr, socket, { conflist: '10-bridge.conflist' });
 }
 
@@ -71,7 +71,7 @@ function client(
       const exec = (...inside: string[]) => ctr('task', 'exec', `--exec-id=exec${++count}`, id, ...inside);
       // NB: a task can be looked into from its creation on, before the plugins are called.
       const isRunning = () => new RegExp(`^${id}\\s+\\d+\\s+RUNNING`, 'm').test(ctr('task', 'ls'));
-      await until(`container ${id} runs`, () => isRunning() && exec('/bin/ip', 'addr') !== '', ended);
+      await until(`container ${id} runs`, () => isRunning() && exec('/bin/ip', 'addr') !== '', { end: ended });
       return {
         id,
         exec,

@@ -1,8 +1,8 @@
 /** What a container's user gets from every runtime, by the conflists of cni-conf/. */
 import type { TestFn } from 'ava';
 import { type Machine, OURS } from './machine.ts';
+import { holds, listens, prints } from './prints.ts';
 import type { Runtime } from './runtime.ts';
-import { holds, listens, prints } from './until.ts';
 
 export interface Setting {
   readonly machine: Machine;

@@ -1,9 +1,9 @@
 /** docker: its daemon with a containerd of its own, containers without a network. man 8 dockerd */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from '../support/until.ts';
 import type { Machine } from './machine.ts';
 import type { Container } from './runtime.ts';
-import { until } from './until.ts';
 
 export interface Docker {
   /** Starts a container that stays, without a network. @returns when it runs */
@@ -18,7 +18,7 @@ export async function docker(machine: Machine): Promise<Docker> {
     ...['--host', 'unix:///run/docker.sock', '--storage-driver', 'vfs', '--log-level', 'error'],
   );
   const command = (...args: string[]) => machine.run('docker', ...args);
-  await until('dockerd answers', () => command('version') !== '', daemon);
+  await until('dockerd answers', () => command('version') !== '', { end: daemon });
   machine.run('sh', '-c', `tar -C '${machine.rootfs}' -c . | docker import - test`);
   return {
     async start(...args): Promise<Container> {

@@ -4,12 +4,11 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 import { type Cri, cri, type PodConfig } from './cri.ts';
 import { makeImage } from './image.ts';
 import type { Machine } from './machine.ts';
 import type { Container, Runtime } from './runtime.ts';
-import { until } from './until.ts';
 
 /** Of the sandboxes' own process, and of all containers. It is nowhere to be pulled from. */
 const IMAGE = 'netloom.test/busybox:1';
@@ -60,7 +59,9 @@ export async function kubelet(machine: Machine): Promise<Kubelet> {
   let ended: Promise<string>;
   const start = async () => {
     ended = machine.start('sh', '-c', `echo $$ > ${pidFile}; exec ${daemon.join(' ')}`);
-    await until('containerd answers', async () => (await call('Status', {})).status.conditions.length > 0, ended);
+    await until('containerd answers', async () => (await call('Status', {})).status.conditions.length > 0, {
+      end: ended,
+    });
   };
   await start();
   const ctr = (...args: string[]) => machine.run('ctr', '--address', socket, '--namespace', 'k8s.io', ...args);
@@ -69,7 +70,7 @@ export async function kubelet(machine: Machine): Promise<Kubelet> {
   ctr('images', 'import', archive);
   // The CRI plugin hears of it by an event.
   const image = () => call('ImageStatus', { image: { image: IMAGE } });
-  await untilAsync('kubelet finds the image', async () => (await image()).image.id !== '');
+  await until('kubelet finds the image', async () => (await image()).image.id !== '');
 
   // kubelet makes it, and removes it.
   const cgroup = `netloom-test-${process.pid}`;
@@ -107,7 +108,7 @@ export async function kubelet(machine: Machine): Promise<Kubelet> {
       },
       async kill() {
         ctr('task', 'kill', '--signal=KILL', pod_sandbox_id);
-        await untilAsync(`containerd knows that pod ${name} has ended`, async () => {
+        await until(`containerd knows that pod ${name} has ended`, async () => {
           const { state } = (await call('PodSandboxStatus', { pod_sandbox_id })).status;
           return state === 1 && (await call('ContainerStatus', { container_id })).status.state === 2;
         });

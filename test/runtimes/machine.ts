@@ -22,7 +22,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { becomeHost } from '../support/host.ts';
-import { until } from './until.ts';
+import { until } from '../support/until.ts';
 
 /** Where the plugins come from: dist/bin, or another suite's directory to compare with. */
 export const PLUGINS = process.env['NETLOOM_TEST_PLUGINS'] ?? fileURLToPath(new URL('../../dist/bin', import.meta.url));
@@ -113,7 +113,7 @@ export class Machine {
   /** Starts an agent, which the plugins' shims find, and waits until it serves. It ends with the machine. */
   async startAgent(): Promise<void> {
     const end = this.start(NETLOOM, 'agent');
-    await until('the agent answers', () => this.agentStatus().running, end);
+    await until('the agent answers', () => this.agentStatus().running, { end });
   }
 
   agentStatus(): AgentStatus {

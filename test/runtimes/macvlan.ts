@@ -2,7 +2,7 @@
 import type { TestFn } from 'ava';
 import { addressOf, type Setting } from './contract.ts';
 import { OURS } from './machine.ts';
-import { holds } from './until.ts';
+import { holds } from './prints.ts';
 
 /** The router of that network, which is no more the host's than the containers'. */
 const ROUTER = '10.86.3.1';

@@ -5,10 +5,10 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { until } from '../support/until.ts';
 import { addressOf } from './contract.ts';
 import { Machine } from './machine.ts';
 import { type Podman, podman } from './podman.ts';
-import { until } from './until.ts';
 
 const HELLO = 'hello from the other container';
 /** The host's address on the wire to a namespace that plays another machine. */
@@ -76,7 +76,7 @@ for (const { network, prefix, gateway } of [
       const inside = (url: string) => client.exec('/bin/wget', '-q', '-O', '-', url);
       try {
         const address = addressOf(server.exec('/bin/ip', 'addr'), prefix);
-        await until('the server answers', () => onHost(`http://${address}/`) === HELLO, new Promise(() => {}));
+        await until('the server answers', () => onHost(`http://${address}/`) === HELLO);
         for (const host of ['127.0.0.1', gateway, UPLINK])
           t.is(onHost(`http://${host}:18080/`), HELLO, `the host by ${host}`);
         t.is(inside(`http://${address}/`), HELLO);
@@ -89,7 +89,7 @@ for (const { network, prefix, gateway } of [
         t.throws(() => outside(`http://${UPLINK}:18080/`));
         t.deepEqual(machine.state(), before);
         server = serve();
-        await until('the next one answers', () => outside(`http://${UPLINK}:18080/`) === HELLO, new Promise(() => {}));
+        await until('the next one answers', () => outside(`http://${UPLINK}:18080/`) === HELLO);
         // A container reaches the other machine, under the address of the host.
         t.regex(client.exec('/bin/ping', '-c', '1', '-W', '5', '203.0.113.2'), / 0% packet loss/);
       } finally {

@@ -10,8 +10,8 @@ import { ask } from '../support/conversation.ts';
 import { Sandbox } from '../support/host.ts';
 import { Machine } from './machine.ts';
 import { podman } from './podman.ts';
+import { listens } from './prints.ts';
 import type { Runtime } from './runtime.ts';
-import { listens } from './until.ts';
 
 const HOST = '192.0.2.1';
 

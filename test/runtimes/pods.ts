@@ -3,10 +3,10 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
 import { NETLOOM } from '../support/command.ts';
-import { untilAsync } from '../support/until-async.ts';
+import { until } from '../support/until.ts';
 import type { Kubelet } from './kubelet.ts';
 import type { Machine } from './machine.ts';
-import { holds, listens } from './until.ts';
+import { holds, listens } from './prints.ts';
 
 export interface PodSetting {
   readonly machine: Machine;
@@ -56,7 +56,7 @@ export function ready(test: TestFn, setting: () => PodSetting): void {
     return status.conditions.find(({ type }) => type === 'NetworkReady');
   };
   const becomes = (wanted: boolean) =>
-    untilAsync(`the network is ready: ${wanted}`, async () => (await condition())?.status === wanted);
+    until(`the network is ready: ${wanted}`, async () => (await condition())?.status === wanted);
 
   // containerd asks no plugin for its STATUS before 2.0: a conflist that can be read is ready.
   test.serial(

@@ -2,7 +2,7 @@
 import type { TestFn } from 'ava';
 import type { Setting } from './contract.ts';
 import { OURS } from './machine.ts';
-import { holds } from './until.ts';
+import { holds } from './prints.ts';
 
 /** A server that only containers in its network reach: it listens on the loopback interface. */
 const SERVER = ['/bin/httpd', '-f', '-p', '127.0.0.1:8080', '-h', '/www'];

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { EtcdClient } from '../../src/overlay/etcd/client.ts';
 import type { EtcdSettings } from '../../src/overlay/etcd/settings.ts';
-import { untilAsync } from './until-async.ts';
+import { until } from './until.ts';
 
 export interface EtcdOptions {
   readonly members?: number;
@@ -86,7 +86,7 @@ export class Etcd {
 
   /** Waits until it answers a question that needs a leader. */
   async serves(): Promise<void> {
-    await untilAsync('etcd has a leader', async () => {
+    await until('etcd has a leader', async () => {
       try {
         await this.ask('/v3/kv/range', { key: 'AA==' });
         return true;

@@ -6,11 +6,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { NETLOOM } from './command.ts';
+import { Limit } from './limit.ts';
 
 const IS_ON = process.env['NETLOOM_TEST_AGENT'] === '1';
 
-/** How long one may take until it serves, in ms. */
-const PATIENCE = 60_000;
+/** How long one may take until it serves, in seconds. */
+const PATIENCE = 120;
 
 /** Of all labs of the file. */
 let calls = 0;
@@ -42,9 +43,9 @@ export class LabAgents {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     this.#children.set(root, child);
-    const deadline = Date.now() + PATIENCE;
+    const limit = new Limit(PATIENCE);
     while (!existsSync(socket)) {
-      if (Date.now() > deadline) throw new Error(`after ${PATIENCE} ms no agent has made "${socket}"`);
+      if (limit.isOver()) throw new Error(`after ${PATIENCE} s no agent has made "${socket}"`);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
   }

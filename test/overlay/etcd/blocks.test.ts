@@ -8,7 +8,7 @@ import { allTaken } from '../../../src/overlay/prefixes.ts';
 import { isOpen, wish } from '../../../src/overlay/wishes.ts';
 import { pathsOf } from '../../../src/paths.ts';
 import { makeRoot } from '../../support/host.ts';
-import { untilAsync } from '../../support/until-async.ts';
+import { until } from '../../support/until.ts';
 
 const OF = {
   network: 'net',
@@ -51,8 +51,8 @@ function setUp(t: ExecutionContext, claim: (n: number) => Cidr) {
     remove();
   });
   const looks = async (count: number) => {
-    const until = nodes.looks + count;
-    await untilAsync(`it has looked ${count} times`, () => nodes.looks >= until);
+    const goal = nodes.looks + count;
+    await until(`it has looked ${count} times`, () => nodes.looks >= goal);
   };
   return { paths, nodes, claims, looks };
 }
@@ -61,28 +61,28 @@ test('where no block is left it is asked once, and again when somebody wishes or
   const { paths, nodes, claims, looks } = setUp(t, () => {
     throw allTaken(OF.subnet, OF.nodePrefix);
   });
-  await untilAsync('it is asked', () => claims.count === 1);
+  await until('it is asked', () => claims.count === 1);
   await looks(5);
   t.is(claims.count, 1);
   wish(paths, 'net', 'any');
-  await untilAsync('the wish is answered', () => !isOpen(paths, 'net', 'any'));
+  await until('the wish is answered', () => !isOpen(paths, 'net', 'any'));
   await looks(3);
   t.is(claims.count, 2);
   nodes.delete('/prefixes/10.96.0.8_29');
-  await untilAsync('it is asked again', () => claims.count === 3);
+  await until('it is asked again', () => claims.count === 3);
   await looks(3);
   t.is(claims.count, 3);
 });
 
 test('while the watch has not told of a block that was given no other is taken', async (t) => {
   const { paths, nodes, claims } = setUp(t, (n) => Cidr.parse(`10.96.0.${8 + n * 8}/29`));
-  await untilAsync('it is asked', () => claims.count === 1);
+  await until('it is asked', () => claims.count === 1);
   wish(paths, 'net', 'any');
-  await untilAsync('the wish is answered', () => !isOpen(paths, 'net', 'any'));
+  await until('the wish is answered', () => !isOpen(paths, 'net', 'any'));
   t.is(claims.count, 1);
   // The watch tells of it, and it is as full.
   for (let i = 18; i < 24; i++) writeFileSync(`${paths.leases}/net/10.96.0.${i}`, '');
   nodes.hold('10.96.0.16/29', 'own');
-  await untilAsync('another is taken', () => claims.count === 2);
+  await until('another is taken', () => claims.count === 2);
   t.is(claims.count, 2);
 });

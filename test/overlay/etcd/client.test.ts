@@ -12,7 +12,7 @@ import { makeCertificates, tlsArgs } from '../../support/certificates.ts';
 import { Etcd } from '../../support/etcd.ts';
 import { passwordFile, QUESTION, requireUsers, tokenArgs, USER } from '../../support/etcd-users.ts';
 import { becomeHost, makeRoot } from '../../support/host.ts';
-import { untilAsync } from '../../support/until-async.ts';
+import { until } from '../../support/until.ts';
 
 becomeHost();
 
@@ -82,13 +82,13 @@ test.serial('a watch on a member that has lost the others ends by itself', async
     () => 'ended',
     (error: unknown) => String(error),
   );
-  await untilAsync('it watches', () => isCreated);
+  await until('it watches', () => isCreated);
   await etcd.killMember(1);
   await etcd.killMember(2);
   t.regex(await ended, /no leader|ended/);
   await t.throwsAsync(client.ask(RANGE, QUESTION), { code: 'unreachable' });
   etcd.startMember(1);
-  await untilAsync('two of three are enough', async () => (await client.ask(RANGE, QUESTION))['header'] !== undefined);
+  await until('two of three are enough', async () => (await client.ask(RANGE, QUESTION))['header'] !== undefined);
 });
 
 test.serial('a watch is answered with a page of a proxy, or with nonsense: the error says so', async (t) => {
@@ -145,7 +145,7 @@ test.serial('user and password: a token that has expired is renewed, a wrong pas
   await client.ask(RANGE, QUESTION);
   // A token that is younger than the client's: when it has expired, so has that.
   const { token } = await etcd.ask('/v3/auth/authenticate', { name: USER, password: 'correct horse' });
-  await untilAsync('it has expired', async () => {
+  await until('it has expired', async () => {
     const answer = await fetch(`${etcd.endpoints[0]}${RANGE}`, {
       method: 'POST',
       headers: { Authorization: String(token) },

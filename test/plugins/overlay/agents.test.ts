@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';
-import { untilAsync } from '../../support/until-async.ts';
+import { until } from '../../support/until.ts';
 import { Cluster, type Container, type Machine } from './cluster.ts';
 import { EtcdStore } from './etcd-store.ts';
 import { DirectoryStore } from './shared-store.ts';
@@ -41,14 +41,14 @@ for (const store of ['file', 'etcd'] as const) {
         for (const { name, root } of cluster.machines) {
           const known = (mode: string) =>
             readFileSync(`${root}/var/lib/netloom/overlay/${mode}.json`, 'utf8').includes(`"${name}"`);
-          await untilAsync(`${name} has joined`, () => MODES.every(known), PATIENCE);
+          await until(`${name} has joined`, () => MODES.every(known), { seconds: PATIENCE });
         }
       }
       const containers = networks.map(({ mode, conf }) =>
         cluster.machines.map((machine) => cluster.add(machine, `${machine.name}${mode}`, conf(machine))),
       );
       const allReach = (what: string) =>
-        untilAsync(
+        until(
           what,
           async () => {
             const gaps: string[] = [];
@@ -56,7 +56,7 @@ for (const store of ['file', 'etcd'] as const) {
             if (gaps.length > 0) throw new Error(gaps.join(', '));
             return true;
           },
-          PATIENCE,
+          { seconds: PATIENCE },
         );
       await allReach('all reach all in each network, with the largest packet');
       const tunnelled = networks.filter(({ mode }) => mode !== 'direct').length;
@@ -66,7 +66,7 @@ for (const store of ['file', 'etcd'] as const) {
 
       cluster.move(two, two.address, cluster.addressOn(22));
       const seeks = (address: string) => `${wiring(one)}${one.sandbox.run('bridge', 'fdb', 'show')}`.includes(address);
-      await untilAsync('where it was nobody is sought', () => !seeks(two.address), PATIENCE);
+      await until('where it was nobody is sought', () => !seeks(two.address), { seconds: PATIENCE });
       for (const tunnel of tunnels()) one.sandbox.run('ip', 'link', 'del', tunnel);
       await allReach('all reach all when one has moved and the tunnels of another were removed');
       t.is(tunnels().length, tunnelled);

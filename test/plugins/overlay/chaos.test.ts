@@ -4,7 +4,7 @@
  */
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../../support/host.ts';
-import { untilAsync } from '../../support/until-async.ts';
+import { until } from '../../support/until.ts';
 import { Chaos } from './chaos.ts';
 import { Cluster } from './cluster.ts';
 import { EtcdStore } from './etcd-store.ts';
@@ -51,13 +51,13 @@ for (const [name, useStore] of Object.entries(STORES)) {
 }
 
 async function settled(chaos: Chaos, events: number): Promise<void> {
-  await untilAsync(
+  await until(
     `all is as it should be after ${events} events`,
     async () => {
       const differences = await chaos.differences();
       if (differences.length > 0) throw new Error(differences.join('\n'));
       return true;
     },
-    SETTLING,
+    { seconds: SETTLING },
   );
 }

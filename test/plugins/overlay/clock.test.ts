@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import test from 'ava';
 import { NETLOOM } from '../../support/command.ts';
 import { becomeHost } from '../../support/host.ts';
-import { untilAsync } from '../../support/until-async.ts';
+import { until } from '../../support/until.ts';
 import { WallClock } from '../../support/wall-clock.ts';
 import { Cluster, tunnelOf } from './cluster.ts';
 import { EtcdStore } from './etcd-store.ts';
@@ -32,7 +32,7 @@ for (const store of STORES) {
       const [a, b] = [one, two].map((machine) => cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)));
       if (a === undefined || b === undefined) throw new Error('there are two');
       const meet = (what: string, ...addresses: string[]) =>
-        untilAsync(what, () => cluster.unreached(a, addresses, '-W 1').length === 0);
+        until(what, () => cluster.unreached(a, addresses, '-W 1').length === 0);
       await meet('they reach each other', b.address);
 
       first.set(7);

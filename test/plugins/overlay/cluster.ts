@@ -5,10 +5,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
-import { until } from '../../runtimes/until.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { files, type Sandbox } from '../../support/host.ts';
 import { type Json, Lab, type Output } from '../../support/lab.ts';
+import { until } from '../../support/until.ts';
 import { DirectoryStore, type SharedStore } from './shared-store.ts';
 
 export type Family = 4 | 6;
@@ -222,7 +222,7 @@ export class Cluster {
       child.kill('SIGKILL');
       await ended;
     });
-    await until('the agent serves', () => said.includes('serving calls'), ended);
+    await until('the agent serves', () => said.includes('serving calls'), { end: ended });
     return child;
   }
 

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { keyValue, parts, startingWith } from '../../../src/overlay/etcd/wire.ts';
-import { until } from '../../runtimes/until.ts';
 import { type Certificates, makeCertificates, tlsArgs } from '../../support/certificates.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { Etcd, type EtcdOptions } from '../../support/etcd.ts';
 import { passwordFile, requireUsers, tokenArgs, USER } from '../../support/etcd-users.ts';
 import { becomeHost, makeRoot, type Sandbox } from '../../support/host.ts';
 import type { Json, Output } from '../../support/lab.ts';
-import { untilAsync } from '../../support/until-async.ts';
+import { until } from '../../support/until.ts';
 import { WallClock } from '../../support/wall-clock.ts';
 import { Cluster, type ClusterOptions, type Container, type Machine } from './cluster.ts';
 import { wiring } from './wiring.ts';
@@ -25,9 +24,6 @@ const ADDRESS_6 = '2001:db8::1';
 
 /** How many packets a minute has, at fifty a second. */
 const MINUTE = 3000;
-
-/** For conditions that nothing ends before they hold. */
-const never = new Promise<string>(() => {});
 
 async function withEtcd(t: ExecutionContext, options: EtcdOptions = {}, cluster: ClusterOptions = {}) {
   const made = new Cluster(t, cluster);
@@ -61,7 +57,7 @@ test.serial('agents join, ADDs need no etcd, also after a boot, and all reach al
   const addresses = first.map(({ address }) => address);
   t.is(new Set(addresses.map((each) => each.split('.')[2])).size, 3, 'each machine has a prefix of its own');
   for (const container of first) {
-    await until('all are reached', () => cluster.unreached(container, addresses, '-W 1').length === 0, never);
+    await until('all are reached', () => cluster.unreached(container, addresses, '-W 1').length === 0);
   }
   // Another machine's address is refused, with who has it.
   const target = { sandbox: cluster.lab.sandbox('asking'), args: `IgnoreUnknown=1;IP=${addresses[1]}` };
@@ -142,10 +138,10 @@ test.serial(
     const [second, third] = others;
     if (second === undefined || third === undefined) throw new Error('there are two');
     const reached = (...addresses: string[]) => cluster.unreached(first, addresses, '-W 1').length === 0;
-    await until('both are reached', () => reached(second.container.address, third.container.address), never);
+    await until('both are reached', () => reached(second.container.address, third.container.address));
 
     two.sandbox.run('bash', '-ec', 'ip addr del 192.0.2.12/24 dev eth0; ip addr add 192.0.2.22/24 dev eth0');
-    await until('it is reached at its other address', () => reached(second.container.address), never);
+    await until('it is reached at its other address', () => reached(second.container.address));
     t.regex(one.sandbox.run('bridge', 'fdb', 'show'), /dst 192\.0\.2\.22/);
 
     const peers = JSON.parse(netloom(one, 'peers', '--json')) as { node: string; secondsSinceSeen: number }[];
@@ -160,11 +156,7 @@ test.serial(
     });
     third.agent.kill('SIGKILL');
     t.regex(netloom(one, 'reclaim', 'net', 'n3', '--grace', '0'), /^10\.96\.\d+\.0\/24 is free\n$/);
-    await until(
-      'what led to it is gone',
-      () => !one.sandbox.run('bridge', 'fdb', 'show').includes('192.0.2.13'),
-      never,
-    );
+    await until('what led to it is gone', () => !one.sandbox.run('bridge', 'fdb', 'show').includes('192.0.2.13'));
     t.deepEqual(cluster.unreached(first, [second.container.address]), []);
   },
 );
@@ -201,21 +193,17 @@ test.serial(
     const reach = (to: readonly Container[]) =>
       pairs.every(({ first }, i) => cluster.unreached(first, [to[i]?.address ?? ''], '-W 1').length === 0);
     const seconds = pairs.map(({ second }) => second);
-    await until('they reach each other', () => reach(seconds), never);
+    await until('they reach each other', () => reach(seconds));
     const whole = pairs.map(({ first, second }) => traffic(t, first.sandbox, second.address));
 
     await etcd.killMember(0);
     await start(three);
     const thirds = pairs.map(({ add }) => add(three, 'n3a'));
-    await until('who joined with one of three away is reached', () => reach(thirds), never);
+    await until('who joined with one of three away is reached', () => reach(thirds));
 
     await etcd.killMember(1);
     await etcd.killMember(2);
-    await until(
-      'the agent says so',
-      () => inEach((mode) => RegExp(`^${mode}: etcd: Cannot reach etcd at https`, 'm')),
-      never,
-    );
+    await until('the agent says so', () => inEach((mode) => RegExp(`^${mode}: etcd: Cannot reach etcd at https`, 'm')));
     agent.kill('SIGKILL');
     await start(one);
     for (const [i, { first, second, of, add }] of pairs.entries()) {
@@ -237,10 +225,10 @@ test.serial(
 
     for (const member of [0, 1, 2]) etcd.startMember(member);
     cluster.move(three, three.address, cluster.addressOn(23));
-    await until('etcd is back, and who has moved is reached', () => reach(thirds), never);
+    await until('etcd is back, and who has moved is reached', () => reach(thirds));
     t.is(wiring(one).match(/192\.0\.2\.23/g)?.length, 3, 'a way to it in each');
     t.notRegex(wiring(one), /192\.0\.2\.13/);
-    await until('the agent says so', () => inEach((mode) => RegExp(`^${mode}: etcd: it joined as "n1"`, 'm')), never);
+    await until('the agent says so', () => inEach((mode) => RegExp(`^${mode}: etcd: it joined as "n1"`, 'm')));
 
     for (const [i, { mode }] of pairs.entries()) {
       whole[i]?.ping.kill('SIGINT');
@@ -280,7 +268,7 @@ test.serial(
     const clock = new WallClock(cluster.lab.root, 'n1');
     await cluster.agent(t, one, conf(one), clock.environment);
     const first = cluster.add(one, 'n1a', conf(one));
-    const says = (pattern: RegExp) => until(`${pattern}`, () => pattern.test(statusOf(one)), never);
+    const says = (pattern: RegExp) => until(`${pattern}`, () => pattern.test(statusOf(one)));
     await says(/etcd: it joined as "n1"/);
 
     await etcd.killMember(0);
@@ -296,7 +284,7 @@ test.serial(
     await says(/etcd: it joined as "n1"/);
     await cluster.agent(t, two, conf(two));
     const second = cluster.add(two, 'n2a', conf(two));
-    await until('who joins is reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+    await until('who joins is reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0);
 
     // By a clock that is ahead of them they have expired.
     clock.set(24 * 30);
@@ -321,7 +309,7 @@ test.serial('over IPv6 from end to end: etcd with its certificate, the underlay,
   const [first, second] = [one, two].map((machine) => cluster.add(machine, `${machine.name}a`, conf(machine)));
   if (first === undefined || second === undefined) throw new Error('there are two');
   t.is((conf(one)['store'] as { endpoints: string[] }).endpoints[0], 'https://[2001:db8::1]:2379');
-  await until('they reach each other', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+  await until('they reach each other', () => cluster.unreached(first, [second.address], '-W 1').length === 0);
 });
 
 test.serial(
@@ -333,7 +321,7 @@ test.serial(
     for (const machine of [one, two]) await cluster.agent(t, machine, of(machine));
     const first = cluster.add(one, 'c1', of(one));
     const second = cluster.add(two, 'c2', of(two));
-    await until('they reach each other', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+    await until('they reach each other', () => cluster.unreached(first, [second.address], '-W 1').length === 0);
 
     const taken = [blockOf(first.address), blockOf(second.address)];
     const free = [8, 16, 24, 32].find((block) => !taken.includes(block)) ?? 0;
@@ -355,11 +343,8 @@ test.serial(
       const { kvs } = await etcd.ask('/v3/kv/range', startingWith('/netloom/net/prefixes/'));
       return parts(kvs).filter((kv) => keyValue(kv).value === 'n2').length;
     };
-    await untilAsync(
-      'the agent has got another block before this one is full',
-      async () => (await blocksOfTwo()) === 2,
-    );
-    await untilAsync('it is known', () =>
+    await until('the agent has got another block before this one is full', async () => (await blocksOfTwo()) === 2);
+    await until('it is known', () =>
       readFileSync(`${two.root}/var/lib/netloom/overlay/net.json`, 'utf8').includes('"blocks"'),
     );
     await etcd.killMember(0);

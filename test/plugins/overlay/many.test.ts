@@ -5,8 +5,8 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
-import { until } from '../../runtimes/until.ts';
 import { becomeHost } from '../../support/host.ts';
+import { until } from '../../support/until.ts';
 import { Cluster, type ClusterOptions, type Container, type Machine } from './cluster.ts';
 import { EtcdStore } from './etcd-store.ts';
 import { wiring } from './wiring.ts';
@@ -61,19 +61,12 @@ async function populate(t: ExecutionContext, { cluster, conf, agents, containers
 async function everybodyMeets({ cluster, containers }: Populated) {
   const firsts = [...containers.values()].flatMap(([first]) => first ?? []);
   const addresses = firsts.map(({ address }) => address);
-  await until(
-    'one container of each machine reaches those of the others',
-    () => {
-      const gaps = firsts.flatMap((each) => cluster.unreached(each, addresses, '-W 1'));
-      if (gaps.length > 0) throw new Error(`these do not answer: ${gaps.join(', ')}`);
-      return true;
-    },
-    never,
-  );
+  await until('one container of each machine reaches those of the others', () => {
+    const gaps = firsts.flatMap((each) => cluster.unreached(each, addresses, '-W 1'));
+    if (gaps.length > 0) throw new Error(`these do not answer: ${gaps.join(', ')}`);
+    return true;
+  });
 }
-
-/** For conditions that nothing ends before they hold. */
-const never = new Promise<string>(() => {});
 
 const everybody = ({ containers }: Populated) => [...containers.values()].flat();
 

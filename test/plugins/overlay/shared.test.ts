@@ -3,9 +3,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { until } from '../../runtimes/until.ts';
 import { NETLOOM } from '../../support/command.ts';
 import { becomeHost } from '../../support/host.ts';
+import { until } from '../../support/until.ts';
 import { Cluster, type ClusterOptions, type Machine } from './cluster.ts';
 import { DirectoryStore } from './shared-store.ts';
 import { wiring } from './wiring.ts';
@@ -31,9 +31,6 @@ function storeOf({ shared }: Cluster): DirectoryStore {
   if (!(shared instanceof DirectoryStore)) throw new Error('these tests are about directories');
   return shared;
 }
-
-/** For conditions that nothing ends before they hold. */
-const never = new Promise<string>(() => {});
 
 for (const options of [{}, { inner: 6, family: 6 }] as const satisfies readonly ClusterOptions[]) {
   test.serial(
@@ -162,11 +159,7 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
     cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
   );
   if (second === undefined || third === undefined) throw new Error('there are two');
-  await until(
-    'both are reached',
-    () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0,
-    never,
-  );
+  await until('both are reached', () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0);
   t.is(wiring(one).match(/dst 192\.0\.2\.1[23]/g)?.length, 2);
 
   const tunnel = /nlx-\w+/.exec(wiring(one))?.[0] ?? '';
@@ -174,14 +167,12 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
   await until(
     'the tunnel is back, whole',
     () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0,
-    never,
   );
   one.sandbox.run('ip', 'route', 'flush', 'proto', '111');
   one.sandbox.run('ip', 'link', 'set', tunnel, 'down');
   await until(
     'its routes are back',
     () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0,
-    never,
   );
 
   // The machine moves; its own next ADD says so to the others.
@@ -190,7 +181,6 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
   await until(
     'it is reached at its other address',
     () => cluster.unreached(first, [second.address], '-W 1').length === 0,
-    never,
   );
   t.regex(wiring(one), /dst 192\.0\.2\.22/);
   t.notRegex(wiring(one), /dst 192\.0\.2\.12/);
@@ -216,7 +206,7 @@ test.serial('direct: who joins behind a router is passed over, and keeps nobody 
     /The node "far" is passed over: Cannot route directly to .* \(203\.0\.113\.9\): no route leads there/,
   );
   const address = (output.ips?.[0]?.address ?? '').replace(/\/.*/, '');
-  await until('who joined after it is reached', () => cluster.unreached(first, [address], '-W 1').length === 0, never);
+  await until('who joined after it is reached', () => cluster.unreached(first, [address], '-W 1').length === 0);
   t.deepEqual(cluster.check(one, first, conf(one)), {} as never);
 
   // Whoever reaches none of several is in the wrong place itself.
@@ -257,8 +247,7 @@ test.serial('a node that is reclaimed although it runs is back, with the prefix 
   );
   if (first === undefined || second === undefined) throw new Error('there are two');
   for (const machine of [one, two]) await cluster.agent(t, machine, cluster.sharedConf(machine));
-  const meet = (what: string) =>
-    until(what, () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+  const meet = (what: string) => until(what, () => cluster.unreached(first, [second.address], '-W 1').length === 0);
   await meet('they reach each other');
   const recorded = () =>
     storeOf(cluster)
@@ -267,7 +256,7 @@ test.serial('a node that is reclaimed although it runs is back, with the prefix 
   const before = recorded();
   const reclaim = ['overlay', 'reclaim', 'net', 'n2', '--grace', '0'];
   one.sandbox.run('env', `NETLOOM_ROOT=${one.root}`, NETLOOM, ...reclaim);
-  await until('it has a record again', () => recorded() !== undefined, never);
+  await until('it has a record again', () => recorded() !== undefined);
   t.deepEqual(recorded(), before);
   await meet('it is reached again');
   t.deepEqual(cluster.check(one, first, cluster.sharedConf(one)), {} as never);
@@ -283,8 +272,7 @@ for (const mode of ['l3', 'direct']) {
       );
       if (first === undefined || second === undefined) throw new Error('there are two');
       for (const machine of [one, two]) await cluster.agent(t, machine, cluster.sharedConf(machine, { mode }));
-      const meet = (what: string) =>
-        until(what, () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+      const meet = (what: string) => until(what, () => cluster.unreached(first, [second.address], '-W 1').length === 0);
       await meet('they reach each other');
 
       cluster.move(two, two.address, cluster.addressOn(22));
@@ -294,7 +282,7 @@ for (const mode of ['l3', 'direct']) {
         storeOf(cluster)
           .nodes()
           .find(({ name }) => name === two.name)?.address;
-      await until('it has said so', () => recorded() === cluster.addressOn(22), never);
+      await until('it has said so', () => recorded() === cluster.addressOn(22));
       // With it goes what the kernel has only with a link that is up: its routes.
       two.sandbox.run('bash', '-ec', 'ip link set eth0 down; ip link set eth0 up');
       await meet('it is reached after its link was down');
@@ -313,7 +301,7 @@ test.serial(
     if (first === undefined || second === undefined) throw new Error('there are two');
     const conf = cluster.sharedConf(one);
     const agent = await cluster.agent(t, one, conf);
-    await until('both are reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0, never);
+    await until('both are reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0);
     const before = wiring(one);
     const monitor = spawn('nsenter', [`--net=${one.sandbox.path}`, 'ip', 'monitor', 'link', 'route'], {
       stdio: 'pipe',
@@ -346,7 +334,7 @@ test.serial(
     renameSync(`${directoryOf(cluster)}.away`, directoryOf(cluster));
     const then = seen();
     execFileSync('touch', ['-d', '1 hour ago', join(directoryOf(cluster), record ?? '')]);
-    await until('the agent says in the directory that it is there', () => seen() >= then, never);
+    await until('the agent says in the directory that it is there', () => seen() >= then);
     t.is(wiring(one), before);
 
     await ended;

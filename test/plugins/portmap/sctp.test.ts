@@ -6,9 +6,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import test from 'ava';
-import { until } from '../../runtimes/until.ts';
 import { becomeHost, type Sandbox } from '../../support/host.ts';
 import { Lab } from '../../support/lab.ts';
+import { until } from '../../support/until.ts';
 import { publish, withdraw } from './publisher.ts';
 
 becomeHost();
@@ -67,7 +67,7 @@ async function received(
   tcpdump.stderr.on('data', (data) => (errors += data));
   const ended = once(tcpdump, 'close');
   try {
-    await until('tcpdump listens', () => errors.includes('listening'), new Promise(() => {}));
+    await until('tcpdump listens', () => errors.includes('listening'));
     await until(
       'the packet is there',
       () => {
@@ -75,7 +75,7 @@ async function received(
         send();
         return false;
       },
-      ended.then(() => (/0x0030/.test(said) ? new Promise<string>(() => {}) : errors)),
+      { end: ended.then(() => (/0x0030/.test(said) ? new Promise<string>(() => {}) : errors)) },
     );
   } finally {
     tcpdump.kill('SIGKILL');
