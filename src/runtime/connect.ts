@@ -138,10 +138,13 @@ function refuseSecond(
   present: readonly string[],
 ): void {
   const cache = new AttachmentCache(context.paths.cni);
-  // Or another runtime has attached it.
+  const isMeant = (each: EndpointRecord) => each.network === network && stands(each, target, present);
+  // Under this name, or by another runtime, or under another name: a process of a container, or one that shares its
+  // namespace. NB: the kernel gives the number of a namespace that is gone to another, so its path is looked at again.
   const first =
-    known.find((each) => each.network === network && stands(each, target, present))?.ifname ??
-    present.find((ifname) => cache.tryGet(network, target.id.containerId, ifname) !== undefined);
+    known.find(isMeant)?.ifname ??
+    present.find((ifname) => cache.tryGet(network, target.id.containerId, ifname) !== undefined) ??
+    new EndpointStore(context).list().find((each) => isMeant(each) && netnsOf(each) !== '')?.ifname;
   if (first === undefined) return;
   const taken = [...present, ...known.map(({ ifname }) => ifname)];
   throw alreadyConnected(network, target.id, first, freeName(taken));

@@ -94,6 +94,8 @@ test.serial('a network is not connected twice, unless the second interface is na
   );
   t.regex(refusal('connect', 'web', target), twice);
   t.regex(refusal('connect', 'web', target, '--plan'), twice);
+  const path = `netns:/proc/${target.replace('pid:', '')}/ns/net`;
+  t.regex(refusal('connect', 'web', path), /Cannot connect netns:\S+ to the network "web": it is connected .*"eth0"/);
   t.is(inside('ip', '-o', 'link'), links);
   netloom.run('connect', 'db', target);
   t.is(netloom.json<ConnectJson>('connect', 'web', target, '--ifname', 'web1').ifname, 'web1');
