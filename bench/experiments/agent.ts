@@ -14,7 +14,7 @@ import { table } from './lifecycle.ts';
 
 interface Resided extends Scenario {
   readonly about: string;
-  /** What the ratio of ADD to the reference's is to stay below. DESIGN.md, section 8 */
+  /** What the ratio of ADD to the reference's is to stay below */
   readonly budget?: number;
 }
 

@@ -7,7 +7,7 @@ import { measure } from '../measure.ts';
 import { IPV4, type Scenario } from '../scenario.ts';
 import { table } from './lifecycle.ts';
 
-/** What the ratio of ADD to the reference's is to stay below. DESIGN.md, section 8 */
+/** What the ratio of ADD to the reference's is to stay below */
 const BUDGET = 0.6;
 
 export const CHAIN: Scenario = {

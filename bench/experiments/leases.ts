@@ -5,7 +5,7 @@ import { IPV4 } from '../scenario.ts';
 import { round } from '../statistics.ts';
 import { table } from './lifecycle.ts';
 
-/** ADD with 65,000 leases to ADD with none. DESIGN.md, section 8 */
+/** ADD with 65,000 leases to ADD with none */
 const BUDGET = 1.3;
 
 export const leases: Experiment = {

@@ -6,7 +6,7 @@ import { YARDSTICKS } from '../yardstick.ts';
 
 interface Lifecycle extends Scenario {
   readonly about: string;
-  /** What the ratio of ADD to the reference's is to stay below, where there is a budget. DESIGN.md, section 8 */
+  /** What the ratio of ADD to the reference's is to stay below, where there is a budget */
   readonly budget?: number;
 }
 

@@ -17,7 +17,7 @@ import { type Summary, summarize } from '../statistics.ts';
 import { followed } from './overlay-follow.ts';
 
 const PEERS = 5_000;
-/** DESIGN.md, section 8, and the issue of the overlay. In ms, messages and MB. */
+/** In ms, messages and MB. */
 const BUDGETS = { nothing: 300, move: 5, restart: 0, memory: 100 } as const;
 const ROUNDS = 10;
 const READS: ReadonlySet<number> = new Set([RTM.GETLINK, RTM.GETADDR, RTM.GETROUTE, RTM.GETNEIGH]);

@@ -33,7 +33,7 @@ const NETWORKS = [
 ] as const;
 type Network = (typeof NETWORKS)[number];
 
-/** What is left of the throughput of the bare path. The issue of the overlay. */
+/** What is left of the throughput of the bare path. */
 const BUDGET = 0.9;
 const TIMES = 11;
 /** Of the first machine, which receives, and of the second. */

@@ -2,7 +2,7 @@
  * Each call of libc that a plugin makes fails in turn, in process. A failed ADD leaves links, addresses, routes, nft
  * elements, leases and settings as it found them; DEL does the rest after a failed DEL, whatever it was that failed.
  *
- * Two things may stay, by DESIGN.md: forwarding that was switched on (somebody else may use it by then), which is
+ * Two things may stay: forwarding that was switched on (somebody else may use it by then), which is
  * therefore on from the start here; and files of host-local that only remember (lock, last_reserved_ip, the index). The
  * nft table goes with its last element.
  */
