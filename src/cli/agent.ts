@@ -21,47 +21,68 @@ interface Flags {
 
 export const agentCommand = buildCommand({
   docs: {
-    brief: 'Serve plugin calls from a resident process, several times as fast',
-    fullDescription:
-      'Waits for calls at /run/netloom/agent.sock and carries them out for the plugins that "netloom install" put in place. Without it they carry them out themselves. SIGTERM ends it when its calls have ended; it may be killed at any time. A new agent takes the place of a running one. SIGHUP makes it read /etc/netloom/agent.json again, which has the same settings as the flags: callLimit, drainLimit, logLevel, metrics. The log is lines of JSON on stderr. "netloom status" asks how it goes.\n\nExample: /opt/cni/bin/netloom agent',
+    brief: 'Run the agent, which serves plugin calls faster',
+    fullDescription: `Stays in the foreground and serves the calls of the plugins that "netloom
+install" put in place. Without an agent each plugin does the work itself, with
+the same result, but slower.
+
+Run the netloom in the plugin directory: plugins do not use an agent of another
+build. A new agent takes over from a running one. "netloom status" shows how it
+is doing.
+
+Signals:
+  SIGTERM  end after the calls that are running
+  SIGHUP   read /etc/netloom/agent.json again
+It may also be killed at any time.
+
+/etc/netloom/agent.json may have callLimit, drainLimit, logLevel and metrics;
+options override it. The log is JSON on stderr, one object per line. Calls
+arrive at /run/netloom/agent.sock.
+
+Examples:
+  /opt/cni/bin/netloom agent
+  /opt/cni/bin/netloom agent --log-level debug --metrics 127.0.0.1:9464`,
   },
   parameters: {
     flags: {
       foreground: {
         kind: 'boolean',
         default: true,
-        brief: 'Stay in the foreground, as service managers want it (there is no other way)',
+        brief: 'Stay in the foreground; it always does',
       },
       callLimit: {
         kind: 'parsed',
         parse: seconds(CALL_LIMIT_MAX),
         optional: true,
-        brief: `Seconds that a call may take (${DEFAULTS.callLimit})`,
+        placeholder: 'SECONDS',
+        brief: `Longest time for a call, at most ${CALL_LIMIT_MAX} seconds; default: ${DEFAULTS.callLimit}`,
       },
       drainLimit: {
         kind: 'parsed',
         parse: seconds(DRAIN_LIMIT_MAX),
         optional: true,
-        brief: `Seconds that calls may go on after SIGTERM (${DEFAULTS.drainLimit})`,
+        placeholder: 'SECONDS',
+        brief: `Longest wait for running calls after SIGTERM, in seconds; default: ${DEFAULTS.drainLimit}`,
       },
       logLevel: {
         kind: 'enum',
         values: LEVELS,
         optional: true,
-        brief: `The lowest level that is logged (${DEFAULTS.logLevel}); debug tells of each call`,
+        brief: `Lowest level to log, debug logs every call; default: ${DEFAULTS.logLevel}`,
       },
       metrics: {
         kind: 'parsed',
         parse: address,
         optional: true,
         variadic: true,
-        brief: 'Answer /metrics, /healthz and /status at HOST:PORT or unix:/PATH, too',
+        placeholder: 'ADDRESS',
+        brief: 'Serve /metrics, /healthz and /status at HOST:PORT or unix:/PATH too',
       },
     },
   },
   func(this: CommandContext, { foreground: _, ...flags }: Flags) {
     if (libc.geteuid() !== 0) {
-      this.process.stderr.write('netloom agent: it has to run as root\n');
+      this.process.stderr.write('netloom agent: this needs root: run it with sudo\n');
       process.exitCode = EXIT.failed;
       return;
     }

@@ -20,7 +20,7 @@ import { runCommand } from './sandbox/run.ts';
 import { statusCommand } from './status.ts';
 import { checkCommand, gcCommand, restoreCommand } from './upkeep.ts';
 
-export const commands = buildRouteMap({
+const tree = buildRouteMap({
   routes: {
     network: networkRoutes,
     connect: connectCommand,
@@ -46,8 +46,27 @@ export const commands = buildRouteMap({
     demo: demoRoutes,
   },
   docs: {
-    brief: 'Wires containers to networks',
-    fullDescription:
-      'netloom wires containers to networks.\n\nContainer runtimes execute it as their CNI plugin: "netloom install" puts it where they look. Executed under the name of a plugin type (bridge, ptp, …) it is that plugin.\n\nLeaves with 0 when all is done, 1 when it failed, 2 when it was not understood; "run" and "exec" with the status of their command.',
+    brief: 'Connects containers to networks',
+    fullDescription: `netloom connects containers to networks, and shows how they are connected.
+
+Container runtimes call it as their CNI plugins: "netloom install" puts it where
+they look. Called by the name of a plugin type, such as bridge, it is that
+plugin.
+
+To begin with, try "netloom demo", which does not change this machine, and
+"netloom inspect", which shows what is connected to what.
+
+Exit status: 0 done; 1 failed, or "check", "doctor" or "inspect diff" found
+something; 2 the command line was not understood, and nothing was done. "run"
+and "exec" return the status of their command.`,
   },
 });
+
+/** With one line of usage: that of every command has its options, which only its own help explains. */
+export const commands: typeof tree = {
+  ...tree,
+  formatHelp: (args) =>
+    tree
+      .formatHelp(args)
+      .replace(/\n[\s\S]*?\n\n/, '\n  netloom COMMAND [OPTION]... [ARGUMENT]...\n  netloom COMMAND --help\n\n'),
+};

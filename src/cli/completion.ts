@@ -45,8 +45,10 @@ complete -c netloom -f -a '(__netloom_complete)'
 
 export const completionCommand = buildCommand({
   docs: {
-    brief: 'Print a script that completes commands in a shell',
-    fullDescription: `Examples:
+    brief: 'Print a completion script for bash, zsh or fish',
+    fullDescription: `Prints a shell script that completes commands, options, networks and sandboxes.
+
+Examples:
   source <(netloom completion bash)
   netloom completion zsh > "\${fpath[1]}/_netloom"
   netloom completion fish > ~/.config/fish/completions/netloom.fish`,

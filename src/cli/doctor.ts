@@ -17,22 +17,31 @@ type Told = Omit<Finding, 'fix'> & { readonly fixed: boolean; readonly failed?: 
 
 export const doctorCommand = buildCommand({
   docs: {
-    brief: 'Find what is not as it should be, and mend it',
-    fullDescription: `Looks for links, leases and elements of attachments that are none any more, for attachments that have lost something, for forwarding that is off, firewalls that drop, MTUs that are too large and reverse path filters that are too strict, and for keys in conflists that look like slips of the pen. Each finding has its evidence, its effect and what mends it.
+    brief: 'Find faults, and fix them',
+    fullDescription: `Looks for
+  - conflists that cannot be read, and misspelt keys in them
+  - attachments and sandboxes whose namespace or record is gone
+  - links, addresses and nftables elements that belong to no attachment
+  - attachments that have lost a route, an address or another part
+  - forwarding that is off, firewalls that drop packets, MTUs that are too
+    large, and reverse path filters that are too strict
+and prints each fault with its evidence, its effect and a fix.
 
-With --fix, what can be mended without a decision is mended. Leaves with 1 where something is left.
+--fix applies the fixes that need no decision.
+
+Exit status: 0 if no fault is left, 1 if there is one.
 
 Examples:
   netloom doctor
   netloom doctor --fix`,
   },
   parameters: {
-    flags: { fix: { kind: 'boolean', default: false, brief: 'Mend what can be mended' }, json: jsonFlag },
+    flags: { fix: { kind: 'boolean', default: false, brief: 'Apply the fixes that need no decision' }, json: jsonFlag },
   },
   func(this: CommandContext, { fix, json }: Flags) {
     const all = examine(runtimeContext()).map((finding) => treated(finding, fix));
     if (json) printJson(this, all);
-    else this.process.stdout.write(all.length === 0 ? 'Nothing is found to be wrong\n' : all.map(words).join('\n'));
+    else this.process.stdout.write(all.length === 0 ? 'No faults found\n' : all.map(words).join('\n'));
     if (all.some(({ fixed }) => !fixed)) process.exitCode = EXIT.failed;
   },
 });
@@ -48,7 +57,7 @@ function treated({ fix, ...finding }: Finding, isWanted: boolean): Told {
 }
 
 function words({ what, evidence, effect, mend, fixed, failed }: Told): string {
-  const end = fixed ? 'mended' : `mend: ${mend}`;
+  const end = fixed ? 'fixed' : `fix: ${mend}`;
   const lines = [what, `  evidence: ${evidence}`, `  effect: ${effect}`, `  ${end}`];
-  return `${[...lines, ...(failed === undefined ? [] : [`  it could not be mended: ${failed}`])].join('\n')}\n`;
+  return `${[...lines, ...(failed === undefined ? [] : [`  it could not be fixed: ${failed}`])].join('\n')}\n`;
 }

@@ -12,6 +12,13 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, notRunning: 3 } as const;
 /** The words of stricli, with our own for failures: one sentence, then what is known besides, without a stack. */
 export const text = {
   ...text_en,
+  briefs: {
+    ...text_en.briefs,
+    help: 'Print this help and exit',
+    version: 'Print the version and exit',
+    argumentEscapeSequence: 'End of the options: the rest are arguments',
+  },
+  keywords: { ...text_en.keywords, default: 'default:' },
   exceptionWhileParsingArguments: (error: unknown) =>
     error instanceof ArgumentScannerError
       ? `netloom: ${formatMessageForArgumentScannerError(error, {})}`
@@ -33,10 +40,11 @@ export function sentencesOf(thrown: unknown): string {
   if (error instanceof NetloomError) {
     if (error.details !== undefined) lines.push(`  ${error.details}`);
     if (error.hint !== undefined) lines.push(`  ${error.hint}`);
-    else if (hasCode(error, 'EACCES', 'EPERM') && libc.geteuid() !== 0) lines.push('  it takes root: run it with sudo');
+    else if (hasCode(error, 'EACCES', 'EPERM') && libc.geteuid() !== 0)
+      lines.push('  this needs root: run it with sudo');
   } else if (error instanceof Error && !isOfSystem(error)) {
     lines.push('  This is a fault of netloom, please report it:', `  ${error.stack ?? ''}`);
   }
-  for (const failure of later) lines.push(`  and it could not be taken back: ${messageOf(failure)}`);
+  for (const failure of later) lines.push(`  and undoing it failed: ${messageOf(failure)}`);
   return lines.join('\n');
 }

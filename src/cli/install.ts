@@ -35,20 +35,37 @@ interface Flags {
 }
 
 const places = {
-  bin: { kind: 'parsed', parse: String, default: '/opt/cni/bin', brief: 'Directory of the CNI plugins' },
+  bin: {
+    kind: 'parsed',
+    parse: String,
+    default: '/opt/cni/bin',
+    placeholder: 'DIRECTORY',
+    brief: 'Directory of the CNI plugins',
+  },
   conf: {
     kind: 'parsed',
     parse: String,
     optional: true,
-    brief: 'Directory of the network configurations; ready-made conflists go there',
+    placeholder: 'DIRECTORY',
+    brief: 'Directory of the conflists, usually /etc/cni/net.d; default: leave conflists alone',
   },
 } as const;
 
 export const installCommand = buildCommand({
   docs: {
-    brief: 'Put the plugins where container runtimes look',
-    fullDescription:
-      'Copies this executable, its shim and the small one that the shim falls back to into the plugin directory and links every plugin type to the shim. A plugin that is there already is kept as NAME.before-netloom, and "netloom uninstall" puts it back.\n\nWith --conflist that file goes to the directory of configurations in place of those that come with netloom, also where one of its name is there already.\n\nExample: netloom install --bin /opt/cni/bin --conf /etc/cni/net.d',
+    brief: 'Install the CNI plugins',
+    fullDescription: `Copies netloom to the plugin directory, with netloom-shim and netloom-cni if the
+build has them, and makes a link for every plugin type. A plugin that is already
+there is kept as NAME.before-netloom; "netloom uninstall" puts it back.
+
+With --conf it also installs conflists: those that come with netloom, except
+where a file of that name exists. With --conflist it installs that file instead,
+in place of a file of that name.
+
+Examples:
+  netloom install
+  netloom install --bin /opt/cni/bin --conf /etc/cni/net.d
+  netloom install --conf /etc/cni/net.d --conflist pods.conflist`,
   },
   parameters: {
     flags: {
@@ -57,7 +74,8 @@ export const installCommand = buildCommand({
         kind: 'parsed',
         parse: String,
         optional: true,
-        brief: 'The one network configuration to install (with --conf)',
+        placeholder: 'FILE',
+        brief: 'Install this conflist only; needs --conf',
       },
     },
   },
@@ -80,7 +98,7 @@ export const installCommand = buildCommand({
     for (const file of checked === undefined ? conflists() : [checked]) {
       const name = basename(file);
       if (checked === undefined && existsSync(join(conf, name))) {
-        this.process.stdout.write(`kept ${join(conf, name)}, which is there already\n`);
+        this.process.stdout.write(`kept ${join(conf, name)}, which exists already\n`);
         continue;
       }
       place(join(conf, name), (beside) => copyFileSync(file, beside));
@@ -91,9 +109,12 @@ export const installCommand = buildCommand({
 
 export const uninstallCommand = buildCommand({
   docs: {
-    brief: 'Undo an install',
-    fullDescription:
-      'Removes the executable and its links, and puts back what was there before. Conflists go only where they are as install wrote them.\n\nExample: netloom uninstall --bin /opt/cni/bin --conf /etc/cni/net.d',
+    brief: 'Uninstall the CNI plugins',
+    fullDescription: `Removes netloom and its links from the plugin directory, and puts back the
+plugins that "netloom install" set aside. With --conf it also removes the
+conflists that come with netloom, except those that were changed.
+
+Example: netloom uninstall --bin /opt/cni/bin --conf /etc/cni/net.d`,
   },
   parameters: { flags: places },
   func(this: CommandContext, { bin, conf }: Flags) {
@@ -120,7 +141,7 @@ export const uninstallCommand = buildCommand({
 /** @throws NetloomError as loadConflist(), and no-directory where it is not said where it is to go */
 function checkedConflist(file: string, conf: string | undefined): string {
   if (conf === undefined) {
-    throw new NetloomError('no-directory', `Cannot install "${file}": --conf is missing, the directory it is to go to`);
+    throw new NetloomError('no-directory', `Cannot install "${file}": --conf DIRECTORY is missing`);
   }
   loadConflist(file);
   return file;

@@ -3,9 +3,12 @@ import { plugins } from '../plugins/registry.ts';
 
 /** `netloom plugins`: one plugin type a line, as the build and other scripts want it. */
 export const pluginsCommand = buildCommand({
-  docs: { brief: 'List the plugin types, one a line', fullDescription: 'Example: netloom plugins --json' },
+  docs: {
+    brief: 'List the plugin types',
+    fullDescription: 'Prints one type per line. --json adds what each type is for.\n\nExample: netloom plugins --json',
+  },
   parameters: {
-    flags: { json: { kind: 'boolean', default: false, brief: 'As JSON, with what each does' } },
+    flags: { json: { kind: 'boolean', default: false, brief: 'Print JSON, with what each type is for' } },
   },
   func(this: CommandContext, { json }: { json: boolean }) {
     const all = [...plugins.values()].map(({ type, about }) => ({ type, about }));

@@ -2,7 +2,7 @@
 import type { CommandContext } from '@stricli/core';
 
 /** The flag of every listing. */
-export const jsonFlag = { kind: 'boolean', default: false, brief: 'As JSON' } as const;
+export const jsonFlag = { kind: 'boolean', default: false, brief: 'Print JSON' } as const;
 
 export function printJson({ process }: CommandContext, value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);

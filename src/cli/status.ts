@@ -10,9 +10,14 @@ import { VERSION } from './version.ts';
 
 export const statusCommand = buildCommand({
   docs: {
-    brief: 'Say how the agent does: its calls, their latencies, what it watches',
-    fullDescription:
-      'Asks the agent at /run/netloom/status.sock. Latencies are in ms, estimated by the histogram that /metrics has. Leaves with 3 where no agent runs: then plugins work by themselves.\n\nExample: netloom status --json',
+    brief: 'Show the calls, latencies and threads of the agent',
+    fullDescription: `Asks the agent at /run/netloom/status.sock. Latencies are in milliseconds,
+estimated from the histogram that /metrics has.
+
+Exit status: 0 if an agent runs; 3 if none does, so that plugins work by
+themselves; 1 if it does not answer.
+
+Example: netloom status --json`,
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
@@ -52,7 +57,7 @@ function print(context: CommandContext, status: Status): void {
     out('');
     printTable(
       context,
-      ['PLUGIN', 'COMMAND', 'CALLS', 'MEDIAN', 'P90', 'P99', 'FAILED (CODE: TIMES)'],
+      ['PLUGIN', 'COMMAND', 'CALLS', 'MEDIAN MS', 'P90 MS', 'P99 MS', 'FAILED (CODE: TIMES)'],
       calls.map(({ type, command, count, median, p90, p99, failed }) => [
         type,
         command,

@@ -9,9 +9,22 @@ import { jsonFlag, printJson } from './print.ts';
 
 export const gcCommand = buildCommand({
   docs: {
-    brief: 'Remove what nobody needs any more',
-    fullDescription:
-      'Removes sandboxes whose "netloom run" was killed, endpoints whose container, process or namespace has ended, and lets the plugins of every network remove links, addresses and rules of attachments that are none any more. An attachment is valid if /var/lib/cni/results has it, whichever runtime put it there. Networks of which a container is attached that is not there, as with a runtime that keeps no results, are passed over unless they are named.\n\nExample: netloom gc',
+    brief: 'Remove what ended containers and commands left behind',
+    fullDescription: `Removes
+  - sandboxes whose "netloom run" was killed
+  - connections whose container, process or namespace has ended
+  - what the plugins of each network find to belong to no attachment: links,
+    addresses and rules
+
+Attachments are listed in /var/lib/cni/results, where container runtimes write
+too. A network is passed over if a container on it may be in use that is not
+listed, as with a runtime that keeps no results. To collect it anyway, name it:
+containers that are not listed then lose it.
+
+Examples:
+  netloom gc
+  netloom gc web`,
+    customUsage: ['[--json] [NET]...'],
   },
   parameters: {
     flags: { json: jsonFlag },
@@ -21,7 +34,7 @@ export const gcCommand = buildCommand({
         parse: String,
         proposeCompletions: networkNames,
         placeholder: 'NET',
-        brief: 'Collect these networks and no other, whoever may be attached',
+        brief: 'Collect these networks only, and do not pass them over; default: all',
       },
     },
   },
@@ -32,9 +45,13 @@ export const gcCommand = buildCommand({
 
 export const restoreCommand = buildCommand({
   docs: {
-    brief: 'Bring back what was asked for, after a boot or a crash',
-    fullDescription:
-      'Makes sandboxes anew that are missing, and connects again what is recorded as connected and is not: containers that were started again, too. Addresses stay the same where they are free. What has not been started yet waits for the next time.\n\nExample: netloom restore',
+    brief: 'Restore sandboxes and connections after a boot or a crash',
+    fullDescription: `Makes missing sandboxes again, and reconnects what was connected and is not now,
+such as containers that were restarted. Addresses stay the same if they are
+still free. A container that has not been started yet is reported as "waits":
+run the command again when it has.
+
+Example: netloom restore`,
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
@@ -44,10 +61,17 @@ export const restoreCommand = buildCommand({
 
 export const checkCommand = buildCommand({
   docs: {
-    brief: 'Compare what is connected with what was made',
-    fullDescription: `Calls CHECK of every plugin for the endpoints of TARGET, or for all that netloom has made. Leaves with 1 where something differs, and says what. ${TARGETS}
+    brief: 'Check that connections are as they were made',
+    fullDescription: `Calls CHECK of every plugin for the connections of TARGET, or without TARGET for
+all that netloom has made, and prints a line for each.
 
-Example: netloom check docker:app`,
+Exit status: 0 if all are as they were made, 1 if something differs.
+
+${TARGETS}
+
+Examples:
+  netloom check
+  netloom check docker:app`,
   },
   parameters: {
     flags: { json: jsonFlag },
@@ -59,7 +83,7 @@ Example: netloom check docker:app`,
           optional: true,
           proposeCompletions: sandboxNames,
           placeholder: 'TARGET',
-          brief: 'Whose endpoints',
+          brief: 'What to check; default: everything that netloom has connected',
         },
       ],
     },

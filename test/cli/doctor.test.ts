@@ -48,7 +48,7 @@ test.serial('a healthy host is left as it is, and nothing is said against it', (
   const { lab, netloom, examine } = start(t);
   const before = lab.snapshot();
   t.deepEqual(examine(), { status: 0, findings: [] });
-  t.is(netloom.run('doctor', '--fix'), 'Nothing is found to be wrong\n');
+  t.is(netloom.run('doctor', '--fix'), 'No faults found\n');
   t.is(lab.snapshot(), before);
 });
 
@@ -85,7 +85,7 @@ test.serial('what is left of attachments that nobody remembers is found, and rem
   sh('ip link del leak1');
   t.deepEqual(examine().findings, []);
   t.is(lab.snapshot(), before);
-  t.is(netloom.run('doctor'), 'Nothing is found to be wrong\n');
+  t.is(netloom.run('doctor'), 'No faults found\n');
 });
 
 test.serial('what an attachment has lost is found, and a route is put back', (t) => {
@@ -132,7 +132,7 @@ test.serial('what keeps packets back is found: forwarding, a firewall, an MTU, a
   const text = netloom.try('doctor').stdout;
   t.regex(
     text,
-    /^"eth0" of "web" sends packets that "up0" cannot carry\n {2}evidence: .*\n {2}effect: .*\n {2}mend: set "mtu": 1400 in the conflist of "demo", /m,
+    /^"eth0" of "web" sends packets that "up0" cannot carry\n {2}evidence: .*\n {2}effect: .*\n {2}fix: set "mtu": 1400 in the conflist of "demo", /m,
   );
   // iptables' own chain is another matter: the plugin firewall lets containers through, where the network has it, and where the chain was there first.
   sh('nft delete table inet fw; ip link set up0 mtu 1500; iptables-nft -P FORWARD DROP');

@@ -120,7 +120,7 @@ test('who is not root is told so, and may look', (t) => {
   for (const command of ['sandbox ls', 'exec box true', 'connect web box', 'network rm web', 'gc']) {
     const { status, stderr } = anybody(...command.split(' '));
     t.not(status, 0);
-    t.regex(stderr, /^netloom: Cannot .*EACCES, permission denied\n {2}it takes root: run it with sudo\n$/, command);
+    t.regex(stderr, /^netloom: Cannot .*EACCES, permission denied\n {2}this needs root: run it with sudo\n$/, command);
   }
   const { status, stdout, stderr } = anybody('inspect', 'br-web');
   t.is(status, 0, stderr);

@@ -441,7 +441,7 @@ test.serial('policy apply and rm name what there is where a network or a contain
     t.is(applied.stderr, removed.stderr);
     return applied.stderr;
   };
-  t.is(says('net', 'c1'), 'netloom: Cannot find "net/c1/eth0": there is no network "net"\n  there is none at all\n');
+  t.is(says('net', 'c1'), 'netloom: Cannot find "net/c1/eth0": there is no network "net"\n  there are no networks\n');
   const conflists = `${lab.root}/etc/cni/net.d`;
   mkdirSync(conflists, { recursive: true });
   writeFileSync(`${conflists}/web.conflist`, JSON.stringify({ cniVersion: '1.0.0', name: 'web', plugins: [bridge] }));

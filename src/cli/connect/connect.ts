@@ -5,12 +5,13 @@ import { parseMac } from '../../net/mac.ts';
 import { findNetwork } from '../../runtime/conf-directory.ts';
 import { connect, plannedEndpoint } from '../../runtime/connect.ts';
 import { parseIfname } from '../../runtime/ifname.ts';
-import { type PortMapping, parsePorts } from '../../runtime/ports.ts';
+import type { PortMapping } from '../../runtime/ports.ts';
 import { openTarget } from '../../runtime/target.ts';
 import { networkNames, sandboxNames } from '../completion.ts';
 import { runtimeContext } from '../context.ts';
 import { isPlanned, type PlanFlags, planFlags, printRehearsal } from '../explain/flags.ts';
 import { jsonFlag, printJson } from '../print.ts';
+import { sandboxFlags } from '../sandbox/flags.ts';
 import { describeConnected, wordsOfConnected } from './describe.ts';
 import { TARGETS } from './targets.ts';
 
@@ -25,8 +26,12 @@ interface Flags extends PlanFlags {
 
 export const connectCommand = buildCommand({
   docs: {
-    brief: 'Wire a running container, process or namespace to a network',
-    fullDescription: `Adds an interface to TARGET while it runs; call it again for other networks. A second interface of the same network has to be named with --ifname. ${TARGETS}
+    brief: 'Connect a running container, process or namespace to a network',
+    fullDescription: `Adds an interface on the network NET to TARGET while it runs. Repeat it for
+other networks. A second interface on the same network must be named with
+--ifname.
+
+${TARGETS}
 
 Examples:
   netloom connect web docker:app -p 8080:80
@@ -41,7 +46,7 @@ Examples:
         optional: true,
         parse: parseIfname,
         placeholder: 'NAME',
-        brief: 'Name of the interface; the first free ethN where it is not given',
+        brief: 'Name of the interface; default: the first free ethN',
       },
       ip: {
         kind: 'parsed',
@@ -49,19 +54,11 @@ Examples:
         variadic: true,
         parse: Ip.parse,
         placeholder: 'IP',
-        brief: 'Address to have, one a family',
+        brief: 'Address to use, one per family; default: a free one',
       },
-      mac: { kind: 'parsed', optional: true, parse: parseMac, placeholder: 'MAC', brief: 'MAC to have' },
-      publish: {
-        kind: 'parsed',
-        optional: true,
-        variadic: true,
-        parse: parsePorts,
-        placeholder: 'HOST:CONTAINER',
-        brief:
-          'Publish a port: [[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]; a free one of the host where none is given',
-      },
-      shared: { kind: 'boolean', default: false, brief: 'Also where several containers share the namespace' },
+      mac: { kind: 'parsed', optional: true, parse: parseMac, placeholder: 'MAC', brief: 'MAC address to use' },
+      publish: sandboxFlags.publish,
+      shared: { kind: 'boolean', default: false, brief: 'Connect TARGET even if others share its namespace' },
       ...planFlags,
       json: jsonFlag,
     },
@@ -69,8 +66,13 @@ Examples:
     positional: {
       kind: 'tuple',
       parameters: [
-        { parse: String, proposeCompletions: networkNames, placeholder: 'NET', brief: 'Name of the network' },
-        { parse: String, proposeCompletions: sandboxNames, placeholder: 'TARGET', brief: 'What to wire' },
+        {
+          parse: String,
+          proposeCompletions: networkNames,
+          placeholder: 'NET',
+          brief: 'Network to join, see "netloom network ls"',
+        },
+        { parse: String, proposeCompletions: sandboxNames, placeholder: 'TARGET', brief: 'What to connect' },
       ],
     },
   },

@@ -14,8 +14,12 @@ interface Flags {
 
 export const disconnectCommand = buildCommand({
   docs: {
-    brief: 'Take a wire away again',
-    fullDescription: `Takes away what "netloom connect" has made, with its addresses and published ports, also of a target that has ended since. ${TARGETS}
+    brief: 'Disconnect a container, process or namespace from a network',
+    fullDescription: `Removes the interfaces that "netloom connect" or "netloom run" has made for
+TARGET on the network NET, with their addresses and published ports. TARGET may
+have ended since.
+
+${TARGETS}
 
 Examples:
   netloom disconnect web docker:app
@@ -23,14 +27,20 @@ Examples:
   },
   parameters: {
     flags: {
-      ifname: { kind: 'parsed', optional: true, parse: parseIfname, placeholder: 'NAME', brief: 'Only this interface' },
+      ifname: {
+        kind: 'parsed',
+        optional: true,
+        parse: parseIfname,
+        placeholder: 'NAME',
+        brief: 'Only this interface; default: all on NET',
+      },
       json: jsonFlag,
     },
     positional: {
       kind: 'tuple',
       parameters: [
-        { parse: String, proposeCompletions: networkNames, placeholder: 'NET', brief: 'Name of the network' },
-        { parse: String, proposeCompletions: sandboxNames, placeholder: 'TARGET', brief: 'What to unwire' },
+        { parse: String, proposeCompletions: networkNames, placeholder: 'NET', brief: 'Network to leave' },
+        { parse: String, proposeCompletions: sandboxNames, placeholder: 'TARGET', brief: 'What to disconnect' },
       ],
     },
   },

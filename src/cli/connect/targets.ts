@@ -1,2 +1,9 @@
 /** What TARGET may be, for the help of every command that takes one. */
-export const TARGETS = `TARGET is docker:NAME, podman:NAME, containerd:NAME (a name, an id or the beginning of one; containerd:NAMESPACE/ID), sandbox:NAME, pid:N, netns:PATH, or a name alone, which sandboxes and then the engines that are here are asked for.`;
+export const TARGETS = `TARGET is one of
+  docker:NAME, podman:NAME  a container, by name, id or the beginning of its id
+  containerd:ID             a containerd task, also as containerd:NAMESPACE/ID
+  sandbox:NAME              a sandbox, see "netloom sandbox ls"
+  pid:N                     the network namespace of process N
+  netns:PATH                a network namespace, such as netns:/run/netns/web
+  NAME                      the sandbox of that name, or the container of any
+                            engine on this machine`;

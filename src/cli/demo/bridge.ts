@@ -15,9 +15,15 @@ const CONF = {
 
 export const bridgeDemoCommand = buildCommand({
   docs: {
-    brief: 'Wire two sandboxes, show the wiring, remove it',
-    fullDescription:
-      'Makes a network namespace that plays the host and two that play containers, adds both to a bridge as a container runtime would, lets them reach each other, shows the wiring and removes everything. The machine itself is not touched.\n\nExamples:\n  netloom demo\n  netloom demo bridge',
+    brief: 'Connect two containers by a bridge (the default)',
+    fullDescription: `Makes three network namespaces: one plays the host, two play containers. Adds
+both containers to a bridge as a container runtime would, shows how they are
+connected, lets them reach each other, and removes everything. This machine is
+not changed.
+
+Examples:
+  netloom demo
+  netloom demo bridge`,
   },
   parameters: {},
   func(this: CommandContext) {

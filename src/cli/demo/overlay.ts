@@ -27,9 +27,13 @@ const CONF = {
 
 export const overlayDemoCommand = buildCommand({
   docs: {
-    brief: 'Connect two machines by an overlay, show it, remove it',
-    fullDescription:
-      'Makes two network namespaces that play machines, with a cable between them, and one that plays a container on each. Adds both to an overlay as container runtimes on two machines would, lets them reach each other, shows what leads from one to the other and removes everything. The machine itself is not touched.\n\nExample: netloom demo overlay',
+    brief: 'Connect containers on two machines by an overlay',
+    fullDescription: `Makes four network namespaces: two play machines with a cable between them, and
+two play a container on each. Adds both containers to an overlay as container
+runtimes would, shows how they are connected, lets them reach each other, and
+removes everything. This machine is not changed.
+
+Example: netloom demo overlay`,
   },
   parameters: {},
   func(this: CommandContext) {

@@ -6,5 +6,5 @@ import { overlayDemoCommand } from './overlay.ts';
 export const demoRoutes = buildRouteMap({
   routes: { bridge: bridgeDemoCommand, overlay: overlayDemoCommand },
   defaultCommand: 'bridge',
-  docs: { brief: 'Show what netloom does, in namespaces of its own: two containers on a bridge, or two machines' },
+  docs: { brief: 'Show netloom at work, without changing this machine' },
 });

@@ -11,10 +11,19 @@ const NETWORK = 'network:';
 
 export const explainCommand = buildCommand({
   docs: {
-    brief: 'Tell how a container was wired, in the words of ip, nft and sysctl',
-    fullDescription: `Prints the steps that make what TARGET has, from nothing, or with network:NAME what attaching a container to that network would do. With --script they are a bash script that does the same without netloom; the variable CONTAINER takes the path of another namespace. The steps are found by carrying them out in a namespace that plays this host; here nothing is done. What plugins of others do is not known.
+    brief: 'Show the ip, nft and sysctl commands that connect a container',
+    fullDescription: `Prints the steps that connect TARGET as it is now, from nothing; or with
+network:NAME the steps that attach a container to that network. netloom finds
+them by carrying them out in a namespace that plays this host; the host itself
+is not changed. What plugins of others do is not known.
 
-"netloom connect" and "netloom network create" have --plan and --script, too. ${TARGETS}
+--script prints a bash script that does the same without netloom. To connect
+another namespace with it, set the variable CONTAINER to the path of that one.
+
+The commands connect, run, sandbox create and network create have --plan and
+--script too.
+
+${TARGETS}
 
 Examples:
   netloom explain web
@@ -35,7 +44,7 @@ Examples:
             ),
           ],
           placeholder: 'TARGET',
-          brief: 'Whose wiring, or network:NAME',
+          brief: 'What to explain; or network:NAME',
         },
       ],
     },
@@ -53,7 +62,7 @@ Examples:
       this,
       explainTarget(context, target),
       flags,
-      `How ${target.words} is wired, from nothing: where some of it stands, this stops`,
+      `Connects ${target.words} as it is now, from nothing; stops where a part of it exists already`,
       target.netns.path,
     );
   },

@@ -14,8 +14,8 @@ export interface PlanFlags {
 }
 
 export const planFlags = {
-  plan: { kind: 'boolean', default: false, brief: 'Only print the steps' },
-  script: { kind: 'boolean', default: false, brief: 'Only print the steps as a bash script' },
+  plan: { kind: 'boolean', default: false, brief: 'Only print the steps; change nothing' },
+  script: { kind: 'boolean', default: false, brief: 'Only print the steps, as a bash script' },
 } as const;
 
 /** @throws NetloomError invalid-option where both are asked for */
@@ -35,7 +35,7 @@ export function printSandboxPlan(
   const plan = planSandbox(context, options);
   const rehearsal = explainSandbox(context, plan);
   if (!plan.isNew && !flags.json) {
-    context.warn(`nothing is attached to "${plan.name}": the network is another's, and as it is`);
+    context.warn(`"${plan.name}" has the network of the host or of another container: nothing is attached`);
   }
   printRehearsal(command, rehearsal, flags, `What "netloom ${words}" does`, plan.netns ?? '');
 }

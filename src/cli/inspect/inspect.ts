@@ -18,22 +18,32 @@ type View = (typeof VIEWS)[number];
 type Flags = Readonly<Record<View | 'watch', boolean>>;
 
 const BRIEFS: Readonly<Record<View, string>> = {
-  json: 'The snapshot itself, which "inspect diff" takes',
-  paths: 'Only the paths, a line each',
-  mermaid: 'A diagram for Markdown',
-  dot: 'A diagram for Graphviz',
-  svg: 'A picture',
-  html: 'A picture for a browser, in one file',
+  json: 'Print a snapshot, for "inspect diff"',
+  paths: 'Print only the paths',
+  mermaid: 'Print a Mermaid diagram, for Markdown',
+  dot: 'Print a Graphviz diagram',
+  svg: 'Print an SVG picture',
+  html: 'Print a picture for a browser, in one file',
 };
 
 export const inspectCommand = buildCommand({
   docs: {
-    brief: 'Show who is wired to what, whoever wired it',
-    fullDescription: `Shows each path from an interface to where its packets leave, then every namespace with its links: of containers, sandboxes, processes and pins, with the bridges of docker and podman too. WHAT is a container, sandbox or namespace (docker:NAME, pid:N, netns:PATH, or a name alone), a link, an address or a network; then only what has to do with it is shown.
+    brief: 'Show what is connected to what, no matter by whom',
+    fullDescription: `Prints a line for each path, from the interface of a container to where its
+packets leave, and then every network namespace with its links. This is what the
+kernel has now, so connections of docker, podman and others are there as well.
 
-diff compares two snapshots by the names of what is in them, and leaves with 1 where they differ.
+WHAT is a container, sandbox or namespace (docker:NAME, pid:N, netns:PATH or a
+name), a link, an address or a network: only what is connected to it is shown.
 
-Looking changes nothing, but for one thing that "ip link" does as well: the kernel numbers the namespace at the other end of a wire when it first tells of the wire.
+In a path, ⇄ is a wire, ─ a port of a bridge, ─ on the link below, → a route,
+and ─ nat → a route by which packets leave with an address of the host.
+
+"inspect diff" compares two snapshots by the names in them. Exit status: 0 if
+they are the same, 1 if they differ. --watch --json prints a snapshot per line.
+
+Nothing is changed, except that the kernel numbers the namespace at the other
+end of a wire when it is first asked about the wire, as by "ip link".
 
 Examples:
   netloom inspect
@@ -41,13 +51,18 @@ Examples:
   netloom inspect --html > wiring.html
   netloom inspect --json > before.json
   netloom inspect diff before.json after.json`,
+    customUsage: [
+      '[--json|--paths|--mermaid|--dot|--svg|--html] [WHAT]',
+      '--watch [--json] [WHAT]',
+      'diff [--json] <BEFORE> <AFTER>',
+    ],
   },
   parameters: {
     flags: {
       ...(Object.fromEntries(
         VIEWS.map((view) => [view, { kind: 'boolean', default: false, brief: BRIEFS[view] }]),
       ) as Record<View, { kind: 'boolean'; default: false; brief: string }>),
-      watch: { kind: 'boolean', default: false, brief: 'Go on, and print what changes as it changes' },
+      watch: { kind: 'boolean', default: false, brief: 'Keep running, and print what changes' },
     },
     positional: {
       kind: 'array',
@@ -60,7 +75,7 @@ Examples:
           ...networkNames(partial),
         ],
         placeholder: 'WHAT',
-        brief: 'What to show; everything where it is not given. Or: diff BEFORE AFTER',
+        brief: 'What to show; default: everything. Or: diff BEFORE AFTER',
       },
     },
   },
@@ -92,7 +107,7 @@ export function look(context: RuntimeContext, what: string | undefined): Snapsho
 /** A picture of 500 sandboxes takes a second; what is larger, some more, and nobody reads it. */
 function warnOfSize(context: RuntimeContext, { namespaces }: Snapshot): void {
   const count = namespaces.reduce((sum, { links }) => sum + links.length, 0);
-  if (count > 2000) context.warn(`drawing ${count} links, which takes a while; "netloom inspect WHAT" draws a part`);
+  if (count > 2000) context.warn(`drawing ${count} links takes a while; "netloom inspect WHAT" draws a part`);
 }
 
 /** NB: what draws is loaded only where something is drawn. */

@@ -1,7 +1,7 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { Cidr } from '../../net/cidr.ts';
 import { Ip } from '../../net/ip.ts';
-import { DRIVER_NAMES, DRIVERS, type DriverName } from '../../runtime/network/driver.ts';
+import { DRIVER_NAMES, DRIVERS, type Driver, type DriverName } from '../../runtime/network/driver.ts';
 import { createNetwork, plannedNetwork } from '../../runtime/network/store.ts';
 import { runtimeContext } from '../context.ts';
 import { isPlanned, type PlanFlags, planFlags } from '../explain/flags.ts';
@@ -23,12 +23,17 @@ const list = { kind: 'parsed', optional: true, variadic: true } as const;
 
 export const createCommand = buildCommand({
   docs: {
-    brief: 'Make a network',
-    fullDescription: `Writes a conflist to /etc/cni/net.d, so that container runtimes have the network too. A subnet that is not given is chosen free of clashes with the host's routes and other networks. An overlay is made on each of its hosts, with the same subnet.
+    brief: 'Create a network',
+    fullDescription: `Writes a conflist to /etc/cni/net.d, where container runtimes find the network
+too. Links are made when the first container is connected.
 
-Drivers and their options (-o NAME=VALUE):
+Without --subnet a free one is chosen: an IPv4 /24 (overlay: /16) from 10.90.0.0
+on that no route, address or network of this host uses. Create an overlay on
+each of its hosts, with the same --subnet.
+
+Drivers, and their options (-o NAME=VALUE), with defaults in parentheses:
 ${Object.entries(DRIVERS)
-  .map(([name, { about, options }]) => `  ${name.padEnd(8)} ${about}: ${optionsOf(options)}`)
+  .map(([name, { about, options }]) => `  ${name.padEnd(8)} ${about}\n${optionsOf(options)}`)
   .join('\n')}
 
 Examples:
@@ -39,23 +44,28 @@ Examples:
   },
   parameters: {
     flags: {
-      driver: { kind: 'enum', values: DRIVER_NAMES, default: 'bridge', brief: 'What the network is made of' },
-      subnet: { ...list, parse: Cidr.parse, placeholder: 'CIDR', brief: 'Subnet, one a family' },
+      driver: { kind: 'enum', values: DRIVER_NAMES, default: 'bridge', brief: 'Kind of the network' },
+      subnet: {
+        ...list,
+        parse: Cidr.parse,
+        placeholder: 'CIDR',
+        brief: 'Subnet, one per family; default: a free IPv4 one',
+      },
       ipRange: {
         ...list,
         parse: Cidr.parse,
         placeholder: 'CIDR',
-        brief: 'Part of the subnet that containers get addresses from',
+        brief: 'Part of the subnet to give addresses from',
       },
       gateway: {
         ...list,
         parse: Ip.parse,
         placeholder: 'IP',
-        brief: 'Gateway; the first address where it is not given',
+        brief: 'Gateway; default: the first address',
       },
-      ipv6: { kind: 'boolean', default: false, brief: 'An IPv6 subnet too' },
+      ipv6: { kind: 'boolean', default: false, brief: 'Both IPv4 and IPv6; default: free subnets' },
       internal: { kind: 'boolean', default: false, brief: 'No way out of the network' },
-      opt: { ...list, parse: String, placeholder: 'NAME=VALUE', brief: 'Option of the driver' },
+      opt: { ...list, parse: String, placeholder: 'NAME=VALUE', brief: 'Option of the driver, see above' },
       ...planFlags,
       json: jsonFlag,
     },
@@ -83,10 +93,12 @@ Examples:
   },
 });
 
-function optionsOf(options: object): string {
-  return Object.keys(options)
-    .filter((option) => !option.includes('.'))
-    .join(', ');
+/** Without docker's long names, which mean the same. */
+function optionsOf(options: Driver['options']): string {
+  return Object.entries(options)
+    .filter(([option]) => !option.includes('.'))
+    .map(([option, { about }]) => `      ${option.padEnd(13)}  ${about}`)
+    .join('\n');
 }
 
 /** A network is a file: links are made with its first container. */

@@ -7,12 +7,14 @@ import { describe } from './describe.ts';
 
 export const inspectCommand = buildCommand({
   docs: {
-    brief: 'Show networks as JSON: conflist and attachments',
-    fullDescription:
-      'Prints a list with an object for each network: what "ls" says of it, what is attached, and the conflist as runtimes get it.\n\nExample: netloom network inspect web',
+    brief: 'Show networks in detail, as JSON',
+    fullDescription: `Prints a JSON list with an object for each network: what "netloom network ls"
+shows, the interfaces that are attached, and the conflist as runtimes get it.
+
+Example: netloom network inspect web`,
   },
   parameters: {
-    flags: { json: { ...jsonFlag, brief: 'As JSON, as it is anyway' } },
+    flags: { json: { ...jsonFlag, brief: 'Print JSON; it always does' } },
     positional: {
       kind: 'array',
       minimum: 1,

@@ -6,9 +6,12 @@ import { describe } from './describe.ts';
 
 export const listCommand = buildCommand({
   docs: {
-    brief: 'List the networks',
-    fullDescription:
-      'Every conflist of /etc/cni/net.d is a network, whoever wrote it. What cannot be read is told of on stderr.\n\nExample: netloom network ls --json',
+    brief: 'List networks',
+    fullDescription: `Every conflist in /etc/cni/net.d is a network, no matter who wrote it. Files
+that cannot be read are reported on stderr. ATTACHED is the number of
+interfaces.
+
+Example: netloom network ls --json`,
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { json: boolean }) {

@@ -7,8 +7,11 @@ import { jsonFlag, printJson } from '../print.ts';
 export const removeCommand = buildCommand({
   docs: {
     brief: 'Remove networks',
-    fullDescription:
-      'Removes the conflist and what the network has left on the host: its bridge, and what is remembered of its addresses. Refused while anything is attached.\n\nExample: netloom network rm web',
+    fullDescription: `Removes the conflist and what the network has left on this host, such as its
+bridge and its leases. Refused while anything is attached to the network:
+"netloom network inspect NAME" shows what is.
+
+Example: netloom network rm web`,
   },
   parameters: {
     flags: { json: jsonFlag },

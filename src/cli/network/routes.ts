@@ -9,5 +9,5 @@ import { statusCommand } from './status.ts';
 export const networkRoutes = buildRouteMap({
   routes: { create: createCommand, ls: listCommand, inspect: inspectCommand, rm: removeCommand, status: statusCommand },
   aliases: { list: 'ls', remove: 'rm' },
-  docs: { brief: 'Make, list and remove networks' },
+  docs: { brief: 'Create, list and remove networks' },
 });

@@ -8,8 +8,11 @@ import { jsonFlag, printJson } from '../print.ts';
 export const statusCommand = buildCommand({
   docs: {
     brief: 'Ask whether a network can take a container now',
-    fullDescription:
-      'Calls STATUS of each of its plugins. The exit status is 0 where all of them are ready.\n\nExample: netloom network status web',
+    fullDescription: `Calls STATUS of each plugin of the network.
+
+Exit status: 0 if all of them are ready, 1 if one is not.
+
+Example: netloom network status web`,
   },
   parameters: {
     flags: { json: jsonFlag },

@@ -9,14 +9,19 @@ import { confOf } from './conf-of.ts';
 
 export const createCommand = buildCommand({
   docs: {
-    brief: "Mark a directory as an overlay's store",
-    fullDescription:
-      'Once for each overlay whose nodes are in a directory, on one machine, before any other has joined. Without it none joins an empty directory: that is what is left where a mount is missing.\n\nExample: netloom overlay create lab',
+    brief: 'Mark a directory as the store of an overlay',
+    fullDescription: `For an overlay whose nodes are in a directory: run it once, on one machine,
+before the first machine joins. No machine joins an empty directory without the
+mark, because a mount may be missing there.
+
+The network must exist on this machine: see "netloom network create".
+
+Example: netloom overlay create lab`,
   },
   parameters: {
     positional: {
       kind: 'tuple',
-      parameters: [{ brief: 'The network', parse: String, placeholder: 'NETWORK' }],
+      parameters: [{ brief: 'Name of the overlay', parse: String, placeholder: 'NETWORK' }],
     },
     flags: {},
   },

@@ -13,8 +13,11 @@ import { jsonFlag, printJson, printTable } from '../print.ts';
 export const peersCommand = buildCommand({
   docs: {
     brief: 'List the nodes of overlays',
-    fullDescription:
-      'This machine is the first of each. When a node was last seen is known of those in a directory or in etcd whose agent runs; it decides nothing.\n\nExample: netloom overlay peers --json',
+    fullDescription: `Lists this machine first. SEEN is known for nodes in a directory or in etcd
+whose agent runs. A node that has not been seen for long is still a node: only
+"netloom overlay reclaim" removes it.
+
+Example: netloom overlay peers --json`,
   },
   parameters: { flags: { json: jsonFlag } },
   async func(this: CommandContext, { json }: { json: boolean }) {

@@ -9,16 +9,19 @@ import { confOf } from './conf-of.ts';
 
 export const reclaimCommand = buildCommand({
   docs: {
-    brief: 'Give back the prefix of a node that is gone for good',
-    fullDescription:
-      'Prefixes never expire: a machine that was off for a month is who it was. This removes the record of one that will not come back, if it has not been seen for the grace period. The others drop what led to it.\n\nExample: netloom overlay reclaim lab node7 --grace 3600',
+    brief: 'Free the prefix of a node that is gone for good',
+    fullDescription: `Prefixes never expire: a machine that was off for a month still has its own.
+This removes the record of a node that will not come back, and the other nodes
+remove their routes to it. Refused if the node was seen within --grace seconds.
+
+Example: netloom overlay reclaim lab node7 --grace 3600`,
   },
   parameters: {
     positional: {
       kind: 'tuple',
       parameters: [
-        { brief: 'The network', parse: String, placeholder: 'NETWORK' },
-        { brief: 'The node', parse: String, placeholder: 'NODE' },
+        { brief: 'Name of the overlay', parse: String, placeholder: 'NETWORK' },
+        { brief: 'Name of the node, see "netloom overlay peers"', parse: String, placeholder: 'NODE' },
       ],
     },
     flags: {
@@ -26,7 +29,8 @@ export const reclaimCommand = buildCommand({
         kind: 'parsed',
         parse: seconds,
         default: '600',
-        brief: 'For how many seconds it must not have been seen',
+        placeholder: 'SECONDS',
+        brief: 'Seconds for which it must have been silent; with etcd at most 3600',
       },
     },
   },

@@ -7,5 +7,5 @@ import { statusCommand } from './status.ts';
 
 export const overlayRoutes = buildRouteMap({
   routes: { status: statusCommand, peers: peersCommand, create: createCommand, reclaim: reclaimCommand },
-  docs: { brief: 'Look at networks of several machines, begin one, and give prefixes back' },
+  docs: { brief: 'Show and manage overlays: networks that span machines' },
 });

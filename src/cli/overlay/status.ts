@@ -15,9 +15,12 @@ import { jsonFlag, printJson, printTable } from '../print.ts';
 
 export const statusCommand = buildCommand({
   docs: {
-    brief: 'Say how this machine stands with each overlay',
-    fullDescription:
-      'Its node, prefix and MTU there, how many others there are, and where the kernel differs from what it should have. Nothing is changed. A network without containers here has no devices, and needs none.\n\nExample: netloom overlay status --json',
+    brief: 'Show the state of this machine in each overlay',
+    fullDescription: `Shows the node and prefix of this machine in each overlay, the number of other
+nodes (PEERS), the MTU, and what the kernel lacks or has differently. Nothing is
+changed. "no containers here" is no fault: then no devices are needed.
+
+Example: netloom overlay status --json`,
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { json: boolean }) {

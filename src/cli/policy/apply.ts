@@ -18,13 +18,30 @@ interface Item {
 
 export const applyCommand = buildCommand({
   docs: {
-    brief: 'Give running containers a policy, in place of the one that they have',
-    fullDescription:
-      'The file is JSON: { "network": "lab", "container": "web", "ifname": "eth0", "policy": { "ingress": …, "egress": … } }, or a list of these. "-" is the standard input. All of a file takes effect at the same moment, or none of it.\n\nExample: netloom policy apply web.json',
+    brief: 'Set the policies of running containers',
+    fullDescription: `FILE is JSON, an object like this one or a list of them; "-" is the standard
+input:
+
+  { "network": "lab", "container": "web", "ifname": "eth0", "policy": {
+      "ingress": { "allow": [
+        { "from": ["10.1.0.0/24"], "ports": [{ "protocol": "tcp", "port": 80 }] }
+      ] },
+      "egress": { "default": "deny" } } }
+
+"container" is the id that the runtime gave, or at least its first 12 digits.
+"ifname" may be left out: eth0. Each policy replaces the one that the container
+had. All of a file takes effect at the same moment, or none of it.
+
+Examples:
+  netloom policy apply web.json
+  netloom policy apply - < web.json`,
   },
   parameters: {
-    positional: { kind: 'tuple', parameters: [{ brief: 'The file', parse: String, placeholder: 'FILE' }] },
-    flags: { json: { kind: 'boolean', default: false, brief: 'Say as JSON what was done' } },
+    positional: {
+      kind: 'tuple',
+      parameters: [{ brief: 'File with policies, or "-"', parse: String, placeholder: 'FILE' }],
+    },
+    flags: { json: { kind: 'boolean', default: false, brief: 'Print JSON' } },
   },
   func(this: CommandContext, { json }: { json: boolean }, file: string) {
     const items = readItems(file);

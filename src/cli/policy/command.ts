@@ -7,5 +7,5 @@ import { removeCommand } from './remove.ts';
 export const policyCommand = buildRouteMap({
   routes: { apply: applyCommand, ls: listCommand, rm: removeCommand },
   aliases: { list: 'ls', remove: 'rm' },
-  docs: { brief: 'Say what running containers may reach, and who may reach them' },
+  docs: { brief: 'Limit what running containers may reach and who may reach them' },
 });

@@ -7,8 +7,15 @@ import type { Box } from '../../nft/policy-boxes.ts';
 import { tryOpenNft } from '../../nft/socket.ts';
 
 export const listCommand = buildCommand({
-  docs: { brief: 'List the policies as the kernel has them', fullDescription: 'Example: netloom policy ls --json' },
-  parameters: { flags: { json: { kind: 'boolean', default: false, brief: 'As JSON' } } },
+  docs: {
+    brief: 'List policies',
+    fullDescription: `Prints a line for each container and direction: NETWORK/CONTAINER/IFNAME, its
+address, ingress or egress, and what is allowed. It is read from the kernel.
+A container without a policy is open, and not listed.
+
+Example: netloom policy ls --json`,
+  },
+  parameters: { flags: { json: { kind: 'boolean', default: false, brief: 'Print JSON' } } },
   func(this: CommandContext, { json }: { json: boolean }) {
     using nft = tryOpenNft();
     const all =

@@ -12,16 +12,22 @@ import { wiredOwner } from './wires.ts';
 
 export const removeCommand = buildCommand({
   docs: {
-    brief: 'Take the policy of containers away',
-    fullDescription: 'From then on nothing is refused to them.\n\nExample: netloom policy rm lab/web',
+    brief: 'Remove the policies of containers',
+    fullDescription: `From then on the containers are open: nothing is refused to them.
+
+Example: netloom policy rm lab/web`,
   },
   parameters: {
     positional: {
       kind: 'array',
       minimum: 1,
-      parameter: { brief: 'The endpoint', parse: String, placeholder: 'NETWORK/CONTAINER[/IFNAME]' },
+      parameter: {
+        brief: 'Whose policy; IFNAME is eth0 if not given',
+        parse: String,
+        placeholder: 'NETWORK/CONTAINER[/IFNAME]',
+      },
     },
-    flags: { json: { kind: 'boolean', default: false, brief: 'Say as JSON what was done' } },
+    flags: { json: { kind: 'boolean', default: false, brief: 'Print JSON' } },
   },
   func(this: CommandContext, { json }: { json: boolean }, ...names: string[]) {
     const owners = knownOwners(names.map((name) => ownerOfEndpoint(parseEndpoint(name))));

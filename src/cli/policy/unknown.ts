@@ -27,11 +27,11 @@ export function unknownEndpoint(nl: NetlinkSocket, owner: string): NetloomError 
   const all = [...new Set([...networks, ...wired.map(networkOf)])];
   if (!all.includes(network)) {
     return new NetloomError('unknown-container', `${cannot}: there is no network "${network}"`, {
-      hint: all.length === 0 ? 'there is none at all' : `there are: ${named(all)}`,
+      hint: all.length === 0 ? 'there are no networks' : `there are: ${named(all)}`,
     });
   }
   return new NetloomError('unknown-container', `${cannot}: "${network}" has no wire of bridge or ptp on this host`, {
-    hint: wired.length === 0 ? 'no other network has one either' : `there are: ${named(wired)}`,
+    hint: wired.length === 0 ? 'no network has one' : `there are: ${named(wired)}`,
   });
 }
 

@@ -9,9 +9,15 @@ import { optionsOf, type SandboxFlags, sandboxAliases, sandboxFlags } from './fl
 
 export const createCommand = buildCommand({
   docs: {
-    brief: 'Make a sandbox that stays',
-    fullDescription:
-      'A sandbox is a network namespace without a container: "netloom exec" runs commands in it, "netloom connect" wires it to more networks. It comes back after a boot with "netloom restore".\n\nExamples:\n  netloom sandbox create --name db --network db,ip=10.91.0.20\n  netloom sandbox create --name db --network db --script',
+    brief: 'Create a sandbox',
+    fullDescription: `A sandbox is a network namespace without a container. It stays until "netloom
+sandbox rm"; after a boot, "netloom restore" brings it back. "netloom exec" runs
+commands in it, "netloom connect" connects it to more networks. Without
+--network there is only lo.
+
+Examples:
+  netloom sandbox create --name db --network db,ip=10.91.0.20
+  netloom sandbox create --name db --network db --script`,
   },
   parameters: { flags: { ...sandboxFlags, ...planFlags, json: jsonFlag }, aliases: sandboxAliases },
   func(this: CommandContext, { json, plan, script, ...flags }: SandboxFlags & PlanFlags & { readonly json: boolean }) {

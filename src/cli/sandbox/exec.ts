@@ -7,9 +7,15 @@ import { EXEC_EXIT, execute } from './execute.ts';
 
 export const execCommand = buildCommand({
   docs: {
-    brief: 'Run a command in a sandbox that is there',
-    fullDescription:
-      'The command has the network of the sandbox, its /etc/resolv.conf and /etc/hosts, and the files of the machine. Exit statuses are those of "netloom run".\n\nExample: netloom exec site -- ip route',
+    brief: 'Run a command in an existing sandbox',
+    fullDescription: `CMD has the network of the sandbox and its /etc/resolv.conf and /etc/hosts;
+otherwise it sees the files of this machine.
+
+Exit status: that of CMD; 128 + N if signal N ended it; 127 if there is no such
+command; 126 if it cannot be executed; 125 if netloom failed.
+
+Example: netloom exec site ip route`,
+    customUsage: ['<SANDBOX> <CMD> [ARG]...'],
   },
   parameters: {
     positional: {
@@ -19,7 +25,7 @@ export const execCommand = buildCommand({
         parse: String,
         proposeCompletions: sandboxNames,
         placeholder: 'SANDBOX CMD',
-        brief: 'Name of the sandbox, then the command, after "--"',
+        brief: 'Name of the sandbox, then the command and its arguments',
       },
     },
   },

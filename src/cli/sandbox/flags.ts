@@ -22,27 +22,32 @@ export const sandboxFlags = {
     optional: true,
     parse: String,
     placeholder: 'NAME',
-    brief: 'Name of the sandbox; chosen where it is not given',
+    brief: 'Name of the sandbox; default: sb- and six hex digits',
   },
   network: {
     ...list,
     parse: String,
     placeholder: 'NET',
-    brief: 'Network to be on, NET[,ip=IP][,mac=MAC][,ifname=NAME]; or alone: none, host, container:TARGET',
+    brief: 'Join NET[,ip=IP][,mac=MAC][,ifname=NAME], none, host or container:TARGET',
   },
   publish: {
     ...list,
     parse: parsePorts,
     placeholder: 'HOST:CONTAINER',
-    brief: 'Publish a port: [[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]; a free one of the host where none is given',
+    brief: 'Publish [[HOSTIP:][HOSTPORT]:]PORT[/tcp|udp|sctp]; default: a free HOSTPORT',
   },
-  dns: { ...list, parse: Ip.parse, placeholder: 'IP', brief: 'Name server' },
-  dnsSearch: { ...list, parse: parseWord, placeholder: 'DOMAIN', brief: 'Domain to look names up in; "." for none' },
+  dns: { ...list, parse: Ip.parse, placeholder: 'IP', brief: "Name server; default: the networks' or this machine's" },
+  dnsSearch: {
+    ...list,
+    parse: parseWord,
+    placeholder: 'DOMAIN',
+    brief: 'Search domain, "." for none; default: as for --dns',
+  },
   addHost: {
     ...list,
     parse: parseHost,
     placeholder: 'NAME:IP',
-    brief: 'Line for /etc/hosts; NAME:host-gateway for the host itself',
+    brief: 'Line for /etc/hosts; NAME:host-gateway is the host itself',
   },
 } as const;
 

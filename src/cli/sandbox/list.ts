@@ -6,9 +6,14 @@ import { describeSandboxes } from './describe.ts';
 
 export const listCommand = buildCommand({
   docs: {
-    brief: 'List the sandboxes',
-    fullDescription:
-      'STATE is "missing" where the namespace is gone, as after a boot: "netloom restore" brings it back. It is "lost" where the record is damaged or gone: "netloom sandbox rm" removes what is left.\n\nExample: netloom sandbox ls --json',
+    brief: 'List sandboxes',
+    fullDescription: `STATE is
+  present  the sandbox can be used
+  missing  the namespace is gone, as after a boot: run "netloom restore"
+  lost     the record is damaged or gone: "netloom sandbox rm NAME" removes the
+           rest
+
+Example: netloom sandbox ls --json`,
   },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
@@ -33,7 +38,12 @@ export const listCommand = buildCommand({
 });
 
 export const psCommand = buildCommand({
-  docs: { brief: 'List the processes that run in sandboxes', fullDescription: 'Example: netloom ps --json' },
+  docs: {
+    brief: 'List the processes in sandboxes',
+    fullDescription: `Lists every process in a sandbox that has a network namespace of its own.
+
+Example: netloom ps --json`,
+  },
   parameters: { flags: { json: jsonFlag } },
   func(this: CommandContext, { json }: { readonly json: boolean }) {
     const context = runtimeContext();

@@ -7,11 +7,16 @@ import { jsonFlag, printJson } from '../print.ts';
 export const removeCommand = buildCommand({
   docs: {
     brief: 'Remove sandboxes',
-    fullDescription:
-      'Takes away the networks of a sandbox, then its namespace, also where its record is damaged or gone. Refused while processes run in it.\n\nExample: netloom sandbox rm db',
+    fullDescription: `Disconnects a sandbox from its networks and removes its namespace, even if its
+record is damaged or gone. Refused while other sandboxes share its network, and
+without --force while processes run in it.
+
+Examples:
+  netloom sandbox rm db
+  netloom sandbox rm --force web db`,
   },
   parameters: {
-    flags: { force: { kind: 'boolean', default: false, brief: 'Kill what runs in it' }, json: jsonFlag },
+    flags: { force: { kind: 'boolean', default: false, brief: 'Kill the processes that run in it' }, json: jsonFlag },
     aliases: { f: 'force' },
     positional: {
       kind: 'array',

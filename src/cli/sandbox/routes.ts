@@ -7,5 +7,5 @@ import { removeCommand } from './remove.ts';
 export const sandboxRoutes = buildRouteMap({
   routes: { create: createCommand, ls: listCommand, rm: removeCommand },
   aliases: { list: 'ls', remove: 'rm' },
-  docs: { brief: 'Make, list and remove network namespaces without a container' },
+  docs: { brief: 'Create, list and remove sandboxes: network namespaces without a container' },
 });

@@ -9,12 +9,21 @@ import { optionsOf, type SandboxFlags, sandboxAliases, sandboxFlags } from './fl
 
 export const runCommand = buildCommand({
   docs: {
-    brief: 'Run a command in a network namespace of its own, with networks',
-    fullDescription: `Makes a sandbox, connects it, runs the command there and removes the sandbox with whatever still runs in it. No image is needed: files are those of the machine, but /etc/resolv.conf and /etc/hosts. The exit status is the command's, 128 and a signal's number where that ended it, 127 where there is no such command, 126 where it cannot be executed, and 125 where netloom itself failed.
+    brief: 'Run a command in a network namespace of its own',
+    fullDescription: `Makes a sandbox (a network namespace), connects it to its networks, and runs CMD
+there. When CMD ends, the sandbox is removed, with every process that is left in
+it. Without --network there is only lo. There is no image: CMD sees the files of
+this machine, but has an /etc/resolv.conf and an /etc/hosts of its own.
 
-With --detach the command goes on without the terminal; "netloom sandbox ls" shows its ports, "netloom sandbox rm --force" ends it, and its own end takes the sandbox away, too.
+With --detach CMD runs on without a terminal, and the name of its sandbox is
+printed. "netloom sandbox ls" shows its ports, "netloom sandbox rm --force NAME"
+ends it.
 
---plan and --script tell of all that, and do nothing. The script makes the sandbox and its networks, and runs the command there with the same files and in the foreground; what it has made it leaves.
+--plan and --script only print the steps. The script runs CMD in the foreground,
+and leaves the sandbox and its networks in place.
+
+Exit status: that of CMD; 128 + N if signal N ended it; 127 if there is no such
+command; 126 if it cannot be executed; 125 if netloom failed.
 
 Examples:
   netloom run --network web -- ping -c 1 10.90.0.1
@@ -29,14 +38,18 @@ Examples:
       detach: {
         kind: 'boolean',
         default: false,
-        brief: 'Leave the command running, without input and output, and print the name of its sandbox',
+        brief: 'Run CMD in the background, without input and output',
       },
     },
     aliases: { ...sandboxAliases, d: 'detach' },
     positional: {
       kind: 'array',
       minimum: 1,
-      parameter: { parse: String, placeholder: 'CMD', brief: 'Command with its arguments, after "--"' },
+      parameter: {
+        parse: String,
+        placeholder: 'CMD',
+        brief: 'Command and its arguments; options of netloom come before it',
+      },
     },
   },
   async func(

@@ -29,10 +29,10 @@ export const drift: Check = ({ context, attachments }) =>
       return [
         {
           check: 'drift',
-          what: `"${attachment.ifname}" of "${attachment.containerId}" is not what it was when it was attached to "${attachment.network}"`,
+          what: `"${attachment.ifname}" of "${attachment.containerId}" has changed since it was attached to "${attachment.network}"`,
           evidence: messageOf(error),
           effect: 'the container may reach nothing, or not be reached',
-          mend: `take it off "${attachment.network}" and attach it again`,
+          mend: `detach it from "${attachment.network}" and attach it again`,
         },
       ];
     }
@@ -55,7 +55,7 @@ function missingRoutes(attachment: CachedAttachment): Finding[] {
       {
         check: 'missing-route',
         what: `"${containerId}" has lost a route of the network "${network}"`,
-        evidence: `its result has the route to ${dst}, and no routing table of the container has it`,
+        evidence: `the result of its ADD has the route to ${dst}, no routing table of the container has it`,
         effect: dst.prefix === 0 ? 'it reaches nothing beyond its subnet' : `it does not reach ${dst}`,
         mend: `in the container: ip route add ${words}`,
         fix: () => addRoute(path, ifname, { dst, gateway }),

@@ -44,10 +44,10 @@ const IPAM = [
 export const unreadable: Check = ({ faults }) =>
   faults.map(({ file, message }) => ({
     check: 'conflist',
-    what: `"${file}" is no network`,
+    what: `"${file}" is not a valid network`,
     evidence: message,
-    effect: 'runtimes pass over it, or refuse to start containers',
-    mend: 'mend or remove the file',
+    effect: 'runtimes ignore it, or refuse to start containers',
+    mend: 'correct or remove the file',
   }));
 
 export const typos: Check = ({ networks }) =>
@@ -81,8 +81,8 @@ function nameless(file: string, ipam: object): Finding[] {
       check: 'typo',
       what: `"ipam" in "${file}" has no "type"`,
       evidence: `it has ${keys.map((key) => `"${key}"`).join(', ')}`,
-      effect: 'containers get no address, and nobody is told',
-      mend: 'write "type": "host-local", or whichever plugin is meant',
+      effect: 'containers get no address, without an error',
+      mend: 'add "type": "host-local", or the plugin that is meant',
     },
   ];
 }
@@ -97,10 +97,10 @@ function slips(file: string, type: string, at: string, conf: object, known: read
     return [
       {
         check: 'typo',
-        what: `"${at}${key}" in "${file}" looks like a slip of the pen`,
+        what: `"${at}${key}" in "${file}" looks misspelt`,
         evidence: `the plugin "${type}" has no such key, and has "${at}${meant}"`,
-        effect: 'the key is passed over without a word',
-        mend: `write "${meant}", if that is meant`,
+        effect: 'the key is ignored, without an error',
+        mend: `change it to "${meant}", if that is meant`,
       },
     ];
   });

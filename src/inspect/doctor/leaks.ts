@@ -41,9 +41,9 @@ export const leakedLinks: Check = (examination) => {
         check: 'leaked-link',
         what: `The link "${each.name}" belongs to an attachment that no runtime remembers`,
         evidence: `its alias is "${each.alias}", and "${examination.context.paths.cni}/results" has no such attachment`,
-        effect: 'it stays for ever, and a container of that name cannot be attached again',
+        effect: 'it stays until it is removed, and a container of that name cannot be attached again',
         mend: isInUse
-          ? `${COLLECTING}; if a plugin was called by hand, DEL takes it away`
+          ? `${COLLECTING}; if the plugin was called by hand, call its DEL`
           : `remove it: ip link del ${each.name}`,
         ...(!isInUse && { fix: () => removeLink(each.index) }),
       },
@@ -70,7 +70,7 @@ export const leakedLeases: Check = (examination) => {
           check: 'leaked-lease',
           what: `The address ${address} of the network "${network}" is taken by an attachment that no runtime remembers`,
           evidence: `"${file}" names "${ifname}" of "${containerId}"`,
-          effect: 'nobody else gets the address; when all are taken, containers do not start',
+          effect: 'no other container gets the address; when all are taken, containers do not start',
           mend: COLLECTING,
           ...(!isUsed(examination, ip) && {
             fix: () => void release({ dataDir: leases, network, state, warn }, content.owner),
@@ -93,7 +93,7 @@ export const leakedElements: Check = (examination) => {
             check: 'leaked-element',
             what: `The address ${entry.ip} is masqueraded for an attachment that no runtime remembers`,
             evidence: `a map of the table "inet netloom" has ${entry.ip} with the comment "${entry.comment}"`,
-            effect: 'whoever gets the address next is masqueraded, whether the network says so or not',
+            effect: 'the next container with the address is masqueraded, even if its network does not ask for that',
             mend: COLLECTING,
             ...(!isUsed(examination, entry.ip) && { fix: () => removeMasquerade(entry) }),
           },
@@ -147,7 +147,7 @@ export const goneNamespaces: Check = ({ context, attachments }) => [
       what: `The sandbox "${name}" has no namespace`,
       evidence: `no namespace is at "${sandboxNetns(context, name)}"`,
       effect: 'nothing can run in it',
-      mend: '"netloom restore" makes it anew with its networks',
+      mend: '"netloom restore" makes it again, with its networks',
       fix: () => restore(context, () => {}),
     })),
 ];

@@ -51,8 +51,8 @@ export const forwarding: Check = (examination) =>
         check: 'forwarding',
         what: `The host does not forward IPv${family}`,
         evidence: `${key} is ${value}, and containers are attached to ${names.join(', ')}`,
-        effect: 'containers reach the host and each other, and nothing beyond',
-        mend: `sysctl -w ${key}=1; look who switched it off: a file in /etc/sysctl.d does so at every boot`,
+        effect: 'containers reach the host and each other, but nothing beyond',
+        mend: `sysctl -w ${key}=1; if it is off again after a boot, a file in /etc/sysctl.d switches it off`,
         fix: () => writeSysctl(key, '1'),
       },
     ];
@@ -81,7 +81,7 @@ export const otherFirewalls: Check = (examination) => {
           'unless a rule of it says otherwise, containers reach nothing beyond the host, and published ports do not answer',
         mend: isIptables
           ? `add {"type": "firewall"} to the plugins of "${file}", and attach the containers again`
-          : `accept in that chain what comes from and goes to the network's interfaces`,
+          : `in that chain, accept what comes from and goes to the interfaces of the network`,
       };
     });
     return [...modern, ...legacy];
@@ -117,8 +117,8 @@ export const mtus: Check = ({ graph, attachments }) => {
         evidence: `mtu ${start.mtu}, and mtu ${link.mtu} ${join === 'on' ? 'of the link below' : 'on the way out'}`,
         effect:
           join === 'nat' || join === 'routed'
-            ? 'connections hang where a firewall swallows "packet too big"'
-            : 'long packets vanish',
+            ? 'connections hang if a firewall drops "packet too big"'
+            : 'long packets are lost',
         mend: `set "mtu": ${link.mtu} in the conflist of "${start.network}", and attach the container again`,
       });
     }
@@ -157,7 +157,7 @@ function strictIn(namespace: NamespaceEntry, attachments: Examination['attachmen
           check: 'reverse-path',
           what: `"${link.name}" of "${nameOf(namespace)}" drops what comes from beyond its subnet`,
           evidence: `rp_filter is ${values.own} there and ${values.all} for all, and the default route is by another interface`,
-          effect: 'who reaches the container by this network from elsewhere gets no answer',
+          effect: 'a client that reaches the container by this network from elsewhere gets no answer',
           mend: 'set rp_filter to 2 in the container, or chain {"type": "sbr"} so that answers go back the same way',
           fix: () => inside(() => writeSysctl(key(link.name), '2')),
         },

@@ -38,26 +38,26 @@ export interface Driver {
 }
 
 const mtu: Option = { about: 'largest packet, in bytes', keys: (value) => ({ mtu: integer(value, 68, 65535) }) };
-const parent: Option = { about: 'link of the host that it goes by', keys: (value) => ({ master: linkName(value) }) };
+const parent: Option = { about: 'link of the host to use, needed', keys: (value) => ({ master: linkName(value) }) };
 /** A word to us: nothing of the conflist. */
 const parentLater: Option = {
-  about: 'the parent need not be there yet (false)',
+  about: 'the parent need not exist yet (false)',
   keys: (value) => {
     boolean(value);
     return {};
   },
 };
 const masquerade: Option = {
-  about: 'hide the containers behind the addresses of the host (true)',
+  about: 'NAT: packets leave with the address of the host (true)',
   keys: (value) => ({ ipMasq: boolean(value) }),
 };
 const mode = (modes: readonly string[]): Option => ({
-  about: modes.join(', '),
+  about: `${modes.join(', ')} (${modes[0]})`,
   keys: (value) => ({ mode: oneOf(value, modes) }),
 });
 const macvlanMode = mode(MACVLAN_MODES);
 const ipvlanMode = mode(IPVLAN_MODES);
-const bridgeName: Option = { about: 'name of the bridge', keys: (value) => ({ bridge: linkName(value) }) };
+const bridgeName: Option = { about: 'name of the bridge (br-NAME)', keys: (value) => ({ bridge: linkName(value) }) };
 /** Docker's "inter container connectivity" off is a port isolated from the others. */
 const icc: Option = {
   about: 'containers reach each other (true)',
@@ -68,7 +68,10 @@ const overlayPort: Option = {
   about: 'UDP port of the tunnels (4789)',
   keys: (value) => ({ port: integer(value, 1, 65535) }),
 };
-const vni: Option = { about: 'number of the VXLAN', keys: (value) => ({ vni: integer(value, 1, VNI_MAX) }) };
+const vni: Option = {
+  about: 'number of the VXLAN (from the name)',
+  keys: (value) => ({ vni: integer(value, 1, VNI_MAX) }),
+};
 /** What goes into the conflist's `store`. */
 const ofStore = (about: string, keys: (value: string) => Json): Option => ({
   about,
@@ -81,7 +84,7 @@ export type DriverName = (typeof DRIVER_NAMES)[number];
 export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
   bridge: {
     type: 'bridge',
-    about: 'a bridge on the host that is the gateway',
+    about: 'a bridge on the host; the host is the gateway',
     isRouted: true,
     capabilities: ['ips', 'mac'],
     options: {
@@ -89,7 +92,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
       mtu,
       masquerade,
       icc,
-      vlan: { about: 'VLAN of the ports', keys: (value) => ({ vlan: integer(value, 1, 4094) }) },
+      vlan: { about: 'VLAN of the containers, 1 to 4094', keys: (value) => ({ vlan: integer(value, 1, 4094) }) },
       'com.docker.network.bridge.name': bridgeName,
       'com.docker.network.driver.mtu': mtu,
       'com.docker.network.bridge.enable_ip_masquerade': masquerade,
@@ -98,7 +101,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
   },
   macvlan: {
     type: 'macvlan',
-    about: "stations of their own on a host's LAN",
+    about: "containers are on the host's LAN, each with its own MAC",
     parent: { takesFrames: true },
     isRouted: false,
     capabilities: ['ips', 'mac'],
@@ -106,7 +109,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
   },
   ipvlan: {
     type: 'ipvlan',
-    about: "addresses of their own on a host's LAN, with the MAC of the host",
+    about: "containers are on the host's LAN, with the MAC of the host",
     parent: { takesFrames: true },
     isRouted: false,
     capabilities: ['ips'],
@@ -114,7 +117,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
   },
   vlan: {
     type: 'vlan',
-    about: 'an 802.1Q VLAN of a link of the host',
+    about: 'an 802.1Q VLAN on a link of the host',
     parent: { takesFrames: false },
     isRouted: false,
     capabilities: ['ips'],
@@ -122,7 +125,7 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
       parent,
       parent_later: parentLater,
       mtu,
-      vlan: { about: 'its id', keys: (value) => ({ vlanId: integer(value, 1, 4094) }) },
+      vlan: { about: 'id of the VLAN, 1 to 4094', keys: (value) => ({ vlanId: integer(value, 1, 4094) }) },
     },
   },
   ptp: {
@@ -140,25 +143,28 @@ export const DRIVERS: Readonly<Record<DriverName, Driver>> = {
     check: (conf) => void checkConf(schema.read(readHeader(JSON.stringify(conf)))),
     capabilities: ['ips', 'mac'],
     options: {
-      path: ofStore('directory that the hosts share', (value) => ({ type: 'file', path: absolute(value) })),
-      etcd: ofStore('URLs of an etcd, with commas between', (value) => ({ type: 'etcd', endpoints: urls(value) })),
-      ca: ofStore('file with the authority of the etcd', (value) => ({ ca: absolute(value) })),
-      cert: ofStore('file with our certificate for it', (value) => ({ cert: absolute(value) })),
-      key: ofStore('file with the key of that', (value) => ({ key: absolute(value) })),
-      user: ofStore('user there', (value) => ({ user: value })),
-      password_file: ofStore('file with its password', (value) => ({ passwordFile: absolute(value) })),
+      path: ofStore('directory that the hosts share, needed without etcd', (value) => ({
+        type: 'file',
+        path: absolute(value),
+      })),
+      etcd: ofStore('URLs of an etcd, separated by commas', (value) => ({ type: 'etcd', endpoints: urls(value) })),
+      ca: ofStore('file with the CA certificate of etcd', (value) => ({ ca: absolute(value) })),
+      cert: ofStore('file with the client certificate for etcd', (value) => ({ cert: absolute(value) })),
+      key: ofStore('file with the key of that certificate', (value) => ({ key: absolute(value) })),
+      user: ofStore('user of etcd', (value) => ({ user: value })),
+      password_file: ofStore('file with the password of that user', (value) => ({ passwordFile: absolute(value) })),
       mode: mode(MODES),
       wiring: {
-        about: 'bridge (default) or routed: how containers are connected to their host',
+        about: 'how a container gets to its host: bridge, routed (bridge)',
         keys: (value) => ({ wiring: oneOf(value, WIRINGS) }),
       },
       node: { about: 'name of this host (its hostname)', keys: (value) => ({ node: value }) },
       node_prefix: {
-        about: 'length of the prefix of a host (24, 64)',
+        about: 'length of the prefix of each host (24; IPv6: 64)',
         keys: (value) => ({ nodePrefix: integer(value, 1, 126) }),
       },
       underlay: {
-        about: 'subnet of the addresses that hosts reach each other at',
+        about: 'subnet in which the hosts reach each other',
         keys: (value) => ({ underlay: subnet(value) }),
       },
       vni,
