@@ -94,7 +94,7 @@ function explained(error: NetlinkError, container: ContainerSide, call: CniCall,
   if (isUnknownKind(error)) return new NetloomError('unsupported', `${cannot}: ${lackOf(kind)}`, { cause: error });
   if (error.code === 'EEXIST' && link.find(container.nl, { name: temporaryName(ownerOf(call)) }) !== undefined) {
     return new NetloomError('duplicate-attachment', `${cannot}: an ADD of it is under way, or was cut short`, {
-      hint: 'DEL comes first',
+      hint: 'call DEL first',
       cause: error,
     });
   }

@@ -94,7 +94,7 @@ function findMaster(nl: NetlinkSocket, conf: MasterConf, needs: MasterNeeds): li
   if (found !== undefined) return found;
   throw new NetloomError('no-link', `Cannot find the master "${conf.master}" ${where}: there is no such interface`, {
     hint: conf.linkInContainer
-      ? 'plugins before this one make it'
+      ? 'a plugin before this one must make it'
       : `${thereAre(mastersThere(nl, needs))}; "linkInContainer" looks in the container instead`,
   });
 }
@@ -138,7 +138,7 @@ function linkOfDefaultRoute(nl: NetlinkSocket, where: string): link.Link {
     'no-link',
     `Cannot find a master: "master" names none, and there is no default route ${where}`,
     {
-      hint: 'set "master"',
+      hint: 'set "master" to the name of an interface',
     },
   );
 }

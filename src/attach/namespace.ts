@@ -42,7 +42,7 @@ export function refuseTakenIfname(container: ContainerSide, ifname: string): voi
     'ifname-in-use',
     `Cannot add "${ifname}" to the container: it has an interface of that name already`,
     {
-      hint: 'choose another CNI_IFNAME, or DEL the attachment that has it first',
+      hint: 'choose another CNI_IFNAME, or call DEL for the attachment that has it',
     },
   );
 }

@@ -84,7 +84,7 @@ export function releaseUndone(call: CniCall): void {
     return;
   }
   throw new NetloomError('try-again', 'The addresses stay taken: the interface that has them could not be removed', {
-    hint: 'DEL comes next',
+    hint: 'call DEL',
   });
 }
 

@@ -103,6 +103,6 @@ function duplicate(name: string, holder: link.Link, cause?: unknown): NetloomErr
   return new NetloomError(
     'duplicate-attachment',
     `Cannot create the link "${name}": it exists already, as ${holder.alias ?? 'a link without a mark'}`,
-    { hint: 'this container has been added before; DEL comes first', cause },
+    { hint: 'this container has been added before; call DEL first', cause },
   );
 }

@@ -46,11 +46,11 @@ function print(context: CommandContext, status: Status): void {
   const { version, build, pid, since, watches, threads, calls, declined, broken, kernelErrors, networks } = status;
   const out = (line: string) => void context.process.stdout.write(`${line}\n`);
   out(`netloom agent ${version} (build ${build}), process ${pid}, since ${since}`);
-  if (version !== VERSION) out(`NB: this command is of version ${VERSION}`);
+  if (version !== VERSION) out(`this command has another version, ${VERSION}`);
   out(`watches ${watches.socket}, ${watches.networks}, ${watches.settings}`);
   out(`answers at ${watches.answersAt.join(', ')}`);
   out(`threads: ${threads.busy} busy, ${threads.waiting} waiting for a call, ${threads.idle} idle`);
-  out(`calls declined: ${declined}, callers gone: ${broken}`);
+  out(`calls left to the plugins: ${declined}, callers that went away: ${broken}`);
   const errors = Object.entries(kernelErrors).map(([name, count]) => `${name} ${count}`);
   if (errors.length > 0) out(`refused by the kernel: ${errors.join(', ')}`);
   if (calls.length > 0) {

@@ -143,7 +143,7 @@ export function readHeader(stdin: string): ConfHeader {
   const source: Source = { code: 'invalid-json', action: 'error unmarshall network config' };
   if (stdin.trim() === '') {
     throw new NetloomError(source.code, `${source.action}: unexpected end of JSON input`, {
-      hint: 'The configuration is read from stdin, which was empty',
+      hint: 'the configuration is read from stdin, which was empty',
     });
   }
   const json = readJson(stdin, source);

@@ -80,7 +80,7 @@ function encode02(result: CniResult, version: string): Record<string, unknown> {
   const ip6 = of(6);
   if (ip4 === undefined && ip6 === undefined) {
     throw new NetloomError('no-address', 'cannot convert: no valid IP addresses', {
-      hint: `Results of version ${version} need an address; set "cniVersion" to "0.3.0" or later`,
+      hint: `results of version ${version} need an address; set "cniVersion" to "0.3.0" or later`,
     });
   }
   return compact({ cniVersion: version, ip4, ip6, dns: encodeDns(result.dns) });

@@ -37,11 +37,11 @@ export function take(context: RuntimeContext): Snapshot {
   using open = new DisposableStack();
   const places = every.found.flatMap((found) => placeOf(found, every, open, warn));
   if (every.unreadable > 0) {
-    const who = every.unreadable === 1 ? '1 process is' : `${every.unreadable} processes are`;
-    warn(`${who} not ours to look into: a namespace that nobody else is in is missing`);
+    const who = every.unreadable === 1 ? '1 process' : `${every.unreadable} processes`;
+    warn(`${who} cannot be looked into: a namespace without other processes is missing`);
   }
   if (places.some(({ seen }) => seen.masquerades === undefined)) {
-    warn('rules of nftables are not ours to look at: masquerading is not shown');
+    warn('the rules of nftables cannot be read: masquerading is not shown');
   }
   const beyond = new Beyond(places);
   const namespaces = places.map((place): NamespaceEntry => {

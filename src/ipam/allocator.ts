@@ -99,7 +99,7 @@ export function fullError(set: RangeSet, index: number): NetloomError {
   return new NetloomError(
     'address-exhausted',
     `failed to allocate for range ${index}: no IP addresses available in range set: ${boundsOf(set)}, all ${count} are taken`,
-    { hint: 'Remove containers, widen the range, or let GC free the leases of containers that are gone' },
+    { hint: 'remove containers, widen the range, or have GC free the leases of containers that are gone' },
   );
 }
 

@@ -52,7 +52,7 @@ export function withRetries(what: string, change: () => void): void {
     }
   }
   throw new NetloomError('conflict', `Cannot ${what}: the table "inet netloom" changed under it ${TRIES} times`, {
-    hint: 'the table may hold objects of these names that are not of netloom: see `nft list table inet netloom`',
+    hint: "objects that are not netloom's may have the same names: see `nft list table inet netloom`",
     cause,
   });
 }
@@ -65,7 +65,7 @@ export function hasLayout(nft: NetlinkSocket, base: chain.Chain): boolean {
   throw new NetloomError(
     'conflict',
     `Cannot use the chain "${chain.chainText(base)}": its layout is "${found.comment ?? 'unknown'}", expected "${base.comment}"`,
-    { hint: 'another program or version made it; when no container uses it: `nft delete table inet netloom`' },
+    { hint: 'another program or version made it; if no container uses it, run `nft delete table inet netloom`' },
   );
 }
 

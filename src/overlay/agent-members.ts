@@ -102,9 +102,9 @@ function notYet(of: Membership, paths: Paths): NetloomError {
   const error = refusal(of, paths);
   if (error !== undefined) return error;
   const standing = readStanding(paths, of);
-  const subject = `This machine, "${nodeName(of)}", is no node of the overlay "${of.network}" yet`;
+  const subject = `This machine, "${nodeName(of)}", is not a node of the overlay "${of.network}" yet`;
   if (standing !== undefined) return new NetloomError('not-available', `${subject}: ${standing.message}`);
-  return new NetloomError('not-available', `${subject}: it waits for the agent, which has not said anything of it`, {
+  return new NetloomError('not-available', `${subject}: it waits for the agent, which has not reported on it`, {
     hint: `run "netloom agent", with the conflist in "${paths.conf}"`,
   });
 }

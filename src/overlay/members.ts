@@ -34,7 +34,7 @@ export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroun
   }
   if (found.fault !== undefined) {
     throw new NetloomError('not-available', `The overlay's store "${path}" ${found.fault}`, {
-      hint: 'mount it, or make the directory',
+      hint: 'mount it, or create the directory',
     });
   }
   let { nodes } = found;
@@ -51,9 +51,9 @@ export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroun
   if (own === undefined) {
     throw new NetloomError(
       'not-available',
-      `This machine, "${name}", is no node of the overlay yet: "${path}" has none of that name`,
+      `This machine, "${name}", is not a node of the overlay yet: "${path}" has none of that name`,
       {
-        hint: 'it becomes one with its first container',
+        hint: 'it joins with its first container',
       },
     );
   }

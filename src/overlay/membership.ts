@@ -77,6 +77,6 @@ export function underlayAddress(nl: NetlinkSocket, { underlay }: Membership): Ip
     if (src !== undefined) return src;
   }
   throw new NetloomError('not-available', 'This machine has no default route, and so no address for the overlay', {
-    hint: 'say in "underlay" of which prefix its address is',
+    hint: 'set "underlay" to the prefix that its address is in',
   });
 }

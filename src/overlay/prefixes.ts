@@ -27,6 +27,6 @@ export function allTaken(subnet: Cidr, nodePrefix: number): NetloomError {
   return new NetloomError(
     'address-exhausted',
     `Cannot join the overlay: all ${1n << BigInt(nodePrefix - subnet.prefix)} prefixes of /${nodePrefix} in ${subnet} are taken`,
-    { hint: 'give back those of nodes that are gone for good: netloom overlay reclaim' },
+    { hint: 'free those of nodes that are gone for good: netloom overlay reclaim NETWORK NODE' },
   );
 }

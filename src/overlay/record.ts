@@ -42,7 +42,9 @@ export function nameTaken({ name, address }: NodeRecord): NetloomError {
   return new NetloomError(
     'name-taken',
     `Cannot join the overlay as "${name}": another machine has the name, at ${address}`,
-    { hint: `give this one another "node"; or if the other is gone for good: netloom overlay reclaim` },
+    {
+      hint: `give this machine another "node"; or if the other is gone for good: netloom overlay reclaim NETWORK ${name}`,
+    },
   );
 }
 
@@ -56,7 +58,7 @@ export function stillSeen({ name, subnet }: NodeRecord, silence: number, grace: 
   return new NetloomError(
     'still-seen',
     `Cannot reclaim ${subnet} of "${name}": it was seen ${Math.max(0, Math.round(silence))} s ago, expected ${grace} s of silence`,
-    { hint: 'stop its agent; --grace changes how long to wait' },
+    { hint: 'stop its agent and wait, or set another --grace' },
   );
 }
 
@@ -64,8 +66,8 @@ export function stillSeen({ name, subnet }: NodeRecord, silence: number, grace: 
 export function neverSeen({ name, subnet }: NodeRecord, grace: number): NetloomError {
   return new NetloomError(
     'still-seen',
-    `Cannot reclaim ${subnet} of "${name}": its agent has never said that it is there, so it may well be, expected ${grace} s of silence`,
-    { hint: 'if it is gone for good: --grace 0' },
+    `Cannot reclaim ${subnet} of "${name}": its agent has never reported, so it may be running, expected ${grace} s of silence`,
+    { hint: 'if it is gone for good, use --grace 0' },
   );
 }
 

@@ -12,7 +12,7 @@ export function requireMark(directory: string, network: string): void {
   const marked = read(directory);
   if (marked === undefined) {
     throw new NetloomError('not-available', `The overlay's store "${directory}" is empty: nobody has joined there`, {
-      hint: `mount it; or where this is the first node of all: netloom overlay create ${network}`,
+      hint: `mount it; or if this is the first node of all: netloom overlay create ${network}`,
     });
   }
   requireSame(directory, network, marked);
@@ -33,7 +33,7 @@ export function mark(directory: string, network: string): boolean {
   const stat = tryStat(above);
   if (stat === undefined || !isDirectory(stat)) {
     throw new NetloomError('not-available', `Cannot make the overlay's store "${directory}": "${above}" is not there`, {
-      hint: 'mount it, or make the directory',
+      hint: 'mount it, or create the directory',
     });
   }
   makeDirectories(directory);

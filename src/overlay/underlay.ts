@@ -19,16 +19,16 @@ export function ownNode(nl: NetlinkSocket, nodes: readonly OverlayNode[], name?:
   const found = nodes.find((node) => local.has(node.address.toString()) && (name === undefined || node.name === name));
   if (found !== undefined) return found;
   throw new NetloomError('not-available', whyNone(nodes, name), {
-    hint: 'add this machine to the nodes of the store with its address, or wait until it has that address',
+    hint: 'add this machine with its address to the nodes of the store, or wait until it has that address',
   });
 }
 
 function whyNone(nodes: readonly OverlayNode[], name: string | undefined): string {
   if (name === undefined)
-    return `This machine is none of the overlay's nodes: it has none of the addresses ${nodes.map(({ address }) => address).join(', ')}`;
+    return `This machine is not a node of the overlay: it has none of the addresses ${nodes.map(({ address }) => address).join(', ')}`;
   const named = nodes.find((node) => node.name === name);
   return named === undefined
-    ? `This machine is to be the node "${name}", which is none of ${nodes.map((node) => node.name).join(', ')}`
+    ? `This machine is to be the node "${name}", which is not one of ${nodes.map((node) => node.name).join(', ')}`
     : `This machine is to be the node "${name}", but does not have its address ${named.address}`;
 }
 
@@ -105,7 +105,7 @@ function notDirect({ name, address }: OverlayNode, way: route.Route | undefined)
   return new NetloomError(
     'not-available',
     `Cannot route directly to the node "${name}" (${address}): ${where}, expected it on a layer 2 of this machine's`,
-    { hint: 'with the mode "l3" nodes need not be on one layer 2' },
+    { hint: 'in the mode "l3" nodes need not be on one layer 2' },
   );
 }
 

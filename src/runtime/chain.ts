@@ -183,7 +183,7 @@ function refuseTakenName({ netns: path, ifname }: Endpoint): void {
  * @throws NetloomError plugin-not-found
  */
 export function requirePlugins({ pluginPath }: RuntimeContext, { name, plugins }: Conflist): void {
-  const hint = `the network "${name}" names it; "netloom plugins" lists netloom's own, CNI_PATH is for those of others`;
+  const hint = `the network "${name}" names it; "netloom plugins" lists netloom's own, others are looked for in CNI_PATH`;
   for (const { type } of plugins) if (!isOwn(type)) findPlugin(type, pluginPath, hint);
 }
 

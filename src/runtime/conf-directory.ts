@@ -52,7 +52,7 @@ export function findNetwork(directory: string, name: string): Network {
     hint:
       names.length > 0
         ? `there are: ${names.join(', ')}`
-        : `make one with "netloom network create ${name}", or copy a conflist there`,
+        : `create one with "netloom network create ${name}", or copy a conflist there`,
   });
 }
 
@@ -68,7 +68,7 @@ export function loadConflist(file: string): Network['list'] {
   const whole = withPlugins(list, more);
   if (whole.plugins.length === 0) {
     throw new NetloomError('invalid-config', `Cannot read the network of "${file}": "plugins" is empty`, {
-      hint: `plugins are listed there, or stand as *.conf in "${directory}"`,
+      hint: `list the plugins there, or put them into "${directory}" as *.conf`,
     });
   }
   return whole;

@@ -154,7 +154,7 @@ function alreadyConnected(network: string, id: TargetId, ifname: string, other: 
   return new NetloomError(
     'already-connected',
     `Cannot connect ${wordsOf(id)} to the network "${network}": it is connected to it already, by "${ifname}"`,
-    { hint: `a second interface has to be named, as with --ifname ${other} or --network ${network},ifname=${other}` },
+    { hint: `for a second interface, name it: --ifname ${other} or --network ${network},ifname=${other}` },
   );
 }
 
@@ -227,12 +227,12 @@ export function disconnect(context: RuntimeContext, words: string, which: Which)
         'not-connected',
         `"${words}" is not connected ${where.filter(Boolean).join(' ')}`.trimEnd(),
         {
-          hint: 'netloom takes away only what "netloom connect" or "netloom run" has made',
+          hint: 'netloom disconnects only what "netloom connect" or "netloom run" has connected',
         },
       );
     }
     if (records.some(({ target }) => target.containerId !== first.target.containerId)) {
-      throw new NetloomError('ambiguous-target', `"${words}" is several targets`, {
+      throw new NetloomError('ambiguous-target', `"${words}" matches several targets`, {
         hint: `name one: ${[...new Set(records.map(({ target }) => wordsOf(target)))].join(', ')}`,
       });
     }
@@ -314,7 +314,7 @@ function refuseUnheeded({ network, ifname, ips, mac }: EndpointRecord, result: J
   if (missing.length === 0) return;
   throw new NetloomError(
     'not-heeded',
-    `The network "${network}" did not give "${ifname}" ${missing.join(' and ')}: its plugins pass over what they are asked for`,
+    `The network "${network}" did not give "${ifname}" ${missing.join(' and ')}: its plugins ignore what they are asked for`,
   );
 }
 

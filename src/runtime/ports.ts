@@ -25,10 +25,10 @@ export function parsePorts(text: string): PortMapping[] {
   const [, address, host = '', container = '', protocol = 'tcp'] =
     /^(?:(?:(\[[^\]]*\]|[^:[\]]*):)?([^:/]*):)?([^:/]+)(?:\/(.*))?$/.exec(text) ?? refuse('it is malformed');
   const hostIP = address === undefined || address === '' ? undefined : Ip.tryParse(address.replace(/^\[|\]$/g, ''));
-  if (address !== undefined && address !== '' && hostIP === undefined) refuse(`"${address}" is no address`);
-  if (!PROTOCOLS.includes(protocol)) refuse(`"${protocol}" is no protocol`);
-  const containerPorts = range(container) ?? refuse(`"${container}" is no port`);
-  const hostPorts = host === '' ? containerPorts.map(() => 0) : (range(host) ?? refuse(`"${host}" is no port`));
+  if (address !== undefined && address !== '' && hostIP === undefined) refuse(`"${address}" is not an address`);
+  if (!PROTOCOLS.includes(protocol)) refuse(`"${protocol}" is not a protocol`);
+  const containerPorts = range(container) ?? refuse(`"${container}" is not a port`);
+  const hostPorts = host === '' ? containerPorts.map(() => 0) : (range(host) ?? refuse(`"${host}" is not a port`));
   if (hostPorts.length !== containerPorts.length) refuse('the ranges differ in length');
   return hostPorts.map((hostPort, i) => ({
     hostPort,

@@ -86,9 +86,9 @@ export function readWords(words: string): { readonly kind?: string; readonly wor
   const word = words.slice(colon + 1);
   const kinds = [...KINDS, ...enginesOf({}).map(({ name }) => name)];
   if (colon >= 0 && !kinds.includes(kind)) {
-    throw new NetloomError('unknown-target', `"${words}" is no target: "${kind}" is not one of ${kinds.join(', ')}`);
+    throw new NetloomError('unknown-target', `"${words}" is not a target: "${kind}" is not one of ${kinds.join(', ')}`);
   }
-  if (word === '') throw new NetloomError('unknown-target', `"${words}" is no target: nothing is named`);
+  if (word === '') throw new NetloomError('unknown-target', `"${words}" is not a target: it names nothing`);
   return colon < 0 ? { word } : { kind, word };
 }
 
@@ -107,7 +107,8 @@ function open(context: RuntimeContext, words: string, options: TargetOptions): T
 
 function openProcess(word: string): Target {
   const pid = /^\d{1,10}$/.test(word) ? Number(word) : 0;
-  if (pid === 0) throw new NetloomError('unknown-target', `"pid:${word}" is no target: "${word}" is no process number`);
+  if (pid === 0)
+    throw new NetloomError('unknown-target', `"pid:${word}" is not a target: "${word}" is not a process number`);
   const process = findProcess(pid);
   if (process === undefined) throw new NetloomError('unknown-target', `There is no process ${pid}`);
   const id = { kind: 'pid', containerId: `pid-${pid}-${process.started}`, name: word };
@@ -180,7 +181,7 @@ function search(context: RuntimeContext, engines: readonly Engine[], word: strin
       silent.length > 0
         ? silent.join('; ')
         : `asked: ${asked.length > 0 ? asked.join(', ') : 'no engine, none has a socket here'}`,
-    hint: 'processes and namespaces are named as pid:N and netns:PATH',
+    hint: 'for a process use pid:N, for a namespace netns:PATH',
   });
 }
 
@@ -189,7 +190,7 @@ function openContainer(engine: Engine, { id, name, pid }: EngineContainer, { sha
   const process = pid > 0 ? findProcess(pid) : undefined;
   if (process === undefined) {
     throw new NetloomError('target-not-running', `Cannot connect ${wordsOf(target)}: it is not running`, {
-      hint: 'start it first: its network namespace lives as long as it runs',
+      hint: 'start it first: it has a network namespace only while it runs',
     });
   }
   const opened = openProcessNetns(target, process);

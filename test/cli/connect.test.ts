@@ -90,7 +90,7 @@ test.serial('a network is not connected twice, unless the second interface is na
   netloom.run('connect', 'web', target);
   const links = inside('ip', '-o', 'link');
   const twice = new RegExp(
-    `Cannot connect ${target} to the network "web": it is connected to it already, by "eth0"\\n {2}a second interface has to be named, as with --ifname eth1 `,
+    `Cannot connect ${target} to the network "web": it is connected to it already, by "eth0"\\n {2}for a second interface, name it: --ifname eth1 `,
   );
   t.regex(refusal('connect', 'web', target), twice);
   t.regex(refusal('connect', 'web', target, '--plan'), twice);
@@ -189,7 +189,7 @@ test.serial('a network that passes over what is asked for is told of, and nothin
   const target = `netns:${sandbox.path}`;
   t.regex(
     refusal('connect', 'fixed', target, '--mac', '02:00:00:00:00:01'),
-    /did not give "eth0" 02:00:00:00:00:01: its plugins pass over/,
+    /did not give "eth0" 02:00:00:00:00:01: its plugins ignore/,
   );
   t.regex(
     refusal('connect', 'fixed', target, '-p', '8080:80'),
@@ -212,10 +212,10 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     'a kind that nobody knows',
     ['web', 'lxc:1'],
     1,
-    /"lxc:1" is no target: "lxc" is not one of sandbox, pid, netns, docker, podman, containerd/,
+    /"lxc:1" is not a target: "lxc" is not one of sandbox, pid, netns, docker, podman, containerd/,
   ],
-  ['nothing named', ['web', 'pid:'], 1, /"pid:" is no target: nothing is named/],
-  ['a process number that is none', ['web', 'pid:one'], 1, /"one" is no process number/],
+  ['nothing named', ['web', 'pid:'], 1, /"pid:" is not a target: it names nothing/],
+  ['a process number that is none', ['web', 'pid:one'], 1, /"one" is not a process number/],
   ['a process that is not there', ['web', 'pid:4194305'], 1, /There is no process 4194305/],
   ['a path that leads nowhere', ['web', 'netns:/nowhere'], 1, /Cannot open the network namespace "\/nowhere"/],
   [
@@ -258,10 +258,10 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     2,
     /"80:" cannot be published: it is malformed, expected \[\[HOSTIP:\]\[HOSTPORT\]:\]CONTAINERPORT/,
   ],
-  ['a port that is none', ['web', 'pid:1', '-p', '0:80'], 2, /"0" is no port/],
+  ['a port that is none', ['web', 'pid:1', '-p', '0:80'], 2, /"0" is not a port/],
   ['ranges that differ', ['web', 'pid:1', '-p', '1-2:1-3'], 2, /the ranges differ in length/],
-  ['a protocol that is none', ['web', 'pid:1', '-p', '1:1/icmp'], 2, /"icmp" is no protocol/],
-  ['a host address that is none', ['web', 'pid:1', '-p', 'a:1:1'], 2, /"a" is no address/],
+  ['a protocol that is none', ['web', 'pid:1', '-p', '1:1/icmp'], 2, /"icmp" is not a protocol/],
+  ['a host address that is none', ['web', 'pid:1', '-p', 'a:1:1'], 2, /"a" is not an address/],
 ];
 for (const [title, args, expected, message] of bad) {
   test.serial(`connect refuses ${title}`, (t) => {
@@ -411,7 +411,7 @@ test.serial("containers of containerd are found by their shims' files", async (t
     DOCKER_HOST: 'unix:///no',
     CONTAINER_HOST: 'unix:///no',
   });
-  t.regex(netloom.try('connect', 'web', 'app').stderr, /"app" is several containers of containerd/);
+  t.regex(netloom.try('connect', 'web', 'app').stderr, /"app" matches several containers of containerd/);
   rmSync(join(root, 'k8s.io'), { recursive: true });
   mkdirSync(join(root, 'default', 'sidecar'));
   writeFileSync(join(root, 'default/sidecar/init.pid'), target.slice(4));

@@ -149,14 +149,14 @@ test.serial('a parent that is not there, or cannot be one, is refused with those
   t.is(
     ask('up9').stderr,
     `netloom: "parent" is "up9", expected a link of this host: there is none of that name
-  there is no link that can be one; with -o parent_later=true it is not looked at, and may come later
+  there is no link that can be one; with -o parent_later=true it need not exist yet
 `,
   );
   sh('ip link add up0 type veth peer name up1; ip link set up0 up');
   sh('ip link add br0 type bridge; ip link add port0 master br0 type veth peer name port1');
   const { status, stderr } = ask('up9');
   t.is(status, 1);
-  t.regex(stderr, /^ {2}there are: [^;]*\bup0, [^;]*; with -o parent_later=true it is not looked at/m);
+  t.regex(stderr, /^ {2}there are: [^;]*\bup0, [^;]*; with -o parent_later=true it need not exist yet$/m);
   t.regex(stderr, /\bup1 \(down\)/);
   t.notRegex(stderr, /\bport0|\blo\b/);
   t.regex(ask('lo').stderr, /"parent" is "lo", expected a link of this host: it is the loopback interface\n/);
@@ -282,7 +282,7 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     'a bridge of another network',
     ['-o', 'bridge=br-taken', 'x'],
     1,
-    /Cannot use the bridge "br-taken": it is that of the network "taken"/,
+    /Cannot use the bridge "br-taken": it belongs to the network "taken"/,
   ],
   ['a subnet that is none', ['--subnet', '10.1.0.0', 'x'], 2, /"10.1.0.0" is not an address with a prefix/],
   [

@@ -440,7 +440,7 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     'a host line that is none',
     ['--add-host', 'other'],
     2,
-    /"other" is no line for \/etc\/hosts, expected NAME:ADDRESS/,
+    /"other" is not a line for \/etc\/hosts, expected NAME:ADDRESS/,
   ],
   ['an interface name that is too long', ['--network', 'web,ifname=a23456789012345678'], 125, /a23456789012345678/],
 ];

@@ -459,7 +459,7 @@ test.serial('policy apply and rm name what there is where a network or a contain
   );
   t.is(
     says('net', 'c2'),
-    'netloom: Cannot find "net/c2/eth0": no container of "net" has such a wire here\n  there are: net/c1, net/c2/db0\n',
+    'netloom: Cannot find "net/c2/eth0": no container of "net" has such an interface here\n  there are: net/c1, net/c2/db0\n',
   );
   t.is(run('nft', 'list', 'ruleset'), '');
 });
@@ -493,7 +493,7 @@ test.serial('policy apply says what is wrong, and changes nothing', (t) => {
   for (const [document, pattern] of [
     [{ network: 'net', container: 'nobody', policy: {} }, /Cannot find "net\/nobody\/eth0"/],
     [{ network: 'net', policy: {} }, /"container" is missing, expected a name/],
-    [{ network: 'net', container: 'c1', polciy: {} }, /"polciy" is no key/],
+    [{ network: 'net', container: 'c1', polciy: {} }, /"polciy" is an unknown key/],
     [
       [{ network: 'net', container: 'c1', policy: { ingress: { allow: ['10.1.0.1/24'] } } }],
       /"\[0\].policy.ingress.allow\[0\]" is "10.1.0.1\/24"/,

@@ -20,7 +20,8 @@ export const planFlags = {
 
 /** @throws NetloomError invalid-option where both are asked for */
 export function isPlanned({ plan, script }: PlanFlags): boolean {
-  if (plan && script) throw new NetloomError('invalid-option', '--plan and --script are two views, expected one');
+  if (plan && script)
+    throw new NetloomError('invalid-option', 'Cannot combine --plan and --script, expected one of them');
   return plan || script;
 }
 

@@ -83,14 +83,14 @@ Examples:
     const [what, before, after] = words;
     if (what === 'diff' && before !== undefined && after !== undefined) return diff(this, before, after, flags.json);
     if (before !== undefined) {
-      throw new NetloomError('invalid-option', `"netloom inspect" shows one thing, and was given ${words.join(', ')}`, {
-        hint: 'two snapshots are compared with "netloom inspect diff BEFORE AFTER"',
+      throw new NetloomError('invalid-option', `Cannot inspect ${words.join(', ')} together, expected one of them`, {
+        hint: 'to compare two snapshots, use "netloom inspect diff BEFORE AFTER"',
       });
     }
     const asked = VIEWS.filter((view) => flags[view]);
     const [view, second] = asked;
     if (second !== undefined)
-      throw new NetloomError('invalid-option', `--${view} and --${second} are two views, expected one`);
+      throw new NetloomError('invalid-option', `Cannot combine --${view} and --${second}, expected one of them`);
     const context = runtimeContext();
     if (flags.watch) return watch(this, context, what, view === 'json');
     const snapshot = look(context, what);

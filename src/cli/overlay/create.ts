@@ -28,7 +28,10 @@ Example: netloom overlay create lab`,
   func(this: CommandContext, _flags: Record<never, never>, network: string) {
     const { source } = checkConf(confOf(network));
     if (!('file' in source)) {
-      throw new NetloomError('invalid-value', `The nodes of "${network}" are in no directory: there is none to mark`);
+      throw new NetloomError(
+        'invalid-value',
+        `Cannot mark a directory for "${network}": its nodes are not in a directory`,
+      );
     }
     const { path } = source.file;
     const isNew = mark(path, network);

@@ -37,7 +37,10 @@ Example: netloom overlay reclaim lab node7 --grace 3600`,
   async func(this: CommandContext, { grace }: { grace: number }, network: string, node: string) {
     const conf = confOf(network);
     if (node === nodeName(conf)) {
-      throw new NetloomError('invalid-value', `"${node}" is this machine: its prefix is in use as long as it is here`);
+      throw new NetloomError(
+        'invalid-value',
+        `Cannot reclaim the prefix of "${node}": it is this machine, which uses it`,
+      );
     }
     const { subnet } = await reclaimFrom(checkConf(conf).source, conf, node, grace);
     this.process.stdout.write(`${subnet} is free\n`);
@@ -55,7 +58,10 @@ async function reclaimFrom(
     const { withRegistry } = await import('../../overlay/etcd/with-registry.ts');
     return withRegistry(source.etcd, (registry) => registry.reclaim(node, grace));
   }
-  throw new NetloomError('invalid-value', `The nodes of "${name}" stand in its conflist: take "${node}" out there`);
+  throw new NetloomError(
+    'invalid-value',
+    `Cannot reclaim the prefix of "${node}": the nodes of "${name}" are listed in its conflist, remove it there`,
+  );
 }
 
 function seconds(text: string): number {

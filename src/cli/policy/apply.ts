@@ -88,7 +88,10 @@ function readItem(json: unknown, at: string): Item {
   };
   for (const key in item) {
     if (!['network', 'container', 'ifname', 'policy'].includes(key)) {
-      throw new NetloomError('invalid-config', `"${at}${key}" is no key, expected network, container, ifname, policy`);
+      throw new NetloomError(
+        'invalid-config',
+        `"${at}${key}" is an unknown key, expected network, container, ifname, policy`,
+      );
     }
   }
   return {

@@ -27,7 +27,7 @@ export function parseEndpoint(text: string): EndpointName {
   if (network !== '' && container !== '' && ifname !== '' && more.length === 0) return { network, container, ifname };
   throw new NetloomError(
     'invalid-value',
-    `${JSON.stringify(text)} names no endpoint, expected NETWORK/CONTAINER or NETWORK/CONTAINER/IFNAME`,
+    `${JSON.stringify(text)} is not an endpoint, expected NETWORK/CONTAINER or NETWORK/CONTAINER/IFNAME`,
   );
 }
 

@@ -18,7 +18,7 @@ export function unknownEndpoint(nl: NetlinkSocket, owner: string): NetloomError 
   const here = wired.filter((each) => networkOf(each) === network);
   const cannot = `Cannot find "${owner}"`;
   if (here.length > 0) {
-    return new NetloomError('unknown-container', `${cannot}: no container of "${network}" has such a wire here`, {
+    return new NetloomError('unknown-container', `${cannot}: no container of "${network}" has such an interface here`, {
       hint: `there are: ${named(here)}`,
     });
   }
@@ -31,7 +31,7 @@ export function unknownEndpoint(nl: NetlinkSocket, owner: string): NetloomError 
     });
   }
   return new NetloomError('unknown-container', `${cannot}: "${network}" has no wire of bridge or ptp on this host`, {
-    hint: wired.length === 0 ? 'no network has one' : `there are: ${named(wired)}`,
+    hint: wired.length === 0 ? 'no other network has one either' : `there are: ${named(wired)}`,
   });
 }
 

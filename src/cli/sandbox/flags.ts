@@ -73,13 +73,13 @@ export function optionsOf({
 
 function parseWord(text: string): string {
   if (text !== '' && !/\s/.test(text)) return text;
-  throw new NetloomError('invalid-domain', `${JSON.stringify(text)} is no domain`);
+  throw new NetloomError('invalid-domain', `${JSON.stringify(text)} is not a domain`);
 }
 
 function parseHost(text: string): string {
   if (isHostPair(text)) return text;
   throw new NetloomError(
     'invalid-host',
-    `${JSON.stringify(text)} is no line for /etc/hosts, expected NAME:ADDRESS or NAME:host-gateway`,
+    `${JSON.stringify(text)} is not a line for /etc/hosts, expected NAME:ADDRESS or NAME:host-gateway`,
   );
 }

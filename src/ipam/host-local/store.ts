@@ -95,7 +95,7 @@ function refuseDuplicate(owner: Owner, sets: readonly RangeSet[], names: readonl
     throw new NetloomError(
       'duplicate',
       `failed to allocate for range ${index}: ${ip} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
-      { hint: `the ADD of "${owner.ifname}" that took it was not followed by a DEL, which comes first` },
+      { hint: `an ADD of "${owner.ifname}" took it, and no DEL has freed it: call DEL first` },
     );
   }
 }

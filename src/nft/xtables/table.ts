@@ -108,7 +108,7 @@ export function lockTables(): Disposable {
     throw new NetloomError(
       'try-again',
       `Cannot change the rules of "${NAME}" of iptables: another program has held the lock "${LOCK}" for ${PATIENCE / 1000} s`,
-      { hint: `\`fuser -v ${LOCK}\` tells which` },
+      { hint: `\`fuser -v ${LOCK}\` shows which` },
     );
   } catch (error) {
     file.close();

@@ -126,7 +126,8 @@ export class EtcdClient implements Disposable {
     try {
       answer = part(JSON.parse(text));
     } catch {
-      if (status === 200) throw new NetloomError('unreachable', `${endpoint} is no etcd: it answered ${excerpt(text)}`);
+      if (status === 200)
+        throw new NetloomError('unreachable', `${endpoint} is not an etcd: it answered ${excerpt(text)}`);
     }
     const fault = answer['error'];
     if (status === 200 && fault === undefined) return answer;

@@ -34,7 +34,7 @@ export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
           : [ofDirectories(nl, busDirectories(busIdOf(conf))), `with the bus address "${busIdOf(conf)}"`];
   if (found === undefined) {
     throw new NetloomError('no-link', `Cannot find a network device ${what} on the host`, {
-      hint: `${thereAre(devicesThere(nl))}; it may be in a container already, and one that a driver for programs (vfio) has is found by "pciBusID"`,
+      hint: `${thereAre(devicesThere(nl))}; it may be in a container already; a device with a driver such as vfio-pci is found by "pciBusID"`,
     });
   }
   if (found.hardware === ARPHRD.LOOPBACK) {

@@ -119,7 +119,7 @@ export function giveBack(
     throw new NetloomError(
       'conflict',
       `Cannot give "${device.name}" its old name "${name}" back: the host has another interface of that name`,
-      { hint: `rename that one, then call DEL again`, cause: error },
+      { hint: `rename that interface, then call DEL again`, cause: error },
     );
   }
 }

@@ -81,7 +81,7 @@ function withMaster(conf: IpvlanConf): IpvlanConf {
   const [only, ...others] = conf.prevResult.interfaces ?? [];
   if (only === undefined || only.name === '' || others.length > 0) {
     throw new NetloomError('invalid-config', 'chained master failure. PrevResult lacks a single named interface', {
-      hint: 'set "master"',
+      hint: 'set "master" to the name of an interface',
     });
   }
   return { ...conf, master: only.name };

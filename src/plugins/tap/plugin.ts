@@ -121,7 +121,7 @@ function make(container: ContainerSide, call: CniCall<TapConf>): void {
     throw new NetloomError('unsupported', `${cannot}: this kernel has no tun, it needs CONFIG_TUN`, { cause });
   }
   throw new NetloomError('duplicate-attachment', `${cannot}: an ADD of it is under way, or was cut short`, {
-    hint: 'DEL comes first',
+    hint: 'call DEL first',
   });
 }
 

@@ -40,7 +40,7 @@ export function containerd(state: string, hidden: readonly string[] = ['moby']):
       const exact = inNamespace.filter((task) => task.id === id);
       const found = exact.length > 0 ? exact : inNamespace.filter((task) => task.id.startsWith(id));
       if (found.length < 2) return found[0];
-      throw new NetloomError('ambiguous-target', `"${word}" is several containers of containerd`, {
+      throw new NetloomError('ambiguous-target', `"${word}" matches several containers of containerd`, {
         hint: `name one: ${found.map((task) => `containerd:${task.namespace}/${task.id}`).join(', ')}`,
       });
     },

@@ -18,6 +18,6 @@ export function requireParent(name: string, { takesFrames }: NonNullable<Driver[
   const fault = found === undefined ? 'there is none of that name' : faultOf(found, takesFrames, false);
   if (fault === undefined) return;
   throw new NetloomError('invalid-option', `"parent" is "${name}", expected a link of this host: ${fault}`, {
-    hint: `${thereAre(mastersThere(nl, { takesFrames }))}; with -o parent_later=true it is not looked at, and may come later`,
+    hint: `${thereAre(mastersThere(nl, { takesFrames }))}; with -o parent_later=true it need not exist yet`,
   });
 }

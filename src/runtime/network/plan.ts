@@ -127,7 +127,7 @@ function refuseBridgeOfOther({ bridge }: { readonly bridge?: unknown }, existing
   if (other === undefined) return;
   throw new NetloomError(
     'invalid-option',
-    `Cannot use the bridge "${bridge}": it is that of the network "${other.list.name}"`,
+    `Cannot use the bridge "${bridge}": it belongs to the network "${other.list.name}"`,
   );
 }
 

@@ -64,7 +64,7 @@ export function refuseUsed(subnet: Cidr, used: readonly Used[]): void {
   if (clash === undefined) return;
   const other = clash.prefix.equals(subnet) ? 'it is that of' : `it overlaps with ${clash.prefix},`;
   throw new NetloomError('subnet-in-use', `Cannot use the subnet ${subnet}: ${other} ${clash.by}`, {
-    hint: 'give another one, or none: then a free one is chosen',
+    hint: 'choose another one, or leave --subnet out to get a free one',
   });
 }
 
@@ -76,7 +76,7 @@ export function freeSubnet(family: Family, used: readonly Used[], prefix: number
     if (isFree(subnet)) return subnet;
   }
   throw new NetloomError('no-subnet', `There is no free subnet of IPv${family} to choose from`, {
-    hint: 'give one with --subnet',
+    hint: 'choose one with --subnet',
   });
 }
 

@@ -44,7 +44,7 @@ test('a second ADD of the same container and interface is refused, and the first
   const error = t.throws(() => reserve(place, eth0('dummy'), sets));
   t.true(hasCode(error, 'duplicate'));
   t.regex(error?.message ?? '', /10\.1\.2\.2 has been allocated to dummy, duplicate allocation is not allowed/);
-  t.like(error, { hint: 'the ADD of "eth0" that took it was not followed by a DEL, which comes first' });
+  t.like(error, { hint: 'an ADD of "eth0" took it, and no DEL has freed it: call DEL first' });
   t.deepEqual(leasesIn(place), before);
   t.is(reserve(place, { containerId: 'dummy', ifname: 'eth1' }, sets)[0]?.ip.toString(), '10.1.2.3');
 });

@@ -104,7 +104,7 @@ test.serial('a watch is answered with a page of a proxy, or with nonsense: the e
   [status, text] = [200, 'Hello\n'];
   await t.throwsAsync(
     watch(() => {}),
-    { code: 'unreachable', message: 'http://127.0.0.1:3000 is no etcd: it answered "Hello"' },
+    { code: 'unreachable', message: 'http://127.0.0.1:3000 is not an etcd: it answered "Hello"' },
   );
   text = '{"result":{}}\n';
   const thrown = new Error('whoever hears it throws');

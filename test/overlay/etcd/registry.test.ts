@@ -206,7 +206,7 @@ test.serial('who may be there is not given up: who has just said so, and who nev
   const lease = async () => (await registry.list()).nodes.leaseOf('a');
   await registry.join(applicant('a', '192.0.2.1'));
   const never = await t.throwsAsync(registry.reclaim('a', 600), { code: 'still-seen' });
-  t.regex(never?.message ?? '', /^Cannot reclaim 10\.96\.\d+\.0\/24 of "a": its agent has never said that it is there/);
+  t.regex(never?.message ?? '', /^Cannot reclaim 10\.96\.\d+\.0\/24 of "a": its agent has never reported/);
   await presence.tell(await lease(), signal);
   await t.throwsAsync(registry.reclaim('a', 600), { code: 'still-seen', message: /it was seen \d+ s ago/ });
   // Reclaimed all the same, it is back: and says so again.

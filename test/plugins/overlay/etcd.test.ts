@@ -97,7 +97,7 @@ test.serial(
     t.is(output.code, 11);
     t.is(
       output.msg,
-      'This machine, "n1", is no node of the overlay "net" yet: it waits for the agent, which has not said anything of it (waited 10 s)',
+      'This machine, "n1", is not a node of the overlay "net" yet: it waits for the agent, which has not reported on it (waited 10 s)',
     );
     t.regex(output.details ?? '', /run "netloom agent", with the conflist in ".*net\.d"/);
     t.is(cluster.lab.exec('STATUS', conf(one), {}, cluster.on(one)).output.code, 50);

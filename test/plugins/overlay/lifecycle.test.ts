@@ -279,7 +279,7 @@ test.serial('a machine that is none of the nodes says so, with STATUS and ADD; a
   for (const command of ['STATUS', 'ADD']) {
     const { output } = lab.exec(command, conf, command === 'ADD' ? { sandbox } : {}, cluster.on(one));
     t.is(output.code, 50);
-    t.is(output.msg, "This machine is none of the overlay's nodes: it has none of the addresses 192.0.2.12");
+    t.is(output.msg, 'This machine is not a node of the overlay: it has none of the addresses 192.0.2.12');
   }
   lab.del(conf, { sandbox }, cluster.on(one));
   t.is(cluster.snapshot(one), empty);

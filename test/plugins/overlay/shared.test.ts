@@ -89,7 +89,7 @@ test.serial(
       const { output } = cluster.lab.exec(command, cluster.sharedConf(two), target, cluster.on(two));
       t.is(output.code, 50, command);
       t.is(output.msg, `The overlay's store "${directoryOf(cluster)}" is empty: nobody has joined there`);
-      t.regex(output.details ?? '', /mount it; or where this is the first node of all: netloom overlay create net/);
+      t.regex(output.details ?? '', /mount it; or if this is the first node of all: netloom overlay create net/);
     }
     t.is(cluster.snapshot(two), before);
     t.deepEqual(readdirSync(directoryOf(cluster)), []);
