@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { ip, makeRoot, Sandbox, snapshot } from './host.ts';
 import { LabAgents } from './lab-agents.ts';
+import { PATIENCE } from './patience.ts';
 
 /** Where `npm run build` puts the plugins. */
 export const BIN = fileURLToPath(new URL('../../dist/bin', import.meta.url));
@@ -18,9 +19,6 @@ export const REFERENCE = '/usr/lib/cni';
 /** What runs a plugin as on a kernel without the netlink that it asks for first, such as that of nf_tables. */
 export const WITHOUT_NETLINK =
   'strace -f -qqq -o /dev/null -e trace=socket -e inject=socket:error=EPROTONOSUPPORT'.split(' ');
-
-/** How long a plugin may take: one that hangs is to fail its own test, not to hold up the run. */
-const PATIENCE = 240_000;
 
 export type Json = Record<string, unknown>;
 

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost, ip, type Sandbox } from '../../support/host.ts';
 import { bridgeConf, type Json, Lab, type Output, REFERENCE } from '../../support/lab.ts';
-import { bestFlow, flow, PATIENCE, type Place } from './flow.ts';
+import { PATIENCE } from '../../support/patience.ts';
+import { bestFlow, flow, type Place } from './flow.ts';
 
 becomeHost();
 

@@ -6,13 +6,6 @@ import type { Sandbox } from '../../support/host.ts';
 const WORKER = fileURLToPath(new URL('flow-worker.ts', import.meta.url));
 const PORT = '5201';
 
-/**
- * How long a test of several flows may take, in milliseconds. Where the clock counts the guest's instructions
- * (scripts/bed/machine.mjs) it leaps whenever the guest waits for a file of this machine: some minutes while a program
- * starts.
- */
-export const PATIENCE = process.env['NETLOOM_TEST_COUNTED'] === '1' ? 24 * 3_600_000 : 240_000;
-
 /** Where an end of the connection is: in a sandbox, or on the host. */
 export type Place = Sandbox | 'host';
 
