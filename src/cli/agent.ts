@@ -98,7 +98,7 @@ Examples:
 function seconds(most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!isSeconds(value, most)) throw new Error(`"${text}", expected a number of seconds up to ${most}`);
+    if (!isSeconds(value, most)) throw new Error(`"${text}" is not a number of seconds above 0, up to ${most}`);
     return value;
   };
 }

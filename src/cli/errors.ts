@@ -1,7 +1,8 @@
 /** How the command line tells of failures, and the exit statuses that scripts act on (docs/cli.md). */
-import { ArgumentScannerError, formatMessageForArgumentScannerError, text_en } from '@stricli/core';
+import { ArgumentScannerError, text_en } from '@stricli/core';
 import { errorsOf, hasCode, messageOf, NetloomError } from '../error.ts';
 import { libc } from '../ffi/libc.ts';
+import { misunderstood, noSuchCommand } from './misunderstood.ts';
 
 /**
  * Done; failed; called with what it does not understand; no agent runs, as systemctl has it. What a command runs for
@@ -20,12 +21,10 @@ export const text = {
   },
   keywords: { ...text_en.keywords, default: 'default:' },
   exceptionWhileParsingArguments: (error: unknown) =>
-    error instanceof ArgumentScannerError
-      ? `netloom: ${formatMessageForArgumentScannerError(error, {})}`
-      : sentencesOf(error),
+    error instanceof ArgumentScannerError ? `netloom: ${misunderstood(error)}` : sentencesOf(error),
   exceptionWhileRunningCommand: (error: unknown) => sentencesOf(error),
-  noCommandRegisteredForInput: (args: Parameters<typeof text_en.noCommandRegisteredForInput>[0]) =>
-    `netloom: ${text_en.noCommandRegisteredForInput(args)}`,
+  noCommandRegisteredForInput: ({ input, corrections }: Parameters<typeof text_en.noCommandRegisteredForInput>[0]) =>
+    `netloom: ${noSuchCommand(input, corrections)}`,
 } satisfies typeof text_en;
 
 /** Node's own error for what the system refuses: it names the call and the file, and is no fault of ours. */

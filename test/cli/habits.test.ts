@@ -43,12 +43,12 @@ for (const words of all.filter((each) =>
 }
 
 const slips: readonly [args: readonly string[], message: RegExp][] = [
-  [['conect'], /^netloom: No command registered for `conect`, did you mean `?connect`?/],
-  [['network', 'craete', 'x'], /did you mean `?create`?/],
-  [['network', 'create', '--subnett', '10.1.0.0/24', 'x'], /No flag registered for --subnett, did you mean --subnet\?/],
-  [['network', 'create'], /Expected argument for NAME/],
-  [['connect', 'web'], /Expected argument for TARGET/],
-  [['completion', 'tcsh'], /there is no script for "tcsh", expected bash, zsh, fish/],
+  [['conect'], /^netloom: There is no command "conect", did you mean "connect"/],
+  [['network', 'craete', 'x'], /did you mean "create"/],
+  [['network', 'create', '--subnett', '10.1.0.0/24', 'x'], /There is no option --subnett, did you mean --subnet\?/],
+  [['network', 'create'], /NAME is missing/],
+  [['connect', 'web'], /^netloom: TARGET is missing\n/],
+  [['completion', 'tcsh'], /Invalid SHELL: there is no script for "tcsh", expected bash, zsh, fish/],
 ];
 for (const [args, message] of slips) {
   test(`"netloom ${args.join(' ')}" leaves with 2 and what was meant`, (t) => {
@@ -79,7 +79,7 @@ test('a command in a sandbox has its own options, with and without "--" before i
   netloom.run('sandbox', 'rm', 'box');
   t.regex(netloom.run('exec', '--help'), /USAGE/);
   t.regex(netloom.run('run', '--help'), /USAGE/);
-  t.regex(netloom.try('run', '--nmae', 'box', ...echo).stderr, /No flag registered for --nmae, did you mean --name\?/);
+  t.regex(netloom.try('run', '--nmae', 'box', ...echo).stderr, /There is no option --nmae, did you mean --name\?/);
 });
 
 /** What a shell shows of a command, and its status. */

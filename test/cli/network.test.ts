@@ -120,7 +120,7 @@ for (const driver of ['macvlan', 'ipvlan', 'vlan']) {
     const option = { macvlan: 'macvlan_mode=private', ipvlan: 'ipvlan_mode=l3', vlan: 'vlan=7' }[driver] ?? '';
     t.regex(
       netloom.try('network', 'create', '-d', driver, 'lan').stderr,
-      /needs a link of the host\n {2}give it as -o parent=LINK/,
+      /needs a link of the host\n {2}name it with -o parent=LINK/,
     );
     // The subnet is the parent's: no clash.
     const { main } = create(
@@ -267,7 +267,7 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     'an option that nobody knows',
     ['-o', 'color=red', 'x'],
     1,
-    /The driver "bridge" has no option "color"\n {2}its options are: bridge \(/,
+    /The driver "bridge" has no option "color"\n {2}its options are\n {4}bridge +name of the bridge/,
   ],
   ['a slip of the pen', ['-o', 'mtuu=1400', 'x'], 1, /has no option "mtuu", did you mean "mtu"\?\n/],
   ['an option without a value', ['-o', 'mtu', 'x'], 1, /"-o mtu" has no value, expected "-o mtu=VALUE"/],
@@ -302,7 +302,7 @@ const bad: readonly [title: string, args: readonly string[], status: number, mes
     'a subnet that a route leads to',
     ['--subnet', '10.44.0.0/24', 'x'],
     1,
-    /Cannot use the subnet 10.44.0.0\/24: it is that of a route by "lo"/,
+    /Cannot use the subnet 10.44.0.0\/24: it is the subnet of a route by "lo"/,
   ],
   [
     'a gateway outside',

@@ -9,6 +9,9 @@ export function confOf(network: string): OverlayConf {
   const conf = confs.find(({ name }) => name === network);
   if (conf !== undefined) return conf;
   throw new NetloomError('no-network', `There is no overlay "${network}"`, {
-    hint: `there are: ${confs.map(({ name }) => name).join(', ') || 'none'}`,
+    hint:
+      confs.length > 0
+        ? `there are: ${confs.map(({ name }) => name).join(', ')}`
+        : `create one with "netloom network create --driver overlay ${network}"`,
   });
 }

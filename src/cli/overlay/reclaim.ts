@@ -66,6 +66,6 @@ async function reclaimFrom(
 
 function seconds(text: string): number {
   const value = Number(text);
-  if (!(value >= 0 && value <= 1e9)) throw new Error(`"${text}", expected a number of seconds`);
+  if (!(value >= 0 && value <= 1e9)) throw new Error(`"${text}" is not a number of seconds`);
   return value;
 }

@@ -19,7 +19,7 @@ export function keysOf(name: DriverName, driver: Driver, given: readonly string[
   }
   if (driver.parent !== undefined && keys['master'] === undefined) {
     throw new NetloomError('invalid-option', `A network of the driver "${name}" needs a link of the host`, {
-      hint: 'give it as -o parent=LINK',
+      hint: 'name it with -o parent=LINK',
     });
   }
   if (driver.hasStore === true) refuseOtherThanOneStore(name, keys['store']);
@@ -38,7 +38,11 @@ function keysOfOne(name: DriverName, driver: Driver, pair: string): Json {
       option === undefined
         ? `The driver "${name}" has no option "${key}"${meant === undefined ? '' : `, did you mean "${meant}"?`}`
         : `"-o ${pair}" has no value, expected "-o ${key}=VALUE"`,
-      { hint: `its options are: ${known.map(([option, { about }]) => `${option} (${about})`).join('; ')}` },
+      {
+        hint: ['its options are', ...known.map(([option, { about }]) => `  ${option.padEnd(13)}  ${about}`)].join(
+          '\n  ',
+        ),
+      },
     );
   }
   const value = pair.slice(equals + 1);
@@ -60,7 +64,7 @@ function refuseOtherThanOneStore(name: DriverName, store: unknown): void {
   throw new NetloomError(
     'invalid-option',
     `A network of the driver "${name}" needs a store that all its hosts reach${kinds.length > 1 ? ', and not two' : ''}`,
-    { hint: 'give it as -o path=DIRECTORY or as -o etcd=http://HOST:2379' },
+    { hint: 'name it with -o path=DIRECTORY or -o etcd=http://HOST:2379' },
   );
 }
 

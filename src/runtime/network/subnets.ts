@@ -62,7 +62,7 @@ export function subnetsOf({ list }: Network): Cidr[] {
 export function refuseUsed(subnet: Cidr, used: readonly Used[]): void {
   const clash = used.find(({ prefix }) => prefix.overlaps(subnet));
   if (clash === undefined) return;
-  const other = clash.prefix.equals(subnet) ? 'it is that of' : `it overlaps with ${clash.prefix},`;
+  const other = clash.prefix.equals(subnet) ? 'it is the subnet of' : `it overlaps with ${clash.prefix},`;
   throw new NetloomError('subnet-in-use', `Cannot use the subnet ${subnet}: ${other} ${clash.by}`, {
     hint: 'choose another one, or leave --subnet out to get a free one',
   });
