@@ -22,11 +22,11 @@ interface Flags {
 export const agentCommand = buildCommand({
   docs: {
     brief: 'Run the agent, which serves plugin calls faster',
-    fullDescription: `Stays in the foreground and serves the calls of the plugins that "netloom
+    fullDescription: `Runs in the foreground and serves the calls of the plugins that "netloom
 install" put in place. Without an agent each plugin does the work itself, with
 the same result, but slower.
 
-Run the netloom in the plugin directory: plugins do not use an agent of another
+Run the netloom of the plugin directory: plugins do not use an agent of another
 build. A new agent takes over from a running one. "netloom status" shows how it
 is doing.
 

@@ -11,8 +11,9 @@ import { VERSION } from './version.ts';
 export const statusCommand = buildCommand({
   docs: {
     brief: 'Show the calls, latencies and threads of the agent',
-    fullDescription: `Asks the agent at /run/netloom/status.sock. Latencies are in milliseconds,
-estimated from the histogram that /metrics has.
+    fullDescription: `Shows what the agent says at /run/netloom/status.sock of its calls, threads and
+networks. Latencies are in milliseconds, estimated from the histogram that
+/metrics has.
 
 Exit status: 0 if an agent runs; 3 if none does, so that plugins work by
 themselves; 1 if it does not answer.

@@ -62,8 +62,8 @@ Example: netloom restore`,
 export const checkCommand = buildCommand({
   docs: {
     brief: 'Check that connections are as they were made',
-    fullDescription: `Calls CHECK of every plugin for the connections of TARGET, or without TARGET for
-all that netloom has made, and prints a line for each.
+    fullDescription: `Checks the connections of TARGET, or without TARGET all that netloom has made:
+it calls CHECK of every plugin, and prints a line for each connection.
 
 Exit status: 0 if all are as they were made, 1 if something differs.
 

@@ -34,6 +34,14 @@ for (const words of all) {
   });
 }
 
+test('help fits a terminal of 80 columns, but for usage, flags and examples', (t) => {
+  for (const words of all) {
+    const [, about = ''] = /\n\n([\s\S]*?)(\n\nExamples?:|Drivers)/.exec(netloom.run(...words, '--help')) ?? [];
+    const tooLong = about.split('\n').filter((line) => line.length > 80);
+    t.deepEqual(tooLong, [], words.join(' '));
+  }
+});
+
 for (const words of all.filter((each) =>
   /(^| )(ls|ps|plugins|gc|restore|check|peers|overlay status)$/.test(each.join(' ')),
 )) {

@@ -24,8 +24,8 @@ const list = { kind: 'parsed', optional: true, variadic: true } as const;
 export const createCommand = buildCommand({
   docs: {
     brief: 'Create a network',
-    fullDescription: `Writes a conflist to /etc/cni/net.d, where container runtimes find the network
-too. Links are made when the first container is connected.
+    fullDescription: `Creates a network: a conflist in /etc/cni/net.d, where container runtimes find
+it too. Links are made when the first container is connected.
 
 Without --subnet a free one is chosen: an IPv4 /24 (overlay: /16) from 10.90.0.0
 on that no route, address or network of this host uses. Create an overlay on

@@ -7,8 +7,8 @@ import { describe } from './describe.ts';
 export const listCommand = buildCommand({
   docs: {
     brief: 'List networks',
-    fullDescription: `Every conflist in /etc/cni/net.d is a network, no matter who wrote it. Files
-that cannot be read are reported on stderr. ATTACHED is the number of
+    fullDescription: `Lists the networks: every conflist in /etc/cni/net.d, no matter who wrote it.
+Files that cannot be read are reported on stderr. ATTACHED is the number of
 interfaces.
 
 Example: netloom network ls --json`,

@@ -8,7 +8,7 @@ import { jsonFlag, printJson } from '../print.ts';
 export const statusCommand = buildCommand({
   docs: {
     brief: 'Ask whether a network can take a container now',
-    fullDescription: `Calls STATUS of each plugin of the network.
+    fullDescription: `Asks whether a network can take a container now: calls STATUS of each plugin.
 
 Exit status: 0 if all of them are ready, 1 if one is not.
 

@@ -10,9 +10,9 @@ import { confOf } from './conf-of.ts';
 export const createCommand = buildCommand({
   docs: {
     brief: 'Mark a directory as the store of an overlay',
-    fullDescription: `For an overlay whose nodes are in a directory: run it once, on one machine,
-before the first machine joins. No machine joins an empty directory without the
-mark, because a mount may be missing there.
+    fullDescription: `Marks the directory that an overlay keeps its nodes in. Run it once for each
+such overlay, on one machine, before the first machine joins. No machine joins
+an empty directory without the mark, because a mount may be missing there.
 
 The network must exist on this machine: see "netloom network create".
 

@@ -13,9 +13,9 @@ import { jsonFlag, printJson, printTable } from '../print.ts';
 export const peersCommand = buildCommand({
   docs: {
     brief: 'List the nodes of overlays',
-    fullDescription: `Lists this machine first. SEEN is known for nodes in a directory or in etcd
-whose agent runs. A node that has not been seen for long is still a node: only
-"netloom overlay reclaim" removes it.
+    fullDescription: `Lists the nodes of each overlay, this machine first. SEEN is known for nodes in
+a directory or in etcd whose agent runs. A node that has not been seen for long
+is still a node: only "netloom overlay reclaim" removes it.
 
 Example: netloom overlay peers --json`,
   },

@@ -10,9 +10,10 @@ import { confOf } from './conf-of.ts';
 export const reclaimCommand = buildCommand({
   docs: {
     brief: 'Free the prefix of a node that is gone for good',
-    fullDescription: `Prefixes never expire: a machine that was off for a month still has its own.
-This removes the record of a node that will not come back, and the other nodes
-remove their routes to it. Refused if the node was seen within --grace seconds.
+    fullDescription: `Removes the record of a node that will not come back, so that another can have
+its prefix. The other nodes remove their routes to it. Prefixes do not expire: a
+machine that was off for a month still has its own. Refused if the node was seen
+within --grace seconds.
 
 Example: netloom overlay reclaim lab node7 --grace 3600`,
   },

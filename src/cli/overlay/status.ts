@@ -17,8 +17,9 @@ export const statusCommand = buildCommand({
   docs: {
     brief: 'Show the state of this machine in each overlay',
     fullDescription: `Shows the node and prefix of this machine in each overlay, the number of other
-nodes (PEERS), the MTU, and what the kernel lacks or has differently. Nothing is
-changed. "no containers here" is no fault: then no devices are needed.
+nodes (PEERS), the MTU, and where the kernel differs from what it should have.
+Nothing is changed. "no containers here" is not a fault: no devices are needed
+then.
 
 Example: netloom overlay status --json`,
   },

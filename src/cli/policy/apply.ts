@@ -19,18 +19,18 @@ interface Item {
 export const applyCommand = buildCommand({
   docs: {
     brief: 'Set the policies of running containers',
-    fullDescription: `FILE is JSON, an object like this one or a list of them; "-" is the standard
-input:
+    fullDescription: `Limits what running containers may reach (egress) and who may reach them
+(ingress). FILE is JSON, an object like this one or a list of them:
 
   { "network": "lab", "container": "web", "ifname": "eth0", "policy": {
-      "ingress": { "allow": [
-        { "from": ["10.1.0.0/24"], "ports": [{ "protocol": "tcp", "port": 80 }] }
-      ] },
-      "egress": { "default": "deny" } } }
+    "ingress": { "allow": [{ "from": ["10.1.0.0/24"],
+                             "ports": [{ "protocol": "tcp", "port": 80 }] }] },
+    "egress": { "default": "deny" } } }
 
 "container" is the id that the runtime gave, or at least its first 12 digits.
 "ifname" may be left out: eth0. Each policy replaces the one that the container
-had. All of a file takes effect at the same moment, or none of it.
+had. All of a file takes effect at the same moment, or none of it. The FILE "-"
+is the standard input.
 
 Examples:
   netloom policy apply web.json

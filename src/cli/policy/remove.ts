@@ -13,7 +13,8 @@ import { wiredOwner } from './wires.ts';
 export const removeCommand = buildCommand({
   docs: {
     brief: 'Remove the policies of containers',
-    fullDescription: `From then on the containers are open: nothing is refused to them.
+    fullDescription: `Removes the policies of containers. They are open from then on: nothing is
+refused to them.
 
 Example: netloom policy rm lab/web`,
   },

@@ -10,10 +10,10 @@ import { optionsOf, type SandboxFlags, sandboxAliases, sandboxFlags } from './fl
 export const createCommand = buildCommand({
   docs: {
     brief: 'Create a sandbox',
-    fullDescription: `A sandbox is a network namespace without a container. It stays until "netloom
-sandbox rm"; after a boot, "netloom restore" brings it back. "netloom exec" runs
-commands in it, "netloom connect" connects it to more networks. Without
---network there is only lo.
+    fullDescription: `Creates a sandbox: a network namespace without a container. It stays until
+"netloom sandbox rm"; after a boot, "netloom restore" brings it back. "netloom
+exec" runs commands in it, "netloom connect" connects it to more networks.
+Without --network there is only lo.
 
 Examples:
   netloom sandbox create --name db --network db,ip=10.91.0.20

@@ -8,8 +8,8 @@ import { EXEC_EXIT, execute } from './execute.ts';
 export const execCommand = buildCommand({
   docs: {
     brief: 'Run a command in an existing sandbox',
-    fullDescription: `CMD has the network of the sandbox and its /etc/resolv.conf and /etc/hosts;
-otherwise it sees the files of this machine.
+    fullDescription: `Runs CMD in a sandbox: with its network, its /etc/resolv.conf and /etc/hosts,
+and otherwise the files of this machine.
 
 Exit status: that of CMD; 128 + N if signal N ended it; 127 if there is no such
 command; 126 if it cannot be executed; 125 if netloom failed.

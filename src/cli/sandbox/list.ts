@@ -7,7 +7,7 @@ import { describeSandboxes } from './describe.ts';
 export const listCommand = buildCommand({
   docs: {
     brief: 'List sandboxes',
-    fullDescription: `STATE is
+    fullDescription: `Lists the sandboxes with their processes, networks and published ports. STATE is
   present  the sandbox can be used
   missing  the namespace is gone, as after a boot: run "netloom restore"
   lost     the record is damaged or gone: "netloom sandbox rm NAME" removes the
