@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 /** What went wrong with a file as a whole rather than with one of its tests. */
 const CRASHES = new Set([
@@ -21,6 +22,8 @@ const GRACE = 5_000;
 export async function observeRun({ events }) {
   const report = process.env.NETLOOM_TEST_REPORT;
   const failures = [];
+  /** Why they failed, for those that say so. */
+  const reasons = {};
   const skips = [];
   /** Those that passed, with the milliseconds that they took. */
   const tests = {};
@@ -29,7 +32,7 @@ export async function observeRun({ events }) {
   const write = () => {
     const passed = (stats?.passedTests ?? 0) + (stats?.passedKnownFailingTests ?? 0);
     const files = [...crashed].map((name) => `${name || 'AVA'} (the whole file: see above)`);
-    writeFileSync(report, JSON.stringify({ passed, failures: [...failures, ...files], skips, tests }));
+    writeFileSync(report, JSON.stringify({ passed, failures: [...failures, ...files], reasons, skips, tests }));
   };
 
   for await (const event of events) {
@@ -37,7 +40,10 @@ export async function observeRun({ events }) {
     const file = event.testFile ? relative(process.cwd(), event.testFile) : '';
     const name = `${file} › ${event.title}`;
     if (event.type === 'stats') stats = event.stats;
-    if (event.type === 'test-failed' || event.type === 'hook-failed') failures.push(name);
+    if (event.type === 'test-failed' || event.type === 'hook-failed') {
+      failures.push(name);
+      reasons[name] = reasonOf(event.err);
+    }
     if (event.type === 'test-passed') tests[name] = event.duration;
     if (event.type === 'selected-test' && (event.skip || event.todo)) skips.push(name);
     if (CRASHES.has(event.type)) crashed.add(file);
@@ -59,4 +65,21 @@ export async function observeRun({ events }) {
       }, GRACE).unref();
     }
   }
+}
+
+/** How much of a reason is kept. A whole ruleset may be compared with another. */
+const [MESSAGE_MAX, LINES_MAX, WIDTH_MAX] = [12, 40, 300];
+
+/** The error as lines: its message, the values that differ, and where. */
+function reasonOf({ message = '', formattedDetails = [], formattedCause, formattedError, stack = '' }) {
+  const details = formattedDetails.map(({ label, formatted }) => `${label}\n${formatted}`);
+  const text = [message.split('\n').slice(0, MESSAGE_MAX).join('\n'), ...details, formattedCause, formattedError]
+    .filter(Boolean)
+    .join('\n');
+  const place = stack.split('\n').find((line) => line.includes('.test.ts:')) ?? '';
+  const lines = stripVTControlCharacters(text).split('\n').slice(0, LINES_MAX);
+  return [...lines, stripVTControlCharacters(place).trim()]
+    .filter(Boolean)
+    .map((line) => line.slice(0, WIDTH_MAX))
+    .join('\n');
 }

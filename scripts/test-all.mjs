@@ -83,8 +83,11 @@ runs.push(...(await Promise.all(there)));
 console.log(`\n${matrix(runs).join('\n')}`);
 const nowhere = ranNowhere(runs).map((name) => `no kernel: ${name} (skipped on all)`);
 if (byAgent !== undefined) runs.push({ kernel: 'by an agent', report: await byAgent });
-const failures = runs.flatMap(({ kernel, report }) => report.failures.map((name) => `${kernel}: ${name}`));
+const failures = runs.flatMap(({ kernel, report: { failures, reasons = {} } }) =>
+  failures.map((name) => `${kernel}: ${[name, ...(reasons[name] ?? '').split('\n')].join('\n      ').trimEnd()}`),
+);
 failures.push(...nowhere);
+// With the reasons once more: what tests have printed may be far above, or cut off.
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((name) => `  ${name}\n`).join('')}`);
 const passed = runs.reduce((sum, { report }) => sum + report.passed, 0);
 console.log(`\n${passed} passed, ${failures.length} failed`);

@@ -18,7 +18,8 @@ const NODE_ARGUMENTS = '--no-opt --no-maglev --no-sparkplug';
  * Runs tests in a guest.
  * @param options patterns: for AVA, in place of every test of its kernel; onOutput gets what the run prints as it
  * prints it
- * @returns {Promise<{passed: number, failures: string[], skips: string[], tests: Record<string, number>, log: string}>}
+ * @returns {Promise<{passed: number, failures: string[], reasons: Record<string, string>,
+ * skips: string[], tests: Record<string, number>, log: string}>}
  */
 export async function testIn(series, { patterns = [], onOutput } = {}) {
   if (patterns.length > 0) return guest(series, [patterns], { onOutput });
@@ -72,6 +73,7 @@ function together(reports) {
   return {
     passed: reports.reduce((sum, { passed }) => sum + passed, 0),
     failures: reports.flatMap(({ failures }) => failures),
+    reasons: Object.assign({}, ...reports.map(({ reasons }) => reasons)),
     skips: reports.flatMap(({ skips }) => skips),
     tests: Object.assign({}, ...reports.map(({ tests }) => tests)),
   };

@@ -13,6 +13,7 @@ const TREE = fileURLToPath(new URL('../../', import.meta.url));
 const HANGING = `import { spawn } from 'node:child_process';
 import test from 'ava';
 test('one ends', (t) => t.pass());
+test('one fails', (t) => t.deepEqual(['is'], ['should be']));
 test('one never does', async () => {
   spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'inherit'] });
   await new Promise(() => setInterval(() => {}, 1000));
@@ -43,7 +44,8 @@ export default { workerThreads: false, timeout: '5s', nonSemVerExperiments: { ob
   const [status] = await once(ava, 'exit');
   clearTimeout(late);
   t.is(status, 1);
-  const { passed, failures } = JSON.parse(readFileSync(report, 'utf8'));
+  const { passed, failures, reasons } = JSON.parse(readFileSync(report, 'utf8'));
   t.is(passed, 1);
-  t.deepEqual(failures, ['hanging.test.js › one never does (never ended)']);
+  t.deepEqual(failures, ['hanging.test.js › one fails', 'hanging.test.js › one never does (never ended)']);
+  t.regex(reasons['hanging.test.js › one fails'], /'is'[\s\S]*'should be'/);
 });
