@@ -48,6 +48,7 @@ Examples:
       foreground: {
         kind: 'boolean',
         default: true,
+        withNegated: false,
         brief: 'Stay in the foreground; it always does',
       },
       callLimit: {

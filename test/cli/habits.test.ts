@@ -54,6 +54,7 @@ const slips: readonly [args: readonly string[], message: RegExp][] = [
   [['conect'], /^netloom: There is no command "conect", did you mean "connect"/],
   [['network', 'craete', 'x'], /did you mean "create"/],
   [['network', 'create', '--subnett', '10.1.0.0/24', 'x'], /There is no option --subnett, did you mean --subnet\?/],
+  [['agent', '--no-foreground'], /There is no option --no-foreground/],
   [['network', 'create'], /NAME is missing/],
   [['connect', 'web'], /^netloom: TARGET is missing\n/],
   [['completion', 'tcsh'], /Invalid SHELL: there is no script for "tcsh", expected bash, zsh, fish/],

@@ -215,6 +215,7 @@ test.serial('diagrams have a box for each namespace and a line for each wire', (
   t.is(dot.match(/subgraph cluster_/g)?.length, 3);
   t.is(dot.match(/ -> /g)?.length, 4, 'two wires, two ports');
   t.regex(netloom.try('inspect', '--dot', '--svg').stderr, /Cannot combine --dot and --svg, expected one of them/);
+  t.regex(netloom.try('inspect', '--watch', '--svg').stderr, /Cannot combine --watch and --svg, expected --json or no/);
 });
 
 test.serial('diff tells what has changed between two snapshots, and leaves with 1', (t) => {

@@ -91,6 +91,9 @@ Examples:
     const [view, second] = asked;
     if (second !== undefined)
       throw new NetloomError('invalid-option', `Cannot combine --${view} and --${second}, expected one of them`);
+    if (flags.watch && view !== undefined && view !== 'json') {
+      throw new NetloomError('invalid-option', `Cannot combine --watch and --${view}, expected --json or no view`);
+    }
     const context = runtimeContext();
     if (flags.watch) return watch(this, context, what, view === 'json');
     const snapshot = look(context, what);

@@ -77,8 +77,13 @@ function statusOf(nl: NetlinkSocket, { paths, warn }: RuntimeContext, conf: Over
     const more = { ...about, node: own.name, prefix: `${own.subnet}`, peers: peers.length, mtu };
     if (!isInUse(nl, name)) return { ...more, state: 'no containers here', differences: [] };
     const differences = overlayDifferences(nl, { network, own, peers, mtu });
-    return { ...more, state: differences.length === 0 ? 'complete' : `${differences.length} differences`, differences };
+    return { ...more, state: stateOf(differences.length), differences };
   } catch (error) {
     return { ...about, state: 'not available', differences: [messageOf(error)] };
   }
+}
+
+function stateOf(differences: number): string {
+  if (differences === 0) return 'complete';
+  return differences === 1 ? '1 difference' : `${differences} differences`;
 }
