@@ -1,5 +1,5 @@
 /**
- * Whatever is wrong with a call: an error object with the right code on stdout, exit status 1, and no change in the
+ * Bad calls. Each one gets an error object with the right code on stdout and exit status 1, and changes nothing in the
  * kernel or on disk.
  */
 import { execFileSync } from 'node:child_process';
@@ -13,7 +13,7 @@ becomeHost();
 interface BadCall {
   readonly title: string;
   readonly code: number;
-  /** What the message has to name. */
+  /** What the message must name. */
   readonly says: RegExp;
   readonly conf?: Json;
   readonly command?: string;
@@ -328,7 +328,7 @@ test.serial('VERSION needs no configuration, and no command tells what this is',
   t.regex(about.stderr, /^CNI bridge plugin/);
 });
 
-/** Every path below the root but those that only remember. */
+/** Every path below the root, except bookkeeping files such as locks. */
 function paths(lab: Lab): string {
   return readdirSync(lab.root, { recursive: true, encoding: 'utf8' })
     .filter(

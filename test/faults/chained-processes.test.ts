@@ -1,6 +1,6 @@
 /**
- * Sixty containers that come and go at once, each through a chain of bridge, tuning, bandwidth and sbr, each call a
- * process of its own.
+ * Sixty containers come and go at once. Each goes through a chain of bridge, tuning, bandwidth and sbr, and each call
+ * is a process of its own.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import test from 'ava';
@@ -24,7 +24,7 @@ interface Container {
   result?: Output;
 }
 
-/** One verb of a whole chain, plugin by plugin; each gets the result of the one before. */
+/** Runs one verb through the whole chain, plugin by plugin. Each plugin gets the result of the one before. */
 async function all(lab: Lab, command: 'ADD' | 'CHECK' | 'DEL', containers: readonly Container[]): Promise<void> {
   await Promise.all(
     containers.map(async (container) => {
@@ -54,7 +54,7 @@ test.serial(`${COUNT} chains at once: each is whole, and everything is gone at t
   t.is(new Set(containers.map(({ result }) => result?.ips?.[0]?.address)).size, COUNT);
   t.deepEqual([ifbs(), records(lab)], [COUNT + 1, COUNT + 1]);
   await all(lab, 'CHECK', containers);
-  // Half of them go while the other half is looked at, and come again.
+  // Half of the containers go while the other half is checked. Then the first half comes again.
   const [first, second] = [containers.slice(0, COUNT / 2), containers.slice(COUNT / 2)];
   await Promise.all([all(lab, 'DEL', first), all(lab, 'CHECK', second)]);
   t.deepEqual([ifbs(), records(lab)], [COUNT / 2 + 1, COUNT / 2 + 1]);

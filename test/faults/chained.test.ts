@@ -1,7 +1,7 @@
 /**
- * The chained plugins that shape what others have made (tuning, bandwidth, sbr), behind a bridge: each call of libc
- * fails in turn, in process; SIGKILL comes before each system call, with the executable. A failed ADD leaves the
- * attachment as the bridge made it, and so does DEL after whatever happened.
+ * The chained plugins that shape what others have made (tuning, bandwidth, sbr), behind a bridge. Each libc call fails
+ * in turn, in process; SIGKILL comes before each system call, with the executable. A failed ADD leaves the attachment
+ * as the bridge made it, and so does DEL after any failure.
  */
 import './faulty-ffi.ts';
 import test, { type ExecutionContext } from 'ava';
@@ -22,7 +22,7 @@ const chained = (type: string, more: Json = {}): Json => ({ cniVersion: '1.1.0',
 interface Case {
   readonly title: string;
   readonly conf: Json;
-  /** How many calls an ADD and a DEL have, at least, that can fail: so that a test which tests nothing is noticed. */
+  /** The least number of calls in an ADD and a DEL that can fail. It catches a test that tests nothing. */
   readonly calls: readonly [add: number, del: number];
 }
 
@@ -30,8 +30,8 @@ const cases: readonly Case[] = [
   {
     title: 'tuning',
     conf: chained('tuning', {
-      // One character each: the kernel takes each write of a setting by itself, so that a number cut in two is two
-      // numbers.
+      // One character each: the kernel parses each write to a setting by itself, so a number split over two writes
+      // becomes two numbers.
       sysctl: { 'net.ipv4.conf.IFNAME.log_martians': '1', 'net/ipv4/conf/IFNAME/arp_ignore': '1' },
       mac: '02:00:00:00:00:99',
       mtu: 1400,
@@ -50,7 +50,7 @@ const cases: readonly Case[] = [
   { title: 'sbr', conf: chained('sbr'), calls: [15, 15] },
 ];
 
-/** A container on a bridge, beside another. */
+/** A container on a bridge that has another container already. */
 function attached(t: ExecutionContext, { conf }: Case): Scene {
   const lab = new Lab(t);
   lab.add(bridge, { sandbox: lab.sandbox('neighbour') });
@@ -84,7 +84,8 @@ for (const one of cases) {
         const what = whatFailed(calls, n, end);
         t.is(call(lab, 'DEL', conf, target).status, 0, what);
         if (calls[n - 1] === 'ioctl' && end.status === 0) {
-          // The path was taken for none of a namespace, so whatever was in there is gone: another container.
+          // DEL took the path for something that is not a namespace, hence for a container that is gone. Make a new
+          // container.
           lab.del(bridge, target);
           it = { ...it, conf: { ...one.conf, prevResult: lab.add(bridge, target) } };
           before = it.look();

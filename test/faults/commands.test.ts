@@ -1,6 +1,6 @@
 /**
- * SIGKILL before system calls of `netloom connect`, `disconnect`, `sandbox create` and `run`: afterwards gc leaves
- * either all of what was asked for, or nothing of it, and what is left can be taken away.
+ * SIGKILL before system calls of `netloom connect`, `disconnect`, `sandbox create` and `run`. Afterwards gc leaves
+ * either all of what was asked for or nothing, and what is left can be removed.
  */
 import { spawnSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
@@ -12,8 +12,8 @@ import { killing } from './killed.ts';
 becomeHost();
 
 /**
- * The calls that change what others see, and how many of each are passed over between two kills: those of netlink are
- * many, and killed one by one in kill.test.ts.
+ * The calls that change what others see, and the step from one kill to the next. The netlink calls are many;
+ * kill.test.ts kills at every one of them.
  */
 const CALLS: readonly [name: string, step: number][] = [
   ['sendto', 5],
@@ -26,7 +26,7 @@ const CALLS: readonly [name: string, step: number][] = [
   ['umount2', 1],
 ];
 
-/** Runs a command that is killed on entry to the n-th of a call. @returns false where it did not come to that */
+/** Runs a command that is killed on entry to the n-th call of that name. @returns false if there was no n-th call */
 function isKilled(netloom: Netloom, args: readonly string[], name: string, n: number): boolean {
   const [strace = '', ...wrap] = killing(name, n);
   const { status, signal, stderr } = spawnSync(strace, [...wrap, NETLOOM, ...args], {
@@ -47,7 +47,7 @@ function start(t: ExecutionContext) {
   return { lab, netloom, before: lab.snapshot() };
 }
 
-/** Kills a command at each of the calls. @param after what follows each kill, and takes everything away */
+/** Kills a command at each of the calls. @param after runs after each kill, and removes everything */
 function killEverywhere(
   netloom: Netloom,
   args: readonly string[],
@@ -130,7 +130,7 @@ test.serial('run', (t) => {
     ['run', '--name', 'box', '--network', 'web', '--', 'true'],
     () => {},
     (what) => {
-      // Its command may be a moment behind it.
+      // The command that it started may outlive it by a moment.
       while (netloom.json<Json[]>('ps').length > 0);
       netloom.run('gc');
       t.deepEqual(netloom.json('sandbox', 'ls'), [], what);

@@ -1,6 +1,6 @@
 /**
- * Executing a plugin of which one system call fails. man 1 strace, "Syscall tampering". What is called in process,
- * rounds.ts has.
+ * Runs a plugin while one of its system calls fails. man 1 strace, "Syscall tampering". rounds.ts is for plugins in
+ * this process.
  */
 import { readFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
@@ -13,7 +13,7 @@ const ERRORS = { sendto: 'ENOBUFS', link: 'ENOSPC', symlink: 'ENOSPC', unlink: '
 
 export type FailingCall = keyof typeof ERRORS;
 
-/** Runs a plugin of which the n-th of a call fails. @returns how it ended, and whether it came to that */
+/** Runs a plugin whose n-th call of that name fails. @returns how it ended, and whether there was such a call */
 function failing(
   lab: Lab,
   command: string,
@@ -22,7 +22,7 @@ function failing(
   name: FailingCall,
   n: number,
 ): { end: End; hasFailed: boolean } {
-  const log = `${lab.root}/netns/strace`; // where no snapshot looks
+  const log = `${lab.root}/netns/strace`; // snapshots do not look there
   const inject = `inject=${name}:error=${ERRORS[name]}:when=${n}`;
   const wrap = ['strace', '-f', '-qqq', '-o', log, '-e', `trace=${name}`, '-e', inject];
   const end = lab.exec(command, conf, target, { wrap });
@@ -30,9 +30,9 @@ function failing(
 }
 
 /**
- * A command of which each of the calls fails in turn. An ADD that says so has left nothing; a DEL that does not say so
- * has left nothing; and another DEL leaves nothing.
- * @returns how many calls failed, and how many commands with them
+ * Runs a command while each of the calls fails in turn. An ADD that reports a failure has left nothing, and so has a
+ * DEL that reports none. After any of them, another DEL leaves nothing.
+ * @returns how many calls failed, and how many commands failed with them
  */
 export function eachFailure(
   t: ExecutionContext,
@@ -61,7 +61,7 @@ export function eachFailure(
   return { points, failures };
 }
 
-/** In an error object of CNI. */
+/** Expects the reason in a CNI error object. */
 function saysWhy(t: ExecutionContext, { stdout }: End, what: string): void {
   t.true(((JSON.parse(stdout || '{}') as Output).msg ?? '') !== '', what);
   t.notRegex(stdout, /internal error/, what);

@@ -1,10 +1,10 @@
 /**
- * A libc that fails when told to. NB: import it before anything of src/: it stands between src/ and the adapter from
- * then on, so functions that were bound earlier stay as they are.
+ * A libc that fails on request. NB: import it before anything from src/. It wraps the adapter from then on; functions
+ * that were bound earlier stay as they are.
  */
 import { adapter } from '#ffi';
 
-/** How a function may fail, with numbers of asm-generic/errno.h. */
+/** The errno with which a function fails. asm-generic/errno.h. */
 const ERRNO: Readonly<Record<string, number>> = {
   open: 24, // EMFILE
   read: 5, // EIO
@@ -33,15 +33,18 @@ const ERRNO: Readonly<Record<string, number>> = {
 };
 
 /**
- * Functions that never fail here, and why: the three ids cannot, `_exit` does not return, and `close` gives the
- * descriptor up whatever it says (man 2 close), so there is nothing that a caller could do.
+ * Functions that never fail here. The three ids cannot fail. `_exit` does not return. `close` releases the descriptor
+ * whatever it returns (man 2 close), so the caller could do nothing about a failure.
  */
 const NEVER = new Set(['geteuid', 'getpid', 'gettid', 'getppid', '_exit', 'close', '__errno_location']);
 
-/** Of one that is called for every process of the machine (src/netns/processes.ts) the first few stand for the rest. */
+/**
+ * How many readlink calls may fail. It is called for every process of the machine (src/netns/processes.ts); the first
+ * few stand for the rest.
+ */
 const READLINKS = 3;
 
-/** Those that src/ calls again after EINTR. The others here do not wait, so no signal interrupts them. */
+/** Functions that src/ calls again after EINTR. The others do not wait, so no signal interrupts them. */
 const INTERRUPTIBLE = new Set(['open', 'read', 'write', 'flock', 'sendto', 'recvfrom', 'poll']);
 
 const EINTR = 4;
@@ -49,22 +52,22 @@ const EIO = 5;
 const ENOMEM = 12;
 
 /**
- * `fail`: the call fails and does nothing. `lose`: it does its work, and fails all the same. `interrupt`: EINTR.
- * `shorten`: a read or write of 1 byte. `mute`: from that message on none goes out.
+ * `fail`: the call does nothing and fails. `lose`: it does its work and fails all the same. `interrupt`: EINTR.
+ * `shorten`: a read or write of 1 byte. `mute`: from that message on, none is sent.
  */
 export type Fault = 'fail' | 'lose' | 'interrupt' | 'shorten' | 'mute';
 
 interface State {
   fault: Fault;
-  /** Which call of those counted; 0 for none. */
+  /** Which of the counted calls fails, from 1; 0 for none. */
   at: number;
-  /** The functions that are counted; all that can fail where there are none. */
+  /** The functions that are counted. If undefined, all that can fail. */
   only: ReadonlySet<string> | undefined;
-  /** Those counted so far. */
+  /** The names of the calls counted so far. */
   calls: string[];
-  /** errno of the last call, where that was ours. */
+  /** errno of the last call, if we made it fail. */
   errno: number | undefined;
-  /** How many namespaces the thread is away from home. */
+  /** 1 while the thread is in another namespace, else 0. */
   depth: number;
 }
 
@@ -84,8 +87,8 @@ adapter.errno = () => state.errno ?? errno();
 
 /**
  * Makes the N-th call fail while a function runs.
- * @param only the functions that may fail, in place of all
- * @returns the names of the calls that could have failed, in order: with fewer than N, none did
+ * @param only the functions that may fail, instead of all
+ * @returns the names of the calls that could have failed, in order; if they are fewer than N, none failed
  */
 export function withFault(fault: Fault, at: number, run: () => void, only?: ReadonlySet<string>): readonly string[] {
   Object.assign(state, { fault, at, only, calls: [], errno: undefined, depth: 0 });
@@ -117,22 +120,21 @@ function really(name: string, call: Call, args: unknown[]): number {
 
 function counts(name: string, args: readonly unknown[]): boolean {
   if (NEVER.has(name) || state.only?.has(name) === false) return false;
-  // The way home: a thread that cannot come back ends the process (src/netns/within.ts), which the tests by SIGKILL
-  // stand for.
+  // The way home. A thread that cannot come back ends the process (src/netns/within.ts); the SIGKILL tests cover that.
   if (name === 'setns' && state.depth > 0) return false;
   if (name === 'readlink' && state.calls.filter((each) => each === name).length >= READLINKS) return false;
   if (state.fault === 'interrupt') return INTERRUPTIBLE.has(name);
   if (state.fault === 'mute') return name === 'sendto';
   if (state.fault === 'shorten') return (name === 'read' || name === 'write') && Number(args[2]) > 1;
-  // Whatever else was done and then reported as failed, the caller sees as for `fail`.
+  // For all other functions, the caller cannot tell `lose` from `fail`.
   if (state.fault === 'lose') return name === 'recvfrom' || name === 'sendto' || name === 'write';
   return true;
 }
 
 function errnoFor(name: string): number {
   if (state.fault === 'interrupt') return EINTR;
-  // NB: not ENOBUFS, which says that more was to come than the socket holds, and that what it holds is still to be
-  // read.
+  // NB: not ENOBUFS. That means that messages were dropped for lack of space, and that those in the socket still have
+  // to be read.
   if (state.fault === 'lose' && name === 'recvfrom') return ENOMEM;
   return ERRNO[name] ?? EIO;
 }

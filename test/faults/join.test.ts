@@ -1,4 +1,4 @@
-/** Joining an overlay by the store `file`, on a disk that does not take it. */
+/** Joining an overlay through the store `file` when the disk fails. */
 import './faulty-ffi.ts';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join as pathOf } from 'node:path';

@@ -1,10 +1,10 @@
 /**
- * SIGKILL before each system call that a plugin makes, with the executable that runtimes run. What it leaves, DEL
- * removes; where the runtime has forgotten the container, GC does. strace delivers the signal on entry to the N-th of
- * the calls that our own code makes (Bun makes some of them too, before ours).
+ * SIGKILL before each system call that a plugin makes, with the executable that runtimes run. DEL removes what a killed
+ * call leaves; if the runtime has forgotten the container, GC does. strace delivers the signal on entry to the N-th
+ * call of each name (the engine makes some of them too, before our own code does).
  *
- * The bridge of a network outlives its containers, so here it is there from the start, with another container that must
- * not notice anything.
+ * A network's bridge outlives its containers. So here it exists from the start, with another container that must not
+ * notice anything.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
@@ -49,11 +49,11 @@ interface Case {
   readonly title: string;
   readonly conf: Json;
   readonly command: 'ADD' | 'DEL';
-  /** What the runtime does after it was killed. */
+  /** What the runtime calls after the kill. */
   readonly cleanup: 'DEL' | 'GC';
-  /** The other container's, where that is another; without one there is no other. */
+  /** The configuration of the other container, if it differs. `none`: there is no other container. */
   readonly neighbour?: Json | 'none';
-  /** How many calls it makes at the least. */
+  /** The least number of calls that it makes. */
   readonly least?: number;
 }
 
@@ -124,9 +124,7 @@ for (const { title, conf, command, cleanup, neighbour: other = conf, least: give
   });
 }
 
-/**
- * As snapshot(), with all files of the network's directory: nothing is to be left beside the leases. And the mounts.
- */
+/** snapshot(), the mounts, and all file names of the network's directory: nothing may stay beside the leases. */
 function stateOf(lab: Lab): string {
   const files = readdirSync(`${lab.root}/var`, { recursive: true, encoding: 'utf8' }).sort();
   return [lab.snapshot(), mounts(), ...files].join('\n');

@@ -1,12 +1,13 @@
-/** Executing a plugin that is killed at a system call of our choice. man 1 strace, "Syscall tampering". */
+/** Runs a plugin that is killed at a chosen system call. man 1 strace, "Syscall tampering". */
 import type { ExecutionContext } from 'ava';
 import type { Json, Lab, Target } from '../support/lab.ts';
 import type { Scene } from './rounds.ts';
 import { settled } from './settled.ts';
 
 /**
- * The calls that change what others see, and those between. strace counts each by itself. Others (open, read, close)
- * change nothing: killed at one of them, a process leaves what it leaves at the next of these.
+ * The calls that change what others see, and some in between. strace counts each name separately. Other calls (open,
+ * read, close) change nothing: a process killed at one of them leaves the same as one killed at the next call listed
+ * here.
  */
 export const CALLS = [
   'sendto',
@@ -31,8 +32,8 @@ export const CALLS = [
 ];
 
 /**
- * What runs a program that is killed on entry to the n-th of a call. Only that call is traced: each that is stops the
- * program twice.
+ * The command that runs a program and kills it on entry to the n-th call of that name. Only calls of that name are
+ * traced, because each traced call stops the program twice.
  */
 export function killing(name: string, n: number): string[] {
   return [
@@ -48,7 +49,7 @@ export function killing(name: string, n: number): string[] {
   ];
 }
 
-/** Runs a plugin that is killed on entry to the n-th of a call. @returns false where it did not come to that */
+/** Runs a plugin that is killed on entry to the n-th call of that name. @returns false if there was no n-th call */
 export function isKilled(lab: Lab, command: string, conf: Json, target: Target, name: string, n: number): boolean {
   const wrap = killing(name, n);
   const { status, signal, stderr } = lab.exec(command, conf, target, { wrap });
@@ -58,8 +59,8 @@ export function isKilled(lab: Lab, command: string, conf: Json, target: Target, 
 }
 
 /**
- * A command that is killed before each of the calls in turn; what it leaves, somebody cleans up.
- * @param command before a DEL there is an ADD
+ * Runs a command that is killed before each of the calls in turn, and cleans up after each kill.
+ * @param command a DEL has an ADD before it
  * @returns how often it was killed
  */
 export function eachKill(

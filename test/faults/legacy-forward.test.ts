@@ -1,7 +1,6 @@
 /**
- * firewall beside a legacy iptables whose policies are to drop: each call of libc fails in turn, and SIGKILL comes
- * before each system call in turn. The rule that lets pass what netloom allows goes with the last container, whatever
- * happened.
+ * firewall beside a legacy iptables whose policy is DROP. Each libc call fails in turn, and SIGKILL comes before each
+ * system call in turn. The rule that accepts what netloom allows goes with the last container, whatever happened.
  */
 import './faulty-ffi.ts';
 import { execFileSync } from 'node:child_process';

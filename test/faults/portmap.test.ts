@@ -1,7 +1,7 @@
 /**
- * portmap behind bridge: each call of libc fails in turn, and SIGKILL comes before each system call in turn. A failed
- * ADD leaves the host as it was, elements, chains and route_localnet; DEL does the rest after a failed DEL, and so it
- * does after a kill.
+ * portmap behind bridge. Each libc call fails in turn, and SIGKILL comes before each system call in turn. A failed ADD
+ * leaves the host's elements, chains and route_localnet as they were. Another DEL does the rest after a failed DEL or a
+ * kill.
  */
 import './faulty-ffi.ts';
 import test, { type ExecutionContext } from 'ava';
@@ -27,7 +27,7 @@ const ports = [
 interface Case {
   readonly title: string;
   readonly conf: Json;
-  /** Whether another container has published, and with it the network its objects. */
+  /** Whether another container has published ports already, so that the network has its objects. */
   readonly hasNeighbour: boolean;
 }
 
@@ -40,7 +40,7 @@ const cases: readonly Case[] = [
   },
 ];
 
-/** A container that is attached, and asks for ports. */
+/** An attached container that asks for ports. */
 function scene(t: ExecutionContext, { conf, hasNeighbour }: Case): Scene {
   const lab = new Lab(t);
   const attach = (name: string) => {

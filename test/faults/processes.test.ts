@@ -1,5 +1,5 @@
 /**
- * Two hundred containers that come and go at once, each call a process of its own, as on a node that boots or is
+ * Two hundred containers come and go at once, and each call is a process of its own, as on a node that boots or is
  * drained.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -55,7 +55,7 @@ test.serial(
     lab.add(conf, { sandbox: lab.sandbox('neighbour') });
     const before = lab.snapshot();
     const targets = Array.from({ length: COUNT / 2 }, (_, i) => ({ sandbox: lab.sandbox(`c${i}`) }));
-    // Half of them go while the other half come: addresses are freed and given at the same moment.
+    // One half goes while the other half comes: addresses are freed and allocated at the same moment.
     const [first, second] = [targets.slice(0, COUNT / 4), targets.slice(COUNT / 4)];
     const old = (await all(lab, 'ADD', first)).map(({ output }) => output);
     const [gone, come] = await Promise.all([all(lab, 'DEL', first, old), all(lab, 'ADD', second)]);
@@ -63,7 +63,7 @@ test.serial(
     const results = come.map(({ output }) => output);
     t.deepEqual(leases(lab), leasesOf(results));
     t.is(elements(lab), 2 * (second.length + 1));
-    // Everybody at once, adding, checking and deleting in a row of their own.
+    // All at once, each with its own sequence of ADD, CHECK and DEL.
     await Promise.all([
       ...first.map(async (target) => {
         const [end] = await all(lab, 'ADD', [target]);
@@ -81,7 +81,7 @@ test.serial(
 );
 
 /**
- * One call for each, all of them under way at the same time: none gets its configuration before the last one has been
+ * Calls the plugin for each target, all at the same time: none gets its configuration before the last one has been
  * started.
  */
 async function all(lab: Lab, command: string, targets: readonly Target[], results?: readonly Output[]): Promise<End[]> {
@@ -90,7 +90,7 @@ async function all(lab: Lab, command: string, targets: readonly Target[], result
     const prevResult = results?.[i];
     return lab.start(command, { ...conf, ...(prevResult !== undefined && { prevResult }) }, target, { gate });
   });
-  open(); // each has been started, and waits for its configuration
+  open(); // all are started and wait for their configuration
   const ends = await Promise.all(started);
   const failed = ends.find(({ status }) => status !== 0);
   if (failed !== undefined) throw new Error(`${command}: ${failed.stdout}${failed.stderr}`);
@@ -107,7 +107,7 @@ function leases(lab: Lab): string[] {
     .sort();
 }
 
-/** The leases that results tell of. */
+/** The leases named in results. */
 function leasesOf(results: readonly Output[]): string[] {
   return results
     .flatMap(({ ips = [], interfaces = [] }) =>
@@ -120,7 +120,7 @@ function elements(lab: Lab): number {
   return lab.snapshot().match(/comment "net\/\w+\/eth0"/g)?.length ?? 0;
 }
 
-/** Watches how much memory is in use beyond what is now. */
+/** Measures how far free memory falls from its present value. */
 function lowestMemory(): { stop(): number } {
   const begin = freemem();
   let lowest = begin;

@@ -1,4 +1,4 @@
-/** The agent's way to remove a link, where descriptors run out in the middle of it: what it has opened is closed. */
+/** The agent removes a link and runs out of descriptors halfway: what it has opened is closed. */
 import './faulty-ffi.ts';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';

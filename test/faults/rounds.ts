@@ -1,5 +1,5 @@
 /**
- * Running plugins in this process with a libc that fails. NB: import this module before anything of src/: see
+ * Runs plugins in this process with a libc that fails. NB: import this module before anything from src/; see
  * faulty-ffi.ts.
  */
 import './faulty-ffi.ts';
@@ -60,12 +60,12 @@ export function faulty(
   return { calls, end };
 }
 
-/** Goes on until there are no more calls to fail. @returns how many there were */
+/** Runs rounds until there is no further call to fail. @returns how many calls there were */
 export function eachCall(round: (n: number) => readonly string[]): number {
   for (let n = 1; ; n++) if (round(n).length < n) return n - 1;
 }
 
-/** An ADD that failed said why, in an error object of CNI, and took everything back. */
+/** Expects that a failed ADD gave its reason in a CNI error object, and undid everything. */
 export function hasFailedCleanly(
   t: ExecutionContext,
   { stdout }: CallEnd,
@@ -78,21 +78,20 @@ export function hasFailedCleanly(
   t.is(settled(look, before), before, what);
 }
 
-/** An attachment that is made and taken away while things fail. */
+/** An attachment that is made and removed while calls fail. */
 export interface Scene {
   readonly lab: Lab;
   readonly target: Target & { readonly sandbox: Sandbox };
   readonly conf: Json;
-  /** What DEL gets, where that is something else. */
+  /** The configuration for DEL, if it differs. */
   readonly delConf?: Json;
-  /** All that it may touch, as it is now. */
+  /** The present state of everything that it may touch. */
   look(): string;
 }
 
 /**
- * ADDs in which each call fails in turn: one that fails leaves nothing, and DEL takes back what one did that succeeded
- * all the same.
- * @param only the functions that fail, in place of all
+ * Runs ADD while each call fails in turn. An ADD that fails leaves nothing; DEL undoes one that succeeds all the same.
+ * @param only the functions that may fail, instead of all
  */
 export function eachAddThatFails(
   t: ExecutionContext,
@@ -108,7 +107,7 @@ export function eachAddThatFails(
     const hasFailed = end.status !== 0;
     if (hasFailed) hasFailedCleanly(t, end, look, before, what);
     t.is(call(lab, 'DEL', delConf, target).status, 0, what);
-    // A DEL that has nothing to do and breaks something is seen by the next round.
+    // If DEL has nothing to do but breaks something, the next round sees it.
     if (!hasFailed) t.is(settled(look, before), before, what);
     failures += Number(hasFailed);
     return calls;
@@ -118,8 +117,8 @@ export function eachAddThatFails(
 }
 
 /**
- * DELs in which each call fails in turn: one that succeeds has left nothing, and after one that fails another finishes.
- * @returns how many calls
+ * Runs DEL while each call fails in turn. A DEL that succeeds has left nothing; after one that fails, another finishes.
+ * @returns how many calls there were
  */
 export function eachDelThatFails(
   t: ExecutionContext,

@@ -1,8 +1,8 @@
 import { Limit } from '../support/limit.ts';
 
 /**
- * Looks until the state is what it should be, or for a while: some of a link's state follows by itself.
- * @returns what it saw last
+ * Looks until the state is as wanted, or gives up: parts of a link's state change asynchronously.
+ * @returns the state it saw last
  */
 export function settled(look: () => string, wanted: string): string {
   const limit = new Limit(30);

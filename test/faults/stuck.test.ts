@@ -1,5 +1,6 @@
 /**
- * GC where one attachment cannot be removed: it keeps its address, the others lose theirs, and GC says what is left.
+ * GC when one attachment cannot be removed: that one keeps its address, the others lose theirs, and GC reports what is
+ * left.
  */
 import './faulty-ffi.ts';
 import { execFileSync } from 'node:child_process';
@@ -12,7 +13,7 @@ import { call, eachCall, faulty, whatFailed } from './rounds.ts';
 
 becomeHost();
 
-/** host-local runs in process where CNI_PATH leads to the executable that runs here, which is Node. */
+/** host-local runs in process if CNI_PATH leads to the executable that runs here, which is Node. */
 function labWithIpam(t: ExecutionContext): Lab {
   const lab = new Lab(t);
   mkdirSync(`${lab.root}/bin`);
@@ -26,7 +27,7 @@ function holders({ root }: Lab): string[] {
   return leases.map((file) => /: (\S+)/.exec(file)?.[1]?.replace(/\\r.*/, '') ?? file).sort();
 }
 
-/** With such a network and such containers a mark is only hashes. */
+/** Long enough that a mark holds only hashes of the network and the container. */
 const LONG = 'x'.repeat(110);
 
 for (const [title, network, suffix] of [

@@ -1,4 +1,4 @@
-/** A bridge, new, with neighbours and of others, while each call of libc fails. */
+/** bridge while each libc call fails: a new bridge, one with neighbours, and one made by others. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { bridge, libcFaults } from './contract.ts';
 
@@ -20,7 +20,7 @@ libcFaults({
     removeLink('other0');
     execFileSync('ip', ['link', 'add', 'other0', 'address', '02:00:00:00:00:01', 'type', 'bridge']);
     execFileSync('ip', ['addr', 'add', '10.9.0.1/24', 'dev', 'other0']);
-    // Its first time up gives a link its queueing discipline, which nothing takes away.
+    // A link gets its queueing discipline when it first goes up, and keeps it.
     for (const state of ['up', 'down']) execFileSync('ip', ['link', 'set', 'other0', state]);
   },
 });

@@ -1,10 +1,10 @@
-/** firewall and policy while each call of libc fails. */
+/** firewall and policy while each libc call fails. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Json } from '../../support/lab.ts';
 import { libcFaults } from './contract.ts';
 
-/** What the plugins before it have made is as good as there: it looks at the link and at the addresses. */
+/** The plugins before it need not run: firewall only looks at the link and the addresses. */
 const firewall: Json = {
   cniVersion: '1.1.0',
   name: 'net',

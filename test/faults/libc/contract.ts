@@ -1,10 +1,10 @@
 /**
- * Each call of libc that a plugin makes fails in turn, in process. A failed ADD leaves links, addresses, routes, nft
- * elements, leases and settings as it found them; DEL does the rest after a failed DEL, whatever it was that failed.
+ * Each libc call that a plugin makes fails in turn, in process. A failed ADD leaves links, addresses, routes, nft
+ * elements, leases and settings as it found them. After a failed DEL, another DEL does the rest, whichever call failed.
  *
- * Two things may stay: forwarding that was switched on (somebody else may use it by then), which is
- * therefore on from the start here; and files of host-local that only remember (lock, last_reserved_ip, the index). The
- * nft table goes with its last element.
+ * Two things may stay. One is forwarding, because others may rely on it once it is on; here it is on from the start.
+ * The other is bookkeeping files of host-local (lock, last_reserved_ip, the index). The nft table goes with its last
+ * element.
  */
 import '../faulty-ffi.ts';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -19,25 +19,25 @@ becomeHost();
 for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${key}`, '1');
 
 const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00::/64' }]] };
-/** The network that a neighbour is on. */
+/** The network of the neighbour. */
 export const bridge = bridgeConf({ ipMasq: true, ipam });
 
 export interface LibcFaultCase {
   readonly title: string;
   readonly conf: Json;
-  /** What else there is, made anew after an ADD that succeeded. */
+  /** Makes what else the case needs; called before each round. */
   readonly prepare?: () => void;
-  /** Whether the bridge `cni0` has a container already, and with it the network its addresses and its nft objects. */
+  /** Whether the bridge `cni0` has a container already, so that the network has its addresses and its nft objects. */
   readonly hasNeighbour: boolean;
-  /** GC, too. */
+  /** Test GC, too. */
   readonly isCollected?: true;
-  /** Only the ADD: the rest is as for another case. */
+  /** Test only ADD; another case covers the rest. */
   readonly isShort?: true;
-  /** How many calls an ADD and a DEL make at the least, of those that a fault can meet. */
+  /** The least number of calls in an ADD and a DEL that a fault can hit. */
   readonly least?: Readonly<Record<'fail' | 'lose', readonly [add: number, del: number]>>;
 }
 
-/** The tests of one case. A file of each few of them, for they take minutes. */
+/** The tests of one case. They take minutes, so a few cases share a file. */
 export function libcFaults(one: LibcFaultCase): void {
   const least = one.least ?? { fail: [60, 25], lose: [20, 5] };
   for (const fault of ['fail', 'lose'] as const) {
@@ -72,7 +72,7 @@ export function libcFaults(one: LibcFaultCase): void {
       },
     );
 
-    if (one.isShort || one.conf['type'] === 'ptp') continue; // a DEL of ptp is one of bridge
+    if (one.isShort || one.conf['type'] === 'ptp') continue; // DEL of ptp is that of bridge
     test.serial(`DEL of ${one.title}: whichever call ${WORDS[fault]}, another DEL finishes`, (t) => {
       const { lab, target } = labFor(t, one);
       let failures = 0;
@@ -148,7 +148,7 @@ export function libcFaults(one: LibcFaultCase): void {
       });
       t.notRegex(lab.snapshot(), /victim/);
       t.log(`${points} calls`);
-      // A chained plugin reads and writes no file that could be cut short.
+      // A chained plugin has no file whose reads or writes could be cut short.
       const fewest = fault === 'interrupt' ? 50 : one.conf['prevResult'] === undefined ? 10 : -1;
       t.true(points > fewest, `${points} points`);
     });
@@ -158,13 +158,13 @@ export function libcFaults(one: LibcFaultCase): void {
 function labFor(t: ExecutionContext, { hasNeighbour }: LibcFaultCase) {
   const lab = new Lab(t);
   mkdirSync(`${lab.root}/bin`);
-  // host-local runs in process where CNI_PATH leads to the executable that runs here, which is Node.
+  // host-local runs in process if CNI_PATH leads to the executable that runs here, which is Node.
   symlinkSync(process.execPath, `${lab.root}/bin/host-local`);
   if (hasNeighbour) t.is(call(lab, 'ADD', bridge, { sandbox: lab.sandbox('neighbour') }).status, 0);
   return { lab, target: { sandbox: lab.sandbox('victim') } };
 }
 
-/** Whether each address that the container answers for has a lease, so that nobody else gets it. */
+/** Whether each address that the container answers for has a lease, so that nobody else gets that address. */
 function keepsLeases({ root }: Lab, { conf }: LibcFaultCase, { sandbox }: { readonly sandbox: Sandbox }): boolean {
   if (conf['ipam'] === undefined) return true;
   const leases = files(root)

@@ -1,4 +1,4 @@
-/** Links other than those of a bridge while each call of libc fails. */
+/** Links other than those of a bridge, while each libc call fails. */
 import { makeMaster, makeWire } from '../cable.ts';
 import { bridge, libcFaults } from './contract.ts';
 

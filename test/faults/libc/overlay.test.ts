@@ -1,4 +1,4 @@
-/** An overlay's first container, and one that shares another's network, while each call of libc fails. */
+/** An overlay's first container, and a container that shares another's network, while each libc call fails. */
 import { spawnSync } from 'node:child_process';
 import type { Json } from '../../support/lab.ts';
 import { libcFaults } from './contract.ts';
@@ -23,7 +23,7 @@ libcFaults({
   hasNeighbour: false,
   isShort: true,
   prepare: () => {
-    spawnSync('ip', ['addr', 'add', '192.0.2.11/32', 'dev', 'lo']); // it may be there
+    spawnSync('ip', ['addr', 'add', '192.0.2.11/32', 'dev', 'lo']); // the address may exist already
   },
 });
 

@@ -1,7 +1,7 @@
 /**
- * What holds for the kinds of links that not every kernel has, while calls fail: so it runs in the guests, where a
- * round takes more than a second. So only the calls fail, and are killed at, that change what others see: what becomes
- * of the others is the same code for all links, and libc/ and kill.test.ts have every call of macvlan.
+ * Faults with the kinds of links that not every kernel has. These tests also run in the guests, where a round takes
+ * more than a second. So only the calls that change what others see fail or are killed. The code after any other call
+ * is the same for all links: libc/ and kill.test.ts test every call of macvlan.
  */
 import type { ExecutionContext } from 'ava';
 import { type FeatureName, needs } from '../../support/features.ts';
@@ -18,11 +18,9 @@ export const net = { cniVersion: '1.1.0', name: 'net' };
 export interface LinkFaultCase {
   readonly needs: FeatureName;
   readonly conf: Json;
-  /** What comes before it in the chain. */
+  /** The plugin before it in the chain. */
   readonly after?: Json;
-  /**
-   * How many calls an ADD and a DEL send to the kernel, at the least: so that a test which tests nothing is noticed.
-   */
+  /** The least number of calls in an ADD and a DEL that send to the kernel. It catches a test that tests nothing. */
   readonly sent: readonly [add: number, del: number];
 }
 
@@ -31,7 +29,7 @@ function scene(t: ExecutionContext, { needs: feature, conf, after }: LinkFaultCa
   makeMaster();
   const sandbox = lab.sandbox('victim');
   const prevResult = after && lab.add(after, { sandbox });
-  // The first VRF of a namespace brings rules that outlive it.
+  // The first VRF of a namespace adds rules that outlive it.
   if (feature === 'vrf') sandbox.run('sh', '-c', 'ip link add first type vrf table 99 && ip link del first');
   return {
     lab,
@@ -41,7 +39,7 @@ function scene(t: ExecutionContext, { needs: feature, conf, after }: LinkFaultCa
   };
 }
 
-/** For a test file that has become a host. */
+/** Registers the tests of one case. For a test file that has become a host. */
 export function linkFaults(one: LinkFaultCase): void {
   const test = needs(one.needs);
   const [add, del] = one.sent;
@@ -58,7 +56,7 @@ export function linkFaults(one: LinkFaultCase): void {
 
   for (const { command, cleanUp, calls } of [
     { command: 'ADD', cleanUp: 'DEL', calls: ['sendto', 'link'] },
-    // GC of a chained plugin forgets: what it did is in the namespace of a container that has gone.
+    // GC of a chained plugin only forgets: its work was in the namespace of a container that is gone.
     ...(one.after === undefined ? ([{ command: 'ADD', cleanUp: 'GC', calls: ['sendto'] }] as const) : []),
     { command: 'DEL', cleanUp: 'DEL', calls: ['sendto', 'unlink'] },
   ] as const) {
