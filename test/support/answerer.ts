@@ -1,6 +1,6 @@
 /**
- * A program that answers whoever speaks to it, over TCP and UDP, with its own name and the address that it sees:
- * `blue 10.1.0.1`. It says `ready` when it listens, and lives until it is killed.
+ * A program that answers every client, over TCP and UDP, with its own name and the client's address: `blue 10.1.0.1`.
+ * It prints `ready` when it listens, and lives until it is killed.
  *
  *   node answerer.ts NAME PORT [ADDRESS]
  */
@@ -13,7 +13,7 @@ const [name = '', port = '', address = '::'] = argv.slice(2);
 const isV6 = address.includes(':');
 const udp = createSocket(isV6 ? 'udp6' : 'udp4');
 const tcp = createServer((socket) => {
-  socket.on('error', () => {}); // the other side left first
+  socket.on('error', () => {}); // the peer left first
   socket.end(answerTo(socket.remoteAddress ?? ''));
 });
 udp.on('message', (_data, peer) => udp.send(answerTo(peer.address), peer.port, peer.address));
@@ -21,7 +21,7 @@ udp.bind({ port: Number(port), address }, () =>
   tcp.listen({ port: Number(port), host: address }, () => stdout.write('ready\n')),
 );
 
-/** IPv4 on an IPv6 socket has the address of a mapped one. */
+/** An IPv6 socket shows an IPv4 peer by its mapped address. */
 function answerTo(peer: string): string {
   return `${name} ${peer.replace('::ffff:', '')}`;
 }

@@ -1,5 +1,5 @@
 /**
- * Debian's Chromium without a window, driven by the DevTools protocol over a pipe.
+ * Debian's Chromium, headless, driven by the DevTools protocol over a pipe.
  * https://chromedevtools.github.io/devtools-protocol/
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -20,25 +20,23 @@ interface Answer {
   readonly error?: { readonly message: string };
 }
 
-/** How long the browser may take for one answer, or for a page, on a machine that has other work. */
+/** How long the browser may take for an answer or a page, in seconds, on a busy machine. */
 const LIMIT_S = 60;
 
-/** A page, and what it has told of itself. */
+/** A page, and what went wrong in it. */
 export class Page {
   readonly #child: ChildProcess;
   readonly #profile: string;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   readonly #events = new Map<string, () => void>();
-  /**
-   * What went wrong in it: exceptions, what it wanted to load and may not, what is written to its console as an error.
-   */
+  /** Exceptions, loads that were refused, and errors on the page's console. */
   readonly complaints: string[] = [];
   #session: string | undefined;
   #count = 0;
 
   private constructor() {
     this.#profile = mkdtempSync(join(tmpdir(), 'netloom-browser-'));
-    // As root there is no sandbox of Chromium's; the page is our own.
+    // Chromium has no sandbox as root. The page is our own.
     const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'];
     this.#child = spawn(
       'chromium',
@@ -96,7 +94,7 @@ export class Page {
     await this.#ask('Input.dispatchMouseEvent', { type: 'mouseMoved', x, y });
   }
 
-  /** As a person with a dark screen sees it. */
+  /** Sets the color scheme that the user prefers. */
   async prefer(scheme: 'light' | 'dark'): Promise<void> {
     await this.#ask('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] });
   }
@@ -105,7 +103,7 @@ export class Page {
     const ended = this.#child.exitCode === null ? once(this.#child, 'exit') : undefined;
     this.#child.kill('SIGKILL');
     await ended;
-    // Its children may be writing still.
+    // Its children may still be writing.
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 

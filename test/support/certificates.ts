@@ -1,11 +1,11 @@
-/** An authority and two certificates of it, by openssl: for an etcd and for who speaks to it. */
+/** Makes a CA with openssl, and two certificates from it: one for an etcd, one for its clients. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Certificates {
   readonly ca: string;
-  /** Of the server, for an address. */
+  /** The server's, valid for its IP address. */
   readonly server: { readonly cert: string; readonly key: string };
   readonly client: { readonly cert: string; readonly key: string };
 }
@@ -27,7 +27,7 @@ export function makeCertificates(root: string, name: string, address: string): C
   openssl('req', '-x509', ...newKey('ca'), '-out', file('ca.pem'), '-subj', `/CN=authority ${name}`, '-days', '2');
   const issue = (each: string, subject: string) => {
     openssl('req', ...newKey(each), '-out', file(`${each}.csr`), '-subj', subject);
-    // NB: etcd's gateway speaks to etcd itself with the server's certificate.
+    // NB: clientAuth for the server, too: etcd's gateway connects to etcd itself with the server's certificate.
     writeFileSync(file(`${each}.ext`), `subjectAltName=IP:${address}\nextendedKeyUsage=serverAuth,clientAuth\n`);
     const by = ['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial'];
     openssl(
@@ -45,11 +45,11 @@ export function makeCertificates(root: string, name: string, address: string): C
     );
     return { cert: file(`${each}.pem`), key: file(`${each}.key`) };
   };
-  // NB: no common name. etcd takes that for a user, and refuses it at its gateway as soon as it has users.
+  // NB: no common name for the client. etcd takes it for a user, and refuses it at its gateway once it has users.
   return { ca: file('ca.pem'), server: issue('server', '/CN=server'), client: issue('client', '/O=netloom') };
 }
 
-/** What an etcd is told to serve with them, and to ask clients for theirs. */
+/** Arguments with which an etcd serves TLS and demands client certificates. */
 export function tlsArgs({ ca, server }: Certificates): string[] {
   return ['--cert-file', server.cert, '--key-file', server.key, '--trusted-ca-file', ca, '--client-cert-auth'];
 }

@@ -1,11 +1,11 @@
-/** A conflist as a runtime carries it out: each plugin gets the result of the one before; DEL goes backwards. */
+/** Runs a conflist as a runtime does: each plugin gets the result of the one before, and DEL goes backwards. */
 import type { Json, Lab, Output, Target } from './lab.ts';
 
 export class Chain {
   readonly #lab: Lab;
   readonly #plugins: readonly Json[];
 
-  /** @param plugins configurations, of which the first has the name of the network */
+  /** @param plugins configurations; the first has the name of the network */
   constructor(lab: Lab, plugins: readonly Json[]) {
     const [{ cniVersion = '1.1.0', name = 'net' } = {}] = plugins;
     this.#lab = lab;
@@ -23,7 +23,7 @@ export class Chain {
     for (const plugin of this.#plugins) this.#lab.check(plugin, target, result);
   }
 
-  /** @param result what runtimes keep from the ADD, and lose at times */
+  /** @param result the result that runtimes keep from the ADD, and sometimes lose */
   del(target: Target, result?: Output): void {
     for (const plugin of this.#plugins.toReversed()) this.#lab.del(after(plugin, result), target);
   }
@@ -33,7 +33,7 @@ export class Chain {
   }
 }
 
-/** A configuration as its plugin gets it behind another. */
+/** The configuration that a plugin gets when another one ran before it. */
 export function after(plugin: Json, prevResult: Output | undefined): Json {
   return prevResult === undefined ? plugin : { ...plugin, prevResult };
 }

@@ -1,6 +1,7 @@
 /*
- * To be preloaded: shifts what a program takes for the time of day by as many seconds as the file CLOCK_SHIFT says, from one moment to the next, as an administrator or NTP does who
- * sets a clock. The machine has one such clock for all, which a test leaves alone. Clocks that only count are untouched, as they are then.
+ * For LD_PRELOAD: shifts the time of day that a program sees by the number of seconds in the file CLOCK_SHIFT. A change
+ * takes effect at once, as when an administrator or NTP sets the clock. The machine has a single such clock, which a
+ * test must leave alone. Monotonic clocks are untouched, as they are when a clock is set.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,8 +1,8 @@
-/** `netloom …` as a process, for test files that have become a host. */
+/** Runs `netloom …` as a process, for test files that have become a host. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** The executable that `npm run build` makes. */
+/** The executable made by `npm run build`. */
 export const NETLOOM = fileURLToPath(new URL('../../dist/netloom', import.meta.url));
 
 export interface CommandEnd {
@@ -11,7 +11,7 @@ export interface CommandEnd {
   readonly stderr: string;
 }
 
-/** Runs commands with everything that netloom keeps below one directory. */
+/** Runs commands that keep all their files below one directory. */
 export class Netloom {
   readonly root: string;
   readonly #environment: Readonly<Record<string, string | undefined>>;
@@ -26,20 +26,20 @@ export class Netloom {
     return { PATH, NETLOOM_ROOT: this.root, ...this.#environment };
   }
 
-  /** Runs one to its end, however it ends. */
+  /** Runs a command to its end, whether it succeeds or fails. */
   try(...args: string[]): CommandEnd {
     const { status, stdout, stderr } = spawnSync(NETLOOM, args, { env: this.environment, encoding: 'utf8' });
     return { status, stdout, stderr };
   }
 
-  /** One that succeeds. @returns what it printed */
+  /** Runs a command that must succeed. @returns what it printed */
   run(...args: string[]): string {
     const { status, stdout, stderr } = this.try(...args);
     if (status !== 0) throw new Error(`netloom ${args.join(' ')} left with ${status}: ${stderr}${stdout}`);
     return stdout;
   }
 
-  /** What one prints with --json. */
+  /** Runs a command with --json. @returns what it printed, parsed */
   json<T>(...args: string[]): T {
     return JSON.parse(this.run(...args, '--json')) as T;
   }

@@ -1,4 +1,4 @@
-/** Speaking from one namespace to another by TCP and UDP, with programs that live for one test. */
+/** Talks from one namespace to another over TCP and UDP, with programs that live for one test. */
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -8,8 +8,8 @@ import type { Sandbox } from './host.ts';
 type Program = ChildProcessByStdio<null, Readable, null>;
 
 /**
- * Answers on a port with its name and the address that it sees (answerer.ts).
- * @param sandbox where; undefined is the host
+ * Starts answerer.ts: it answers on a port with its name and the client's address.
+ * @param sandbox where it runs; undefined is the host
  */
 export async function answer(
   t: ExecutionContext,
@@ -24,9 +24,9 @@ export async function answer(
 }
 
 /**
- * What a TCP port answers, or undefined where it does not.
+ * Connects to a TCP port. @returns what it answers, or undefined if it does not
  * @param from where; undefined is the host
- * @param seconds how long an answer may take: few where nothing is to come, not even a refusal
+ * @param seconds how long to wait for an answer: a short time if none is expected, not even a refusal
  */
 export function ask(from: Sandbox | undefined, address: string, port: number, seconds = 30): string | undefined {
   try {
@@ -39,7 +39,7 @@ export function ask(from: Sandbox | undefined, address: string, port: number, se
   }
 }
 
-/** Sends datagrams from one source port for as long as the test runs, and tells the answers one by one (sender.ts). */
+/** Sends datagrams from one source port until the test ends, and yields the answers one by one (sender.ts). */
 export function send(
   t: ExecutionContext,
   from: Sandbox | undefined,
@@ -50,12 +50,12 @@ export function send(
   return linesOf(start(t, from, 'sender', [address, String(port), String(source)]));
 }
 
-/** How long an answer may take: programs start slowly on a machine that is busy or emulated. */
+/** How long an answer may take, in milliseconds: programs start slowly on a busy or emulated machine. */
 const PATIENCE = 120_000;
 
 /**
- * Reads answers until one is as wanted.
- * @throws after two minutes, with what was heard last
+ * Reads answers until the wanted one comes.
+ * @throws after two minutes, with the last answer
  */
 export async function until(answers: AsyncGenerator<string>, wanted: string): Promise<string> {
   let heard = 'nothing';

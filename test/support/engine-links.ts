@@ -1,6 +1,5 @@
 /**
- * The plugins on one engine: netloom-cni, which is QuickJS, or netloom, which is Bun. The shim that dist/bin leads to
- * takes the first.
+ * Plugins on a given engine: netloom-cni is QuickJS, netloom is Bun. The shim that dist/bin links to uses the first.
  */
 import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +7,7 @@ import { BIN } from './lab.ts';
 
 export type Engine = 'netloom-cni' | 'netloom';
 
-/** Makes a directory of plugins that all are one program. @returns its path */
+/** Makes a directory of plugins that are all links to one program. @returns its path */
 export function linksTo(root: string, engine: Engine): string {
   const path = join(root, engine);
   mkdirSync(path, { recursive: true });

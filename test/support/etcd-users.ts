@@ -1,4 +1,4 @@
-/** An etcd that wants user and password, with tokens that expire. */
+/** An etcd that demands a user and a password, with tokens that expire. */
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { Etcd } from './etcd.ts';
 export const USER = 'netloom';
 export const PASSWORD = 'correct horse';
 
-/** What an etcd is told so that its tokens expire, used or not. */
+/** Arguments for an etcd whose tokens expire, used or not. */
 export function tokenArgs(root: string, seconds: number): string[] {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const [pub, priv] = [join(root, 'jwt.pub'), join(root, 'jwt.key')];
@@ -22,14 +22,14 @@ export function tokenArgs(root: string, seconds: number): string[] {
   ];
 }
 
-/** The file with the password. */
+/** Makes a file with the password. @returns its path */
 export function passwordFile(root: string): string {
   const file = join(root, 'password');
   writeFileSync(file, `${PASSWORD}\n`, { mode: 0o600 });
   return file;
 }
 
-/** Makes a user who may do what the keys of netloom take, and lets in nobody without a token from now on. */
+/** Makes a user with access to netloom's keys only. From then on, etcd demands a token. */
 export async function requireUsers(etcd: Etcd): Promise<void> {
   const steps: [path: string, body: unknown][] = [
     ['user/add', { name: 'root', password: 'root' }],
@@ -43,5 +43,5 @@ export async function requireUsers(etcd: Etcd): Promise<void> {
   for (const [path, body] of steps) await etcd.ask(`/v3/auth/${path}`, body);
 }
 
-/** A question that needs the user's token, and that it may ask. */
+/** A range request that needs the user's token, and that the user is allowed. */
 export const QUESTION = { key: encode('/netloom/x') };

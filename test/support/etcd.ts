@@ -1,5 +1,5 @@
 /**
- * Debian's etcd, of one or three members, on an address of the namespace that the test file has become. It ends with
+ * Debian's etcd, with one or three members, on an address of the namespace that the test file has become. It ends with
  * the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -12,12 +12,12 @@ import { until } from './until.ts';
 
 export interface EtcdOptions {
   readonly members?: number;
-  /** An address of this host's. */
+  /** An address of this host. */
   readonly address?: string;
   readonly scheme?: 'http' | 'https';
-  /** For every member, besides those that it needs. */
+  /** Further arguments for every member. */
   readonly args?: readonly string[];
-  /** How to speak to it, besides where. */
+  /** How to connect to it, apart from the endpoints. */
   readonly settings?: Partial<EtcdSettings>;
 }
 
@@ -79,19 +79,19 @@ export class Etcd {
     if (signal === 'SIGKILL' && child.exitCode === null && child.signalCode === null) await gone;
   }
 
-  /** Takes what it has stored away from one that was killed. */
+  /** Deletes the data of a member that was killed. */
   forgetMember(i: number): void {
     rmSync(join(this.#root, `m${i}`), { recursive: true });
   }
 
-  /** Waits until it answers a question that needs a leader. */
+  /** Waits until etcd answers a request that needs a leader. */
   async serves(): Promise<void> {
     await until('etcd has a leader', async () => {
       try {
         await this.ask('/v3/kv/range', { key: 'AA==' });
         return true;
       } catch (error) {
-        // Where it wants a token it is there.
+        // Where it demands a token, it serves.
         if (/user name is empty|permission denied/.test(String(error))) return true;
         throw new Error(`${error}\n${this.logs()}`);
       }

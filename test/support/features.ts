@@ -1,15 +1,15 @@
 /**
- * What a kernel may lack. A test that needs something of this list says so in its title, and is skipped where the
- * kernel lacks it. test/allowed-skips.txt names those that may be: an unexpected skip fails the run. `npm run test:all`
- * makes a matrix of the titles, and fails where a test ran on no kernel.
+ * Features that a kernel may lack. A test that needs one of them says so in its title, and is skipped if the kernel
+ * lacks it. test/allowed-skips.txt names the skips that are allowed: any other fails the run. `npm run test:all` makes
+ * a matrix of the titles, and fails if a test ran on no kernel.
  */
 import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 
 interface Feature {
-  /** The configuration that it comes with. */
+  /** The kernel's configuration option for it. */
   readonly config: string;
-  /** Shell commands that succeed where it is there, in a namespace of the test's own. */
+  /** Shell commands that succeed if the kernel has it. They run in a network namespace of their own. */
   readonly probe: string;
 }
 
@@ -24,7 +24,7 @@ export const FEATURES = {
   dummy: { config: 'CONFIG_DUMMY', probe: 'ip link add probe0 type dummy' },
   ipvlan: { config: 'CONFIG_IPVLAN', probe: `${PAIR} && ip link add link probe0 name probe2 type ipvlan mode l2` },
   macvlan: { config: 'CONFIG_MACVLAN', probe: `${PAIR} && ip link add link probe0 name probe2 type macvlan` },
-  /** A link that was made is told of. No command asks for it, so the version decides. */
+  /** NLM_F_ECHO of a new link answers with that link. No command asks for it, so the version decides. */
   'link echo': {
     config: 'Linux 6.2',
     probe: '[[ $(printf "%s\\n" 6.2 "$(uname -r)" | sort -V | head -n 1) == 6.2 ]]',
@@ -34,7 +34,7 @@ export const FEATURES = {
 
 export type FeatureName = keyof typeof FEATURES;
 
-/** `test.serial`, or where this kernel lacks one of the features one that skips. */
+/** `test.serial`, or a skipped test if this kernel lacks one of the features. */
 export function needs(
   ...names: readonly FeatureName[]
 ): (title: string, run: (t: ExecutionContext) => void | Promise<void>) => void {
@@ -43,7 +43,7 @@ export function needs(
   return (title, run) => register(`${title} [needs ${list}]`, run);
 }
 
-/** Whether this kernel has a feature: it is tried in a network namespace that ends with the attempt. */
+/** Whether this kernel has a feature: tries it in a network namespace of its own. */
 export function isThere(name: FeatureName): boolean {
   try {
     execFileSync('unshare', ['--net', 'bash', '-c', FEATURES[name].probe], { stdio: 'ignore' });

@@ -11,7 +11,7 @@ import { pinAtPath } from '../../src/netns/mounts.ts';
 import { pinNew, unpin } from '../../src/netns/pin.ts';
 import { inOrder } from './in-order.ts';
 
-/** What a program says on stderr goes into the error that is thrown, not past the tests' report. */
+/** The error that is thrown includes what the program wrote to stderr, which so does not disturb the tests' report. */
 const QUIETLY: ExecFileSyncOptionsWithStringEncoding = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] };
 const CLONE_NEWNET = 0x40000000;
 const CLONE_NEWNS = 0x00020000;
@@ -22,17 +22,17 @@ const lib = adapter.load({
   mount: { args: ['ptr', 'ptr', 'ptr', 'size', 'ptr'], returns: 'i32' },
 });
 
-/** Leaves the machine's network namespace for a new one, with mounts of its own. For the rest of the process's life. */
+/** Leaves the machine's network namespace for a new one, with mounts of its own, for the rest of the process's life. */
 export function becomeHost(): void {
   if (lib.unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) throw new Error('Cannot unshare: these tests run as root');
   const root = new TextEncoder().encode('/\0');
   if (lib.mount(null, root, null, MS_REC_PRIVATE, null) < 0) throw new Error('Cannot make the mounts private');
-  // `ip` and others read /sys for what netlink does not tell.
+  // `ip` and other programs read from /sys what netlink does not report.
   execFileSync('mount', ['-t', 'sysfs', 'sysfs', '/sys']);
   execFileSync('ip', ['link', 'set', 'lo', 'up']);
 }
 
-/** A directory for one test file, with what the programs under test keep below it. */
+/** A directory for one test file; the programs under test keep their files below it. */
 export function makeRoot(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'netloom-test-'));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
@@ -57,14 +57,14 @@ export class Sandbox implements Disposable {
     });
   }
 
-  /** `ip -j -d …` inside, read. */
+  /** Runs `ip -j -d …` inside. @returns what it printed, parsed */
   ip<T = Record<string, unknown>>(...args: string[]): T[] {
     return JSON.parse(this.run('ip', '-j', '-d', ...args) || '[]') as T[];
   }
 
   /**
    * Whether the address answers one of three echo requests.
-   * @param seconds how long an answer may take: few where there is to be none
+   * @param seconds how long to wait for an answer: a short time if none is expected
    */
   reaches(address: string, seconds = 10): boolean {
     try {
@@ -76,20 +76,20 @@ export class Sandbox implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    // Where the container shares another's network there is a second pin over its own.
+    // If the container shares another's network, a second pin covers its own.
     if (existsSync(this.path) && pinAtPath(this.path)?.covers) execFileSync('umount', [this.path]);
     unpin(this.path);
   }
 }
 
-/** `ip -j -d …` on the host, read. */
+/** Runs `ip -j -d …` on the host. @returns what it printed, parsed */
 export function ip<T = Record<string, unknown>>(...args: string[]): T[] {
   return JSON.parse(execFileSync('ip', ['-j', '-d', ...args], QUIETLY) || '[]') as T[];
 }
 
-/** Between what two programs print. */
+/** Separates what two programs print. */
 const MARK = '= and =\n';
-/** What a snapshot is made of, by one shell: to start a program is dearer for Node. */
+/** The commands of a snapshot, all in one shell, because Node takes longer to start a program. */
 const LISTING = [
   '-ec',
   ['ip -d -o link', 'ip -o addr', 'ip route show table all', 'tc qdisc show', 'nft list ruleset'].join(
@@ -98,13 +98,13 @@ const LISTING = [
 ];
 
 /**
- * All that an attachment could leave behind: links, addresses, routes, queueing disciplines, the nft ruleset, and the
- * files below a directory. Without counters, timers, and what the kernel does by itself as carriers come and go: link
- * states, link-local addresses, and their routes.
+ * Everything that an attachment could leave behind: links, addresses, routes, queueing disciplines, the nft ruleset,
+ * and the files below a directory. It leaves out counters, timers, and what the kernel does by itself as carriers come
+ * and go: link states, link-local addresses, and their routes.
  */
 export function snapshot(root: string): string {
   const ownDoing = /^.*\b(fe80::|ff00::\/8).*\n| linkdown|valid_lft \S+ preferred_lft \S+/gm;
-  // What follows from an IPv6 address comes from a work queue, when its link is ready.
+  // The kernel adds these routes for an IPv6 address from a work queue, once the link is ready.
   const following = /^(local|anycast) [0-9a-f:]*:\S* .*\n/gm;
   const [links = '', addresses = '', routes = '', disciplines = '', rules = ''] = execFileSync(
     'sh',
@@ -118,7 +118,7 @@ export function snapshot(root: string): string {
     ),
     addresses.replace(ownDoing, ''),
     routes.replace(ownDoing, '').replace(following, ''), // of both families
-    // Without what the kernel puts at each link by itself: that has the handle 0.
+    // Without those that the kernel adds to each link by itself, which have the handle 0.
     disciplines.replace(/^qdisc \w+ 0: .*\n|refcnt \d+ |direct_packets_stat \d+ /gm, ''),
     inOrder(rules),
     ...files(root),
@@ -131,7 +131,7 @@ export function mounts(): string {
 }
 
 /**
- * The files below a directory with their content, those aside that only remember (locks, the last address given, the
+ * The files below a directory with their content, except bookkeeping files (locks, the last address allocated, the
  * index of leases).
  */
 export function files(root: string): string[] {

@@ -1,6 +1,6 @@
 /**
- * A ruleset as nft prints it, with the elements of each set on one line and sorted: the kernel has them in the order of
- * a hash, whose seed is another for each set, and whose table grows and shrinks.
+ * A ruleset as nft prints it, with the elements of each set sorted on one line. The kernel lists them in the order of a
+ * hash table; each set has its own seed, and the table grows and shrinks.
  */
 export function inOrder(ruleset: string): string {
   return ruleset

@@ -1,7 +1,7 @@
 /**
- * The other way that the tests of plugins run: NETLOOM_TEST_AGENT=1 gives a lab an agent for each root directory that
- * it calls plugins with, so that they are served by one. A file of which no call was served fails: what makes no sense
- * with an agent is named, with the reason, in test/not-by-agent.txt, and nowhere else.
+ * Plugin tests through an agent. NETLOOM_TEST_AGENT=1 gives a lab an agent for each root directory that it calls
+ * plugins with, and that agent serves them. A file fails if an agent has served none of its calls. Files that make no
+ * sense with an agent are listed, with the reason, in test/not-by-agent.txt and nowhere else.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,15 +10,15 @@ import { Limit } from './limit.ts';
 
 const IS_ON = process.env['NETLOOM_TEST_AGENT'] === '1';
 
-/** How long one may take until it serves, in seconds. */
+/** How long an agent may take to start, in seconds. */
 const PATIENCE = 120;
 
-/** Of all labs of the file. */
+/** Calls in all labs of the file. */
 let calls = 0;
 let hasServed = false;
 
 if (IS_ON) {
-  // NB: only here. Labs are also used by what AVA does not run.
+  // NB: imported only here. Programs that AVA does not run use labs, too.
   const { default: test } = await import('ava');
   test.after.always('an agent has served calls of this file', (t) => {
     t.true(hasServed || calls === 0, `none of ${calls} calls came to an agent: name the file in test/not-by-agent.txt`);
@@ -29,8 +29,8 @@ export class LabAgents {
   readonly #children = new Map<string, ChildProcess>();
 
   /**
-   * Sees to it that calls with a root find an agent, be it the test's own.
-   * @param wrap a program, with arguments, to run the plugin with: what enters a namespace leads the agent there, too
+   * Makes sure that calls with a root find an agent: the test's own, or a new one.
+   * @param wrap a program, with arguments, to run the plugin with; if it enters a namespace, so does the agent
    */
   ensure(root: string, wrap: readonly string[]): void {
     if (!IS_ON) return;
@@ -50,7 +50,7 @@ export class LabAgents {
     }
   }
 
-  /** NB: with the machine of its root, whose namespace would live on with it. */
+  /** NB: call it when the machine of this root ends. Otherwise the agent keeps that machine's namespace alive. */
   end(root: string): void {
     hasServed ||= this.#children.has(root) && served(root) > 0;
     this.#children.get(root)?.kill('SIGKILL');

@@ -1,7 +1,7 @@
 /**
  * A small network to try plugins in: sandboxes, a root directory for their files, and the executables of dist/bin,
- * called as a container runtime calls them. Or as one that has an agent: lab-agents.ts. For test files that have become
- * a host (host.ts). https://www.cni.dev/docs/spec/#section-2-execution-protocol
+ * called as a container runtime calls them, or through an agent (lab-agents.ts). For test files that have become a host
+ * (host.ts). https://www.cni.dev/docs/spec/#section-2-execution-protocol
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -16,13 +16,13 @@ export const BIN = fileURLToPath(new URL('../../dist/bin', import.meta.url));
 /** Where Debian's package puts the reference plugins. */
 export const REFERENCE = '/usr/lib/cni';
 
-/** What runs a plugin as on a kernel without the netlink that it asks for first, such as that of nf_tables. */
+/** Runs a plugin as if the kernel lacked the netlink family that the plugin asks for first, such as nf_tables. */
 export const WITHOUT_NETLINK =
   'strace -f -qqq -o /dev/null -e trace=socket -e inject=socket:error=EPROTONOSUPPORT'.split(' ');
 
 export type Json = Record<string, unknown>;
 
-/** A result of spec 0.3.0 or later, or an error object: the keys that tests look at. */
+/** A result of spec 0.3.0 or later, or an error object; only the keys that tests look at. */
 export interface Output {
   readonly cniVersion: string;
   readonly interfaces?: readonly { name: string; mac?: string; mtu?: number; sandbox?: string }[];
@@ -35,19 +35,19 @@ export interface Output {
 }
 
 export interface End {
-  /** Null where a signal ended it. */
+  /** Null if a signal ended it. */
   readonly status: number | null;
   readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** stdout, read; an empty object where there was none. */
+  /** stdout, parsed; an empty object if stdout is empty. */
   readonly output: Output;
 }
 
-/** Whom a call is for. */
+/** The attachment that a call is for. */
 export interface Target {
   readonly sandbox?: Sandbox;
-  /** In place of the sandbox's path. */
+  /** Instead of the sandbox's path. */
   readonly netns?: string;
   readonly containerId?: string;
   readonly ifname?: string;
@@ -55,20 +55,20 @@ export interface Target {
 }
 
 export interface ExecOptions {
-  /** The directory of the executable, and CNI_PATH. */
+  /** The directory of the executable, and the default of CNI_PATH. */
   readonly bin?: string;
   readonly path?: string;
   /** Variables that differ from what a runtime sets; undefined removes one. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A program, with arguments, to run the plugin with. */
   readonly wrap?: readonly string[];
-  /** It gets its configuration only when this is settled. */
+  /** The plugin gets its configuration only when this promise is settled. */
   readonly gate?: Promise<void>;
-  /** In place of the configuration. */
+  /** Instead of the configuration. */
   readonly stdin?: string | Uint8Array;
 }
 
-/** A configuration of bridge, with gateway and host-local. */
+/** A configuration of bridge with a gateway and host-local. */
 export function bridgeConf(more: Json = {}): Json {
   return {
     cniVersion: '1.1.0',
@@ -86,7 +86,7 @@ export class Lab {
   readonly #sandboxes: Sandbox[] = [];
   readonly #removeRoot: () => void;
 
-  /** @param t the test that it is for: all of it goes when that ends */
+  /** @param t the test; everything in the lab is removed when it ends */
   constructor(t: Pick<ExecutionContext, 'teardown'>) {
     const { path, remove } = makeRoot();
     this.root = path;
@@ -100,7 +100,7 @@ export class Lab {
     return made;
   }
 
-  /** Calls a plugin. */
+  /** Calls a plugin, and waits for its end. */
   exec(command: string, conf: Json, target: Target = {}, options: ExecOptions = {}): End {
     const [file = '', ...args] = this.#argv(conf, options);
     const { status, signal, stdout, stderr } = spawnSync(file, args, {
@@ -113,7 +113,7 @@ export class Lab {
     return endOf(status, signal, stdout, stderr);
   }
 
-  /** As exec(), beside others. */
+  /** exec() without waiting, for calls at the same time. */
   start(command: string, conf: Json, target: Target = {}, options: ExecOptions = {}): Promise<End> {
     const [file = '', ...args] = this.#argv(conf, options);
     const child = spawn(file, args, { env: this.environment(command, target, options), stdio: 'pipe' });
@@ -121,7 +121,7 @@ export class Lab {
     let stderr = '';
     child.stdout.on('data', (data) => (stdout += data));
     child.stderr.on('data', (data) => (stderr += data));
-    child.stdin.on('error', () => {}); // it left without reading
+    child.stdin.on('error', () => {}); // the plugin left without reading
     void (options.gate ?? Promise.resolve()).then(() => child.stdin.end(JSON.stringify(conf)));
     return new Promise((resolve, reject) => {
       child.on('error', reject);
@@ -129,7 +129,7 @@ export class Lab {
     });
   }
 
-  /** An ADD that succeeds. */
+  /** An ADD that must succeed. */
   add(conf: Json, target: Target, options: ExecOptions = {}): Output {
     return succeeded('ADD', this.exec('ADD', conf, target, options));
   }
@@ -161,7 +161,7 @@ export class Lab {
     return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== undefined));
   }
 
-  /** What an attachment could leave behind. */
+  /** Everything that an attachment could leave behind. */
   snapshot(): string {
     return snapshot(this.root);
   }

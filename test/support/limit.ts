@@ -1,7 +1,7 @@
-/** What may pass from one look to the next, in milliseconds: most looks take less. */
+/** The longest time between two looks that counts, in milliseconds. Most looks take less. */
 const GAP_MAX = 10_000;
 
-/** How long a test waits. A machine that stood still in between has not waited: a pause of it counts as a few seconds. */
+/** A time limit for a test that waits. A pause in which the machine stood still counts as GAP_MAX at most. */
 export class Limit {
   #left: number;
   #last = performance.now();
@@ -10,7 +10,7 @@ export class Limit {
     this.#left = seconds * 1000;
   }
 
-  /** NB: to be asked after each look. */
+  /** NB: call it after each look. */
   isOver(): boolean {
     const now = performance.now();
     this.#left -= Math.min(now - this.#last, GAP_MAX);

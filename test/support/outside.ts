@@ -1,5 +1,6 @@
 /**
- * A sandbox that plays the rest of the world: one wire away from the host, and it knows the way back to the containers.
+ * A sandbox that plays the rest of the world. It is one wire away from the host, and has a route back to the
+ * containers.
  */
 import { execFileSync } from 'node:child_process';
 import type { Sandbox } from './host.ts';

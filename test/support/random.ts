@@ -1,6 +1,6 @@
-/** Numbers that a seed decides, so that what a test has thrown can be thrown again. */
+/** Random numbers from a seed, so that a test can be repeated with the same ones. */
 
-/** Numbers from 0 to below 1. Mulberry32: small, and the same for a seed wherever it runs. */
+/** Numbers from 0 to below 1. Mulberry32: it is small, and a seed gives the same numbers everywhere. */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,6 +1,4 @@
-/**
- * Connections between sandboxes: a server that gives back what it gets, by TCP and UDP, and clients of bash's /dev/tcp.
- */
+/** Connections between sandboxes: a TCP and UDP echo server, and clients that use bash's /dev/tcp. */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
@@ -17,7 +15,7 @@ for (const port of process.argv.slice(1).map(Number)) {
   udp.on('message', (text, from) => udp.send(text, from.port, from.address)).bind(port, ready);
 }`;
 
-/** Serves on ports until the test ends. */
+/** Starts a server on the ports. It runs until the test ends. */
 export async function serve(
   t: Pick<ExecutionContext, 'teardown'>,
   { path }: Sandbox,
@@ -28,7 +26,7 @@ export async function serve(
   await once(server.stdout, 'data');
 }
 
-/** Whether a server answers. What is to be refused gets one second, what is to be answered thirty. */
+/** Whether a server answers. If it should, it has thirty seconds; if not, one. */
 export function talks(
   from: Sandbox,
   address: string,
@@ -36,7 +34,7 @@ export function talks(
   wanted: boolean,
   protocol: 'tcp' | 'udp' = 'tcp',
 ): boolean {
-  // NB: bash reads byte by byte, and of a datagram the rest is lost then.
+  // NB: bash reads byte by byte, so all but the first byte of a datagram is lost.
   const script = `exec 3<>/dev/${protocol}/${address}/${port} && echo hello >&3 && read -r -N 1 -t ${wanted ? 30 : 1} -u 3 first && [[ $first == h ]]`;
   try {
     execFileSync('nsenter', [`--net=${from.path}`, 'timeout', wanted ? '30' : '1', 'bash', '-c', script], {
@@ -48,7 +46,7 @@ export function talks(
   }
 }
 
-/** A connection that stays. */
+/** A connection that stays open. */
 export class Connection {
   readonly #client: ChildProcessWithoutNullStreams;
   readonly #lines: Interface;
@@ -56,12 +54,12 @@ export class Connection {
   constructor(t: Pick<ExecutionContext, 'teardown'>, from: Sandbox, address: string, port: number) {
     const script = `exec 3<>/dev/tcp/${address}/${port} || exit 1; while read -r wait word; do echo $word >&3; read -r -t $wait -u 3 line && echo $line || echo nothing; done`;
     this.#client = spawn('nsenter', [`--net=${from.path}`, 'bash', '-c', script]);
-    this.#client.stdin.on('error', () => {}); // it has ended: no answer
+    this.#client.stdin.on('error', () => {}); // it has ended, so it will not answer
     this.#lines = createInterface(this.#client.stdout);
     t.teardown(() => this.#client.kill('SIGKILL'));
   }
 
-  /** Says a word. @returns the word where it came back within so many seconds, else `nothing` */
+  /** Sends a word. @returns the word if it comes back in time, else `nothing` */
   async say(word: string, seconds: number): Promise<string> {
     const line = once(this.#lines, 'line');
     this.#client.stdin.write(`${seconds} ${word}\n`);

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Limit } from './limit.ts';
 
-/** Generous: a machine that is busy is slow. What never holds is to be a failure with its name. */
+/** Generous, because a busy machine is slow. A condition that never holds fails with its name. */
 const SECONDS = 120;
 
 export interface UntilOptions {
-  /** What must not end before: its value tells why it did. */
+  /** Something that must not end before the condition holds. Its value says why it ended. */
   readonly end?: Promise<string>;
   readonly seconds?: number;
 }
 
-/** Waits for a condition. One that throws does not hold yet. */
+/** Waits for a condition. If it throws, it does not hold yet. */
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,

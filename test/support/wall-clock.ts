@@ -1,4 +1,4 @@
-/** A clock on the wall of one program, which a test sets while it runs (clock.c). */
+/** The wall clock of one program, which a test sets while the program runs (clock.c). */
 import { execFileSync } from 'node:child_process';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const SOURCE = fileURLToPath(new URL('clock.c', import.meta.url));
 
 export class WallClock {
-  /** What the program is to be started with. */
+  /** The environment that the program needs. */
   readonly environment: Readonly<Record<'LD_PRELOAD' | 'CLOCK_SHIFT', string>>;
 
   /** @param directory where its files are made */
@@ -18,7 +18,7 @@ export class WallClock {
     this.set(0);
   }
 
-  /** @param hours how far it is from the time that it is */
+  /** @param hours how far the clock is ahead of the real time; negative is behind */
   set(hours: number): void {
     const file = this.environment.CLOCK_SHIFT;
     writeFileSync(`${file}.new`, `${hours * 3600}`);
