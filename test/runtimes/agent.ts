@@ -1,8 +1,8 @@
-/** What is asked of the agent when a runtime's tests have gone through it. */
+/** What the agent must report after a runtime's tests have gone through it. */
 import type { TestFn } from 'ava';
 import type { Setting } from './contract.ts';
 
-/** To be registered last. @param types the plugins of the networks that were used */
+/** Register it last. @param types the plugins of the networks that were used */
 export function throughAgent(test: TestFn, setting: () => Setting, types: readonly string[]): void {
   test.serial('all of these calls went through the agent', (t) => {
     const { calls, declined, broken } = setting().machine.agentStatus();

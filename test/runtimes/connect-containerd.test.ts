@@ -1,4 +1,4 @@
-/** `netloom connect` with containers of containerd that have a namespace and nothing in it. */
+/** `netloom connect` with containers of containerd, whose namespaces are empty. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

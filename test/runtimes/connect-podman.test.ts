@@ -1,4 +1,4 @@
-/** `netloom connect` with containers of podman, started with --network none, by way of podman's API service. */
+/** `netloom connect` with containers of podman, started with --network none, through podman's API service. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

@@ -1,4 +1,4 @@
-/** What `netloom connect` promises of the containers of every engine that were started without a network. */
+/** What `netloom connect` promises for containers of every engine that were started without a network. */
 import type { TestFn } from 'ava';
 import { plugins } from '../../src/plugins/registry.ts';
 import { NETLOOM } from '../support/command.ts';
@@ -31,7 +31,7 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
       await listens(container, 80);
       t.notRegex(await container.exec('/bin/ip', 'addr'), /eth0/);
 
-      // Without a bridge port, where the port map has not landed, the container is reached by its address all the same.
+      // Without portmap the container is reached by its address only.
       const published = plugins.has('portmap') ? ['-p', '8080:80'] : [];
       t.regex(netloom('connect', 'web', target, ...published), /eth0 10\.91\.0\.2\/24 on web/);
       t.is(page('10.91.0.2'), HELLO);
@@ -42,7 +42,7 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
         'it is seen by its name at the engine',
       );
 
-      // By its name alone, as asked for, beside the first.
+      // Found by its id alone, and with a second interface beside the first.
       netloom('connect', 'db', container.id, '--ifname', 'db0', '--ip', '10.92.0.77', '--mac', '02:00:00:00:00:77');
       const wired = await holds(container, ['/bin/ip', 'addr'], (output) => output !== '');
       t.regex(wired, /eth0@.*\bUP\b/);
@@ -55,7 +55,7 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
       t.notRegex(await container.exec('/bin/ip', 'addr'), /eth0/);
       t.is(page('10.92.0.77'), HELLO);
       netloom('disconnect', 'db', container.id);
-      // Hot in both directions: and in again.
+      // It can be connected again after a disconnect.
       netloom('connect', 'web', target);
       netloom('disconnect', 'web', target);
       await container.remove();

@@ -1,4 +1,4 @@
-/** containerd with `dist/bin` in place of the reference plugins, and an agent that they find. */
+/** containerd with `dist/bin` instead of the reference plugins, and an agent that they find. */
 import test from 'ava';
 import { throughAgent } from './agent.ts';
 import { containerd } from './containerd.ts';

@@ -1,4 +1,4 @@
-/** containerd with `dist/bin` in place of the reference plugins. */
+/** containerd with `dist/bin` instead of the reference plugins. */
 import test from 'ava';
 import { containerd } from './containerd.ts';
 import { contract } from './contract.ts';

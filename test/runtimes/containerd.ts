@@ -1,6 +1,6 @@
 /**
- * containerd and its client ctr, which calls the plugins itself with `--cni`: the first conflist of /etc/cni/net.d,
- * plugins of /opt/cni/bin.
+ * containerd and its client ctr. With `--cni`, ctr itself calls the plugins in /opt/cni/bin, by the first conflist in
+ * /etc/cni/net.d.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ export async function containerd(machine: Machine): Promise<Runtime> {
   mkdirSync(dir);
   const config = join(dir, 'config.toml');
   const socket = join(dir, 'sock');
-  // Kubernetes' interface is not needed, and looks for a network of its own.
+  // The CRI plugin is not needed, and looks for a network of its own.
   writeFileSync(config, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n');
   const daemon = machine.start(
     ...['containerd', '--config', config, '--log-level', 'error', '--address', socket],
@@ -26,9 +26,9 @@ export async function containerd(machine: Machine): Promise<Runtime> {
 
 interface Network {
   readonly conflist: string;
-  /** For its plugin. */
+  /** For the first plugin of the conflist. */
   readonly keys?: Record<string, unknown>;
-  /** What ctr needs to be told besides. */
+  /** Further options for ctr. */
   readonly options?: readonly string[];
 }
 
@@ -40,14 +40,14 @@ function client(
   socket: string,
   { conflist, keys = {}, options: more = [] }: Network,
 ): Runtime {
-  // --rootfs takes no value: the directory stands where an image's name does.
+  // --rootfs takes no value: the directory comes where the image's name otherwise does.
   const options = ['--rm', '--cni', '--env=PATH=/bin', ...more, '--rootfs', machine.rootfs];
   const use = () => machine.configureOnly(conflist, keys);
   return {
     name: 'containerd',
     on: (other) => client(machine, ctr, socket, { conflist: other }),
-    // ctr calls the plugins when the process is there already, so that has to be in the other's namespace from the
-    // start.
+    // ctr calls the plugins when the process already exists, so the process must start in the other container's
+    // namespace.
     beside({ id }) {
       const line = ctr('task', 'ls')
         .split('\n')
@@ -66,10 +66,10 @@ function client(
     async start(...args): Promise<Container> {
       use();
       const id = `stay${++count}`;
-      // Not --detach: then ctr never takes the network away.
+      // Not --detach: ctr then never removes the network.
       const ended = machine.start('ctr', '--address', socket, 'run', ...options, id, ...args);
       const exec = (...inside: string[]) => ctr('task', 'exec', `--exec-id=exec${++count}`, id, ...inside);
-      // NB: a task can be looked into from its creation on, before the plugins are called.
+      // NB: exec works from the task's creation on, before the plugins are called.
       const isRunning = () => new RegExp(`^${id}\\s+\\d+\\s+RUNNING`, 'm').test(ctr('task', 'ls'));
       await until(`container ${id} runs`, () => isRunning() && exec('/bin/ip', 'addr') !== '', { end: ended });
       return {

@@ -1,4 +1,4 @@
-/** What a container's user gets from every runtime, by the conflists of cni-conf/. */
+/** What every runtime gives its containers with the conflists of cni-conf/. */
 import type { TestFn } from 'ava';
 import { type Machine, OURS } from './machine.ts';
 import { holds, listens, prints } from './prints.ts';
@@ -10,16 +10,16 @@ export interface Setting {
   readonly runtime: Runtime;
 }
 
-/** One bridge with an address of each family, or of IPv4 only. */
+/** The subnet of a bridge, for one address family. */
 export interface Subnet {
-  /** What container addresses of the subnet begin with, and the bridge's own address. */
+  /** How the container addresses of the subnet begin; `gateway` is the address of the bridge itself. */
   readonly prefix: string;
   readonly gateway: string;
 }
 
 const HELLO = 'hello from the other container';
 
-/** An address outside, which has no route back to the subnets. */
+/** An address outside. It has no route back to the subnets. */
 const OUTSIDE = '203.0.113.2';
 
 /** The address of a container's eth0 that begins with the prefix. */
@@ -69,7 +69,7 @@ export function contract(test: TestFn, setting: () => Setting, bridge: string, s
 
   test.serial('a container reaches the outside under the address of the host', async (t) => {
     const { machine, runtime } = setting();
-    // Namespaces of `ip netns` are mounts, and so must be made where the runtime's are.
+    // `ip netns` makes mounts, so it must run in the runtime's mount namespace.
     machine.run('ip', 'netns', 'add', 'outside');
     try {
       machine.run('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', 'outside');
@@ -97,7 +97,7 @@ export function contract(test: TestFn, setting: () => Setting, bridge: string, s
     await first.remove();
     await second.remove();
     const after = machine.state();
-    // ctr calls DEL without a namespace, where the reference plugins leave their masquerading behind.
+    // ctr calls DEL without a namespace; the reference plugins then leave their masquerading rules behind.
     t.deepEqual(OURS || runtime.name !== 'containerd' ? after : { ...after, rules: before.rules }, before);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The container runtime interface, by which kubelet asks for pods. Messages and numbers: k8s.io/cri-api,
- * pkg/apis/runtime/v1/api.proto, what is used of it.
+ * The container runtime interface, with which kubelet asks for pods: the part of k8s.io/cri-api,
+ * pkg/apis/runtime/v1/api.proto that we use, with its field numbers.
  */
 import { unary } from './grpc.ts';
 import { bool, type Codec, int, list, message, type Read, type Table, text, texts, type Written } from './protobuf.ts';
@@ -40,7 +40,7 @@ const podStatus = {
 const pod = { pod_sandbox_id: [1, text] } as const;
 const container = { container_id: [1, text] } as const;
 
-/** Name of a method: its service, what it takes, what it answers. */
+/** For each method: its service, its request and its response. */
 const METHODS = {
   Status: method('RuntimeService', {}, { status: [1, message({ conditions: [1, list(message(condition))] })] }),
   RunPodSandbox: method('RuntimeService', { config: [1, message(podConfig)] }, pod),
@@ -76,7 +76,7 @@ export type Cri = <M extends keyof Methods>(
   request: Parameters<Methods[M]['request']['write']>[0],
 ) => Promise<ReturnType<Methods[M]['response']['read']>>;
 
-/** @param socket containerd's */
+/** @param socket containerd's socket */
 export function cri(socket: string): Cri {
   return async (name, request) => {
     const { service, request: takes, response } = METHODS[name] as Method<Table, Table>;

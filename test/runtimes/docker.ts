@@ -1,4 +1,4 @@
-/** docker: its daemon with a containerd of its own, containers without a network. man 8 dockerd */
+/** docker: a daemon with a containerd of its own. Its containers have no network. man 8 dockerd */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
@@ -6,7 +6,7 @@ import type { Machine } from './machine.ts';
 import type { Container } from './runtime.ts';
 
 export interface Docker {
-  /** Starts a container that stays, without a network. @returns when it runs */
+  /** Starts a container that keeps running, without a network. @returns when it runs */
   start(...command: string[]): Promise<Container>;
 }
 

@@ -1,16 +1,16 @@
-/** One call of gRPC, over a unix socket. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
+/** One gRPC call over a unix socket. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
 import { once } from 'node:events';
 import { connect as http2Connect } from 'node:http2';
 import { connect } from 'node:net';
 
-/** A flag that says whether it is compressed, and the length. */
+/** The compressed flag (1 byte) and the length (4 bytes). */
 const PREFIX_BYTES = 5;
 
 /**
- * Calls a method that takes one message and answers with one. A connection a call, so that a server may be another one
- * by the next.
+ * Calls a method that takes one message and answers with one. Each call has a connection of its own, so the server may
+ * be restarted in between.
  * @param path `/package.Service/Method`
- * @throws Error with the status and the server's own sentence
+ * @throws Error with the status and the server's message
  */
 export async function unary(socket: string, path: string, request: Uint8Array): Promise<Uint8Array> {
   const session = http2Connect('http://localhost', { createConnection: () => connect(socket) });
@@ -28,7 +28,7 @@ export async function unary(socket: string, path: string, request: Uint8Array): 
     prefix.writeUInt32BE(request.length, 1);
     stream.end(Buffer.concat([prefix, request]));
     let status: Record<string, unknown> = {};
-    // Where there is no message the headers are the trailers too.
+    // A response without a message has its trailers in the headers.
     for (const event of ['response', 'trailers']) stream.on(event, (headers) => (status = { ...status, ...headers }));
     const chunks = await Promise.race([stream.toArray(), failed]);
     if (status['grpc-status'] !== '0')

@@ -1,5 +1,5 @@
 /**
- * Container images of one layer, as `ctr images import` takes them. https://github.com/opencontainers/image-spec:
+ * Container images with one layer, as `ctr images import` takes them. https://github.com/opencontainers/image-spec:
  * image-layout.md, manifest.md, config.md
  */
 import { execFileSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 /**
  * Makes an archive with an image of a root file system.
  * @param name `registry/name:tag`
- * @param command what containers of it run
+ * @param command what its containers run
  */
 export function makeImage(archive: string, rootfs: string, name: string, command: readonly string[]): void {
   const layout = `${archive}.layout`;
@@ -29,7 +29,7 @@ export function makeImage(archive: string, rootfs: string, name: string, command
   const layer = blob('application/vnd.oci.image.layer.v1.tar', readFileSync(packed));
   rmSync(packed);
   const config = json('config', {
-    // In Go's words, as the specification has it.
+    // GOARCH, as the specification demands.
     architecture: { x64: 'amd64' }[process.arch as string] ?? process.arch,
     os: 'linux',
     config: { Entrypoint: command, Env: ['PATH=/bin'] },

@@ -1,6 +1,6 @@
 /**
- * kubelet's way to the plugins, containerd's CRI, with `dist/bin` in place of the reference plugins, and an agent that
- * they find.
+ * containerd's CRI, through which kubelet calls the plugins, with `dist/bin` instead of the reference plugins, and an
+ * agent that they find.
  */
 import test from 'ava';
 import { throughAgent } from './agent.ts';

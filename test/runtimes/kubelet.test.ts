@@ -1,4 +1,4 @@
-/** kubelet's way to the plugins, containerd's CRI, with `dist/bin` in place of the reference plugins. */
+/** containerd's CRI, through which kubelet calls the plugins, with `dist/bin` instead of the reference plugins. */
 import test from 'ava';
 import { contract } from './contract.ts';
 import { kubelet } from './kubelet.ts';

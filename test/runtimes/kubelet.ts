@@ -1,6 +1,6 @@
 /**
- * What kubelet does for a pod, with containerd: its CRI plugin makes the namespace and calls libcni, with loopback and the first conflist of /etc/cni/net.d at once, and with what the pod asks for as
- * capabilities.
+ * What kubelet does for a pod with containerd. containerd's CRI plugin makes the namespace and calls libcni, for
+ * loopback and the first conflist of /etc/cni/net.d at the same time. The pod's settings are passed as capabilities.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,26 +10,26 @@ import { makeImage } from './image.ts';
 import type { Machine } from './machine.ts';
 import type { Container, Runtime } from './runtime.ts';
 
-/** Of the sandboxes' own process, and of all containers. It is nowhere to be pulled from. */
+/** The image of the sandbox process and of all containers. No registry has it. */
 const IMAGE = 'netloom.test/busybox:1';
 
 export interface Kubelet extends Runtime {
   readonly cri: Cri;
   /** Starts a pod with one container. */
   runPod(config?: PodConfig, command?: readonly string[]): Promise<Pod>;
-  /** What the status of a pod says. */
+  /** The addresses in the status of a pod. */
   addresses(id: string): Promise<readonly string[]>;
   /** Kills containerd, and starts it again. */
   restart(): Promise<void>;
 }
 
 export interface Pod extends Container {
-  /** In the namespace `default`. */
+  /** Its name in the Kubernetes namespace `default`. */
   readonly name: string;
   readonly addresses: readonly string[];
-  /** By a process of its container. @returns what it printed */
+  /** Runs a program in its container. @returns what it printed */
   exec(...command: string[]): Promise<string>;
-  /** Ends all of its processes: they share the process ids of the first. */
+  /** Kills the sandbox process and with it the others, which share its PID namespace. */
   kill(): Promise<void>;
 }
 
@@ -68,11 +68,11 @@ export async function kubelet(machine: Machine): Promise<Kubelet> {
   const archive = join(dir, 'image.tar');
   makeImage(archive, machine.rootfs, IMAGE, ['/bin/sleep', '1000000']);
   ctr('images', 'import', archive);
-  // The CRI plugin hears of it by an event.
+  // The CRI plugin learns of it by an event.
   const image = () => call('ImageStatus', { image: { image: IMAGE } });
   await until('kubelet finds the image', async () => (await image()).image.id !== '');
 
-  // kubelet makes it, and removes it.
+  // kubelet makes this cgroup and removes it.
   const cgroup = `netloom-test-${process.pid}`;
   let count = 0;
   const addresses = async (pod_sandbox_id: string) => {
@@ -155,7 +155,7 @@ export async function kubelet(machine: Machine): Promise<Kubelet> {
   };
 }
 
-/** In every hierarchy, or in the only one. */
+/** Removes the cgroup from every hierarchy of cgroup v1, or from the one of v2. */
 function removeCgroup(name: string): void {
   const root = '/sys/fs/cgroup';
   for (const hierarchy of ['.', ...readdirSync(root)]) {

@@ -1,7 +1,7 @@
 /**
- * A private machine for a container runtime: network namespace, mounts and process ids of its own, with empty
- * directories where runtimes and plugins keep things. Nothing of it is on disk or alive once the test file's process
- * has ended, however it ended.
+ * A private machine for a container runtime: a network namespace, mounts and process ids of its own, with empty
+ * directories where runtimes and plugins keep their files. When the test file's process ends, however it ends, nothing
+ * of it is left on disk or running.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,17 +26,17 @@ import { until } from '../support/until.ts';
 
 /** Where the plugins come from: dist/bin, or another suite's directory to compare with. */
 export const PLUGINS = process.env['NETLOOM_TEST_PLUGINS'] ?? fileURLToPath(new URL('../../dist/bin', import.meta.url));
-/** Whether these are netloom's. */
+/** Whether they are netloom's. */
 export const OURS = process.env['NETLOOM_TEST_PLUGINS'] === undefined;
 
 const CONFLISTS = fileURLToPath(new URL('../../cni-conf', import.meta.url));
 
 const NETLOOM = fileURLToPath(new URL('../../dist/netloom', import.meta.url));
 
-/** Generous: runtimes wait for locks. A hang must become a failure. */
+/** Generous, because runtimes wait for locks. A hang must become a failure. */
 const TIMEOUT_MS = 60_000;
 
-/** What runtimes and plugins leave in directories that the machine may have, too. */
+/** Directories of runtimes and plugins, which the real machine may use, too. */
 const PRIVATE = ['/run', '/var/lib/cni', '/var/lib/netloom', '/etc/cni', '/opt/cni'];
 
 export class Machine {
@@ -44,7 +44,7 @@ export class Machine {
   readonly root: string;
   /** A root file system for containers: static busybox. */
   readonly rootfs: string;
-  /** Process 1, as seen from here. */
+  /** Process 1 of the private machine; its PID outside. */
   readonly #init: number;
   readonly #end: () => Promise<unknown>;
 
@@ -57,7 +57,7 @@ export class Machine {
 
   static async start(): Promise<Machine> {
     becomeHost();
-    // becomeHost() mounts a fresh /sys; runc needs the one below it, with the cgroups.
+    // becomeHost() mounts a fresh /sys over the real one; runc needs the real one, with the cgroups.
     mount('umount', '/sys');
     const root = mkdtempSync(join(tmpdir(), 'netloom-machine-'));
     mount('mount', '-t', 'tmpfs', 'tmpfs', root);
@@ -65,12 +65,12 @@ export class Machine {
     mkdirSync('/etc/cni/net.d');
     mkdirSync('/opt/cni/bin');
     for (const type of readdirSync(PLUGINS)) symlinkSync(join(PLUGINS, type), join('/opt/cni/bin', type));
-    // Debian's runtimes look there too, and would take the reference plugin in silence where ours is missing.
+    // Debian's runtimes look there too. They would silently take the reference plugin if ours were missing.
     if (OURS) makePrivate('/usr/lib/cni', join(root, 'stage'));
     const rootfs = makeRootfs(join(root, 'rootfs'));
 
-    // Process 1 reaps what runtimes orphan, and takes all others with it: it dies with unshare, which dies with this
-    // process.
+    // Process 1 reaps the orphans of runtimes. When it dies, so do all other processes. It dies with unshare, which
+    // dies with this process.
     const holder = spawn(
       'setpriv',
       ['--pdeathsig', 'KILL', 'unshare', '--pid', '--fork', '--kill-child', '--mount-proc'].concat(
@@ -96,7 +96,7 @@ export class Machine {
     });
   }
 
-  /** Starts a program that goes on. @returns its end, with what it printed */
+  /** Starts a program, and does not wait for it. @returns its end, with what it printed */
   start(program: string, ...args: string[]): Promise<string> {
     const child = spawn('nsenter', this.#enter(program, args), {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -110,7 +110,7 @@ export class Machine {
     });
   }
 
-  /** Starts an agent, which the plugins' shims find, and waits until it serves. It ends with the machine. */
+  /** Starts an agent, which the plugins find, and waits until it serves. It ends with the machine. */
   async startAgent(): Promise<void> {
     const end = this.start(NETLOOM, 'agent');
     await until('the agent answers', () => this.agentStatus().running, { end });
@@ -128,13 +128,13 @@ export class Machine {
     return json.name;
   }
 
-  /** As configure(), and no other network than that: for runtimes that take the first one. */
+  /** configure(), and removes all other networks: for runtimes that take the first one. */
   configureOnly(conflist: string, keys: Record<string, unknown> = {}): void {
     for (const file of readdirSync('/etc/cni/net.d')) rmSync(join('/etc/cni/net.d', file));
     this.configure(conflist, keys);
   }
 
-  /** What attachments can leave behind, locks and the memory of the last address aside. */
+  /** What attachments can leave behind, except locks and the record of the last address. */
   state(): State {
     const json = (...args: string[]) => JSON.parse(this.run('ip', '-j', ...args) || '[]') as { ifname: string }[];
     return {
@@ -152,7 +152,7 @@ export class Machine {
   }
 
   /**
-   * Without what comes and goes by itself: a bridge has no carrier without ports, and then its link-local address is
+   * Leaves out what changes by itself: a bridge without ports has no carrier, and its link-local address is then
    * tentative.
    */
   #routes(family: string): string[] {
@@ -173,7 +173,7 @@ export class Machine {
   }
 }
 
-/** What `netloom status --json` says. */
+/** What `netloom status --json` prints. */
 export interface AgentStatus {
   readonly running: boolean;
   readonly declined: number;
@@ -193,8 +193,8 @@ function mount(...[program = 'mount', ...args]: string[]): void {
 }
 
 /**
- * Puts an empty directory over a path. Where the path is missing its parent is copied by binding, because nothing may
- * be made on the machine's disk.
+ * Puts an empty directory over a path. If the path is missing, its parent is replaced by a copy made of bind mounts,
+ * because nothing may be created on the real machine's disk.
  */
 function makePrivate(path: string, stage: string): void {
   if (isDirectory(path)) {
@@ -224,7 +224,7 @@ function isDirectory(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** Files below a directory, those aside that only remember. */
+/** Files below a directory, except bookkeeping files. */
 function listFiles(path: string): string[] {
   if (!isDirectory(path)) return [];
   const names = readdirSync(path, { recursive: true, withFileTypes: true });
@@ -238,7 +238,7 @@ function makeRootfs(path: string): string {
   for (const name of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp', 'www'])
     mkdirSync(join(path, name), { recursive: true });
   const busybox = execFileSync('which', ['busybox'], { encoding: 'utf8' }).trim();
-  // ldd refuses what is static.
+  // ldd fails for a static program.
   if (spawnSync('ldd', [busybox]).status === 0) throw new Error('busybox is not static: Debian package busybox-static');
   cpSync(busybox, join(path, 'bin/busybox'));
   for (const applet of ['httpd', 'ip', 'ping', 'sh', 'sleep', 'wget'])

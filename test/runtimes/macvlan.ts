@@ -1,10 +1,10 @@
-/** What a container's user gets from macvlan: a place of its own in the network that the host's uplink is in. */
+/** What macvlan gives a container: a link of its own in the network of the host's uplink. */
 import type { TestFn } from 'ava';
 import { addressOf, type Setting } from './contract.ts';
 import { OURS } from './machine.ts';
 import { holds } from './prints.ts';
 
-/** The router of that network, which is no more the host's than the containers'. */
+/** The router of that network, a machine apart from the host and the containers. */
 const ROUTER = '10.86.3.1';
 
 export function macvlan(test: TestFn, setting: () => Setting): void {
@@ -19,7 +19,7 @@ export function macvlan(test: TestFn, setting: () => Setting): void {
       machine.run('ip', '-n', 'router', 'link', 'set', 'lan', 'up');
       machine.run('ip', 'addr', 'add', '10.86.3.254/24', 'dev', 'uplink');
       machine.run('ip', 'link', 'set', 'uplink', 'up');
-      // Without "master" in the conflist it is the link of the default route.
+      // Without "master" in the conflist, the master is the link of the default route.
       machine.run('ip', 'route', 'add', 'default', 'via', ROUTER);
       const on = runtime.on('40-macvlan.conflist');
       const one = await on.start('/bin/httpd', '-f', '-p', '80', '-h', '/www');
@@ -30,7 +30,7 @@ export function macvlan(test: TestFn, setting: () => Setting): void {
         const page = ['/bin/wget', '-q', '-O', '-', `http://${address}/`];
         await holds(other, page, (output) => output === 'hello from the other container');
         await holds(other, ['/bin/ping', '-c', '1', '-W', '5', ROUTER], (output) => output.includes(' 0% packet loss'));
-        // The router sees the container itself, by its own MAC.
+        // The router sees the container's own MAC.
         machine.run('ip', 'netns', 'exec', 'router', 'busybox', 'wget', '-q', '-O', '-', `http://${address}/`);
         const mac = /link\/ether (\S+)/.exec(shown)?.[1] ?? 'none';
         t.true(machine.run('ip', '-n', 'router', 'neigh', 'show').includes(mac), mac);

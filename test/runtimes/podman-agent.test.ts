@@ -1,4 +1,4 @@
-/** podman with `dist/bin` in place of the reference plugins, and an agent that they find. */
+/** podman with `dist/bin` instead of the reference plugins, and an agent that they find. */
 import test from 'ava';
 import { throughAgent } from './agent.ts';
 import { contract } from './contract.ts';

@@ -1,6 +1,6 @@
 /**
- * podman's own networks, that which it has by default and one of `podman network create`, with published ports, on
- * `dist/bin` alone: the chain bridge, portmap, firewall, tuning. And a conflist that limits the bandwidth.
+ * podman's own networks with published ports: its default network, and one made by `podman network create`. All plugins
+ * are from `dist/bin`: the chain bridge, portmap, firewall, tuning. Also a conflist that limits the bandwidth.
  */
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ test.before(async () => {
   machine.run('ip', '-n', 'outside', 'link', 'set', 'eth0', 'up');
 });
 
-/** Starts a container that stays, with options of `podman run`. */
+/** Starts a container that keeps running, with options of `podman run`. */
 function start(network: string, options: readonly string[], ...command: string[]) {
   const args = ['run', '--detach', ...options, `--network=${network}`, '--rootfs', machine.rootfs, ...command];
   const id = runtime.command(...args).trim();
@@ -84,13 +84,13 @@ for (const { network, prefix, gateway } of [
         t.is(server.exec('/bin/wget', '-q', '-O', '-', `http://${gateway}:18080/`), HELLO, 'itself');
         t.is(outside(`http://${UPLINK}:18080/`), HELLO);
         t.throws(() => outside(`http://${UPLINK}:18081/`));
-        // Started again on the same port, it gets the traffic at once.
+        // A new server on the same port gets the traffic at once.
         server.remove();
         t.throws(() => outside(`http://${UPLINK}:18080/`));
         t.deepEqual(machine.state(), before);
         server = serve();
         await until('the next one answers', () => outside(`http://${UPLINK}:18080/`) === HELLO);
-        // A container reaches the other machine, under the address of the host.
+        // A container reaches the other machine, with the host's address as its source.
         t.regex(client.exec('/bin/ping', '-c', '1', '-W', '5', '203.0.113.2'), / 0% packet loss/);
       } finally {
         server.remove();
@@ -125,7 +125,7 @@ test.serial('a conflist with bandwidth: the rates measured are within 10 percent
       `read a rest < /proc/uptime; busybox wget -q -O /dev/null ${url} && read b rest < /proc/uptime; echo $a $b`;
     const rateOf = (uptimes: string) => {
       const [begin = 0, end = 0] = uptimes.trim().split(' ').map(Number);
-      return end > begin ? (size * 8 - burst) / (end - begin) : 0; // nobody answered yet
+      return end > begin ? (size * 8 - burst) / (end - begin) : 0; // the server does not answer yet
     };
     for (const [title, run] of [
       ['sent', () => machine.run('sh', '-c', timed(`http://${address}/big`))],
@@ -135,7 +135,7 @@ test.serial('a conflist with bandwidth: the rates measured are within 10 percent
       ],
     ] as const) {
       const rates: number[] = [];
-      // A machine that is busy may give it less than it may have, but never more.
+      // A busy machine may give less than the rate, but never more.
       for (let i = 0; i < 6 && !rates.some((each) => each >= 0.9 * rate); i++) rates.push(rateOf(await run()));
       t.log(`${title}: ${rates.map((each) => (each / 1e6).toFixed(2)).join(', ')} Mbit/s of ${rate / 1e6}`);
       t.true(Math.max(...rates) <= 1.1 * rate && Math.max(...rates) >= 0.9 * rate, `${title}: ${rates}`);

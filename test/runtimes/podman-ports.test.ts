@@ -1,6 +1,6 @@
 /**
- * podman's own network, as `podman network create` writes it, with published ports: bridge, portmap, firewall and
- * tuning of `dist/bin` and nothing else.
+ * A network from `podman network create` with published ports. All plugins are from `dist/bin`: bridge, portmap,
+ * firewall and tuning.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';

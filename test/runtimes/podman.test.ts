@@ -1,4 +1,4 @@
-/** podman with `dist/bin` in place of the reference plugins. */
+/** podman with `dist/bin` instead of the reference plugins. */
 import test from 'ava';
 import { contract } from './contract.ts';
 import { macvlan } from './macvlan.ts';

@@ -5,14 +5,14 @@ import type { Machine } from './machine.ts';
 import type { Container, Runtime } from './runtime.ts';
 
 export interface Podman extends Runtime {
-  /** Any command of podman. @returns what it printed */
+  /** Runs any command of podman. @returns what it printed */
   command(...args: string[]): string;
 }
 
 export function podman(machine: Machine, network: string): Podman {
   const { root } = machine;
   mkdirSync(join(root, 'podman'), { recursive: true });
-  // The limits: podman's own defaults are above what an unprivileged machine may set. runc: crun wants a cgroup layout
+  // The limits: podman's own defaults are above what an unprivileged machine may set. runc: crun needs a cgroup layout
   // that not every machine has.
   writeFileSync(
     join(root, 'containers.conf'),
@@ -37,7 +37,7 @@ network_config_dir = "/etc/cni/net.d"
     name: 'podman',
     command,
     on: (conflist) => podman(machine, machine.configure(conflist)),
-    // Not --network=container:ID, with which podman calls no plugin.
+    // Not --network=container:ID: podman then calls no plugin.
     beside: ({ id }) => podman(machine, machine.configure('90-container.conflist', { container: id })),
     run: (...args) => create('--rm', args),
     async start(...args): Promise<Container> {

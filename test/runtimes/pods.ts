@@ -1,4 +1,4 @@
-/** What a pod gets besides what every container gets, by a chain of all that Kubernetes asks of a network. */
+/** What a pod gets in addition to contract.ts, with a chain of all plugins that Kubernetes needs. */
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
@@ -49,7 +49,7 @@ export const TYPES = ['loopback', ...NETWORK.plugins.map(({ type }) => type)];
 const HELLO = 'hello from the other container';
 const SERVER = ['/bin/httpd', '-f', '-p', '80', '-h', '/www'];
 
-/** To be registered first: it configures the network. */
+/** Register it first: it configures the network. */
 export function ready(test: TestFn, setting: () => PodSetting): void {
   const condition = async () => {
     const { status } = await setting().runtime.cri('Status', {});
@@ -58,7 +58,7 @@ export function ready(test: TestFn, setting: () => PodSetting): void {
   const becomes = (wanted: boolean) =>
     until(`the network is ready: ${wanted}`, async () => (await condition())?.status === wanted);
 
-  // containerd asks no plugin for its STATUS before 2.0: a conflist that can be read is ready.
+  // containerd calls no plugin's STATUS before 2.0. The network is ready once there is a readable conflist.
   test.serial(
     'the network is ready when there is a conflist, and not while there is none or one that cannot be read',
     async (t) => {
@@ -76,7 +76,7 @@ export function ready(test: TestFn, setting: () => PodSetting): void {
 }
 
 export function pods(test: TestFn, setting: () => PodSetting): void {
-  /** What a server on the host's port says, to the host itself. */
+  /** What a server answers on the host's port, to the host itself. */
   const published = (port: number, host = '127.0.0.1') =>
     setting().machine.run('busybox', 'wget', '-q', '-O', '-', `http://${host}:${port}/`);
 
@@ -129,7 +129,7 @@ export function pods(test: TestFn, setting: () => PodSetting): void {
           t.is(published(8080, host), HELLO);
           await holds(client, ['/bin/wget', '-q', '-O', '-', `http://${host}:8080/`], (output) => output === HELLO);
         }
-        // containerd takes back what a pod had got that is refused.
+        // If a pod is refused, containerd undoes what it got so far.
         const during = machine.state();
         const refused = await t.throwsAsync(runtime.runPod(ports, SERVER));
         t.regex(refused?.message ?? '', /failed to setup network for sandbox .*8080/);
@@ -197,7 +197,7 @@ export function pods(test: TestFn, setting: () => PodSetting): void {
     for (const gone of [false, true]) {
       const pod = await runtime.runPod({ port_mappings: [{ container_port: 80, host_port: 8080 }] });
       if (gone) {
-        // As after a boot.
+        // As after a reboot.
         await pod.kill();
         machine.run('umount', ...pinned());
         for (const path of pinned()) rmSync(path);
@@ -210,7 +210,7 @@ export function pods(test: TestFn, setting: () => PodSetting): void {
   });
 }
 
-/** All token buckets of the host, in bytes a second and bytes. */
+/** All token buckets of the host; rates in bytes per second, bursts in bytes. */
 function limits(machine: Machine): { readonly rate: number; readonly burst: number }[] {
   const disciplines = JSON.parse(machine.run('tc', '-j', 'qdisc')) as {
     readonly kind: string;

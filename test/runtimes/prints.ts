@@ -1,7 +1,7 @@
 import { until } from '../support/until.ts';
 import type { Container } from './runtime.ts';
 
-/** Runs a program until it prints what it should: under load ctr loses output. @returns what it printed */
+/** Runs a program until it prints what it should, because ctr loses output under load. @returns what it printed */
 export async function prints(
   what: string,
   run: () => string | Promise<string>,
@@ -15,7 +15,7 @@ export async function prints(
   return output;
 }
 
-/** As prints(), in a container. */
+/** prints(), in a container. */
 export function holds(
   container: Pick<Container, 'exec'>,
   command: string[],
@@ -24,7 +24,7 @@ export function holds(
   return prints(command.join(' '), () => container.exec(...command), wanted);
 }
 
-/** Waits until a container's server listens: engines are back as soon as its process is there. */
+/** Waits until a container's server listens. Engines return as soon as its process exists. */
 export async function listens(container: Pick<Container, 'exec'>, port: number): Promise<void> {
   await holds(container, ['/bin/busybox', 'netstat', '-lnt'], (output) => output.includes(`:${port} `));
 }

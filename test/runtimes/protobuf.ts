@@ -1,6 +1,6 @@
 /**
- * Protocol Buffers, as much as CRI takes: numbers that are not negative, booleans, texts, messages, lists, and maps of
- * texts. A message is a table like those of src/netlink: `name: [number, codec]`.
+ * The part of Protocol Buffers that CRI needs: non-negative numbers, booleans, strings, messages, lists, and maps of
+ * strings. A message is a table like those of src/netlink: `name: [number, codec]`.
  * https://protobuf.dev/programming-guides/encoding/
  */
 
@@ -10,7 +10,8 @@ const BYTES = 2;
 const FIXED32 = 5;
 
 /**
- * Of a field's values, each without number and length. A field that is absent has none, and reads as its type's zero.
+ * Encodes and decodes the values of a field, each without number and length. An absent field has no values, and reads
+ * as the zero of its type.
  */
 export interface Codec<In, Out = In> {
   readonly wire: typeof VARINT | typeof BYTES;
@@ -20,11 +21,11 @@ export interface Codec<In, Out = In> {
 
 // biome-ignore lint/suspicious/noExplicitAny: a table has codecs of any type
 export type Table = Readonly<Record<string, readonly [number: number, codec: Codec<any>]>>;
-/** What is written may leave out any field. */
+/** What is written: any field may be left out. */
 export type Written<T extends Table> = {
   readonly [K in keyof T]?: T[K][1] extends Codec<infer In, unknown> ? In : never;
 };
-/** What is read has them all. */
+/** What is read: it has all fields. */
 export type Read<T extends Table> = { readonly [K in keyof T]: ReturnType<T[K][1]['read']> };
 
 export const text: Codec<string> = {
@@ -85,7 +86,7 @@ export const texts: Codec<Readonly<Record<string, string>>> = {
   read: (values) => Object.fromEntries(entries.read(values).map(({ key, value }) => [key, value])),
 };
 
-/** Every field of a message, by its number: also those that a table does not have. */
+/** All fields of a message by number, including those that a table does not have. */
 function readFields(bytes: Uint8Array): Map<number, Uint8Array[]> {
   const fields = new Map<number, Uint8Array[]>();
   for (let at = 0; at < bytes.length; ) {
@@ -116,7 +117,7 @@ function varint(value: number): Uint8Array {
   }
 }
 
-/** Seven bits a byte, the least first; the last byte has no eighth. */
+/** Seven bits per byte, the least significant first. The last byte has the eighth bit clear. */
 function readVarint(bytes: Uint8Array, start: number): { readonly value: number; readonly end: number } {
   let value = 0;
   for (let at = start; at < bytes.length; at++) {

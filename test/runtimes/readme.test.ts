@@ -1,4 +1,4 @@
-/** The session of README's "Wire a container later", typed as it stands there. */
+/** Runs the session of README's "Wire a container later" exactly as it is printed there. */
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -4,8 +4,8 @@ import { Machine } from './machine.ts';
 import type { Runtime } from './runtime.ts';
 
 /**
- * Makes both before the first test and ends them after the last.
- * @returns what gives them to a test that runs
+ * Starts both before the first test and ends them after the last.
+ * @returns a function that gives them to a running test
  */
 export function settingOf<R extends Runtime>(
   test: TestFn,

@@ -1,6 +1,4 @@
-/**
- * A network that `netloom network create` made is one of every runtime, and its attachments are seen from both sides.
- */
+/** Every runtime can use a network made by `netloom network create`, and both sides see its attachments. */
 import { join } from 'node:path';
 import test from 'ava';
 import { NETLOOM } from '../support/command.ts';
@@ -43,7 +41,7 @@ test.serial(
     netloom('gc');
     t.regex(await container.exec('/bin/ping', '-c', '1', '-W', '5', '10.90.0.1'), / 0% packet loss/);
     t.throws(() => netloom('network', 'rm', 'shared'), { message: /1 interface is attached to it/ });
-    // A sandbox of netloom's beside it.
+    // A sandbox of netloom beside it.
     t.regex(netloom('run', '--network', 'shared', '--', 'ping', '-c', '1', '-w', '20', address), / 1 received/);
     await container.remove();
     netloom('network', 'rm', 'shared');

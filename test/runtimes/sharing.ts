@@ -1,15 +1,15 @@
-/** What a container's user gets from the types that make no interface: none, and container. */
+/** What the types that make no interface give a container: none and container. */
 import type { TestFn } from 'ava';
 import type { Setting } from './contract.ts';
 import { OURS } from './machine.ts';
 import { holds } from './prints.ts';
 
-/** A server that only containers in its network reach: it listens on the loopback interface. */
+/** A server that only containers in its network reach, because it listens on the loopback interface. */
 const SERVER = ['/bin/httpd', '-f', '-p', '127.0.0.1:8080', '-h', '/www'];
 const PAGE = 'hello from the other container';
 
 export function sharing(test: TestFn, setting: () => Setting): void {
-  if (!OURS) return; // the reference has neither
+  if (!OURS) return; // the reference plugins have neither
   test.serial('none: a container has its loopback, up, and nothing else', async (t) => {
     const { machine, runtime } = setting();
     const before = machine.state();
