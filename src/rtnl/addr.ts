@@ -22,7 +22,7 @@ export const addrKind = {
     broadcast: [4, ip],
     flags: [8, u32],
     metric: [9, u32],
-    /** In a request: whose addresses, by our number for that namespace. */
+    /** In a request: the namespace to list, by its nsid in ours. */
     targetNetnsid: [10, s32],
     protocol: [11, u8],
   } satisfies AttrTable,
@@ -31,7 +31,7 @@ export const addrKind = {
 /** IFA_F_* */
 export const IFA_F = { NODAD: 0x02, DADFAILED: 0x08, TENTATIVE: 0x40, PERMANENT: 0x80, NOPREFIXROUTE: 0x200 } as const;
 
-/** Multicast group that tells of IPv6 addresses. */
+/** Multicast group of the notifications about IPv6 addresses. */
 export const RTNLGRP_IPV6_IFADDR = 9;
 
 /** An address as the kernel describes it. */
@@ -47,7 +47,7 @@ export interface Address {
 }
 
 export interface AddressOptions {
-  /** IPv6 only: use it at once, without probing whether somebody else has it. */
+  /** IPv6 only: use the address at once, without duplicate address detection. */
   readonly nodad?: boolean;
   /** Do not add the route to the address's subnet. */
   readonly noPrefixRoute?: boolean;
@@ -83,7 +83,7 @@ export function add(link: number, address: Cidr, options: AddressOptions = {}): 
   );
 }
 
-/** NB: `ip` takes nodad for IPv6 only, where alone it means anything. */
+/** NB: `ip` accepts nodad for IPv6 only; for IPv4 it has no effect. */
 function addWords({ family }: Cidr, { nodad, noPrefixRoute }: AddressOptions, hasBroadcast: boolean): string[] {
   return [
     ...(hasBroadcast ? ['brd +'] : []),
@@ -112,8 +112,8 @@ export function remove(link: number, address: Cidr): Request {
 }
 
 /**
- * Addresses of a namespace, of one link or family where asked for; of another namespace by the number that ours has for
- * it (kernel 4.20).
+ * Lists the addresses of a namespace, or only those of one link or family. Another namespace is given by its nsid in
+ * ours (kernel 4.20).
  * Equivalent to: `ip addr show dev LINK`
  */
 export function list(
@@ -132,7 +132,7 @@ export function list(
       command: () => 'ip addr show',
     },
   );
-  // Kernels before 4.20 take no notice of the index.
+  // Kernels before 4.20 ignore the index.
   return nl
     .dump(all)
     .map(addressOf)

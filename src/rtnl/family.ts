@@ -1,4 +1,4 @@
-/** The families of addresses by the numbers that messages have: AF_INET and AF_INET6. */
+/** Address families by their numbers in messages: AF_INET and AF_INET6. */
 import type { Family } from '../net/ip.ts';
 import { AF } from './constants.ts';
 
@@ -6,13 +6,13 @@ export function familyNumber(family: Family): number {
   return family === 4 ? AF.INET : AF.INET6;
 }
 
-/** Undefined for any other, such as multicast routes have in a dump of all families. */
+/** Undefined for any other family, such as that of the multicast routes in a dump of all families. */
 export function familyOf(number: number): Family | undefined {
   if (number === AF.INET) return 4;
   return number === AF.INET6 ? 6 : undefined;
 }
 
-/** What a command of that family begins with: `ip` takes IPv4 for granted. */
+/** How an `ip` command for a family begins: IPv4 is the default. */
 export function ipCommand(family: Family): string {
   return family === 6 ? 'ip -6' : 'ip';
 }

@@ -1,7 +1,7 @@
 /**
  * The forwarding database of a tunnel: which station on the underlay has which MAC. man 8 bridge, "fdb"; ndmsg and
- * NDA_* of linux/neighbour.h, with the family AF_BRIDGE and NTF_SELF, by which the link's driver is asked and not the
- * bridge that it is a port of.
+ * NDA_* of linux/neighbour.h. The family is AF_BRIDGE. NTF_SELF addresses the driver of the link, not the bridge that
+ * the link is a port of.
  */
 import type { Ip } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
@@ -14,8 +14,8 @@ const NTF_SELF = 0x02;
 const NUD_NOARP = 0x40;
 
 /**
- * The entry that has every MAC without one of its own, broadcasts among them. It may lead to many stations, which all
- * get a copy.
+ * The entry for broadcasts and for every MAC without an entry of its own. It may list many stations, which all get a
+ * copy.
  */
 export const ANY_MAC = '00:00:00:00:00:00' as Mac;
 
@@ -24,21 +24,21 @@ export interface FdbEntry {
   readonly mac: Mac;
   /** The station. */
   readonly dst: Ip;
-  /** Set by somebody, not learned: it does not age. */
+  /** Configured, not learned: it does not age. */
   readonly isPermanent: boolean;
 }
 
 /**
- * Sets where frames for a MAC go, whether there is an entry or not, or one that was learned.
+ * Sets the station that frames for a MAC go to. An existing entry is replaced, also a learned one.
  * Equivalent to: `bridge fdb replace MAC dev LINK dst IP self permanent`
- * @throws NetlinkError EOPNOTSUPP for ANY_MAC, which has several: append()
+ * @throws NetlinkError EOPNOTSUPP for ANY_MAC, which may have several stations: use append()
  */
 export function replace(link: number, mac: Mac, dst: Ip): Request {
   return fdbRequest(RTM.NEWNEIGH, NLM_F.CREATE | NLM_F.REPLACE, 'replace', link, mac, dst);
 }
 
 /**
- * Adds one more station to the entry of ANY_MAC. One that it has already is no error.
+ * Adds a station to the entry of ANY_MAC. It is not an error if the entry has it already.
  * Equivalent to: `bridge fdb append 00:00:00:00:00:00 dev LINK dst IP self permanent`
  */
 export function append(link: number, mac: Mac, dst: Ip): Request {
@@ -46,7 +46,7 @@ export function append(link: number, mac: Mac, dst: Ip): Request {
 }
 
 /**
- * Removes an entry, or of ANY_MAC one station.
+ * Removes an entry; for ANY_MAC, one of its stations.
  * Equivalent to: `bridge fdb del MAC dev LINK dst IP self`
  * @throws NetlinkError ENOENT when there is none
  */
@@ -60,8 +60,8 @@ export function list(nl: NetlinkSocket, link: number): FdbEntry[] {
     neighKind,
     RTM.GETNEIGH,
     0,
-    // NB: the index in the header, which every kernel from 5.0 heeds. NDA_IFINDEX means the same, and older ones refuse
-    // it.
+    // NB: the index is in the header, which every kernel from 5.0 on honours. NDA_IFINDEX means the same, but older
+    // kernels refuse it.
     { family: AF.BRIDGE, index: link },
     {},
     { action: () => `list the FDB of link ${link}`, command: () => `bridge fdb show dev if${link}` },

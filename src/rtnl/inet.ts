@@ -1,9 +1,8 @@
 /**
- * Settings of IPv4 that a link has, as part of a message about the link. IFLA_AF_SPEC of linux/if_link.h,
- * IPV4_DEVCONF_* of linux/ip.h.
+ * IPv4 settings of a link, as part of a link message. IFLA_AF_SPEC of linux/if_link.h, IPV4_DEVCONF_* of linux/ip.h.
  *
- * Why not below /proc/sys: the kernel looks a sysctl up among the entries of every namespace that it remembers, those
- * that are gone included, which took 0.4 to 1 ms where 0.03 would do. And this needs no visit to the namespace.
+ * Why not /proc/sys: the kernel looks up a sysctl among the entries of every namespace that it remembers, including
+ * those that are gone. That took 0.4 to 1 ms where 0.03 would do. Netlink also needs no visit to the namespace.
  */
 import { type AttrTable, nest } from '../netlink/attribute.ts';
 import { u32 } from '../netlink/codec.ts';
@@ -15,7 +14,7 @@ const inetConf = { arpNotify: [22, u32] } as const satisfies AttrTable;
 const inet = { conf: [1, nest(inetConf)] } as const satisfies AttrTable;
 const afSpec = { inet: [AF.INET, nest(inet)] } as const satisfies AttrTable;
 
-/** NB: to write only. What the kernel tells of a link has an array in place of the innermost nest. */
+/** NB: for writing only. When the kernel describes a link, an array takes the place of the innermost nest. */
 const inetKind = {
   name: 'link',
   header: ifinfomsg,
@@ -23,7 +22,7 @@ const inetKind = {
 } as const satisfies MessageKind;
 
 /**
- * Has a link announce its IPv4 addresses when it is set up and when its MAC is set.
+ * Makes a link announce its IPv4 addresses when it is set up and when its MAC is set.
  * Equivalent to: `sysctl -w net.ipv4.conf.LINK.arp_notify=1`
  */
 export function notifyArp(link: number): Request {

@@ -25,7 +25,7 @@ import { vxlan } from './kinds/vxlan.ts';
 const INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const KNOWN: ReadonlySet<number> = new Set(Object.values(INFO));
 
-/** One table a kind. A kind without one has its data in `other`. */
+/** One table per kind. The data of a kind without a table is in `other`. */
 export const kinds = { bridge, ipvlan, macvlan, tun, veth, vlan, vrf, vxlan } as const satisfies Readonly<
   Record<string, AttrTable>
 >;
@@ -97,5 +97,5 @@ function tableOf(tables: Readonly<Record<string, AttrTable>>, kind: string | und
   return (kind !== undefined && Object.hasOwn(tables, kind) && tables[kind]) || NO_TABLE;
 }
 
-/** NB: one object, since the names of a table are remembered by it (attribute.ts). */
+/** NB: a single object, since attribute.ts caches the names of a table by its identity. */
 const NO_TABLE: AttrTable = {};

@@ -15,7 +15,7 @@ import { type LinkInfo, linkInfo } from './link-info.ts';
 /** IFLA_AF_SPEC of the bridge family. IFLA_BRIDGE_FLAGS of linux/if_bridge.h. */
 const afSpec = { bridgeFlags: [0, u16] } as const satisfies AttrTable;
 
-/** Counters take a quarter of a link's message, and nobody here reads them. */
+/** Counters are a quarter of a link's message, and nothing here reads them. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 export const linkKind = {
@@ -26,7 +26,7 @@ export const linkKind = {
 
 export type LinkAttrs = Attrs<typeof linkKind.attrs>;
 
-/** What a link is named by: its index, or its name. */
+/** A reference to a link: its index, or its name. */
 export type LinkRef = { readonly index: number } | { readonly name: string };
 
 /** A link as the kernel describes it. */
@@ -50,7 +50,7 @@ export interface Link {
 }
 
 /**
- * Makes a link. `up` sets it up in the same message. NB: the kernel passes over an `alias` here; set() it afterwards.
+ * Creates a link. `up` sets it up in the same message. NB: the kernel ignores an `alias` here: set() it afterwards.
  * Equivalent to: `ip link add NAME … type KIND …`
  * @throws NetlinkError EEXIST when the name is taken, EOPNOTSUPP when this kernel lacks the kind
  */
@@ -68,7 +68,9 @@ export function add(attrs: LinkAttrs & { readonly linkinfo: LinkInfo }, { up = f
   );
 }
 
-/** Carries out add() and returns the link as NLM_F_ECHO tells of it; undefined on kernels before 6.2, which do not. */
+/**
+ * Executes add() and returns the link that NLM_F_ECHO reports; undefined on kernels before 6.2, which do not echo it.
+ */
 export function made(nl: NetlinkSocket, adding: Request<typeof linkKind>): Link | undefined {
   const message = nl.execute(adding);
   return message && linkOf(message);
@@ -83,7 +85,7 @@ export interface LinkFlags {
 }
 
 /**
- * Changes a link. To rename one, name it by its index.
+ * Changes a link. To rename a link, refer to it by its index.
  * Equivalent to: `ip link set LINK …`
  * @throws NetlinkError ENODEV when there is none
  */
@@ -99,7 +101,8 @@ export function set(link: LinkRef, attrs: LinkAttrs, flags: LinkFlags = {}): Req
   flag(flags.allmulti, IFF.ALLMULTI);
   flag(flags.arp === undefined ? undefined : !flags.arp, IFF.NOARP);
   if ('name' in link && attrs.name !== undefined) {
-    // NB: a message has one IFLA_IFNAME. The new name in it would be taken for the link's, and another link be changed.
+    // NB: a message has only one IFLA_IFNAME. The kernel would look for a link with the new name, and change another
+    // one.
     throw new NetloomError('invalid-value', `Cannot rename the link ${quote(link.name)}: a new name takes its index`);
   }
   const byName = 'name' in link ? { name: link.name } : {};
@@ -126,8 +129,8 @@ export function set(link: LinkRef, attrs: LinkAttrs, flags: LinkFlags = {}): Req
 }
 
 /**
- * Removes a link, and with a veth its other end; or all links of a group. Takes the kernel some 16 ms, whether one or
- * twenty.
+ * Removes a link (with a veth also its other end), or all links of a group. The kernel takes some 16 ms, for one link
+ * or for twenty.
  * Equivalent to: `ip link del LINK`, `ip link del group GROUP`
  * @throws NetlinkError ENODEV when there is none
  */
@@ -146,7 +149,7 @@ export function find(nl: NetlinkSocket, link: LinkRef): Link | undefined {
   return message && linkOf(message);
 }
 
-/** As find(), where the link must be there. @throws NetlinkError ENODEV when there is none */
+/** As find(), but the link must exist. @throws NetlinkError ENODEV when there is none */
 export function get(nl: NetlinkSocket, link: LinkRef): Link {
   const message = nl.execute(lookUp(link));
   if (message === undefined) throw malformed(`the answer for the link ${refText(link)} has no link`);
@@ -232,7 +235,7 @@ function words(attrs: LinkAttrs): string {
   ].join(' ');
 }
 
-/** What `ip link` says otherwise or not at all. */
+/** Attributes that `ip link` expresses in another way or not at all. */
 const UNSPOKEN: ReadonlySet<string> = new Set(['name', 'other', 'afSpec', 'extMask']);
 
 /** Where the kernel's name of an attribute is not the word of `ip link`. */
@@ -253,12 +256,12 @@ function word([name, value]: [string, unknown]): string {
   return `${WORDS[name] ?? name} ${value}`;
 }
 
-/** Options of a port are switched with words, those of a bridge with numbers. */
+/** Port options are switched with words, bridge options with numbers. */
 function portWord([name, value]: [string, unknown]): string {
   return typeof value === 'boolean' ? `${name} ${value ? 'on' : 'off'}` : word([name, value]);
 }
 
-/** Options of a tunnel are switched by a word of their own, `noX`, and both families share a word. */
+/** Tunnel options are switched with a word of their own (`noX` for off), and both families share a word. */
 function tunnelWord([name, value]: [string, unknown]): string {
   if (typeof value === 'boolean') return value ? name : `no${name}`;
   if (name === 'dev') return `dev if${value}`;

@@ -18,10 +18,10 @@ export const neighKind = {
     lladdr: [2, mac],
     probes: [4, u32],
     vlan: [5, u16],
-    /** Of an entry of a tunnel: the UDP port, the VNI and the link to the station that it leads to. */
+    /** In the FDB of a tunnel: the UDP port, the VNI and the link to the station. */
     port: [6, be16],
     vni: [7, u32],
-    /** In a dump: whose entries. */
+    /** In a dump: the link whose entries to list. */
     ifindex: [8, u32],
     master: [9, u32],
   } satisfies AttrTable,
@@ -39,7 +39,7 @@ export interface Neighbour {
 }
 
 /**
- * Adds a neighbour, or takes the place of the one of that address.
+ * Adds a neighbour, or replaces the one with that address.
  * Equivalent to: `ip neigh replace IP lladdr MAC dev LINK nud permanent`
  */
 export function replace(link: number, address: Ip, lladdr: Mac, state: number = NUD.PERMANENT): Request {
@@ -72,7 +72,7 @@ export function remove(link: number, address: Ip): Request {
 }
 
 /**
- * Neighbours of both families, of one link where asked for.
+ * Lists the neighbours of both families, of all links or of one.
  * Equivalent to: `ip neigh show`, `ip neigh show dev LINK`
  */
 export function list(nl: NetlinkSocket, only: { readonly link?: number } = {}): Neighbour[] {

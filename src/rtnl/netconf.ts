@@ -1,4 +1,4 @@
-/** Settings of a family for a whole namespace, as far as netlink tells of them. NETCONFA_* of linux/netconf.h. */
+/** Settings of a family for a whole namespace, as far as netlink reports them. NETCONFA_* of linux/netconf.h. */
 import { ERRNO } from '../ffi/errno.ts';
 import type { AttrTable } from '../netlink/attribute.ts';
 import { s32, u8 } from '../netlink/codec.ts';
@@ -17,14 +17,14 @@ export const netconfKind = {
   } satisfies AttrTable,
 } as const satisfies MessageKind;
 
-/** In place of the index of a link. */
+/** In place of the index of a link: the whole namespace. */
 const IFINDEX_ALL = -1;
 
 /**
- * Whether the socket's namespace passes packets of a family on: `net/ipv4/ip_forward` and
- * `net/ipv6/conf/all/forwarding`. NB: by a socket that is open anyhow. /proc/sys of a namespace is built when it is
- * first looked at: of 500 namespaces that takes 0.3 s of the processor's time, more than half of what all else that is
- * asked of them does.
+ * Whether the socket's namespace forwards packets of a family: `net/ipv4/ip_forward` and
+ * `net/ipv6/conf/all/forwarding`. NB: this uses a socket that is open anyway. The kernel builds /proc/sys of a
+ * namespace when it is first read: for 500 namespaces that takes 0.3 s of processor time, more than half as much as all
+ * other queries of them.
  * Equivalent to: `ip netconf show dev all`
  */
 export function isForwarding(nl: NetlinkSocket, family: 4 | 6): boolean {
@@ -39,6 +39,6 @@ export function isForwarding(nl: NetlinkSocket, family: 4 | 6): boolean {
       command: () => `ip -${family} netconf show dev all`,
     },
   );
-  // The errno of a kernel that has no such family.
+  // The errno of a kernel without this family.
   return nl.find(asked, ERRNO.EOPNOTSUPP)?.attrs.forwarding === 1;
 }

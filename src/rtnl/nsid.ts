@@ -1,4 +1,6 @@
-/** The numbers by which a network namespace knows others. man 8 ip-netns; NETNSA_* of linux/net_namespace.h. */
+/**
+ * Nsids: the numbers by which a network namespace refers to others. man 8 ip-netns; NETNSA_* of linux/net_namespace.h.
+ */
 import type { AttrTable } from '../netlink/attribute.ts';
 import { s32, u8, u32 } from '../netlink/codec.ts';
 import { type MessageKind, request } from '../netlink/message.ts';
@@ -17,10 +19,10 @@ export const nsidKind = {
 } as const satisfies MessageKind;
 
 /**
- * By which number the socket's namespace knows another one; undefined where it has given it none. NB: asking gives none
- * either: the kernel does that when it first tells of a link whose other end is there, so list the links before.
+ * The nsid of another namespace in the socket's namespace; undefined where it has none. NB: the lookup does not assign
+ * one. The kernel does when it first reports a link whose other end is there, so list the links first.
  * Equivalent to: `ip netns list-id`
- * @param fd of the other namespace
+ * @param fd descriptor of the other namespace
  */
 export function lookup(nl: NetlinkSocket, fd: number): number | undefined {
   const wanted = request(

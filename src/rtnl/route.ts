@@ -19,7 +19,8 @@ const metrics = {
 } as const satisfies AttrTable;
 
 /**
- * One way of several. struct rtnexthop: u16 length with attributes, u8 flags, u8 weight less one, s32 link; then RTA_*.
+ * One of several next hops. struct rtnexthop: u16 length with attributes, u8 flags, u8 weight minus one, s32 link; then
+ * RTA_*.
  */
 const rtnexthop = struct({ length: u16, flags: u8, hops: u8, index: s32 });
 const nextHopAttrs = { gateway: [5, ip] } as const satisfies AttrTable;
@@ -93,7 +94,7 @@ const RTPROT_BOOT = 3;
 const RTNH_F_ONLINK = 4;
 
 export interface RouteSpec {
-  /** Where to; a prefix of length 0 is the default route. */
+  /** The destination; a prefix of length 0 is the default route. */
   readonly dst: Cidr;
   readonly gateway?: Ip;
   /** Index of the link. */
@@ -101,7 +102,7 @@ export interface RouteSpec {
   readonly src?: Ip;
   readonly priority?: number;
   readonly table?: number;
-  /** RT_SCOPE_*; found from the gateway when not given, as `ip route` does. */
+  /** RT_SCOPE_*; derived from the gateway when not given, as `ip route` does. */
   readonly scope?: number;
   readonly mtu?: number;
   readonly advmss?: number;
@@ -129,23 +130,23 @@ export function add(route: RouteSpec): Request {
 }
 
 /**
- * Adds a route, before one to the same destination with the same priority if there is one: a container on two networks
- * has two default routes.
+ * Adds a route. It goes before an existing one with the same destination and priority: a container on two networks has
+ * two default routes.
  * Equivalent to: `ip route prepend …`
- * @throws NetlinkError EEXIST when the very same route is there
+ * @throws NetlinkError EEXIST when exactly this route exists
  */
 export function prepend(route: RouteSpec): Request {
   return routeRequest(RTM.NEWROUTE, NLM_F.CREATE, 'prepend', route);
 }
 
-/** Adds a route or takes the place of the one to the same destination. Equivalent to: `ip route replace …` */
+/** Adds a route, or replaces the one to the same destination. Equivalent to: `ip route replace …` */
 export function replace(route: RouteSpec): Request {
   return routeRequest(RTM.NEWROUTE, NLM_F.CREATE | NLM_F.REPLACE, 'replace', route);
 }
 
 /**
- * Removes a route. What is not given matches any: scope, protocol, gateway, priority. IPv4 and IPv6 alike remove the
- * first that matches.
+ * Removes the first route that matches, for IPv4 and IPv6 alike. Fields that are not given (scope, protocol, gateway,
+ * priority) match any value.
  * Equivalent to: `ip route del …`
  * @throws NetlinkError ESRCH when there is none
  */
@@ -153,14 +154,17 @@ export function remove(route: RouteSpec): Request {
   return routeRequest(RTM.DELROUTE, 0, 'del', route);
 }
 
-/** Which routes list() is to tell of. The kernel picks them out (since 4.20), so that a host with many pays for few. */
+/**
+ * Which routes list() returns. The kernel filters them (since 4.20), so that a host with many routes pays only for
+ * these.
+ */
 export interface RouteFilter {
   readonly oif?: number;
   readonly protocol?: number;
 }
 
 /**
- * Unicast routes of a namespace, all tables; one of several next hops is several routes.
+ * Lists the unicast routes of all tables of a namespace. A route with several next hops becomes several routes.
  * Equivalent to: `ip route show table all type unicast`
  */
 export function list(nl: NetlinkSocket, family?: Family, { oif, protocol }: RouteFilter = {}): Route[] {
@@ -185,7 +189,7 @@ export function list(nl: NetlinkSocket, family?: Family, { oif, protocol }: Rout
 }
 
 /**
- * The way that the kernel would send to an address now, or undefined where there is none.
+ * The route that the kernel would now use for an address; undefined where there is none.
  * Equivalent to: `ip route get 10.1.0.2`
  */
 export function lookup(nl: NetlinkSocket, to: Ip): Route | undefined {
@@ -254,8 +258,8 @@ function routeWords(route: RouteSpec): string {
 }
 
 /**
- * NB: IPv6 routes to one destination with one priority are told of as one route of several next hops, also where each
- * was added by itself.
+ * NB: the kernel reports IPv6 routes with the same destination and priority as one route with several next hops, even
+ * where each was added by itself.
  */
 function routesOf(message: Message<typeof routeKind>): Route[] {
   const family = familyOf(message.header.family);

@@ -1,5 +1,5 @@
 /**
- * Rules of the routing policy: which table a packet's route is looked up in. man 8 ip-rule; fib_rule_hdr and FRA_* of
+ * Policy routing rules: the table that a packet's route is looked up in. man 8 ip-rule; fib_rule_hdr and FRA_* of
  * linux/fib_rules.h.
  */
 
@@ -36,7 +36,7 @@ export const ruleKind = {
     table: [15, u32],
     mask: [16, u32],
     oif: [17, str],
-    /** Who added it, as with routes. Kernels before 4.17 pass over it. */
+    /** Who added it, as with routes. Kernels before 4.17 ignore it. */
     protocol: [21, u8],
   } satisfies AttrTable,
 } as const satisfies MessageKind;
@@ -45,16 +45,16 @@ export const ruleKind = {
 const TO_TABLE = 1;
 
 export interface RuleSpec {
-  /** Where from; with a length of 0 any, of this family. */
+  /** The source prefix; with a length of 0, any source of this family. */
   readonly src: Cidr;
   readonly table: number;
-  /** Lower ones are asked first; without one, before all but that of the local table. */
+  /** Lower ones are evaluated first. Without one, the rule goes before all others but that of the local table. */
   readonly priority?: number;
   /** Who added it: RTPROT_*. */
   readonly protocol?: number;
 }
 
-/** What is not told here (marks, interfaces) makes a rule narrower: `isPlain` says that there is nothing of that. */
+/** `isPlain`: nothing but `src` selects the packets. Other selectors (marks, interfaces) are not listed here. */
 export interface Rule extends RuleSpec {
   readonly family: Family;
   readonly priority: number;
@@ -65,8 +65,7 @@ export interface Rule extends RuleSpec {
 /**
  * Adds a rule.
  * Equivalent to: `ip rule add from 10.1.0.2 table 100`
- * @throws NetlinkError EEXIST when there is the very same one with that priority; without a priority there may be
- * several
+ * @throws NetlinkError EEXIST when the same rule with that priority exists; without a priority there may be several
  */
 export function add(rule: RuleSpec): Request {
   return ruleRequest(RTM.NEWRULE, NLM_F.CREATE | NLM_F.EXCL, 'add', rule);
@@ -121,7 +120,7 @@ function ruleRequest(type: number, flags: number, verb: string, { src, table, pr
   );
 }
 
-/** None of other families, such as that of multicast routes. */
+/** Skips rules of other families, such as that of multicast routes. */
 function rulesOf({ header, attrs }: Message<typeof ruleKind>): Rule[] {
   const family = familyOf(header.family);
   if (family === undefined) return [];

@@ -14,7 +14,7 @@ export function openRoute(options: SocketOptions = {}): NetlinkSocket {
 }
 
 /**
- * For STATUS: tries whether the kernel gives this process such a socket at all.
+ * For STATUS: checks whether this process can open such a socket at all.
  * @throws NetloomError with the reason
  */
 export function requireRoute(): void {

@@ -1,4 +1,4 @@
-/** What rtnetlink's messages are called, for the tracer. RTM_* of linux/rtnetlink.h. */
+/** Names of rtnetlink messages, for the tracer. RTM_* of linux/rtnetlink.h. */
 import type { MessageKind } from '../netlink/message.ts';
 import type { TraceNames } from '../netlink/trace.ts';
 import { addrKind } from './addr.ts';
@@ -32,7 +32,7 @@ export const routeNames: TraceNames = {
     const name = Object.entries(RTM).find(([, number]) => number === type)?.[0];
     const kind = name === undefined ? undefined : KINDS[name.slice('NEW'.length)];
     if (name === undefined || kind === undefined) return undefined;
-    // A bridge's VLANs travel in link messages of its family, with an IFLA_AF_SPEC of their own.
+    // Bridge VLANs come in link messages of the family AF_BRIDGE, with an IFLA_AF_SPEC of their own.
     const isBridge = kind === linkKind && payload.byteLength > 0 && payload.getUint8(0) === AF.BRIDGE;
     return { name: `RTM_${name}`, kind: isBridge ? bridgeVlanKind : kind };
   },

@@ -6,8 +6,8 @@ import type { AttrTable } from '../../netlink/attribute.ts';
 import { named, u32 } from '../../netlink/codec.ts';
 
 /**
- * Who of one master hears whom: nobody, all by way of the switch outside, all here; or one link has the master for
- * itself.
+ * Which links of one master reach each other. private: none; vepa: all, through the switch outside; bridge: all,
+ * locally. With passthru one link has the master to itself.
  */
 export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 } as const;
 

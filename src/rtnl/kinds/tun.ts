@@ -1,4 +1,4 @@
-/** A link whose other end is a process. IFLA_TUN_* of linux/if_link.h: told, never set (src/ffi/tun.ts makes them). */
+/** A link whose other end is a process. IFLA_TUN_* of linux/if_link.h: only read (src/ffi/tun.ts creates the links). */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { flag8, named, u8, u32 } from '../../netlink/codec.ts';
 

@@ -5,7 +5,7 @@ import { viewFrom } from '../../netlink/message.ts';
 import type { StructOf } from '../../netlink/struct.ts';
 import { baseAttrs, ifinfomsg } from '../link-attributes.ts';
 
-/** The other end: a whole link message within the attribute. NB: without IFF_UP, veth_open() answers ENOTCONN to it. */
+/** The other end: a whole link message within the attribute. NB: never with IFF_UP, veth_open() fails with ENOTCONN. */
 export interface VethPeer {
   readonly header?: StructOf<typeof ifinfomsg.fields>;
   readonly attrs: Attrs<typeof baseAttrs>;

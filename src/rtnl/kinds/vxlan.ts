@@ -5,26 +5,26 @@
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be16, flag8, ip4, ip6, named, u8, u32 } from '../../netlink/codec.ts';
 
-/** Whether the packets on the underlay may be cut into fragments. IFLA_VXLAN_DF, since 4.19; enum ifla_vxlan_df. */
+/** Whether packets on the underlay may be fragmented. IFLA_VXLAN_DF, since 4.19; enum ifla_vxlan_df. */
 export const VXLAN_DF = { unset: 0, set: 1, inherit: 2 } as const;
 
 export const vxlan = {
   /** The VNI, 24 bits. */
   id: [1, u32],
-  /** Where frames go that no entry of the FDB has: one station, or a multicast group. */
+  /** Where frames go whose MAC has no FDB entry: one station, or a multicast group. */
   remote: [2, ip4],
   /**
-   * The index of the link that packets leave by; without one, routes decide. NB: a kernel that has one cuts the MTU to
-   * what fits it, in silence.
+   * The index of the link that packets leave by; without it, routes decide. NB: with it the kernel silently cuts the
+   * MTU to what fits that link.
    */
   dev: [3, u32],
-  /** What packets have for their source. It says which family the underlay has. */
+  /** The source address of the packets. Its family is that of the underlay. */
   local: [4, ip4],
   ttl: [5, u8],
   tos: [6, u8],
-  /** Whether the source of a frame that comes becomes an entry of the FDB. */
+  /** Whether the source of a received frame becomes an FDB entry. */
   learning: [7, flag8],
-  /** Seconds after which an entry that was learned is forgotten. */
+  /** Seconds until a learned entry expires. */
   ageing: [8, u32],
   maxaddress: [9, u32],
   /** Answer ARP and neighbour solicitations from the neighbours of this link. */

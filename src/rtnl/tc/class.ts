@@ -11,7 +11,7 @@ import { isWide, rateFields, sizeOf, ticksOf } from './rate.ts';
 const htbClassKind = tcKind('class', { options: [2, nest(htb)] });
 
 /**
- * Bytes that a class sends before another has its turn. Classes here borrow from nobody, so any that holds a packet
+ * Bytes that a class sends before it is another's turn. Classes here do not borrow, so any size that holds a packet
  * will do.
  */
 const QUANTUM = 60_000;
@@ -21,16 +21,16 @@ export interface ClassSpec {
   /** The handle of the discipline that it belongs to. */
   readonly parent: number;
   readonly handle: number;
-  /** Bytes a second, at least and at most. */
+  /** Bytes per second: the guaranteed rate and the ceiling. */
   readonly rate: bigint;
-  /** Bytes that may leave at once; no more than take 274 s. */
+  /** Bytes that may leave at once; at most what takes 274 s to send. */
   readonly burst: number;
 }
 
 /**
  * Adds a class.
  * Equivalent to: `tc class add dev LINK parent 1: classid 1:30 htb rate 20mbit burst 32kb`
- * @throws NetlinkError EEXIST when there is one of that handle, ENOENT without the discipline
+ * @throws NetlinkError EEXIST when the handle is taken, ENOENT when there is no such discipline
  */
 export function add({ link, parent, handle, rate, burst }: ClassSpec): Request {
   const { linklayer, rate: low } = rateFields(rate);
@@ -80,7 +80,7 @@ export function list(nl: NetlinkSocket, link: number): ClassSpec[] {
   return nl.dump(all).map(classOf);
 }
 
-/** NB: the kernel tells the root as the parent of a class without one. */
+/** NB: the kernel reports the root as the parent of a class that has none. */
 function classOf({ header, attrs }: Message<typeof classKind>): ClassSpec {
   const { parms = {}, rate64 } = attrs.kind === 'htb' ? readAttrs(htb, viewOf(attrs.options)) : {};
   const rate = rate64 ?? BigInt(parms.rate ?? 0);

@@ -15,7 +15,7 @@ const u32Kind = tcKind('filter', { options: [2, nest(u32Filter)] });
 /** ETH_P_* of linux/if_ether.h: which packets a filter looks at. */
 export const ETH_P = { ALL: 0x0003, IP: 0x0800, IPV6: 0x86dd } as const;
 
-/** The action's work is done with the packet, so nobody else gets it (TC_ACT_STOLEN). */
+/** The action consumes the packet, so nothing else gets it (TC_ACT_STOLEN). */
 const STOLEN = 4;
 /** The packet leaves by the other link instead (TCA_EGRESS_REDIR). */
 const REDIRECT = 1;
@@ -23,17 +23,17 @@ const TC_WORDS: Readonly<Record<number, string>> = { [ETH_P.ALL]: 'all', [ETH_P.
 
 export interface FilterSpec {
   readonly link: number;
-  /** The discipline that it is a filter of. */
+  /** The discipline that the filter belongs to. */
   readonly parent: number;
-  /** Lower ones come first. NB: filters of one priority have one protocol. */
+  /** Lower ones come first. NB: all filters of one priority have the same protocol. */
   readonly priority: number;
   /** ETH_P_*. */
   readonly protocol: number;
   /** All of them must match; without any, every packet does. */
   readonly keys: readonly U32Key[];
-  /** The class of packets that match. */
+  /** The class of the packets that match. */
   readonly class?: number;
-  /** Index of the link that packets that match leave by instead. */
+  /** Index of the link that matching packets leave by instead. */
   readonly redirect?: number;
 }
 
@@ -73,7 +73,7 @@ export function addU32(filter: FilterSpec): Request {
 }
 
 /**
- * The filters of a discipline; of those that are not u32 only that they are there.
+ * Lists the filters of a discipline. Those that are not u32 have no keys.
  * Equivalent to: `tc filter show dev LINK parent PARENT`
  */
 export function list(nl: NetlinkSocket, link: number, parent: number): FilterSpec[] {
@@ -91,7 +91,7 @@ export function list(nl: NetlinkSocket, link: number, parent: number): FilterSpe
   return nl.dump(all).flatMap(filterOf);
 }
 
-/** The words of a packet's header that are an address of a prefix. */
+/** The keys that match an address within a prefix. */
 export function addressKeys(side: 'src' | 'dst', prefix: Cidr): U32Key[] {
   const start = prefix.family === 4 ? { src: 12, dst: 16 }[side] : { src: 8, dst: 24 }[side];
   const { bytes } = prefix.first();
@@ -128,14 +128,14 @@ function filterOf({ header, attrs }: Message<typeof filterKind>): FilterSpec[] {
   ];
 }
 
-/** The options of the action that sends packets out by a link. */
+/** The options of the action that redirects packets to a link. */
 function redirection(link: number): Uint8Array {
   const out = new Writer();
   writeAttrs(out, mirred, { parms: { action: STOLEN, mirredAction: REDIRECT, link } });
   return out.bytes;
 }
 
-/** The protocol stands in network byte order in a number of the host's. */
+/** The protocol is in network byte order, within a number in host byte order. */
 function swapped(protocol: number): number {
   return ((protocol & 0xff) << 8) | (protocol >>> 8);
 }

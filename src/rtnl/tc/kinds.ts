@@ -9,7 +9,7 @@ import { ratespec, secondRatespec } from './rate.ts';
 export const tbf = {
   parms: [1, structCodec('tbf', struct({ ...ratespec, ...secondRatespec, limit: u32, buffer: u32, mtu: u32 }))],
   rate64: [4, u64],
-  /** Bytes, in place of the buffer in `parms`. Only written: the kernel tells of the buffer. */
+  /** Bytes, in place of the buffer in `parms`. Only written: the kernel reports the buffer. */
   burst: [6, u32],
 } as const satisfies AttrTable;
 
@@ -30,7 +30,7 @@ export const htb = {
   ceil64: [7, u64],
 } as const satisfies AttrTable;
 
-/** Where in a packet is what under a mask. Offsets count from the network header. struct tc_u32_key. */
+/** The value that a word of a packet has under a mask. Offsets count from the network header. struct tc_u32_key. */
 export interface U32Key {
   readonly mask: number;
   readonly value: number;
@@ -55,7 +55,7 @@ const selector = struct({
 });
 const key = struct({ mask: be32, value: be32, offset: s32, offmask: s32 });
 
-/** struct tc_u32_sel: what a packet must be for all keys to match. Without a key, all do. */
+/** struct tc_u32_sel: a packet must match all keys. Without a key, every packet matches. */
 const u32Selector: Codec<U32Selector> = {
   name: 'u32-selector',
   write(out, { keys }) {
@@ -75,7 +75,7 @@ const u32Selector: Codec<U32Selector> = {
   },
 };
 
-/** struct tc_mirred: the five numbers that every action has, what is done, and the link that it is done with. */
+/** struct tc_mirred: the five numbers that every action has, then what it does and the link that it does it with. */
 const mirredParms = struct({
   index: u32,
   capabilities: u32,

@@ -1,16 +1,16 @@
 /**
- * What messages of traffic control are made of: queueing disciplines, classes and filters share it. tcmsg and TCA_* of
- * linux/rtnetlink.h; man 8 tc.
+ * The parts that all messages of traffic control share: those of queueing disciplines, classes and filters. tcmsg and
+ * TCA_* of linux/rtnetlink.h; man 8 tc.
  */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { bytes, s32, str, u8, u16, u32 } from '../../netlink/codec.ts';
 import type { MessageKind } from '../../netlink/message.ts';
 import { struct } from '../../netlink/struct.ts';
 
-/** u8 family, padding, s32 link, u32 handle, u32 parent, u32 info: of a filter its priority and protocol. */
+/** u8 family, padding, s32 link, u32 handle, u32 parent, u32 info (for a filter: its priority and protocol). */
 const tcmsg = struct({ family: u8, pad: u8, pad2: u16, index: s32, handle: u32, parent: u32, info: u32 });
 
-/** The attributes with the options as they came: what they mean depends on `kind`. */
+/** The attributes, with the options undecoded: their meaning depends on `kind`. */
 const tcAttrs = {
   kind: [1, str],
   options: [2, bytes],
@@ -27,11 +27,12 @@ export const classKind = { name: 'class', header: tcmsg, attrs: tcAttrs } as con
 export const filterKind = { name: 'filter', header: tcmsg, attrs: tcAttrs } as const satisfies MessageKind;
 
 /**
- * Where a queueing discipline may be of a link: all that leaves it, and all that comes in. TC_H_ROOT and TC_H_INGRESS.
+ * Where a queueing discipline may be attached to a link: for all that leaves it, and for all that comes in. TC_H_ROOT
+ * and TC_H_INGRESS.
  */
 export const TC_H = { ROOT: 0xffffffff, INGRESS: 0xfffffff1 } as const;
 
-/** The handle of the queueing discipline at INGRESS, always. */
+/** The handle that the queueing discipline at INGRESS always has. */
 export const INGRESS_HANDLE = 0xffff0000;
 
 /** A handle from its two numbers: 1:30 (hexadecimal) is handle(1, 0x30). */

@@ -15,13 +15,13 @@ const tbfKind = tcKind('queueing discipline', { options: [2, nest(tbf)] });
 const htbKind = tcKind('queueing discipline', { options: [2, nest(htb)] });
 const bareKind = tcKind('queueing discipline', {});
 
-/** A token bucket: what leaves the link at a rate, with a burst, and so many bytes that may wait. */
+/** A token bucket: limits what leaves the link to a rate, with a burst and a limited queue. */
 export interface TokenBucket {
   /** Bytes a second. */
   readonly rate: bigint;
   /** Bytes that may leave at once. */
   readonly burst: number;
-  /** Bytes that may wait; what is more is dropped. */
+  /** Bytes that may wait; any more are dropped. */
   readonly limit: number;
 }
 
@@ -31,9 +31,9 @@ export interface Qdisc {
   readonly handle: number;
   readonly parent: number;
   readonly kind: string;
-  /** Of a tbf. NB: the burst is worked out from a time, in 64 ns, and modulo 274 s. */
+  /** Of a tbf. NB: the burst is computed from a time in units of 64 ns, modulo 274 s. */
   readonly tbf?: TokenBucket;
-  /** Of an htb: the minor number of the class for what no filter classifies. */
+  /** Of an htb: the minor number of the class for packets that no filter classifies. */
   readonly defaultClass?: number;
 }
 
@@ -61,7 +61,7 @@ export function addTokenBucket(link: number, handle: number, { rate, burst, limi
 }
 
 /**
- * Puts a hierarchy of token buckets at a link's root; its classes come after.
+ * Puts a hierarchy of token buckets at a link's root. Add its classes afterwards.
  * Equivalent to: `tc qdisc add dev LINK root handle 1: htb default 30`
  * @throws NetlinkError EEXIST when there is one already
  */
@@ -81,7 +81,7 @@ export function addHierarchy(link: number, handle: number, defaultClass: number)
 }
 
 /**
- * Gives what comes in by a link a place for filters.
+ * Adds the discipline that filters for incoming packets attach to.
  * Equivalent to: `tc qdisc add dev LINK ingress`
  * @throws NetlinkError EEXIST when there is one already
  */
@@ -123,7 +123,7 @@ export function remove(link: number, parent: typeof TC_H.ROOT | typeof TC_H.INGR
  * Equivalent to: `tc qdisc show dev LINK`
  */
 export function find(nl: NetlinkSocket, link: number, parent: number): Qdisc | undefined {
-  // NB: the kernel answers with a notification, which goes to the one that asks only with NLM_F_ECHO (qdisc_notify()).
+  // NB: the kernel answers with a notification, and sends it to the requester only with NLM_F_ECHO (qdisc_notify()).
   const looking = request(
     qdiscKind,
     RTM.GETQDISC,
@@ -158,7 +158,7 @@ function bucketOf({ parms = {}, rate64 }: Attrs<typeof tbf>): TokenBucket {
   return { rate, burst: sizeOf(parms.buffer ?? 0, rate), limit: parms.limit ?? 0 };
 }
 
-/** Options as a view; none are an empty one. */
+/** Options as a view; an empty one where there are none. */
 export function viewOf(options: Uint8Array | undefined): DataView {
   return options === undefined
     ? new DataView(new ArrayBuffer(0))

@@ -2,8 +2,8 @@
 import { u8, u16, u32 } from '../../netlink/codec.ts';
 
 /**
- * Frames have no header beyond what they are. NB: 0 would have the kernel guess it from a table of 256 rates, which tc
- * sends and we do not.
+ * Frames count without an extra header. NB: with 0 the kernel would guess the link layer from a table of 256 rates,
+ * which tc sends and we do not.
  */
 const LINKLAYER_ETHERNET = 1;
 const MAX = 0xffffffff;
@@ -13,7 +13,7 @@ const MAX = 0xffffffff;
 const TICK_NS = 64n;
 const SECOND_NS = 1_000_000_000n;
 
-/** The fields of a tc_ratespec. It stands twice in the structs that have one, so the second gets names of its own. */
+/** The fields of a tc_ratespec. Structs that contain it contain it twice, so the second has names of its own. */
 export const ratespec = { cellLog: u8, linklayer: u8, overhead: u16, cellAlign: u16, mpu: u16, rate: u32 } as const;
 export const secondRatespec = {
   cellLog2: u8,
@@ -24,7 +24,7 @@ export const secondRatespec = {
   rate2: u32,
 } as const;
 
-/** @param rate bytes a second; of one that 32 bits do not hold, the whole is in an attribute beside */
+/** @param rate bytes per second; where 32 bits are too few, a separate attribute holds the full value */
 export function rateFields(rate: bigint): { readonly linklayer: number; readonly rate: number } {
   return { linklayer: LINKLAYER_ETHERNET, rate: isWide(rate) ? MAX : Number(rate) };
 }
@@ -34,15 +34,13 @@ export function isWide(rate: bigint): boolean {
   return rate >= BigInt(MAX);
 }
 
-/**
- * How long so many bytes take at a rate, in ticks: what the kernel calls a buffer. At most what 32 bits hold, 274 s.
- */
+/** How long `size` bytes take at a rate, in ticks: what the kernel calls a buffer. At most what 32 bits hold, 274 s. */
 export function ticksOf(size: number, rate: bigint): number {
   const ticks = (BigInt(size) * SECOND_NS) / rate / TICK_NS;
   return ticks > BigInt(MAX) ? MAX : Number(ticks);
 }
 
-/** The other way round, rounded. */
+/** The inverse of ticksOf(), rounded. */
 export function sizeOf(ticks: number, rate: bigint): number {
   return Number((BigInt(ticks) * TICK_NS * rate + SECOND_NS / 2n) / SECOND_NS);
 }
