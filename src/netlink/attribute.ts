@@ -27,10 +27,7 @@ export type Attrs<T extends AttrTable> = { readonly [K in keyof T]?: ValueOf<T[K
   readonly other?: readonly OtherAttr[];
 };
 
-/**
- * Writes the attributes that have a value, in the order of the object (the kernel's nests are sometimes sensitive to
- * it).
- */
+/** Writes the attributes that have a value, in the order of the object (some of the kernel's nests depend on it). */
 export function writeAttrs<T extends AttrTable>(out: Writer, table: T, attrs: Attrs<T>): void {
   for (const name in attrs) {
     const value: unknown = attrs[name];
@@ -70,7 +67,7 @@ function finish(out: Writer, start: number, name: string): void {
   out.align();
 }
 
-/** Reads attributes. Unknown ones are kept in `other`; of one that comes twice the last wins, as in the kernel. */
+/** Reads attributes. Unknown ones are kept in `other`; if one comes twice, the last one wins, as in the kernel. */
 export function readAttrs<T extends AttrTable>(table: T, view: DataView): Attrs<T> {
   const names = namesOf(table);
   const attrs: Record<string, unknown> = {};
@@ -90,9 +87,9 @@ export function readAttrs<T extends AttrTable>(table: T, view: DataView): Attrs<
 }
 
 /**
- * A property that is worked out when somebody looks at it. A link has sixty attributes, and most calls look at five:
- * reading the rest would cost a process that has just begun half a millisecond. NB: what it reads from must not change
- * meanwhile, so the socket hands out copies.
+ * A property that is computed on first access. A link has sixty attributes, and most callers read five: decoding the
+ * rest would cost a process that has just started half a millisecond. NB: the bytes must not change meanwhile, so the
+ * socket hands out copies.
  */
 export function lazily<T>(target: object, name: string, work: () => T): void {
   let value: { readonly is: T } | undefined;
@@ -114,7 +111,7 @@ function othersOf(view: DataView, names: ReadonlyMap<number, string>): OtherAttr
   return others;
 }
 
-/** Reads one value. NB: the only way to a codec's read(), which relies on the length that is checked here. */
+/** Reads one value. NB: the only path to a codec's read(), which relies on this length check. */
 function readValue<T>(name: string, type: number, codec: Codec<T>, payload: DataView, offset: number): T {
   const length = payload.byteLength;
   const fits = codec.size === undefined ? (codec.sizes?.includes(length) ?? true) : codec.size === length;
@@ -130,8 +127,8 @@ function readValue<T>(name: string, type: number, codec: Codec<T>, payload: Data
 /**
  * Calls back for each attribute. Offsets count from the first attribute of the same list. Up to three bytes after the
  * last one are padding.
- * @param names what a complaint calls the attributes
- * @throws NetloomError malformed-message where a length runs out of its message
+ * @param names of the attributes, for error messages
+ * @throws NetloomError malformed-message where an attribute runs past the end of its message
  */
 export function forEachAttr(
   view: DataView,
@@ -215,7 +212,7 @@ export function attrName(table: AttrTable, type: number): string {
   return namesOf(table).get(type) ?? `${type}`;
 }
 
-/** A memo, not state: tables are constants, and a dump reads thousands of messages by the same one. */
+/** A memo, not state: tables are constants, and a dump reads thousands of messages with the same one. */
 const namesByTable = new WeakMap<AttrTable, ReadonlyMap<number, string>>();
 
 function namesOf(table: AttrTable): ReadonlyMap<number, string> {
@@ -227,7 +224,7 @@ function namesOf(table: AttrTable): ReadonlyMap<number, string> {
   return names;
 }
 
-/** The one error for bytes that are not the message they should be. */
+/** The error for bytes that are not a valid message. */
 export function malformed(what: string): NetloomError {
   return new NetloomError('malformed-message', `Cannot read a netlink message: ${what}`);
 }

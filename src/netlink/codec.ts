@@ -22,7 +22,10 @@ export interface Codec<T> {
   write(out: Writer, value: T): void;
   /** @param view exactly the payload, of a length that `size` or `sizes` allow */
   read(view: DataView): T;
-  /** For a number: the same without a view of its own. A dump of thousands of messages has ten times as many fields. */
+  /**
+   * For a number: as read(), without a view for each field. A dump of thousands of messages has ten times as many
+   * fields.
+   */
   readAt?(view: DataView, at: number): T;
   /** For a nest: the name of the attribute at an offset of its payload. */
   nameAt?(view: DataView, offset: number): string | undefined;
@@ -98,7 +101,7 @@ export const flag8: Codec<boolean> = {
   read: (view) => view.getUint8(0) !== 0,
 };
 
-/** A number that has words for its values, such as a mode. One without a word is read as its digits. */
+/** A number whose values have names, such as a mode. A value without a name is read as its digits. */
 export function named(codec: Codec<number>, values: Readonly<Record<string, number>>): Codec<string> {
   const { name, size = 0 } = codec;
   return {
@@ -126,8 +129,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /**
- * NLA_NUL_STRING: text with a closing NUL, which some senders leave away. Text with a NUL inside is refused: the kernel
- * would see a shorter one.
+ * NLA_NUL_STRING: text with a closing NUL, which some senders omit. Text with a NUL inside is refused: the kernel would
+ * see a shorter one.
  */
 export const str: Codec<string> = {
   name: 'str',
@@ -151,8 +154,8 @@ export const bytes: Codec<Uint8Array> = {
 };
 
 /**
- * A link layer address of six bytes. Links without one (lo, tunnels) have other lengths: those read as their bytes in
- * the same notation.
+ * A link layer address of six bytes. Links without one (lo, tunnels) have addresses of other lengths, which are read as
+ * bytes in the same notation.
  */
 export const mac: Codec<Mac> = {
   name: 'mac',

@@ -1,4 +1,4 @@
-/** What the kernel answers to a request that it refuses: an errno and, by NETLINK_EXT_ACK, a sentence and a place. */
+/** The kernel's answer to a request that it refuses: an errno and, with NETLINK_EXT_ACK, a message and an offset. */
 import { NetloomError } from '../error.ts';
 import { errnoName, errnoSentence } from '../ffi/errno.ts';
 import { type AttrTable, attrName, attrNameAt, malformed, readAttrs } from './attribute.ts';
@@ -20,11 +20,11 @@ const extAck = {
 /** The answer to one request. errno 0 is success, which may carry a warning. */
 export interface Ack {
   readonly errno: number;
-  /** What the kernel says about it. */
+  /** The kernel's message. */
   readonly sentence: string | undefined;
-  /** Where in the request the fault is, from the start of its nlmsghdr. */
+  /** Offset of the fault in the request, from the start of its nlmsghdr. */
   readonly offset: number | undefined;
-  /** The number of an attribute that the kernel misses. */
+  /** The number of a required attribute that the request lacks. */
   readonly missing?: number | undefined;
 }
 
@@ -48,7 +48,7 @@ export function readDone(raw: RawMessage): Ack {
 }
 
 function ackOf({ flags, payload }: RawMessage, start: number): Ack {
-  // A DONE may carry a positive number, the length of the last part: no error.
+  // A DONE may carry a positive number, the length of the last part: that is not an error.
   const errno = Math.max(0 - payload.getInt32(0, true), 0);
   if ((flags & NLM_F_ACK_TLVS) === 0) return { errno, sentence: undefined, offset: undefined };
   if (start > payload.byteLength) {
@@ -61,8 +61,8 @@ function ackOf({ flags, payload }: RawMessage, start: number): Ack {
 let count: ((errno: number) => void) | undefined;
 
 /**
- * From here on this thread tells of each refusal, also of one that is expected and goes no further: for whoever counts
- * them.
+ * From now on calls back for every refusal on this thread, so that they can be counted; also for those that are
+ * expected and handled silently.
  */
 export function countRefusals(by: (errno: number) => void): void {
   count = by;

@@ -16,7 +16,7 @@ export const NLM_F = {
   DUMP_INTR: 0x10,
   /** GET: all entries. */
   DUMP: 0x300,
-  /** NEW: replace what is there, refuse if it is there, create if it is not, append. */
+  /** NEW: replace an existing object, refuse if it exists, create if it does not, append. */
   REPLACE: 0x100,
   EXCL: 0x200,
   CREATE: 0x400,
@@ -32,7 +32,7 @@ export interface MessageKind<F extends Fields = Fields, T extends AttrTable = At
   readonly attrs: T;
 }
 
-/** A decoded message: what its header and its attributes say, side by side. */
+/** A decoded message: header and attributes. */
 export interface Message<K extends MessageKind> {
   readonly type: number;
   readonly header: { readonly [F in keyof K['header']['fields']]: number };
@@ -40,7 +40,8 @@ export interface Message<K extends MessageKind> {
 }
 
 /**
- * A message to the kernel, as a value: the socket sends it, `explain` prints its command, a failure names its action.
+ * A message to the kernel, as a value: the socket sends it, `explain` prints its command, an error message names its
+ * action.
  */
 export interface Request<K extends MessageKind = MessageKind> {
   readonly kind: K;
@@ -110,8 +111,8 @@ export interface RawMessage {
 
 /**
  * The messages of a datagram.
- * @throws NetloomError malformed-message where a length runs out of the datagram: whoever waits for an answer must not
- * wait for what was cut off
+ * @throws NetloomError malformed-message where a message runs past the end of the datagram, so that no caller waits for
+ * an answer that was cut off
  */
 export function messagesOf(datagram: Uint8Array): RawMessage[] {
   const messages: RawMessage[] = [];
@@ -140,7 +141,7 @@ export function readMessage<K extends MessageKind>(kind: K, raw: RawMessage): Me
   return { type: raw.type, header, attrs: readAttrs<K['attrs']>(kind.attrs, viewFrom(raw.payload, kind.header.size)) };
 }
 
-/** What follows the first bytes of a view, which it must have. */
+/** The part of a view after its first `start` bytes, which it must have. */
 export function viewFrom(view: DataView, start: number): DataView {
   return new DataView(view.buffer, view.byteOffset + start, view.byteLength - start);
 }

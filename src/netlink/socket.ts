@@ -19,10 +19,10 @@ import { openTransport, type Transport } from './transport.ts';
 import { Writer } from './writer.ts';
 
 const NETLINK_ROUTE = 0;
-/** RTM_GETx of a group of four. linux/rtnetlink.h */
+/** The place of RTM_GETx in its group of four. linux/rtnetlink.h */
 const GET = 2;
 
-/** A dump that the kernel changed under us is asked for again, so many times. */
+/** How many times a dump is tried that is interrupted by changes. */
 const DUMP_TRIES = 16;
 
 /**
@@ -37,12 +37,12 @@ const BATCH = 128;
  */
 const HEARD_MAX = 4096;
 
-/** Sees every datagram both ways, as it is. */
+/** Sees every datagram in both directions, undecoded. */
 export type Tap = (direction: 'out' | 'in', datagram: Uint8Array, protocol: number) => void;
 
 export interface SocketOptions {
   readonly tap?: Tap | undefined;
-  /** For tests: what stands in for the kernel. */
+  /** For tests: takes the kernel's place. */
   readonly transport?: Transport;
 }
 
@@ -51,13 +51,13 @@ export class NetlinkSocket implements Disposable {
   readonly #transport: Transport;
   readonly #tap: Tap | undefined;
   readonly #out = new Writer();
-  /** Where it was opened, if anybody wants to know. */
+  /** The namespace that it was opened in; only set where somebody listens (deed.ts). */
   readonly #netns: string | undefined;
   #sequence = 0;
   #isListening = false;
   /** Notifications that came while an answer was awaited. */
   #heard: RawMessage[] = [];
-  /** Whether the socket was too small for what the kernel had to say since the last request. */
+  /** Whether the socket has overflowed since the last request. */
   #wasOverrun = false;
 
   /** Opens a socket in the calling thread's network namespace; it stays there when the thread leaves. */
@@ -70,7 +70,7 @@ export class NetlinkSocket implements Disposable {
 
   /**
    * Sends one request and waits for its answer.
-   * @returns what came before the acknowledgement: the object that a GET or an NLM_F_ECHO asks for
+   * @returns the object that a GET or NLM_F_ECHO asks for, which comes before the acknowledgement
    * @throws NetlinkError
    */
   execute<K extends MessageKind>(request: Request<K>): Message<K> | undefined {
@@ -81,9 +81,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * As execute(), for a GET of what may not be there.
-   * @param absent the errno by which the kernel says so: no error is made of it, which costs a process that has just
-   * begun 0.2 ms
+   * As execute(), for a GET of an object that may not exist.
+   * @param absent the errno that says so. It becomes no error object: that would cost a process that has just started
+   * 0.2 ms
    */
   find<K extends MessageKind>(request: Request<K>, absent: number): Message<K> | undefined {
     const { reply, ack } = this.#exchange(request);
@@ -109,9 +109,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends requests together and waits for what becomes of them. The kernel carries out each whatever becomes of the
-   * others, in their order, and tells of each that fails (netlink_rcv_skb()). So the answer to the last of a batch is
-   * the last there is, and the only one that is asked for: 15,000 answers would be 15,000 readings.
+   * Sends requests together and waits for their outcome. The kernel carries them out in order, goes on after a failure,
+   * and reports each failure (netlink_rcv_skb()). So the acknowledgement of the last request of a batch comes last, and
+   * only that one is requested: 15,000 answers would be 15,000 reads.
    * @returns the error of each request that failed, by its place in the list
    */
   attempt(requests: readonly Request[]): ReadonlyMap<number, NetlinkError> {
@@ -122,7 +122,7 @@ export class NetlinkSocket implements Disposable {
       const first = this.#sequence + 1;
       for (const [i, request] of batch.entries()) {
         const isLast = i === batch.length - 1;
-        // NB: without the echoes, which nobody reads here and which the socket could not hold.
+        // NB: without echoes: nothing reads them here, and the socket could not hold them.
         this.#write(request, (request.flags & ~NLM_F.ECHO) | (isLast ? NLM_F.ACK : 0));
       }
       this.#flush();
@@ -145,14 +145,14 @@ export class NetlinkSocket implements Disposable {
     return errors;
   }
 
-  /** As attempt(), but throws the first error. NB: what came after the failed request was carried out all the same. */
+  /** As attempt(), but throws the first error. NB: the requests after the failed one were carried out all the same. */
   executeAll(requests: readonly Request[]): void {
     const errors = this.attempt(requests);
     if (errors.size > 0) throw errors.get(Math.min(...errors.keys()));
   }
 
   /**
-   * All objects that a request asks for. Asked again where they changed meanwhile (NLM_F_DUMP_INTR).
+   * All objects that a request asks for. Repeated where they changed meanwhile (NLM_F_DUMP_INTR).
    * @throws NetlinkError
    */
   dump<K extends MessageKind>(request: Request<K>): Message<K>[] {
@@ -160,7 +160,7 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * The same as whatever each message is read as, which is all that is kept of it: thousands of messages are megabytes.
+   * As dump(), but keeps only what `read` returns for each message: thousands of messages are megabytes.
    * @throws NetlinkError; what `read` throws
    */
   dumpAs<K extends MessageKind, T>(request: Request<K>, read: (message: Message<K>) => readonly T[]): T[] {
@@ -205,9 +205,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends requests as one datagram, between whatever `wrap` writes before and after them, and collects every answer
-   * that is there when the kernel has worked through it (rtnetlink and nfnetlink do so before send returns). For
-   * protocols with transactions of their own.
+   * Sends requests as one datagram, between what `wrap` writes before and after them, and collects every answer that is
+   * there once the kernel has processed it (rtnetlink and nfnetlink do so before send returns). For protocols with
+   * their own transactions.
    */
   transact(
     requests: readonly Request[],
@@ -243,8 +243,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Hears a multicast group from now on; what it tells comes out of next().
-   * @param everywhere also of every namespace that this one has a number for: those that its wires lead to
+   * Joins a multicast group; next() returns its notifications.
+   * @param everywhere also those of every namespace that this one has an nsid for, such as those that its veths lead to
    */
   join(group: number, { everywhere = false } = {}): void {
     this.#transport.join(group, everywhere);
@@ -252,17 +252,17 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Readable where something has come, for who waits for other things as well; -1 where a plain object stands in for
-   * the kernel.
+   * Readable when a datagram has arrived, for callers that poll other files as well; -1 where a plain object takes the
+   * kernel's place.
    */
   get fd(): number {
     return this.#transport.fd ?? -1;
   }
 
   /**
-   * The notifications that have come since the last call, requests in between or not; where there are none, those of
-   * the first datagram that arrives within so many milliseconds. Where the kernel had more to tell than the socket
-   * holds, one message of type NLMSG.OVERRUN stands for what was lost: look at everything anew.
+   * The notifications since the last call, including those that came during requests. If there are none, waits up to
+   * `milliseconds` for a datagram and returns its messages. Where the kernel had more to say than the socket holds, one
+   * message of type NLMSG.OVERRUN stands for what was lost: read everything again.
    */
   next(milliseconds: number): RawMessage[] {
     if (this.#heard.length > 0) return this.#heard.splice(0);
@@ -286,10 +286,7 @@ export class NetlinkSocket implements Disposable {
     this.close();
   }
 
-  /**
-   * What the kernel has answered so far. Where it had more than the socket holds, the first of it are still there, and
-   * suffice.
-   */
+  /** What the kernel has answered so far. After an overflow the first answers are still there, and they suffice. */
   #answer(): Uint8Array | undefined {
     try {
       return this.#transport.receive(false);
@@ -299,7 +296,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Makes sure that so many sequence numbers come one after another: they have 32 bits, and a daemon lives long. */
+  /** Makes sure that the next `count` sequence numbers are consecutive: they have 32 bits, and a daemon lives long. */
   #begin(count: number): void {
     if (this.#sequence + count > 0xffffffff) this.#sequence = 0;
   }
@@ -327,13 +324,13 @@ export class NetlinkSocket implements Disposable {
   #receive(): RawMessage[] {
     const datagram = this.#await();
     this.#tap?.('in', datagram, this.#protocol);
-    // A copy: what is read of a message may be looked at when the transport's buffer holds another.
+    // A copy: attributes may be decoded when the transport's buffer already holds another datagram.
     return messagesOf(datagram.slice());
   }
 
   /**
-   * The next datagram while an answer is due. rtnetlink and nfnetlink answer before send returns, so once something was
-   * lost there is nothing to wait for: the answer is there, or was among the lost.
+   * The next datagram while an answer is due. rtnetlink and nfnetlink answer before send returns, so after an overflow
+   * there is nothing to wait for: the answer is there, or it was lost.
    */
   #await(): Uint8Array {
     for (;;) {
@@ -354,8 +351,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Tells who listens what has been changed together. In rtnetlink each third of four types only asks; what only asks
-   * nf_tables is in no transaction.
+   * Reports changes that were made together to listeners. In rtnetlink every third of four types is a query; queries of
+   * nf_tables are never in a transaction.
    */
   #tell(requests: readonly Request[]): void {
     if (!isHeard()) return;
@@ -364,7 +361,7 @@ export class NetlinkSocket implements Disposable {
     if (steps.length > 0) tell({ netns: this.#netns, steps });
   }
 
-  /** Keeps what the kernel told while something else was awaited, for next(). */
+  /** Keeps a notification that came while an answer was awaited, for next(). */
   #hear(raw: RawMessage): void {
     if (!this.#isListening) return;
     if (this.#heard.length >= HEARD_MAX) this.#heard = [overrun()];

@@ -1,6 +1,5 @@
 /**
- * Fixed structures, such as the header that every kind of message begins with: a list of `name: codec` in the order of
- * the C struct.
+ * Fixed structures, such as the header of each kind of message: a list of `name: codec` in the order of the C struct.
  */
 import { malformed } from './attribute.ts';
 import type { Codec } from './codec.ts';
@@ -19,7 +18,7 @@ export interface Struct<F extends Fields> {
   read(view: DataView): { readonly [K in keyof F]: number };
 }
 
-/** A struct as the payload of an attribute. Kernels append fields: more bytes than are known here are read past. */
+/** A struct as the payload of an attribute. Kernels append fields: bytes beyond the known ones are ignored. */
 export function structCodec<F extends Fields>(name: string, { write, read }: Struct<F>): Codec<StructOf<F>> {
   return { name, write, read };
 }

@@ -11,32 +11,32 @@ import { type Ack, readAck, readDone } from './error.ts';
 import { type MessageKind, messagesOf, NLM_F, NLMSG, type RawMessage, readMessage } from './message.ts';
 import type { SocketOptions, Tap } from './socket.ts';
 
-/** What a protocol calls its messages, and what they are made of. */
+/** The names and kinds of a protocol's messages. */
 export interface TraceNames {
   /** NETLINK_*. */
   readonly protocol: number;
   /**
-   * The name and kind of a message by its nlmsg_type, and by its payload where one type has several. Undefined where it
-   * is not known.
+   * The name and kind of a message by its nlmsg_type, and by its payload where one type has several. Undefined for an
+   * unknown type.
    */
   messageOf(type: number, payload: DataView): { readonly name: string; readonly kind: MessageKind } | undefined;
 }
 
 /**
- * Options of a socket whose messages are printed on stderr where NETLOOM_TRACE=netlink is set, unless the options have
- * a tap of their own.
+ * Adds a tap that prints every message on stderr where NETLOOM_TRACE=netlink is set, unless the options have a tap of
+ * their own.
  */
 export function traced(names: TraceNames, options: SocketOptions): SocketOptions {
   const isPrinted = options.tap === undefined && isTraced(process.env['NETLOOM_TRACE']);
   return isPrinted ? { ...options, tap: tracer([names], printLine) } : options;
 }
 
-/** Whether NETLOOM_TRACE, a list of words with commas, asks for netlink. */
+/** Whether NETLOOM_TRACE, a comma-separated list, contains `netlink`. */
 export function isTraced(setting: string | undefined): boolean {
   return setting?.split(',').includes('netlink') === true;
 }
 
-/** A tap that prints every message of the protocols that it has names for, and the type and length of any other. */
+/** A tap that prints every message of the protocols in `names`, and the type and length of any other message. */
 export function tracer(names: readonly TraceNames[], print: (line: string) => void): Tap {
   return (direction, datagram, protocol) => {
     const arrow = direction === 'out' ? '->' : '<-';
@@ -72,7 +72,7 @@ function ackText({ errno, sentence, offset }: Ack): string {
   return `${reason}${words === undefined ? '' : `, ${words}`}${offset === undefined ? '' : `, at byte ${offset}`}`;
 }
 
-/** NB: the bits from 0x100 up mean one thing to a GET, which those of SOCK_DIAG are, and another to a NEW. */
+/** NB: the bits from 0x100 up mean one thing in a GET, which SOCK_DIAG messages are, and another in a NEW. */
 function flagNames(flags: number, name: string): string[] {
   const isGet = name.includes('GET') || name.startsWith('SOCK_DIAG');
   const bits: [string, number][] = [
@@ -93,7 +93,10 @@ function flagNames(flags: number, name: string): string[] {
   return bits.filter(([, bit]) => (flags & bit) === bit).map(([word]) => word);
 }
 
-/** A value on one line: names and values, bytes in hexadecimal, what has a text of its own in that. */
+/**
+ * A value on one line: objects as names and values, bytes in hexadecimal, objects with a toString() of their own as
+ * that.
+ */
 function text(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (value instanceof Uint8Array)

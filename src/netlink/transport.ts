@@ -1,4 +1,4 @@
-/** A netlink socket as the kernel knows it: datagrams out and in. Tests put a plain object in its place. */
+/** A netlink socket at the level of datagrams. Tests put a plain object in its place. */
 import { hasCode } from '../error.ts';
 import { ERRNO, systemError } from '../ffi/errno.ts';
 import { check, errno, libc, uninterrupted } from '../ffi/libc.ts';
@@ -25,7 +25,7 @@ const SOCKADDR_NL = 12;
 const ONE = Uint8Array.of(1, 0, 0, 0);
 
 export interface Transport {
-  /** What poll(2) takes, where the kernel is behind it. */
+  /** The descriptor for poll(2), where this is a real socket. */
   readonly fd?: number;
   send(datagram: Uint8Array): void;
   /**
@@ -33,9 +33,7 @@ export interface Transport {
    * none and `wait` is false.
    */
   receive(wait: boolean): Uint8Array | undefined;
-  /**
-   * Hears what a multicast group tells (RTNLGRP_*); everywhere: in each namespace that this one has a number for, too.
-   */
+  /** Joins a multicast group (RTNLGRP_*); with `everywhere` also in each namespace that this one has an nsid for. */
   join(group: number, everywhere?: boolean): void;
   /** Whether something arrives within so many milliseconds. */
   poll(milliseconds: number): boolean;
@@ -46,23 +44,19 @@ export interface Transport {
 export type Socket = Transport & { readonly fd: number };
 
 /**
- * Where datagrams are put, of whichever socket of the thread. The kernel fills a page for each part of a dump, and at
- * the most 32 KiB where the reader offers that much. One for each socket would be most of a call's garbage. NB: of the
- * thread.
+ * The receive buffer of all sockets of the thread. The kernel fills a page for each part of a dump, and up to 32 KiB
+ * where the reader offers that much. A buffer per socket would be most of a call's garbage. NB: per thread.
  */
 let buffer = new Uint8Array(0);
 const BUFFER = 32 << 10;
 
-/**
- * Sockets of the thread's own namespace that wait for their next use, by protocol; undefined where none are kept. NB:
- * of the thread.
- */
+/** Idle sockets of the thread's own namespace, by protocol; undefined where none are kept. NB: per thread. */
 let kept: Map<number, Socket[]> | undefined;
 
 /**
- * From here on this thread keeps the sockets that it opens in its own namespace, and uses them again. For a thread that
- * lives long: closing a socket of nf_tables waits for the kernel (nft_rcv_nl_event(), 12 ms) where something was
- * removed shortly before, by whomever.
+ * From now on this thread keeps the sockets that it opens in its own namespace, and reuses them. For a long-lived
+ * thread: closing a socket of nf_tables waits for the kernel (nft_rcv_nl_event(), 12 ms) if anyone removed something
+ * shortly before.
  */
 export function keepTransports(): void {
   kept ??= new Map();
@@ -74,7 +68,7 @@ export function openTransport(protocol: number): Socket {
   const sockets = kept.get(protocol) ?? [];
   kept.set(protocol, sockets);
   const socket = sockets.pop() ?? open(protocol);
-  // What the last conversation has left unread.
+  // Drop what the last user left unread.
   while (isUnread(socket));
   return keptOpen(socket, sockets);
 }
@@ -88,7 +82,7 @@ function isUnread(socket: Socket): boolean {
   }
 }
 
-/** Closing gives it back, unless it hears of what others do. */
+/** Closing puts the socket back among the kept ones, unless it has joined a multicast group. */
 function keptOpen(socket: Socket, sockets: Socket[]): Socket {
   let isKept = true;
   let isOpen = true;
@@ -170,13 +164,13 @@ function send(fd: number, datagram: Uint8Array): void {
   check(sent, `send ${datagram.length} bytes to the kernel`);
 }
 
-/** Where recvfrom(2) says whose a datagram is. */
+/** Where recvfrom(2) puts the sender's address. */
 interface Sender {
   readonly address: Uint8Array;
   readonly length: Uint8Array;
 }
 
-/** @returns how much of the buffer is the next datagram; undefined where there is none and `wait` is false */
+/** @returns the length of the datagram in the buffer; undefined where there is none and `wait` is false */
 function receive(fd: number, { address, length }: Sender, wait: boolean): number | undefined {
   length[0] = address.length;
   const flags = MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT);
@@ -195,7 +189,7 @@ function receive(fd: number, { address, length }: Sender, wait: boolean): number
   return size;
 }
 
-/** Port 0 is the kernel; another process may not answer for it. */
+/** Port 0 is the kernel; other processes may not answer for it. */
 function isKernel({ address }: Sender): boolean {
   return address[4] === 0 && address[5] === 0 && address[6] === 0 && address[7] === 0;
 }

@@ -13,7 +13,7 @@ export interface FoundNetns {
   readonly inode: string;
   /** Where it is mounted, as this process sees the mounts. */
   readonly pins: readonly string[];
-  /** Its processes, lowest number first, as this process sees them. NB: of each only its first thread is looked at. */
+  /** Its processes, lowest number first, as this process sees them. NB: only the first thread of each is examined. */
   readonly pids: readonly number[];
 }
 
@@ -21,7 +21,7 @@ export interface EveryNetns {
   /** The one that the calling thread is in. */
   readonly own: string;
   readonly found: readonly FoundNetns[];
-  /** How many processes are not ours to look into. */
+  /** How many processes we lack the permission to examine. */
   readonly unreadable: number;
 }
 
@@ -67,7 +67,7 @@ function namespaceOf(pid: number): string | undefined {
   }
 }
 
-/** `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT …`, a line a mount; the root of a pin is the namespace. */
+/** `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT …`, one line per mount; the root of a pin is the namespace. */
 function mounted(): [inode: string, path: string][] {
   return readText('/proc/thread-self/mountinfo')
     .split('\n')
@@ -78,7 +78,7 @@ function mounted(): [inode: string, path: string][] {
     });
 }
 
-/** Spaces, tabs, line feeds and backslashes of a path are octal there. */
+/** Spaces, tabs, line feeds and backslashes in a path are octal escapes there. */
 function unescaped(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

@@ -3,15 +3,15 @@ import { O, open, readText } from '../ffi/file.ts';
 
 /** A mount, as far as pins need it. */
 interface Mount {
-  /** The mount that this one lies on: for one over another at the same path, that other. */
+  /** The mount that this one lies on. For a mount over another at the same path, that is the other one. */
   readonly parent: string;
-  /** The inode where it pins a network namespace. */
+  /** `net:[INODE]` where it pins a network namespace. */
   readonly netns: string | undefined;
 }
 
-/** What a path's topmost mount pins. */
+/** The topmost pin at a path. */
 export interface Pin {
-  /** Whether there is a pin beneath, at the same path: then this one was put over it. */
+  /** Whether it covers another pin at the same path. */
   readonly covers: boolean;
 }
 
@@ -24,8 +24,8 @@ export function pinAtPath(path: string): Pin | undefined {
 }
 
 /**
- * The mount that a path leads into. NB: by descriptor, since a path may go by symbolic links that the kernel's list has
- * resolved (/var/run).
+ * The id of the mount that a path leads into. NB: found by descriptor, since a path may contain symbolic links
+ * (/var/run), which the kernel's list has resolved.
  */
 function mountIdOf(path: string): string {
   using fd = open(path, O.RDONLY | O.NONBLOCK);
@@ -37,7 +37,7 @@ function fieldOf(text: string, name: string): string {
   return line.slice(name.length).trim();
 }
 
-/** `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAGS …] - TYPE SOURCE OPTIONS`, a line a mount */
+/** `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAGS …] - TYPE SOURCE OPTIONS`, one line per mount */
 function list(): ReadonlyMap<string, Mount> {
   const mounts = new Map<string, Mount>();
   for (const line of readText('/proc/thread-self/mountinfo').split('\n')) {

@@ -40,7 +40,7 @@ export class Netns implements Disposable {
 
 /**
  * Opens a namespace by its path.
- * @throws NetloomError `no-namespace` where there is nothing, `not-a-namespace` where there is something else
+ * @throws NetloomError `no-namespace` where there is no such file, `not-a-namespace` where it is something else
  */
 export function openNetns(path: string): Netns {
   const netns = tryOpenNetns(path);
@@ -67,8 +67,8 @@ export function ownNetns(): Netns {
 }
 
 /**
- * What Netns.id would be for the path, without opening it; undefined where it leads nowhere. Of a file that is no
- * namespace it is no namespace's.
+ * What Netns.id would be for the path, without opening it; undefined where there is no such file. For a file that is
+ * not a namespace, the id equals that of no namespace.
  */
 export function netnsIdAt(path: string): string | undefined {
   const stat = tryStat(path);

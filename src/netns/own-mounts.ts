@@ -1,6 +1,6 @@
 /**
- * Mounts that only what is started here sees. man 7 mount_namespaces. As setns(2), unshare(2) moves the calling thread
- * only.
+ * Mounts that only processes started here see. man 7 mount_namespaces. Like setns(2), unshare(2) moves only the calling
+ * thread.
  */
 import { adapter } from '#ffi';
 import { type Fd, open, tryStat } from '../ffi/file.ts';
@@ -21,9 +21,9 @@ const O_PATH = 0o10000000;
 const EX_SOFTWARE = 70;
 
 /**
- * Runs a function on a copy of the mounts of this process, and comes back. What the function starts keeps the copy.
- * Mounts that the host makes later are seen there, those made there are not seen here.
- * NB: synchronous, for the reason of withNetns(). A thread that cannot come back must not go on.
+ * Runs a function in a copy of this process's mount namespace, and comes back. Processes that the function starts keep
+ * the copy. Mounts that the host makes later appear in the copy, but not the other way round.
+ * NB: synchronous, for the reason given at withNetns(). A thread that cannot come back must not go on.
  */
 export function withOwnMounts<T>(inside: () => T): T {
   using home = open('/proc/thread-self/ns/mnt');
@@ -33,8 +33,8 @@ export function withOwnMounts<T>(inside: () => T): T {
     check(lib.mount(null, cString('/'), null, MS_REC | MS_SLAVE, null), 'keep mounts to ourselves');
     return inside();
   } finally {
-    // A thread that the engine has begun meanwhile shares our root and working directory, and then setns() is refused;
-    // so first these become our own again.
+    // A thread that the engine has started meanwhile shares our root and working directory, and then setns() is
+    // refused. So first make these our own again.
     const isAlone = lib.unshare(CLONE_FS) === 0;
     // setns() leaves the thread at the root of the namespace.
     if (!isAlone || libc.setns(home.number, CLONE_NEWNS) < 0 || lib.fchdir(directory.number) < 0)
@@ -45,7 +45,7 @@ export function withOwnMounts<T>(inside: () => T): T {
 /**
  * Shows one file in the place of another.
  * Equivalent to: `mount --bind FROM TO`
- * @returns false where there is nothing to put it over
+ * @returns false where `to` does not exist
  */
 export function bindFile(from: string, to: string): boolean {
   if (tryStat(to) === undefined) return false;
@@ -54,7 +54,7 @@ export function bindFile(from: string, to: string): boolean {
 }
 
 /**
- * Shows the /sys of the thread's network namespace, with the cgroups that were there.
+ * Mounts the /sys of the thread's network namespace, and keeps the cgroups that were there.
  * Equivalent to: `mount -t sysfs sysfs /sys`
  */
 export function mountSysfs(): void {

@@ -45,7 +45,7 @@ export function pinFile(path: string): void {
   open(path, O.RDONLY | O.CREAT | O.EXCL, 0o444).close();
 }
 
-/** Pins the namespace of one path at another, where a file must be. Equivalent to: `mount --bind FROM TO` */
+/** Pins the namespace of one path at another, where a file must exist. Equivalent to: `mount --bind FROM TO` */
 export function pinAt(from: string, to: string): void {
   check(lib.mount(cString(from), cString(to), null, MS_BIND, null), `pin the network namespace "${to}"`);
 }
@@ -60,8 +60,8 @@ export function pinOver(netns: Netns, path: string): void {
 }
 
 /**
- * Takes back pinOver(), where that namespace is at the path and lies over another pin. Otherwise nothing is done:
- * whoever made the path has taken it away.
+ * Undoes pinOver() if that namespace is at the path and covers another pin. Otherwise does nothing: the owner of the
+ * path has removed it.
  * @param id Netns.id of the namespace
  */
 export function unpinOver(path: string, id: string): boolean {
@@ -71,9 +71,9 @@ export function unpinOver(path: string, id: string): boolean {
 }
 
 /**
- * Removes a pin; the namespace goes when its last process and socket do. An empty file is a pin whose mount is gone, as
+ * Removes a pin; the namespace ends with its last process and socket. An empty file is a pin whose mount is gone, as
  * after a boot.
- * @returns false where nothing was pinned: what is there otherwise stays
+ * @returns false where nothing was pinned; any other file stays
  */
 export function unpin(path: string): boolean {
   if (lib.umount2(cString(path), MNT_DETACH) < 0) {

@@ -4,7 +4,7 @@ import { tryList } from '../ffi/directory.ts';
 import { tryReadlink } from '../ffi/file.ts';
 import { type Netns, nsfsName } from './namespace.ts';
 
-/** The id of a process in the namespace, or undefined where there is none. NB: of those that this one sees. */
+/** The id of a process in the namespace, or undefined where there is none. NB: only of those that this process sees. */
 export function findProcess(netns: Netns): string | undefined {
   const name = nsfsName(netns);
   return (tryList('/proc') ?? []).find((entry) => isNumber(entry) && namespaceOf(entry) === name);
@@ -15,7 +15,7 @@ function isNumber(name: string): boolean {
   return first >= 0x30 && first <= 0x39;
 }
 
-/** Undefined for a process that has ended, or that is none of ours to look at. */
+/** Undefined for a process that has ended, or that we lack the permission to examine. */
 function namespaceOf(pid: string): string | undefined {
   try {
     return tryReadlink(`/proc/${pid}/ns/net`);

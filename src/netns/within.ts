@@ -7,15 +7,15 @@ const CLONE_NEWNET = 0x40000000;
 /** sysexits.h: an internal software error. */
 const EX_SOFTWARE = 70;
 
-/** How many visits the thread is in the middle of. */
+/** How many visits the thread is in, one within another. */
 let visits = 0;
 
-/** The thread's own namespace where it is kept open; else it is opened for each visit. NB: of the thread. */
+/** The thread's own namespace where it is kept open; otherwise each visit opens it. NB: per thread. */
 let kept: Netns | undefined;
 
 /**
- * From here on this thread comes back by an open file of its namespace that it keeps. For a thread that lives long and
- * always belongs to the same one.
+ * From now on this thread keeps its own namespace open to come back to. For a long-lived thread that always belongs to
+ * the same namespace.
  */
 export function keepHome(): void {
   kept ??= ownNetns();
@@ -27,14 +27,14 @@ export function isVisiting(): boolean {
 }
 
 /**
- * Runs a function inside a namespace and comes back. Synchronous on purpose: whatever ran on this thread meanwhile
- * would run in there too. Open sockets inside and take them out: they stay in their namespace, so nothing but sysctls
- * needs a second visit.
+ * Runs a function inside a namespace and comes back. Synchronous on purpose: anything else that ran on this thread
+ * meanwhile would run in that namespace too. Open sockets inside and use them outside: they stay in their namespace, so
+ * only sysctls need a second visit.
  * NB: a thread that cannot come back must not go on, so the process ends then.
  */
 export function withNetns<T>(netns: Netns, inside: () => T extends PromiseLike<unknown> ? never : T): T {
   using visit = new DisposableStack();
-  // NB: a visit within another one comes back to where that one is.
+  // NB: a nested visit comes back to the namespace of the outer one.
   const home = kept !== undefined && visits === 0 ? kept : visit.use(ownNetns());
   if (libc.setns(netns.fd, CLONE_NEWNET) < 0) {
     check(-1, `enter the network namespace "${netns.path}"`);
