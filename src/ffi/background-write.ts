@@ -1,6 +1,6 @@
 /**
- * A write that another thread waits for: glibc keeps threads for this. man 7 aio. It falls back on write(2) where a
- * descriptor has no position, so it serves sockets too.
+ * A write that a thread of glibc waits for, so that the caller need not. man 7 aio. It falls back on write(2) where a
+ * descriptor has no position, so it works for sockets too.
  */
 import { adapter } from '#ffi';
 import { ERRNO, errnoName } from './errno.ts';
@@ -9,10 +9,10 @@ import { ERRNO, errnoName } from './errno.ts';
 const AIOCB = 168;
 const AT = { fd: 0, buffer: 16, length: 24, notify: 44 } as const;
 const SIGEV_NONE = 1;
-/** How long a thread without work is kept, in seconds: glibc's own. */
+/** How many seconds an idle thread is kept: glibc's default. */
 const IDLE = 1;
 
-/** Undefined with a glibc before 2.34, which has these elsewhere. */
+/** Undefined with a glibc before 2.34, which has these functions in another library. */
 const lib = (() => {
   try {
     return adapter.load({
@@ -37,16 +37,16 @@ export class BackgroundWrite {
   }
 
   /**
-   * How many can be under way at once: more wait for one of these. NB: before the first one of the process. glibc keeps
-   * 20 threads where nobody asks for more.
+   * How many writes can be in progress at once; any more wait. Without this, glibc starts at most 20 threads. NB: call
+   * it before the first write of the process.
    */
   static allow(count: number): void {
-    // struct aioinit: threads, requests that are expected, three words that are not used, one more, seconds until an
-    // idle thread ends, reserved
+    // struct aioinit: threads, expected requests, three unused words, one more, seconds until an idle thread ends,
+    // reserved
     lib?.aio_init(new Uint8Array(Int32Array.of(count, count, 0, 0, 0, 0, IDLE, 0).buffer));
   }
 
-  /** @returns undefined where no other thread can do it */
+  /** @returns undefined where no other thread can do the write */
   static tryStart(fd: number, bytes: Uint8Array): BackgroundWrite | undefined {
     if (lib === undefined) return undefined;
     const copy = new Uint8Array(new ArrayBuffer(bytes.length));
@@ -60,15 +60,12 @@ export class BackgroundWrite {
     return lib.aio_write(control) < 0 ? undefined : new BackgroundWrite(control, copy);
   }
 
-  /**
-   * Whether the other thread is through with it. NB: until then this object must not be let go, nor the descriptor
-   * closed.
-   */
+  /** Whether the other thread has finished. NB: until then this object must stay reachable and the descriptor open. */
   get isDone(): boolean {
     return lib?.aio_error(this.#control) !== ERRNO.EINPROGRESS;
   }
 
-  /** The errno of a write that failed, by its name. */
+  /** The errno of a failed write, by name. */
   get failure(): string | undefined {
     const errno = lib?.aio_error(this.#control) ?? 0;
     return errno === 0 || errno === ERRNO.EINPROGRESS || this.#bytes.length === 0 ? undefined : errnoName(errno);

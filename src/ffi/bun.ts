@@ -14,8 +14,8 @@ const BUN_TYPES: Record<CType | 'void', FFITypeOrString> = {
 };
 
 /**
- * NB: `ptr` takes a buffer, null, or a number, which is what each argument of syscall(2) may be. A small number goes
- * through as it is, sign included.
+ * NB: `ptr` takes a buffer, null, or a number, as each argument of syscall(2) may be. A small number is passed
+ * unchanged, sign included.
  */
 const { syscall, __errno_location } = dlopen(LIBC, {
   syscall: { args: ['i32', 'ptr', 'ptr', 'ptr', 'ptr', 'ptr', 'ptr'], returns: 'i32' },

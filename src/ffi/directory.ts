@@ -1,4 +1,4 @@
-/** Listing directories, bound apart because few calls list one. */
+/** Listing directories: in a file of its own, because few calls list one and binding costs time. */
 import { adapter } from '#ffi';
 import { ERRNO, systemError } from './errno.ts';
 import { tryOpen } from './file.ts';

@@ -66,7 +66,7 @@ const ERRNOS: Readonly<Record<number, readonly [name: string, sentence: string]>
   122: ['EDQUOT', 'disk quota exceeded'],
 };
 
-/** Those that are told apart by number, where no error has been made of them yet. */
+/** The errnos that are compared by number, before an error is created from them. */
 export const ERRNO = {
   ENOENT: 2,
   EINTR: 4,

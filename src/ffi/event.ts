@@ -17,7 +17,7 @@ export function happen(event: number): void {
   check(libc.write(event, one, one.length), 'tell of an event');
 }
 
-/** Has it not happened. For one that can be read: it would wait otherwise. */
+/** Resets an event. NB: only when it can be read; otherwise this blocks. */
 export function forget(event: number): void {
   const count = new Uint8Array(8);
   check(libc.read(event, count, count.length), 'forget an event');

@@ -47,7 +47,7 @@ export class Fd implements Disposable {
   }
 }
 
-/** What statx says of a file. */
+/** What statx(2) reports about a file. */
 export interface Stat {
   readonly dev: string;
   readonly ino: bigint;
@@ -90,14 +90,14 @@ export function tryOpen(path: string, flags: number = O.RDONLY): Fd | undefined 
 }
 
 /**
- * Where a reading begins. NB: of the thread, and for one reading: a buffer for each of 5,000 small files would be 40 MB
- * of garbage.
+ * The first buffer of each read. NB: one per thread, in use during one read only. A buffer for each of 5,000 small
+ * files would be 40 MB of garbage.
  */
 const page = new Uint8Array(8192);
 
 /**
- * Reads to the end. The limit, in bytes, guards against what is not a file of ours: an endless pipe, a device.
- * @throws NetloomError EFBIG where there is more than that
+ * Reads to the end. The limit, in bytes, guards against files that are not ours, such as an endless pipe or a device.
+ * @throws NetloomError EFBIG where there are more bytes
  */
 export function readAll(fd: number, name: string, limit = 16 << 20, read: typeof libc.read = libc.read): Uint8Array {
   let buffer = page;
@@ -130,7 +130,7 @@ export function writeAll(fd: number, bytes: Uint8Array, name: string, write: typ
 }
 
 const encoder = new TextEncoder();
-/** NB: a file's first character or a name's may be a byte order mark, and stays. */
+/** NB: the first character of a file or of a name may be a byte order mark, and is kept. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** The text of a file. @throws NetloomError ENOENT and others */
@@ -146,7 +146,7 @@ export function tryReadText(path: string): string | undefined {
 }
 
 /**
- * Writes into a file that exists (a sysctl) or is made anew. In place: for files of ours that must survive a crash use
+ * Writes to an existing file (a sysctl) or a new one, in place. For files of ours that must survive a crash use
  * replaceText().
  */
 export function writeText(path: string, text: string, flags: number = O.WRONLY): void {
@@ -155,11 +155,11 @@ export function writeText(path: string, text: string, flags: number = O.WRONLY):
 }
 
 /**
- * Writes a file beside its place, syncs and renames it, so that a reader sees the old content or the new, whatever dies
- * when.
+ * Writes a temporary file beside the target, syncs it and renames it. A reader sees the old content or the new,
+ * whenever a crash happens.
  */
 export function replaceText(path: string, text: string, mode = 0o600): void {
-  // NB: the agent's threads are one process.
+  // NB: by thread id, since the agent's threads are one process.
   const beside = `${path}.${libc.gettid()}.tmp`;
   try {
     {
@@ -185,7 +185,7 @@ export function unlink(path: string): boolean {
   throw systemError(errno(), `remove "${path}"`);
 }
 
-/** Gives a file a second name. @returns false where that name is taken */
+/** Gives a file a second name. @returns false where the name is taken */
 export function tryLink(existing: string, name: string): boolean {
   if (libc.link(cString(existing), cString(name)) >= 0) return true;
   if (errno() === ERRNO.EEXIST) return false;
@@ -209,7 +209,7 @@ export function tryReadlink(path: string): string | undefined {
 }
 
 /**
- * Makes a directory with those above it.
+ * Makes a directory and its parents.
  * Equivalent to: `mkdir -p`
  * @throws NetloomError EEXIST where a file has the name
  */
@@ -221,7 +221,7 @@ export function makeDirectories(path: string, mode = 0o755): void {
   if (!makeDirectory(path, mode)) throw systemError(ERRNO.ENOENT, `make the directory "${path}"`);
 }
 
-/** @returns false where the one above it is missing */
+/** @returns false where the parent is missing */
 function makeDirectory(path: string, mode: number): boolean {
   if (libc.mkdir(cString(path), mode) >= 0) return true;
   const reason = errno();
@@ -231,7 +231,7 @@ function makeDirectory(path: string, mode: number): boolean {
   return true;
 }
 
-/** The directory that a path is in: `/a` of `/a/b/`. Undefined where the path names none: `a`, `/`. */
+/** The directory that a path is in: `/a` of `/a/b/`. Undefined where the path has none: `a`, `/`. */
 export function directoryOf(path: string): string | undefined {
   const above = path.replace(/\/+$/, '').replace(/[^/]+$/, '');
   const trimmed = above.replace(/\/+$/, '');
@@ -239,7 +239,7 @@ export function directoryOf(path: string): string | undefined {
   return above === '' || /^\/+$/.test(path) ? undefined : '/';
 }
 
-/** What is at a path, links followed; undefined where nothing is. */
+/** The status of a file, symbolic links followed; undefined where nothing is at the path. */
 export function tryStat(path: string, { follow = true }: { follow?: boolean } = {}): Stat | undefined {
   const flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
   if (libc.statx(AT_FDCWD, cString(path), flags, STATX_BASIC_STATS, page) >= 0) return decodeStat(page);
@@ -247,7 +247,7 @@ export function tryStat(path: string, { follow = true }: { follow?: boolean } = 
   throw systemError(errno(), `look at "${path}"`);
 }
 
-/** What is behind an open descriptor. */
+/** The status of an open descriptor. */
 export function statFd(fd: number): Stat {
   const buffer = new Uint8Array(256);
   must(libc.statx(fd, cString(''), AT_EMPTY_PATH, STATX_BASIC_STATS, buffer), `look at descriptor ${fd}`);
@@ -267,7 +267,7 @@ function decodeStat(buffer: Uint8Array): Stat {
   };
 }
 
-/** Waits for the exclusive lock of an open file; it falls when the descriptor is closed, however that happens. */
+/** Waits for the exclusive lock of an open file. It is released when the descriptor is closed, however that happens. */
 export function lock(fd: number, name: string): void {
   must(
     uninterrupted(() => libc.flock(fd, LOCK_EX)),
@@ -276,9 +276,9 @@ export function lock(fd: number, name: string): void {
 }
 
 /**
- * The same, for a lock that strangers hold as long as they like.
- * @param milliseconds for how long it is tried, every so many milliseconds
- * @returns false where somebody held it all the while
+ * As lock(), for a lock that others hold as long as they like.
+ * @param milliseconds how long to try, every `every` milliseconds
+ * @returns false where somebody held it all that time
  */
 export function tryLock(fd: number, name: string, milliseconds: number, every = 10): boolean {
   const end = performance.now() + milliseconds;
@@ -294,7 +294,7 @@ export function unlock(fd: number): void {
   libc.flock(fd, LOCK_UN);
 }
 
-/** The name of the errno that the last failed call left, for the few callers that tell cases apart themselves. */
+/** The errno of the last failed call, by name; for the few callers that handle cases themselves. */
 export function lastErrno(): string {
   return errnoName(errno());
 }

@@ -1,4 +1,4 @@
-/** Descriptors that a parent has passed on. man 2 fcntl */
+/** Descriptors inherited from the parent process. man 2 fcntl */
 import { adapter } from '#ffi';
 import { check } from './libc.ts';
 

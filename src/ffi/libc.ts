@@ -1,6 +1,6 @@
 /**
- * libc, typed: the calls that every plugin run needs, bound once. The rarer ones have files of their own beside this
- * one, so that a call that does not need them does not pay for binding them.
+ * libc, typed: the calls that every plugin run needs, bound once. Rarer ones are in files of their own beside this one,
+ * so that a run that does not need them does not pay for binding them.
  */
 import { adapter } from '#ffi';
 import { ERRNO, systemError } from './errno.ts';
@@ -37,8 +37,8 @@ export const libc = adapter.load({
 export const errno = adapter.errno;
 
 /**
- * Returns the result of a call, or throws what errno says. The action completes `Cannot …`.
- * NB: call it on the very next line after the call: errno belongs to the thread, not to us.
+ * Returns the result of a call, or throws the error that errno names. The action completes `Cannot …`. NB: call it
+ * right after the call: any other call of the thread may change errno.
  */
 export function check(result: number, action: string): number {
   if (result < 0) throw systemError(errno(), action);

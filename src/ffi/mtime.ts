@@ -1,13 +1,13 @@
-/** Setting when a file was last changed. utimensat(2). */
+/** Setting the modification time of a file. utimensat(2). */
 import { adapter } from '#ffi';
 import { cString } from './libc.ts';
 
 const lib = adapter.load({ utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' } });
 
 const AT_FDCWD = -100;
-/** In place of nanoseconds: leave this one of the two times as it is. linux/stat.h */
+/** In place of nanoseconds: leave this one of the two times unchanged. linux/stat.h */
 const UTIME_OMIT = 0x3ffffffen;
-/** The same: the time that it is for the file system, which on a shared mount is that of its server. */
+/** In place of nanoseconds: the current time of the file system, which on a shared mount is that of its server. */
 const UTIME_NOW = 0x3fffffffn;
 const SECOND = 1_000_000_000n;
 
@@ -19,7 +19,7 @@ export function trySetMtime(path: string, mtime: bigint): boolean {
   return trySet(path, mtime / SECOND, mtime % SECOND);
 }
 
-/** Sets a file's time of modification to the present one, by the clock of its file system. @returns as trySetMtime() */
+/** Sets a file's time of modification to now, by the clock of its file system. @returns as trySetMtime() */
 export function tryTouch(path: string): boolean {
   return trySet(path, 0n, UTIME_NOW);
 }

@@ -5,8 +5,7 @@ import type { Adapter, CType, Functions, Signatures } from './types.ts';
 const LIBC = 'libc.so.6';
 
 /**
- * `size` as uint32: the System V and AAPCS calling sequences widen it with zeros, and a number need not become a
- * bigint.
+ * `size` as uint32: the System V and AAPCS calling conventions zero-extend it, and the number need not become a bigint.
  */
 const NODE_TYPES = {
   i32: 'int32',

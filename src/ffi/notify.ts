@@ -1,5 +1,5 @@
 /**
- * Telling a service manager how it goes, and taking the sockets that it has opened. man 3 sd_notify, man 3
+ * Reports the state to a service manager, and takes over the sockets that it has opened. man 3 sd_notify, man 3
  * sd_listen_fds
  */
 import { Fd } from './file.ts';
@@ -16,8 +16,8 @@ const FIOCLEX = 0x5451;
 const FIRST = 3;
 
 /**
- * Sends a state such as `READY=1` to whoever has asked for it by NOTIFY_SOCKET. What cannot be sent is lost, as
- * sd_notify(3) has it.
+ * Sends a state such as `READY=1` to the socket that NOTIFY_SOCKET names, if any. A message that cannot be sent is
+ * dropped, as with sd_notify(3).
  */
 export function notify(state: string, { NOTIFY_SOCKET: path = '' }: Environment): void {
   const bytes = new TextEncoder().encode(path);
@@ -26,19 +26,19 @@ export function notify(state: string, { NOTIFY_SOCKET: path = '' }: Environment)
   if (fd < 0) return;
   using socket = new Fd(fd);
   const address = unixAddress(bytes);
-  // A name in the kernel's own space begins with a NUL, which is written as @.
+  // The abstract namespace: such a name begins with a NUL, written as @.
   if (path.startsWith('@')) address[2] = 0;
   const message = cString(state);
   libc.sendto(socket.number, message, message.length - 1, MSG_NOSIGNAL, address, address.length);
 }
 
 /**
- * The one socket that the service manager listens with for this process; undefined where it has passed none, or
+ * The one listening socket that the service manager has passed to this process; undefined where it has passed none, or
  * several.
  */
 export function passedSocket({ LISTEN_PID, LISTEN_FDS }: Environment): Fd | undefined {
   if (LISTEN_PID !== String(libc.getpid()) || LISTEN_FDS !== '1') return undefined;
-  // Programs that we execute must not have it.
+  // Programs that we execute must not inherit it.
   libc.ioctl(FIRST, FIOCLEX, 0);
   return new Fd(FIRST);
 }

@@ -1,9 +1,9 @@
 /**
  * The program's own code and constants in memory. man 2 madvise, man 5 proc (smaps).
  *
- * To begin, the engine touches 31 MB of its code, 64 KiB with each page that is missing, and hardly any of it again.
- * The kernel counts them as ours for as long as the process lives, for it looks for pages to take back only when memory
- * is short. They are a file's, unchanged and in the page cache: what is needed again costs a minor fault.
+ * On start the engine touches 31 MB of its code, 64 KiB with each missing page, and hardly any of it again. The kernel
+ * counts these pages as ours for as long as the process lives, because it reclaims pages only when memory is short.
+ * They belong to a file, unchanged and in the page cache, so a page that is needed again costs a minor fault.
  */
 import { adapter } from '#ffi';
 import { tryReadlink, tryReadText } from './file.ts';
@@ -12,7 +12,7 @@ const lib = adapter.load({ madvise: { args: ['size', 'size', 'i32'], returns: 'i
 
 const MADV_DONTNEED = 4;
 
-/** Gives back the pages of code and constants. Where something has changed one (a debugger) they stay. */
+/** Gives back the pages of code and constants. Mappings with a modified page (by a debugger) stay. */
 export function releaseOwnText(): void {
   const self = tryReadlink('/proc/self/exe');
   for (const [begin, end] of textOf(tryReadText('/proc/self/smaps') ?? '', self ?? '')) {
@@ -21,8 +21,8 @@ export function releaseOwnText(): void {
 }
 
 /**
- * Where an executable's code and constants are in a process, by its smaps. NB: only where all of it is the file's
- * (Anonymous: 0 kB). What was written to would come back without the change.
+ * Where an executable's code and constants are mapped in a process, from its smaps. NB: only mappings without modified
+ * pages (Anonymous: 0 kB). A modified page would come back without the change.
  */
 export function textOf(smaps: string, executable: string): [begin: number, end: number][] {
   const found: [number, number][] = [];

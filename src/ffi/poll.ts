@@ -6,25 +6,25 @@ const POLLIN = 1;
 const POLLOUT = 4;
 
 /**
- * Waits until one of the descriptors can be read, or has come to its end.
+ * Waits until one of the descriptors can be read, or is at its end.
  * @param milliseconds at most; -1 is for ever
- * @returns whether each can
+ * @returns for each, whether it can
  */
 export function awaitReadable(fds: readonly number[], milliseconds = -1): boolean[] {
   return awaitAny(fds, POLLIN, milliseconds);
 }
 
-/** Whether nobody is at the other end of a pipe or socket that is written to. */
+/** Whether the other end of a pipe or socket that we write to is closed. */
 export function isBroken(fd: number): boolean {
   return awaitAny([fd], 0, 0)[0] === true;
 }
 
-/** read(2) of what may have been set not to block, by whoever passed it on: then waited for. */
+/** As read(2), but waits also where the descriptor was passed to us as non-blocking. */
 export function patientRead(fd: number, buffer: Uint8Array | null, size: number): number {
   return patiently(fd, POLLIN, () => libc.read(fd, buffer, size));
 }
 
-/** The same for write(2). */
+/** As patientRead(), for write(2). */
 export function patientWrite(fd: number, bytes: Uint8Array | null, size: number): number {
   return patiently(fd, POLLOUT, () => libc.write(fd, bytes, size));
 }
@@ -46,7 +46,7 @@ function awaitAny(fds: readonly number[], event: number, milliseconds: number): 
     view.setInt16(i * 8 + 4, event, true);
   }
   const end = performance.now() + milliseconds;
-  // NB: what is left of the time, or signals that come often enough would keep us here for ever.
+  // NB: only the time that is left, or frequent signals could keep us here for ever.
   const left = () => (milliseconds < 0 ? -1 : Math.max(0, Math.ceil(end - performance.now())));
   check(
     uninterrupted(() => libc.poll(entries, fds.length, left())),

@@ -1,20 +1,20 @@
 /**
- * What plugins use of the globals that Node and Bun have and QuickJS, which is only the language, has not. A program of
- * its own, which native/cni.c runs before the plugin's: modules use these while they are loaded.
+ * The globals of Node and Bun that plugins use, for QuickJS, which implements only the language. A program of its own,
+ * which native/cni.c runs before that of the plugin: modules use these while they are loaded.
  */
 
-/** What native/engine.c gives. */
+/** Provided by native/engine.c. */
 interface Host {
   readonly env: Record<string, string>;
   now(): number;
-  /** NB: half a surrogate pair becomes bytes that are no UTF-8. */
+  /** NB: half a surrogate pair becomes invalid UTF-8. */
   encode(text: string): Uint8Array;
   decode(bytes: Uint8Array): string;
 }
 
 declare const host: Host;
 
-/** https://encoding.spec.whatwg.org, UTF-8 and no streams. */
+/** https://encoding.spec.whatwg.org, for UTF-8 and without streams. */
 class Encoder {
   encode(text = ''): Uint8Array {
     return host.encode(text.isWellFormed() ? text : text.toWellFormed());

@@ -1,9 +1,9 @@
-/** The adapter for QuickJS, which plugins run on that a runtime executes. native/engine.c has the other side. */
+/** The adapter for QuickJS, which runs the plugins that a runtime executes. Its counterpart is native/engine.c. */
 import type { Adapter, Functions, Signatures } from './types.ts';
 
-/** What native/engine.c gives. */
+/** Provided by native/engine.c. */
 interface Host {
-  /** @throws TypeError for a function that its table has not */
+  /** @throws TypeError for a function that is not in its table */
   bind(name: string): (...words: (number | Uint8Array | null)[]) => number;
   errno(): number;
   address(buffer: Uint8Array): bigint;

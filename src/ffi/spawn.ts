@@ -1,8 +1,8 @@
 /**
  * Running a program to its end. man 3 posix_spawn.
  *
- * stdin is a file in memory (memfd), not a pipe: no program that leaves without reading it can kill us with SIGPIPE or
- * block us. The output comes through pipes, so that `/dev/stdout` can be opened by scripts, and is read as it comes.
+ * stdin is a file in memory (memfd), not a pipe: a program that exits without reading it cannot kill us with SIGPIPE or
+ * block us. The output comes through pipes, so that scripts can open `/dev/stdout`, and is read as it arrives.
  */
 import { adapter } from '#ffi';
 import { NetloomError } from '../error.ts';
@@ -11,7 +11,7 @@ import { Fd, writeAll } from './file.ts';
 import { check, cString, errno, libc, uninterrupted } from './libc.ts';
 import { awaitReadable } from './poll.ts';
 
-/** Bound when the first program is run: most calls run none. */
+/** Bound when the first program is run: most runs start none. */
 const lib = once(() =>
   adapter.load({
     posix_spawn: { args: ['ptr', 'ptr', 'ptr', 'ptr', 'ptr', 'ptr'], returns: 'i32' },
@@ -42,17 +42,18 @@ const POSIX_SPAWN_SETSIGMASK = 0x08;
 const SIGKILL = 9;
 
 /**
- * Larger than the opaque structures of any libc here: glibc has 80 bytes for the actions and 336 for the attributes.
+ * Larger than the opaque structures of any supported libc: glibc needs 80 bytes for the actions and 336 for the
+ * attributes.
  */
 const OPAQUE = 512;
 /** sizeof(sigset_t) */
 const SIGSET = 128;
 
-/** Of stdout and of stderr each. */
+/** Bytes, for stdout and stderr each. */
 const OUTPUT_MAX = 16 << 20;
 
 export interface RunOptions {
-  /** The program is killed after so many milliseconds. Default: it has as long as it wants. */
+  /** The program is killed after so many milliseconds. Default: no limit. */
   readonly timeout?: number;
 }
 
@@ -66,10 +67,10 @@ export interface RunResult {
 }
 
 /**
- * Runs a program and waits for its end and that of its output.
+ * Runs a program, and waits until it has ended and its output is closed.
  * @param path of the executable; not searched for
  * @param argv with argv[0]
- * @throws NetloomError what posix_spawn says (ENOENT, EACCES, ENOEXEC), timed-out, too-long
+ * @throws NetloomError the errno of posix_spawn (ENOENT, EACCES, ENOEXEC), timed-out, too-long
  */
 export function run(
   path: string,
@@ -82,7 +83,7 @@ export function run(
   using stdout = new Pipe();
   using stderr = new Pipe();
   const pid = spawn(path, argv, environment, [input.number, stdout.write.number, stderr.write.number]);
-  // NB: our ends for writing are closed, or the end of the output never comes.
+  // NB: our write ends must be closed, or the output never ends.
   stdout.write.close();
   stderr.write.close();
   let isDone = false;
@@ -99,7 +100,7 @@ export function run(
   }
 }
 
-/** Becomes another program: returns only by throwing. */
+/** Replaces this process by another program; returns only by throwing. */
 export function become(
   path: string,
   argv: readonly string[],
@@ -118,8 +119,7 @@ function pairsOf(environment: Readonly<Record<string, string | undefined>>): str
 }
 
 /**
- * Starts a program with these descriptors as 0, 1 and 2, every signal as a new process expects it, and nothing else of
- * ours.
+ * Starts a program with these descriptors as 0, 1 and 2 and default signal handling. It inherits nothing else of ours.
  */
 function spawn(
   path: string,
@@ -133,7 +133,7 @@ function spawn(
   lib().posix_spawnattr_init(attributes);
   try {
     for (const [target, fd] of stdio.entries()) lib().posix_spawn_file_actions_adddup2(actions, fd, target);
-    // Both runtimes ignore SIGPIPE, which a child would inherit.
+    // Both runtimes ignore SIGPIPE, and a child would inherit that.
     lib().posix_spawnattr_setsigdefault(attributes, new Uint8Array(SIGSET).fill(0xff));
     lib().posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGSET));
     lib().posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
@@ -146,7 +146,7 @@ function spawn(
   }
 }
 
-/** A file that is being installed is busy for a moment; the reference waits for it too. */
+/** A file that is being installed is busy (ETXTBSY) for a moment; the reference waits for it too. */
 function start(path: string, actions: Uint8Array, attributes: Uint8Array, args: StringArray, env: StringArray): number {
   const pid = new Int32Array(1);
   for (let attempt = 0; ; attempt++) {
@@ -159,7 +159,7 @@ function start(path: string, actions: Uint8Array, attributes: Uint8Array, args: 
 }
 
 /**
- * A char *[] with its strings in one piece of memory, which no garbage collector moves: ArrayBuffers of their own are
+ * A char *[] and its strings in one block of memory. The garbage collector does not move it: an ArrayBuffer's memory is
  * not on the heap.
  */
 class StringArray {
@@ -181,7 +181,7 @@ class StringArray {
   }
 }
 
-/** Two ends of a pipe, neither of them 0, 1 or 2: dup2 in the child would overwrite one with another. */
+/** The two ends of a pipe. Neither is 0, 1 or 2: dup2 in the child would overwrite one with another. */
 class Pipe implements Disposable {
   readonly read: Fd;
   readonly write: Fd;
@@ -207,7 +207,7 @@ function above2(fd: number): Fd {
   return new Fd(check(lib().fcntl(fd, F_DUPFD_CLOEXEC, 3), `duplicate descriptor ${fd}`));
 }
 
-/** A file in memory with this content, at its start. */
+/** A file in memory with this content, positioned at its start. */
 function memoryFile(content: Uint8Array): Fd {
   const fd = above2(check(lib().memfd_create(cString('stdin'), MFD_CLOEXEC), 'make a file in memory'));
   try {
@@ -239,7 +239,7 @@ function readBoth(
   return [out.bytes, err.bytes];
 }
 
-/** Waits until some of these can be read without blocking: they have bytes, or their end. */
+/** Waits until some of these can be read without blocking: they have bytes, or are at their end. */
 function readable(path: string, fds: readonly number[], deadline: number | undefined): number[] {
   const can = awaitReadable(fds, deadline === undefined ? -1 : Math.max(0, deadline - performance.now()));
   if (can.includes(true)) return fds.filter((_, i) => can[i]);
@@ -251,7 +251,7 @@ class Output {
   readonly #chunks: Uint8Array[] = [];
   #length = 0;
 
-  /** Reads what is there. @returns false at the end */
+  /** Reads what is available. @returns false at the end */
   readFrom(fd: number, buffer: Uint8Array, path: string): boolean {
     const count = check(
       uninterrupted(() => libc.read(fd, buffer, buffer.length)),
@@ -276,7 +276,7 @@ class Output {
   }
 }
 
-/** WIFEXITED and the rest of them. man 2 waitpid */
+/** Decodes the status as WIFEXITED and the like do. man 2 waitpid */
 function wait(pid: number): { status: number; signal: number } {
   const word = new Int32Array(1);
   if (uninterrupted(() => lib().waitpid(pid, bytesOf(word), 0)) < 0)
@@ -290,7 +290,7 @@ function bytesOf(array: Int32Array): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 
-/** A value made when it is first asked for. */
+/** A value that is created on first use. */
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => {

@@ -1,10 +1,10 @@
 /**
  * libc functions that are one system call each, as that call. Bun's FFI compiles a wrapper for every function it binds,
  * 13 µs each in a fresh process; bound through syscall(2) all of these cost one. Numbers: asm/unistd_64.h (x86-64),
- * asm-generic/unistd.h (arm64), which has only the `…at` form of what works on paths.
+ * asm-generic/unistd.h (arm64), which has only the `…at` form of calls that take a path.
  */
 
-/** What syscall(2) takes: numbers, buffers whose address is meant, null. */
+/** What syscall(2) takes: numbers, buffers (passed by address), null. */
 type Word = number | Uint8Array | null;
 export type Syscall = (number: number, ...args: [Word, Word, Word, Word, Word, Word]) => number;
 
@@ -56,7 +56,7 @@ const NUMBERS = {
 
 type Call = keyof typeof NUMBERS;
 
-/** The functions, by the names and with the arguments that libc gives them. */
+/** The functions, with the names and arguments that libc gives them. */
 export function directCalls(
   syscall: Syscall,
   architecture: string,
@@ -109,7 +109,7 @@ export function directCalls(
   };
 }
 
-/** struct timespec: s64 seconds, s64 nanoseconds. A negative time is none: wait for ever. */
+/** struct timespec: s64 seconds, s64 nanoseconds. Null for a negative time: wait for ever. */
 function timespec(milliseconds: number): Uint8Array | null {
   if (milliseconds < 0) return null;
   const seconds = Math.floor(milliseconds / 1000);

@@ -1,4 +1,4 @@
-/** What belongs to a thread once it has asked for it: its directory and its umask. man 2 unshare, CLONE_FS. */
+/** Attributes that a thread can have for itself: its working directory and its umask. man 2 unshare, CLONE_FS. */
 import { adapter } from '#ffi';
 import { check } from './libc.ts';
 
@@ -10,7 +10,7 @@ const lib = adapter.load({
 
 const CLONE_FS = 0x200;
 
-/** From here on the calling thread has a directory and a umask of its own, as have the programs that it runs. */
+/** From now on the calling thread, and the programs that it runs, have a working directory and a umask of their own. */
 export function ownDirectory(): void {
   check(lib.unshare(CLONE_FS), 'give a thread a directory of its own');
 }
@@ -19,7 +19,7 @@ export function enterDirectory(fd: number): void {
   check(lib.fchdir(fd), 'enter the directory of the caller');
 }
 
-/** @returns the one before */
+/** @returns the previous one */
 export function setUmask(mask: number): number {
   return lib.umask(mask);
 }

@@ -1,5 +1,5 @@
 /**
- * TAP links, which are made by an ioctl of /dev/net/tun rather than by rtnetlink. linux/if_tun.h;
+ * TAP links: created by an ioctl of /dev/net/tun, not by rtnetlink. linux/if_tun.h;
  * Documentation/networking/tuntap.rst.
  */
 import { adapter } from '#ffi';
@@ -14,9 +14,9 @@ const TUNSETGROUP = 0x400454ce;
 
 const IFF_TAP = 0x0002;
 const IFF_MULTI_QUEUE = 0x0100;
-/** Frames come without a header of their own. */
+/** Frames come without an additional header. */
 const IFF_NO_PI = 0x1000;
-/** Fail where there is such a link: without it the ioctl opens another's. */
+/** Fail where a link of that name exists; otherwise the ioctl opens it, whoever made it. */
 const IFF_TUN_EXCL = 0x8000;
 
 /** struct ifreq: 16 bytes of name, then a union. */
@@ -25,15 +25,15 @@ const FLAGS_AT = 16;
 
 export interface TapOptions {
   readonly multiQueue: boolean;
-  /** User and group ids that may open it besides root. */
+  /** Ids of a user and a group that may open it besides root. */
   readonly owner?: number;
   readonly group?: number;
 }
 
 /**
- * Makes a TAP link in the calling thread's network namespace; it stays when this returns.
+ * Makes a TAP link in the calling thread's network namespace; it persists when this returns.
  * Equivalent to: `ip tuntap add mode tap name NAME multi_queue user OWNER group GROUP`
- * @returns false where there is a link of that name
+ * @returns false where a link of that name exists
  * @throws NetloomError ENOENT, ENODEV, ENXIO where the kernel has no TUN
  */
 export function makeTap(name: string, { multiQueue, owner, group }: TapOptions): boolean {
@@ -42,7 +42,7 @@ export function makeTap(name: string, { multiQueue, owner, group }: TapOptions):
   request.set(cString(name));
   const flags = IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL | (multiQueue ? IFF_MULTI_QUEUE : 0);
   new DataView(request.buffer).setUint16(FLAGS_AT, flags, true);
-  // NB: bound here, where it takes a pointer, and only by those who need it.
+  // NB: bound here because the argument is a pointer in this case only, and few runs need it.
   const { ioctl } = adapter.load({ ioctl: { args: ['i32', 'size', 'ptr'], returns: 'i32' } });
   const result = ioctl(tun.number, TUNSETIFF, request);
   if (result < 0 && lastErrno() === 'EBUSY') return false;
@@ -51,7 +51,7 @@ export function makeTap(name: string, { multiQueue, owner, group }: TapOptions):
     check(libc.ioctl(tun.number, number, value), `set the ${what} of the tap link "${name}"`);
   if (owner !== undefined) set(TUNSETOWNER, owner, 'owner');
   if (group !== undefined) set(TUNSETGROUP, group, 'group');
-  // Last: until then it goes with the descriptor, whatever happens.
+  // Last: until then the link goes away with the descriptor, whatever fails.
   set(TUNSETPERSIST, 1, 'persistence');
   if (isHeard()) {
     const words = [

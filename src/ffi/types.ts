@@ -1,7 +1,7 @@
 /**
- * The few C types that libc's signatures need here.
- * `size` is size_t and off_t in arguments; `ptr` takes a Uint8Array that must live until the call returns, or null.
- * Results are `i32`: no call here returns more than 2^31 - 1 (reads are bounded), and C's -1 survives the narrowing.
+ * The few C types that libc's signatures need here. `size` is size_t and off_t in arguments; `ptr` takes a Uint8Array,
+ * which must live until the call returns, or null. Results are `i32`: no call here returns more than 2^31 - 1 (reads
+ * are bounded), and C's -1 survives the narrowing.
  */
 export type CType = 'i32' | 'u32' | 'size' | 'ptr';
 
@@ -23,7 +23,10 @@ export type Functions<T extends Signatures> = {
 
 /** What a runtime's adapter offers; `#ffi` resolves to one of them (package.json, "imports"). */
 export interface Adapter {
-  /** Binds functions of libc. Costs about 5 µs a function under Bun, so bind what a path needs, once. */
+  /**
+   * Binds functions of libc. Costs about 5 µs per function under Bun, so bind only what a code path needs, and only
+   * once.
+   */
   load<const T extends Signatures>(signatures: T): Functions<T>;
   /** errno of the calling thread, as the last call left it. */
   errno(): number;

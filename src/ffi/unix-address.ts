@@ -1,4 +1,4 @@
-/** Where unix sockets are. man 7 unix */
+/** Addresses of unix sockets. man 7 unix */
 
 export const AF_UNIX = 1;
 /** sizeof(sun_path), with the NUL of a path. */

@@ -1,6 +1,6 @@
 /**
- * Unix sockets that keep the bounds of messages (SOCK_SEQPACKET) and can carry open files along. man 7 unix. Everything
- * here blocks, so it is for threads that have nothing else to do.
+ * Unix sockets that preserve message boundaries (SOCK_SEQPACKET) and can pass open files. man 7 unix. Everything here
+ * blocks, so use it in threads that have nothing else to do.
  */
 import { adapter } from '#ffi';
 import { ERRNO, systemError } from './errno.ts';
@@ -37,14 +37,14 @@ const MSGHDR = 56;
 /** struct cmsghdr: length (64 bits), level, type. */
 const CMSGHDR = 16;
 
-/** Who is at the other end, as the kernel has it. struct ucred */
+/** The process at the other end, as the kernel knows it. struct ucred */
 export interface Peer {
   readonly pid: number;
   readonly uid: number;
 }
 
 /**
- * Makes a socket that listens at a path, for its owner alone.
+ * Creates a socket that listens at a path, accessible to its owner only.
  * @throws NetloomError EADDRINUSE where something is at the path
  */
 export function listenAt(path: string, backlog: number): Fd {
@@ -64,15 +64,15 @@ export function listenAt(path: string, backlog: number): Fd {
   }
 }
 
-/** Lets nobody connect any more. Who waits already is still accepted, then accept() says that there is nobody. */
+/** Refuses new connections. Those already waiting are still accepted, then accept() returns undefined. */
 export function stopListening(fd: number): void {
   lib.shutdown(fd, SHUT_RD);
 }
 
 /**
- * Ends a conversation for both sides, whichever thread is in the middle of it. The descriptor stays open, and what the
- * other side has said before is there to be received.
- * @param last what the other side is told, where it has room for that
+ * Ends a conversation for both sides, even while another thread is using it. The descriptor stays open, and what the
+ * other side has already sent can still be received.
+ * @param last a message for the other side; dropped where its buffer is full
  */
 export function hangUp(fd: number, last?: Uint8Array): void {
   if (last !== undefined) libc.sendto(fd, last, last.length, MSG_NOSIGNAL | MSG_DONTWAIT, null, 0);
@@ -80,13 +80,14 @@ export function hangUp(fd: number, last?: Uint8Array): void {
 }
 
 /**
- * Whether somebody connects within so many milliseconds, or has. Also where the socket listens no more: accept() tells.
+ * Whether a connection is waiting, or comes within so many milliseconds. Also true where the socket no longer listens:
+ * accept() tells the two apart.
  */
 export function isCalled(listening: number, milliseconds: number): boolean {
   return awaitReadable([listening], milliseconds)[0] === true;
 }
 
-/** Waits for somebody to connect. @returns undefined where the socket listens no more */
+/** Waits for a connection. @returns undefined where the socket no longer listens */
 export function accept(listening: number): Connection | undefined {
   for (;;) {
     const fd = uninterrupted(() => lib.accept4(listening, null, null, SOCK_CLOEXEC));
@@ -125,13 +126,13 @@ export class Connection implements Disposable {
     return { pid, uid };
   }
 
-  /** How long send() and receive() wait at the most, in seconds. They throw EAGAIN then. */
+  /** The longest that send() and receive() wait, in seconds; then they throw EAGAIN. */
   limit(seconds: number): void {
     const time = new Uint8Array(BigInt64Array.of(BigInt(seconds), 0n).buffer);
     for (const option of [SO_RCVTIMEO, SO_SNDTIMEO]) libc.setsockopt(this.fd, SOL_SOCKET, option, time, time.length);
   }
 
-  /** @throws NetloomError EPIPE where nobody listens any more, EAGAIN */
+  /** @throws NetloomError EPIPE where the other end is closed, EAGAIN */
   send(message: Uint8Array): void {
     check(
       uninterrupted(() => libc.sendto(this.fd, message, message.length, MSG_NOSIGNAL, null, 0)),
@@ -141,7 +142,8 @@ export class Connection implements Disposable {
 
   /**
    * The next message. Files beyond `files` are closed by the kernel.
-   * @param buffer where the message is put. NB: over an ArrayBuffer of its own, for structures below hold its address
+   * @param buffer where the message goes. NB: backed by an ArrayBuffer of its own, because structures below hold its
+   * address
    * @returns undefined at the end of the conversation, or where a message is longer than the buffer or has more files
    * @throws NetloomError EAGAIN
    */

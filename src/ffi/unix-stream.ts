@@ -1,4 +1,4 @@
-/** Unix stream sockets, as a client: enough to ask a daemon something and read what it answers. man 7 unix */
+/** Unix stream sockets, for clients: enough to send a daemon a request and read its answer. man 7 unix */
 import { adapter } from '#ffi';
 import { NetloomError } from '../error.ts';
 import { Fd, readAll, writeAll } from './file.ts';
@@ -14,9 +14,9 @@ const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 
 /**
- * Sends bytes to a daemon's socket and reads until it hangs up.
+ * Sends bytes to a daemon's socket and reads until it closes the connection.
  * @param limit milliseconds that each step may take: connecting, and every read
- * @throws NetloomError ENOENT, ECONNREFUSED where nobody listens, EAGAIN where nothing comes in time, EFBIG
+ * @throws NetloomError ENOENT, ECONNREFUSED where nobody listens, EAGAIN where a step takes too long, EFBIG
  */
 export function exchange(path: string, request: Uint8Array, limit: number): Uint8Array {
   const name = cString(path);

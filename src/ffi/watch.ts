@@ -1,6 +1,6 @@
 /**
- * Hearing at once that something in a directory was changed. man 7 inotify. NB: on a network file system only of what
- * this machine does.
+ * Immediate notice of changes in a directory. man 7 inotify. NB: on a network file system only of changes by this
+ * machine.
  */
 
 import { adapter } from '#ffi';
@@ -17,22 +17,22 @@ const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_ONLYDIR = 0x01000000;
-/** struct inotify_event: s32 watch, u32 mask, u32 cookie, u32 length; then the name, filled up with NULs. */
+/** struct inotify_event: s32 watch, u32 mask, u32 cookie, u32 length; then the name, padded with NULs. */
 const HEADER = 16;
-/** Of one reading, in bytes: some hundred names. */
+/** Bytes of one read: some hundred names. */
 const BUFFER = 16 << 10;
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** What may happen to a file of the directory. linux/inotify.h */
+/** Events of the directory's files. linux/inotify.h */
 export const IN = {
-  /** Something was written; once for each writing. */
+  /** Written to; one event per write. */
   MODIFY: 0x2,
-  /** Whoever wrote has closed it. */
+  /** Closed by a process that had it open for writing. */
   CLOSE_WRITE: 0x8,
   MOVED_FROM: 0x40,
   MOVED_TO: 0x80,
-  /** Made, be it by link(2). */
+  /** Created, also by link(2). */
   CREATE: 0x100,
   DELETE: 0x200,
 } as const;
@@ -46,8 +46,8 @@ export class Watch implements Disposable {
   }
 
   /**
-   * @returns undefined where that is not to be had: no such directory, too many watches. Whoever watches looks by
-   * himself as well, then and now
+   * @returns undefined where it cannot be watched: no such directory, too many watches. Callers must look for
+   * themselves as well, in either case
    */
   static tryOpen(directory: string, mask: number): Watch | undefined {
     const number = lib.inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -58,15 +58,12 @@ export class Watch implements Disposable {
     return undefined;
   }
 
-  /** Readable where something has happened. */
+  /** Readable when an event has come. */
   get fd(): number {
     return this.#fd.number;
   }
 
-  /**
-   * The files that something has happened to since the last call, each once; undefined where it was too much to be
-   * told.
-   */
+  /** The files with events since the last call, each once; undefined where events were lost. */
   read(): ReadonlySet<string> | undefined {
     const names = new Set<string>();
     let isLost = false;
