@@ -1,9 +1,9 @@
 /**
- * Who listens on this host: the sockets that wait for packets to a port. SOCK_DIAG_BY_FAMILY of linux/sock_diag.h with
+ * Listeners on this host: the sockets that wait for packets to a port. SOCK_DIAG_BY_FAMILY of linux/sock_diag.h with
  * linux/inet_diag.h.
  *
- * Not /proc/net/tcp: the kernel writes each connection there as a line of text, established ones included, before we
- * see the first listener; here it walks the listeners alone and answers with those of the port that is asked for.
+ * Why not /proc/net/tcp: there the kernel prints every connection as a line of text, established ones included, before
+ * the first listener. Here it walks only the listeners, and returns those of the requested port.
  */
 import { hasCode } from '../error.ts';
 import { FAMILIES, Ip } from '../net/ip.ts';
@@ -16,11 +16,10 @@ import { type TraceNames, traced } from '../netlink/trace.ts';
 import { familyNumber } from '../rtnl/family.ts';
 
 const NETLINK_SOCK_DIAG = 4;
-/** Both of a question and of its answer. */
+/** The type of both requests and answers. */
 const SOCK_DIAG_BY_FAMILY = 20;
 /**
- * Bits of TCP_LISTEN and TCP_CLOSE: UDP's unconnected sockets, and the end points of SCTP, are "closed" and
- * "listening".
+ * Bits of TCP_LISTEN and TCP_CLOSE. Unconnected UDP sockets are "closed"; SCTP endpoints are "closed" or "listening".
  */
 const LISTEN = 1 << 10;
 const CLOSE = 1 << 7;
@@ -66,14 +65,14 @@ const answer = struct({
 
 const listenerKind = {
   name: 'listener',
-  // The header of a question is another than that of its answer.
+  // Requests have a different header than answers.
   header: { ...answer, write: asked.write } as typeof answer & typeof asked,
   attrs: { isV6Only: [11, u8] }, // INET_DIAG_SKV6ONLY
 } as const satisfies MessageKind & { readonly attrs: AttrTable };
 
 const questionKind = { name: 'listener', header: asked, attrs: {} } as const satisfies MessageKind;
 
-/** What they are called, for the tracer. NB: a question is shorter than an answer. */
+/** Message names, for the tracer. NB: a request is shorter than an answer. */
 export const diagNames: TraceNames = {
   protocol: NETLINK_SOCK_DIAG,
   messageOf: (type, { byteLength }) =>
@@ -83,20 +82,20 @@ export const diagNames: TraceNames = {
 };
 
 export interface Listener {
-  /** Any address of its family where it is unspecified. */
+  /** The unspecified address stands for any address of its family. */
   readonly address: Ip;
   readonly port: number;
-  /** An IPv6 socket that takes IPv4 as well. */
+  /** An IPv6 socket that accepts IPv4 as well. */
   readonly isDual: boolean;
 }
 
-/** A socket that asks about the sockets of the calling thread's network namespace. */
+/** Opens a socket for queries about the sockets of the calling thread's network namespace. */
 export function openDiag(options: SocketOptions = {}): NetlinkSocket {
   return new NetlinkSocket(NETLINK_SOCK_DIAG, traced(diagNames, options));
 }
 
 /**
- * The sockets that wait on a port, of both families. None where the kernel cannot tell (no tcp_diag, udp_diag or
+ * The listeners on a port, of both families. Empty where the kernel cannot list them (no tcp_diag, udp_diag or
  * sctp_diag).
  * Equivalent to: `ss -ltn 'sport = :80'`, `ss -lun …`
  */

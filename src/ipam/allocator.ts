@@ -1,22 +1,22 @@
 /**
  * Which address comes next: round robin over all ranges of a set, so that an address just released is the last to be
- * given again. The order is the reference's, so that both can work on one network in turn. Pure: what is taken, the
- * store knows.
+ * reused. The order is that of the reference, so that both plugins can work on one network in turn. Pure: the store
+ * knows which addresses are taken.
  */
 import { NetloomError } from '../error.ts';
 import type { Ip } from '../net/ip.ts';
 import { boundsOf, contains, type IpRange, type RangeSet, rangeOf } from './range.ts';
 
-/** An address that may be given, with the range it is of. */
+/** An address that can be allocated, with its range. */
 export interface Candidate {
   readonly ip: Ip;
   readonly range: IpRange;
 }
 
 /**
- * The first of a set's addresses that can be given and that is wanted: each is asked about once, from the one after the
- * last reserved on; from the start where that is none of the set. NB: an IPv6 range has more of them than anybody can
- * walk through. And no generator: its first one costs a process 0.1 to 0.2 ms.
+ * The first usable address of a set that `isWanted` accepts. Each address is tried once, beginning after the last
+ * reserved one, or at the start of the set where `last` is not in it. NB: an IPv6 range has too many addresses to try
+ * them all. Not a generator: the first one costs a process 0.1 to 0.2 ms.
  */
 export function findCandidate(
   set: RangeSet,
@@ -30,7 +30,7 @@ export function findCandidate(
     const range = set[(first + i) % set.length];
     if (range === undefined) return undefined; // an empty set
     const start = i === 0 && cut !== undefined ? cut + 1n : range.start.toBigInt();
-    // The range we began in comes again at the end, up to where we began.
+    // The range that we began in comes again at the end, up to the point where we began.
     const end = i === set.length ? (cut ?? start - 1n) : range.end.toBigInt();
     for (let value = start; value <= end; value++) {
       const ip = range.start.plus(value - range.start.toBigInt());
@@ -40,7 +40,7 @@ export function findCandidate(
   return undefined;
 }
 
-/** How many addresses of a set can be given. */
+/** How many addresses of a set can be allocated. */
 export function capacity(set: RangeSet): bigint {
   let count = 0n;
   for (const range of set) {
@@ -50,7 +50,7 @@ export function capacity(set: RangeSet): bigint {
   return count;
 }
 
-/** How many addresses of a set can be given and are taken. */
+/** How many of the allocatable addresses of a set are taken. */
 export function countTaken(set: RangeSet, taken: Iterable<Ip>): bigint {
   let count = 0n;
   for (const ip of taken) {
@@ -61,9 +61,9 @@ export function countTaken(set: RangeSet, taken: Iterable<Ip>): bigint {
 }
 
 /**
- * Gives each asked-for address to the first set that holds it and has none yet.
- * @returns for each set, the address asked of it
- * @throws NetloomError invalid-address where one cannot be given
+ * Assigns each requested address to the first set that contains it and has none yet.
+ * @returns the requested address of each set
+ * @throws NetloomError invalid-address where an address cannot be allocated
  */
 export function assign(sets: readonly RangeSet[], asked: readonly Ip[]): readonly (Candidate | undefined)[] {
   const assigned: (Candidate | undefined)[] = sets.map(() => undefined);
@@ -93,7 +93,7 @@ export function assign(sets: readonly RangeSet[], asked: readonly Ip[]): readonl
   return assigned;
 }
 
-/** The error for a set without a free address. */
+/** The error for a set without free addresses. */
 export function fullError(set: RangeSet, index: number): NetloomError {
   const count = capacity(set);
   return new NetloomError(
@@ -103,18 +103,18 @@ export function fullError(set: RangeSet, index: number): NetloomError {
   );
 }
 
-/** What makes an address of a range one that no container can have; undefined where nothing does. */
+/** Why no container can have an address of a range; undefined where one can. */
 function unusable(range: IpRange, ip: Ip): 'gateway' | 'network address' | 'broadcast address' | undefined {
   if (ip.equals(range.gateway)) return 'gateway';
-  // Only a rangeStart or rangeEnd that names them lets these two in. The reference hands them out, and nobody can talk
-  // to the container: the network address of IPv6 belongs to every router on the link (RFC 4291, 2.6.1), the last one
-  // of IPv4 to everybody.
+  // Only a rangeStart or rangeEnd equal to one of these two lets it in. The reference allocates them, and then nothing
+  // can reach the container: the network address of IPv6 belongs to every router on the link (RFC 4291, 2.6.1), the
+  // last one of IPv4 to every host.
   if (ip.equals(range.subnet.ip)) return 'network address';
   if (ip.family === 4 && ip.equals(range.subnet.last())) return 'broadcast address';
   return undefined;
 }
 
-/** The addresses that unusable() names, each once. */
+/** The addresses that unusable() rejects, each once. */
 function reserved({ gateway, subnet }: IpRange): Ip[] {
   const ips = [gateway, subnet.first(), ...(subnet.family === 4 ? [subnet.last()] : [])];
   return ips.filter((ip, i) => ips.findIndex((other) => other.equals(ip)) === i);

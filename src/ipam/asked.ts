@@ -1,7 +1,4 @@
-/**
- * The ways in which a runtime asks for addresses, the same for host-local and static.
- * https://www.cni.dev/docs/conventions/
- */
+/** How a runtime requests addresses, the same for host-local and static. https://www.cni.dev/docs/conventions/ */
 import * as v from 'valibot';
 import { object } from '../cni/config.ts';
 

@@ -1,7 +1,7 @@
 /**
- * What a main plugin asks of the IPAM plugin that its configuration names. Where CNI_PATH leads to this very
- * executable, host-local and static run in this process: executing them would double the time of a call. Anything else
- * is executed, with its errors passed on.
+ * Calls of a main plugin to the IPAM plugin that its configuration names. Where CNI_PATH leads to this very executable,
+ * host-local and static run in this process: executing them would double the time of a call. Any other plugin is
+ * executed, and its errors are passed on.
  */
 import type { CniCall, Command, NetConf } from '../cni/call.ts';
 import { readHeader } from '../cni/config.ts';
@@ -12,19 +12,19 @@ import { NetloomError } from '../error.ts';
 import { hostLocal } from './host-local/plugin.ts';
 import { staticIpam } from './static/plugin.ts';
 
-/** Whether a plugin's executable is the one that runs here. Tests run on Node, so they have an answer of their own. */
+/** Whether a plugin's executable is the one that runs here. Tests run on Node, so they pass their own. */
 export type IsSelf = (file: string) => boolean;
 
 /**
- * Gets addresses. NB: a result may come without any; a main plugin that needs one has to look.
- * @throws NetloomError plugin-not-found, or what the IPAM plugin says
+ * Allocates addresses. NB: a result may have none; a main plugin that needs one has to check.
+ * @throws NetloomError plugin-not-found, or the error of the IPAM plugin
  */
 export function ipamAdd(call: CniCall, isOurs: IsSelf = isSelf): CniResult {
   const target = targetOf(call, isOurs);
   return typeof target === 'string' ? execAdd(target, call, call.stdin, call.conf.cniVersion) : target.add();
 }
 
-/** Gives addresses back. Also the undo of ipamAdd(). */
+/** Releases addresses. Also the undo of ipamAdd(). */
 export function ipamDel(call: CniCall, isOurs: IsSelf = isSelf): void {
   run(call, 'DEL', isOurs);
 }
@@ -41,7 +41,7 @@ export function ipamStatus(call: CniCall, isOurs: IsSelf = isSelf): void {
   run(call, 'STATUS', isOurs);
 }
 
-/** A plugin of ours with its configuration read. */
+/** A plugin of ours that runs in this process, with its configuration read. */
 interface InProcess {
   add(): CniResult;
   run(command: Exclude<Command, 'ADD' | 'VERSION'>): void;
@@ -53,7 +53,7 @@ function run(call: CniCall, command: Exclude<Command, 'ADD' | 'VERSION'>, isOurs
   else target.run(command);
 }
 
-/** NB: they are found in CNI_PATH, too. */
+/** NB: our own plugins are also looked up in CNI_PATH. */
 const OWN = `"ipam.type" names it; netloom's own are "${hostLocal.type}" and "${staticIpam.type}"`;
 
 /** The plugin to run here, or the file to execute. */
@@ -67,7 +67,7 @@ function targetOf(call: CniCall, isOurs: IsSelf): InProcess | string {
 }
 
 function inProcess<C extends NetConf>(plugin: Plugin<C>, call: CniCall): InProcess {
-  // As if it had been executed: from stdin, checked against its own schema.
+  // As if it were executed: the configuration is read from stdin and checked against the plugin's own schema.
   const own: CniCall<C> = {
     ...call,
     conf: plugin.schema.read(readHeader(call.stdin)),

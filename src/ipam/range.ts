@@ -1,15 +1,15 @@
 /**
- * Ranges of host-local: from which addresses of which subnet a container gets one. A set is a list of ranges that count
- * as one pool; a network has a list of sets, and a container gets one address of each.
+ * Ranges of host-local: parts of subnets whose addresses are allocated to containers. A set is a list of ranges that
+ * count as one pool; a network has a list of sets, and a container gets one address from each.
  * https://www.cni.dev/plugins/current/ipam/host-local/
  *
- * The complaints keep the words of the reference, because people search for them, behind the key that is at fault.
+ * Error messages name the key at fault, followed by the words of the reference, because people search for those.
  */
 import { NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
 import { Ip } from '../net/ip.ts';
 
-/** A range as the configuration has it. */
+/** A range as configured. */
 export interface RangeKeys {
   readonly subnet: Cidr;
   readonly rangeStart?: Ip;
@@ -34,7 +34,7 @@ const MIN_SIZE = 4n;
 
 /**
  * Fills in and checks all range sets of a network.
- * @param at the key path of the list, for complaints
+ * @param at the key path of the list, for error messages
  * @throws NetloomError invalid-config
  */
 export function rangeSets(sets: readonly (readonly RangeKeys[])[], at: string): readonly RangeSet[] {
@@ -53,7 +53,7 @@ export function rangeSets(sets: readonly (readonly RangeKeys[])[], at: string): 
   return result;
 }
 
-/** Whether an address lies between the bounds of a range. */
+/** Whether an address is within the bounds of a range, inclusive. */
 export function contains(range: IpRange, ip: Ip): boolean {
   return ip.family === range.start.family && ip.compare(range.start) >= 0 && ip.compare(range.end) <= 0;
 }
@@ -111,7 +111,7 @@ function fillIn({ subnet, rangeStart, rangeEnd, gateway }: RangeKeys, where: str
 
 /**
  * Routers of IPv6 are commonly known by their link-local address, and some networks do the same in IPv4: such a gateway
- * is reachable on the link although no subnet holds it. Any other gateway outside the subnet would only fail later, in
+ * is reachable on the link although it is in no subnet. Any other gateway outside the subnet would only fail later, in
  * the kernel.
  */
 function isLinkLocal(gateway: Ip, subnet: Cidr): boolean {

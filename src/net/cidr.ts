@@ -8,7 +8,7 @@ import { bitsOf, decimal, type Family, Ip } from './ip.ts';
  */
 export class Cidr {
   readonly ip: Ip;
-  /** 0 to 32, or to 128. */
+  /** 0 to 32 for IPv4, 0 to 128 for IPv6. */
   readonly prefix: number;
 
   constructor(ip: Ip, prefix: number) {
@@ -19,7 +19,7 @@ export class Cidr {
     this.prefix = prefix;
   }
 
-  /** The prefix of every address, which is where a default route leads: `0.0.0.0/0` or `::/0`. */
+  /** The prefix of all addresses, the destination of a default route: `0.0.0.0/0` or `::/0`. */
   static everything(family: Family): Cidr {
     return new Cidr(Ip.unspecified(family), 0);
   }
@@ -116,8 +116,8 @@ export class Cidr {
 }
 
 /**
- * The bits of a byte of an address that belong to a prefix. NB: no bigint, of which thousands of nodes would make
- * thousands.
+ * The bits of one byte of an address that belong to a prefix. NB: without bigints, which would be created by the
+ * thousands with thousands of nodes.
  */
 function maskOf(prefix: number, byte: number): number {
   const bits = prefix - byte * 8;

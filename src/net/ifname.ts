@@ -1,13 +1,13 @@
 /**
  * Names of interfaces: 1 to 15 bytes without `/`, `:` and white space, neither `.` nor `..`. dev_valid_name() in
- * net/core/dev.c. Nor those that the kernel takes, but as something else: `eth%d` is the first free number
- * (dev_alloc_name()), `all` and `default` are the settings of every interface in /proc/sys/net/ipv4/conf.
+ * net/core/dev.c. Also excluded are names that the kernel accepts with another meaning: `eth%d` is the first free
+ * number (dev_alloc_name()), `all` and `default` are the settings of every interface in /proc/sys/net/ipv4/conf.
  */
 
-/** Longest name, in bytes (IFNAMSIZ less the NUL). */
+/** Longest name, in bytes (IFNAMSIZ minus the NUL). */
 const IFNAME_MAX = 15;
 
-/** Why a name cannot be an interface's, or undefined where it can. */
+/** Why a name cannot be that of an interface; undefined where it can. */
 export function ifnameFault(name: string): string | undefined {
   if (name === '') return 'it is empty';
   if (isPlain(name)) return undefined;
@@ -20,8 +20,8 @@ export function ifnameFault(name: string): string | undefined {
 }
 
 /**
- * Whether a name is short ASCII without anything special, as nearly all are: told without the encoder and the pattern,
- * which cost 0.1 ms to set up.
+ * Whether a name is short ASCII without special characters, as nearly all are. Found without the encoder and the
+ * pattern, which cost 0.1 ms to set up.
  */
 function isPlain(name: string): boolean {
   if (name.length > IFNAME_MAX || name.startsWith('.') || name === 'all' || name === 'default') return false;

@@ -1,5 +1,5 @@
 /**
- * IP addresses. RFC 4291 (text of IPv6), RFC 5952 (its canonical form), inet_pton(3) for what is accepted.
+ * IP addresses. RFC 4291 (text of IPv6), RFC 5952 (its canonical form), inet_pton(3) for the accepted input.
  *
  * Why not the ip-address package: loading it costs 2 ms, more than the whole kernel work of an ADD. It is the oracle in
  * the tests instead.
@@ -40,8 +40,8 @@ export class Ip {
   }
 
   /**
-   * As parse(), but undefined where the text is no address. An IPv4-mapped address (`::ffff:10.0.0.1`) is read as the
-   * IPv4 address it means.
+   * As parse(), but undefined where the text is not an address. An IPv4-mapped address (`::ffff:10.0.0.1`) is read as
+   * the IPv4 address it means.
    */
   static tryParse(text: string): Ip | undefined {
     const bytes = text.includes(':') ? parse6(text) : parse4(text);
@@ -129,8 +129,8 @@ function parse4(text: string): Uint8Array | undefined {
 }
 
 /**
- * A number of one to three decimal digits, without leading zeros: some readers take 010 for 8.
- * NB: not a regular expression. The first one of a process costs 0.05 ms.
+ * A number of one to three decimal digits, without leading zeros: some parsers read 010 as 8. NB: not a regular
+ * expression. The first one of a process costs 0.05 ms.
  */
 export function decimal(text: string): number | undefined {
   if (text.length === 0 || text.length > 3 || (text.length > 1 && text.startsWith('0'))) return undefined;
@@ -199,7 +199,7 @@ function format6(bytes: Uint8Array): string {
   return length < 2 ? text(0, 8) : `${text(0, start)}::${text(start + length, 8)}`;
 }
 
-/** The first longest run of zero groups, which RFC 5952 has written as `::`. */
+/** The first longest run of zero groups, which RFC 5952 writes as `::`. */
 function longestZeros(parts: readonly number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 };
   for (let start = 0; start < parts.length; ) {

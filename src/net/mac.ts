@@ -6,7 +6,7 @@ export type Mac = string & { readonly brand: 'Mac' };
 
 /**
  * Reads a MAC with colons, hyphens (`02-42-…`) or dots (`0242.0a01.0002`), as Go's net.ParseMAC does. Undefined where
- * it is none.
+ * the text is not a MAC.
  */
 export function tryParseMac(text: string): Mac | undefined {
   const isGrouped =
@@ -25,8 +25,8 @@ export function parseMac(text: string): Mac {
   return mac;
 }
 
-// NB: plain loops below. Each builtin that JavaScriptCore has in JavaScript (Array.from, map with an index) is compiled
-// on its first use, 0.05 to 0.1 ms of a call that takes six.
+// NB: plain loops below. Each builtin that JavaScriptCore implements in JavaScript (Array.from, map with an index) is
+// compiled on first use: 0.05 to 0.1 ms of a call that takes six.
 
 export function macBytes(mac: Mac): Uint8Array {
   const bytes = new Uint8Array(6);
@@ -40,7 +40,7 @@ export function macOf(bytes: Uint8Array): Mac {
   return text as Mac;
 }
 
-/** Whether the address names a group of stations; an interface cannot have it. */
+/** Whether this is a group address; an interface cannot have one. */
 export function isMulticastMac(mac: Mac): boolean {
   return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
 }

@@ -3,14 +3,14 @@ import { isHeard, tell } from '../deed.ts';
 import { tryReadText, writeText } from '../ffi/file.ts';
 
 /**
- * Reads a setting by its path below /proc/sys, such as `net/ipv4/ip_forward`. Undefined where this kernel has none of
- * that name.
+ * Reads a setting by its path below /proc/sys, such as `net/ipv4/ip_forward`. Undefined where this kernel does not have
+ * it.
  */
 export function readSysctl(key: string): string | undefined {
   return tryReadText(`/proc/sys/${key}`)?.trim();
 }
 
-/** Equivalent to: `sysctl -w KEY=VALUE` @throws NetloomError ENOENT where this kernel has none of that name */
+/** Equivalent to: `sysctl -w KEY=VALUE` @throws NetloomError ENOENT where this kernel does not have it */
 export function writeSysctl(key: string, value: string): void {
   writeText(`/proc/sys/${key}`, value);
   if (isHeard()) {

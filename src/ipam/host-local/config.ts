@@ -15,7 +15,7 @@ export interface HostLocalConf extends NetConf {
   readonly ipam: Readonly<Record<string, unknown>> & {
     readonly type: string;
     readonly ranges?: readonly (readonly RangeKeys[])[];
-    /** With the next three, one range in the old notation. */
+    /** This and the next three keys are one range in the old notation. */
     readonly subnet?: Cidr;
     readonly rangeStart?: Ip;
     readonly rangeEnd?: Ip;
@@ -33,7 +33,7 @@ export interface HostLocalConf extends NetConf {
 
 const ASKED = 'an IP address such as "10.1.0.5"';
 
-/** An address to ask for. Its prefix, if it has one, counts for nothing: the range has one. */
+/** A requested address. Its prefix, if any, is ignored: the range has one. */
 const asked = parsed(ASKED, readAsked);
 
 export const hostLocalSchema = confSchema(() => {
@@ -59,14 +59,14 @@ export const hostLocalSchema = confSchema(() => {
 });
 
 /**
- * Of configurations that nobody can change: an agent's threads keep them (config.ts), and the sets are a twentieth of
- * an ADD.
+ * Of frozen configurations only: an agent's threads keep these (config.ts), and computing the sets is a twentieth of an
+ * ADD.
  */
 const known = new WeakMap<HostLocalConf, readonly RangeSet[]>();
 
 /**
- * The range sets of a network. NB: their order numbers the `last_reserved_ip` files, so it is the reference's: those of
- * the runtime, the flat one, then `ranges`.
+ * The range sets of a network. NB: their order numbers the `last_reserved_ip` files, so it is that of the reference:
+ * the sets of the runtime, the flat one, then `ranges`.
  * @throws NetloomError invalid-config
  */
 export function setsOf(conf: HostLocalConf): readonly RangeSet[] {
@@ -94,7 +94,7 @@ function readSets({ cniVersion, ipam, runtimeConfig }: HostLocalConf): readonly 
   return sets;
 }
 
-/** The addresses that the runtime asks for, in all ways together. @throws NetloomError invalid-args */
+/** The addresses that the runtime requests, in any of the ways to do so. @throws NetloomError invalid-args */
 export function askedOf({ conf, args }: Pick<CniCall<HostLocalConf>, 'conf' | 'args'>): readonly Ip[] {
   const word = parseArgs(args, ['IP']).get('IP');
   const ips = [...(conf.args?.cni?.ips ?? []), ...(conf.runtimeConfig?.ips ?? [])];

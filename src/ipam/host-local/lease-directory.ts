@@ -1,11 +1,11 @@
 /**
- * The directory of a network's leases, in the layout of the reference and open to both sides at once:
- * `<dataDir>/<network>/` with one file an address (lease.ts), `last_reserved_ip.<range set>`, and `lock`, which is
- * locked with flock(2) for as long as somebody works here.
+ * The directory of a network's leases, in the layout of the reference; both plugins may work on it at the same time. It
+ * is `<dataDir>/<network>/` with one file per address (lease.ts), `last_reserved_ip.<range set>`, and `lock`. Each call
+ * holds flock(2) on `lock` while it works.
  *
- * A lease is written to a hidden file first, and gets its name by link(2), which succeeds for one process only and
- * shows others the whole lease or none. Nothing is synced: a lease means nothing after a loss of power, because its
- * container is gone too. What may be left then is an empty file, which is reclaimed.
+ * A lease is written to a hidden file first, and gets its name by link(2). That succeeds for one process only, and
+ * others see the whole lease or none. Nothing is synced: after a power loss a lease means nothing, because its
+ * container is gone too. A power loss may leave an empty file, which is reclaimed.
  */
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
 import { tryList } from '../../ffi/directory.ts';
@@ -33,23 +33,23 @@ import { Ip } from '../../net/ip.ts';
 import { isSameOwner, leaseText, type Owner, readLease } from './lease.ts';
 import { indexPath, LeaseIndex } from './lease-index.ts';
 
-/** Where the leases of a network are. */
+/** The location of a network's leases. */
 export interface LeasePlace {
   readonly dataDir: string;
   readonly network: string;
-  /** netloom's own directory for what lasts. */
+  /** netloom's own directory for persistent state. */
   readonly state: string;
-  /** For what a person should look at, and that does not stop the work. */
+  /** Reports what a person should look at, but what does not stop the work. */
   warn(message: string): void;
 }
 
-/** NB: no address, so the reference takes it for nothing but a file to be removed. */
+/** NB: not an address, so the reference sees only a file that it may remove. */
 const TEMPORARY = '.netloom.tmp';
 const LAST_RESERVED = 'last_reserved_ip.';
-/** How far in the past the mtime is that says that nobody else has been here. */
+/** How far in the past the mtime lies that shows that nobody else has changed the directory. */
 const PAST = 2_000_000_000n;
 
-/** Whose leases are in which files. */
+/** The files of each owner's leases. */
 type Leases = Map<string, { readonly owner: Owner; readonly names: string[] }>;
 
 export class LeaseDirectory implements Disposable {
@@ -57,7 +57,7 @@ export class LeaseDirectory implements Disposable {
   readonly #lock: Fd;
   readonly #index: LeaseIndex;
   readonly #warn: (message: string) => void;
-  /** The mtime with which the index is current; undefined where it is not. */
+  /** The directory's mtime with which the index is current; undefined where it is not. */
   #mtime: bigint | undefined;
   #isChanged = false;
 
@@ -70,7 +70,7 @@ export class LeaseDirectory implements Disposable {
     this.#mtime = this.#index.isCurrent(stat) ? stat.mtime : undefined;
   }
 
-  /** Waits for the lock of a network's directory, which is made if need be. */
+  /** Waits for the lock of a network's directory, which is created if missing. */
   static create(place: LeasePlace): LeaseDirectory {
     return LeaseDirectory.#open(place, true) as LeaseDirectory; // never undefined with true
   }
@@ -88,7 +88,7 @@ export class LeaseDirectory implements Disposable {
       using guard = new DisposableStack();
       guard.use(fd);
       lock(fd.number, `${path}/lock`);
-      // Somebody may have removed the network while we waited: then this is the lock of a directory that is no more.
+      // The network may have been removed while we waited. Then this is the lock of a directory that no longer exists.
       if (tryStat(`${path}/lock`)?.ino !== statFd(fd.number).ino) continue;
       const directory = new LeaseDirectory(path, fd, place);
       guard.move();
@@ -96,10 +96,7 @@ export class LeaseDirectory implements Disposable {
     }
   }
 
-  /**
-   * The addresses of an attachment, and those of its container whose interface is not known, each with the name of its
-   * file.
-   */
+  /** The names of the lease files of an attachment, and of those leases of its container that name no interface. */
   find(owner: Owner): { readonly own: readonly string[]; readonly anyInterface: readonly string[] } {
     const any: Owner = { containerId: owner.containerId, ifname: '' };
     if (this.#mtime === undefined) {
@@ -110,7 +107,7 @@ export class LeaseDirectory implements Disposable {
     return { own: this.#verified(owner), anyInterface: this.#verified(any) };
   }
 
-  /** Keeps in mind which leases an attachment has now. */
+  /** Records in the index which leases an attachment has now. */
   record(owner: Owner, names: readonly string[]): void {
     if (this.#mtime === undefined) return;
     try {
@@ -121,8 +118,8 @@ export class LeaseDirectory implements Disposable {
   }
 
   /**
-   * Reads all leases, and makes the index anew from them. Also cleans up what a crash has left.
-   * @param keeps says no to a lease that is to be freed
+   * Reads all leases, and rebuilds the index from them. Also cleans up after a crash.
+   * @param keeps false for a lease that is to be freed
    */
   scan(keeps: (owner: Owner, name: string) => boolean = () => true): Leases {
     const leases: Leases = new Map();
@@ -140,18 +137,18 @@ export class LeaseDirectory implements Disposable {
       if (known === undefined) leases.set(leaseText(owner), { owner, names: [name] });
       else known.names.push(name);
     }
-    // An index that misses a lease must never be trusted.
+    // An index that lacks a lease must never be trusted.
     if (unreadable.length > 0) this.#mtime = undefined;
     else this.#reindex(leases);
     return leases;
   }
 
-  /** The addresses that have a file, damaged ones included. */
+  /** The addresses that have a file, including damaged ones. */
   taken(): Ip[] {
     return (tryList(this.path) ?? []).map((name) => Ip.tryParse(name)).filter((ip) => ip !== undefined);
   }
 
-  /** Removes the empty files among those of some addresses. @returns whether there was one */
+  /** Removes the empty lease files of some addresses. @returns whether there were any */
   reclaimEmpty(ips: Iterable<Ip>): boolean {
     let found = false;
     for (const ip of ips) {
@@ -162,7 +159,8 @@ export class LeaseDirectory implements Disposable {
   }
 
   /**
-   * Writes a lease that can be given to an address by take(). Disposing of the result removes it, not what was given.
+   * Writes a lease, which take() can then link to an address. Disposing of the result removes the prepared file, not
+   * what was taken.
    */
   prepare(owner: Owner): Disposable {
     const path = `${this.path}/${TEMPORARY}`;
@@ -174,7 +172,7 @@ export class LeaseDirectory implements Disposable {
     return undo.move();
   }
 
-  /** Gives the prepared lease to an address. @returns false where the address is taken */
+  /** Links the prepared lease to an address. @returns false where the address is taken */
   take(ip: Ip): boolean {
     return tryLink(`${this.path}/${TEMPORARY}`, `${this.path}/${ip}`);
   }
@@ -184,7 +182,7 @@ export class LeaseDirectory implements Disposable {
     this.#remove(name);
   }
 
-  /** As free(), for an undo: what cannot be removed now is found by the next scan. */
+  /** As free(), for an undo: the next scan finds what cannot be removed now. */
   tryFree(name: string): void {
     try {
       this.#remove(name);
@@ -194,22 +192,22 @@ export class LeaseDirectory implements Disposable {
     }
   }
 
-  /** Who has an address, for a message. */
+  /** The holder of an address, for a message. */
   holder(ip: Ip): string {
     const content = readLease(`${this.path}/${ip}`);
     if (content?.state !== 'owned') return `"${this.path}/${ip}" is damaged`;
     return `"${this.path}/${ip}" names container ${content.owner.containerId}`;
   }
 
-  /** The address that was given last from a range set. A damaged file only costs the order, as in the reference. */
+  /** The last address allocated from a range set. A damaged file only affects the order, as in the reference. */
   lastReserved(index: number): Ip | undefined {
     return Ip.tryParse(tryReadText(`${this.path}/${LAST_RESERVED}${index}`) ?? '');
   }
 
   setLastReserved(index: number, ip: Ip): void {
-    // In place: it changes no directory entry, and what a crash leaves of it only costs the order.
-    // NB: cut afterwards. ext4 writes a file that was cut to nothing to the disk when it is closed (auto_da_alloc),
-    // which takes 0.15 ms.
+    // In place: that changes no directory entry, and what a crash leaves only affects the order.
+    // NB: truncated afterwards. If a file is truncated to zero first, ext4 writes it to disk when it is closed
+    // (auto_da_alloc), which takes 0.15 ms.
     const path = `${this.path}/${LAST_RESERVED}${index}`;
     const text = new TextEncoder().encode(ip.toString());
     using fd = open(path, O.WRONLY | O.CREAT, 0o644);
@@ -218,7 +216,7 @@ export class LeaseDirectory implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    // NB: only now, when the index says what the directory says. Killed before, we leave an mtime that nobody trusts.
+    // NB: only now, when the index matches the directory. If we are killed before, the mtime is one that nobody trusts.
     if (this.#isChanged && this.#mtime !== undefined) trySetMtime(this.path, this.#mtime);
     this.#lock.close();
   }
@@ -231,7 +229,9 @@ export class LeaseDirectory implements Disposable {
     });
   }
 
-  /** Whose a lease is. An empty one is removed; a damaged one is reported, and stays: it may be somebody's. */
+  /**
+   * The owner of a lease. An empty lease is removed. A damaged one is reported and stays: it may belong to somebody.
+   */
   #ownerOf(name: string): Owner | undefined {
     const content = readLease(`${this.path}/${name}`);
     if (content?.state === 'owned') return content.owner;
@@ -245,7 +245,7 @@ export class LeaseDirectory implements Disposable {
     return undefined;
   }
 
-  /** As #ownerOf(), for a scan: one lease that cannot be read now must not keep others from being found. */
+  /** As #ownerOf(), for a scan: a lease that cannot be read now must not keep the others from being found. */
   #tryOwnerOf(name: string, unreadable: string[]): Owner | undefined {
     try {
       return this.#ownerOf(name);
@@ -262,7 +262,7 @@ export class LeaseDirectory implements Disposable {
       return open(path, flags, 0o644);
     } catch (error) {
       if (!hasCode(error, 'EEXIST')) throw error;
-      // NB: removed, never truncated. What a crash has left may be the second name of a lease that stands.
+      // NB: removed, never truncated. A crash may have left it as the second name of a valid lease.
       unlink(path);
       return open(path, flags, 0o644);
     }
@@ -282,7 +282,8 @@ export class LeaseDirectory implements Disposable {
   #reindex(leases: Leases): void {
     try {
       this.#mtime = undefined;
-      // Of the clock, and not of the directory: it must not come twice, whoever else keeps an index of this directory.
+      // From the clock, not from the directory's mtime: the same value must not come twice, even if others keep an
+      // index of this directory too.
       const past = BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1_000_000)) - PAST;
       if (!trySetMtime(this.path, past)) return;
       const stat = this.#stat(); // as the file system has kept it: some know whole seconds only
@@ -295,7 +296,7 @@ export class LeaseDirectory implements Disposable {
     }
   }
 
-  /** Without an index the work goes on, only slower: the mtime stays as it is, and the next call scans. */
+  /** Without an index the work goes on, only more slowly: the mtime stays as it is, and the next call scans. */
   #distrust(error: unknown): void {
     this.#mtime = undefined;
     this.#warn(`Cannot keep the index of "${this.path}", calls will be slow: ${messageOf(error)}`);

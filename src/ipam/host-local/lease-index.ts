@@ -1,18 +1,18 @@
 /**
- * Which leases an attachment has, without reading them all: a directory beside netloom's state with one symbolic link
- * an attachment, named `<container id>:<ifname>`, whose target lists its addresses. A link is made by one system call,
- * so it is never half written.
+ * Which leases an attachment has, without reading them all: a directory in netloom's state with one symbolic link per
+ * attachment, named `<container id>:<ifname>`, whose target lists its addresses. One system call creates a link, so it
+ * is never half written.
  *
- * The index is a cache, in two ways. Nobody gets an address twice because of it: that link(2) in the network's
- * directory is atomic sees to that. And an entry counts only if the lease file itself names the same owner. So all that
- * it must not do is miss a lease, which could happen where the reference plugin, or a person, changes the network's
- * directory behind its back. Such a change is noticed by the directory's mtime:
+ * The index is only a cache. It cannot cause an address to be allocated twice: link(2) in the network's directory,
+ * which is atomic, prevents that. And an entry counts only if the lease file itself names the same owner. The one fault
+ * that matters is a missing lease. That could happen where the reference plugin, or a person, changes the network's
+ * directory without our knowledge. The directory's mtime shows such a change:
  *
- * NB: comparing mtimes as they come would not do. Kernels before 6.13 stamp files with the time of the last tick, so
- * two changes within up to 10 ms look like one, and a lease made by the reference right after ours would stay unseen.
- * Therefore we set the mtime ourselves, to a time in the past that the index keeps (`.stamp`), after each change of
- * ours. Any change by others sets it to the present, which is never equal to that. A crash before we have set it does
- * the same. In both cases the directory is read once, and the index made anew.
+ * NB: comparing mtimes as the kernel sets them is not enough. Kernels before 6.13 stamp files with the time of the last
+ * tick, so two changes within up to 10 ms look like one, and a lease that the reference made right after ours would go
+ * unnoticed. Therefore, after each change of ours, we set the mtime ourselves, to a time in the past that the index
+ * keeps (`.stamp`). Any change by others sets it to the present, which never equals that time. So does a crash before
+ * we have set it. In both cases the directory is read once, and the index is rebuilt.
  */
 
 import { tryList } from '../../ffi/directory.ts';
@@ -26,17 +26,17 @@ const STAMP = '.stamp';
 export class LeaseIndex {
   readonly #path: string;
 
-  /** @param path where the index is, or is to be */
+  /** @param path of the index; it need not exist yet */
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Whether the index has all leases of a network's directory, of which this is the state. */
+  /** Whether the index has all leases of a network's directory. @param directory the present state of that directory */
   isCurrent(directory: Stat): boolean {
     return tryReadlink(`${this.#path}/${STAMP}`) === stampOf(directory);
   }
 
-  /** The names of the files in which an attachment's leases are, or have been. */
+  /** The names of the lease files that an attachment has, or has had. */
   get(owner: Owner): readonly string[] {
     return tryReadlink(this.#entry(owner))?.split(',') ?? [];
   }
@@ -56,7 +56,7 @@ export class LeaseIndex {
   }
 
   /**
-   * Makes the index anew. It is current from the moment that the directory has the mtime of the state given.
+   * Rebuilds the index. It is current once the directory has the mtime of the given state.
    * @throws NetloomError where the index cannot be written
    */
   rebuild(leases: Iterable<readonly [Owner, readonly string[]]>, directory: Stat): void {
@@ -76,7 +76,7 @@ export class LeaseIndex {
   }
 }
 
-/** Where the index of a network's directory is. @param directory as an absolute path */
+/** The path of the index of a network's directory. @param directory as an absolute path */
 export function indexPath(state: string, directory: string): string {
   return `${state}/leases/${fileName(directory.replaceAll('%', '%25').replaceAll('/', '%2F'))}`;
 }
@@ -85,7 +85,7 @@ function linkName({ containerId, ifname }: Owner): string {
   return fileName(`${containerId}:${ifname}`);
 }
 
-/** Device and inode are in it, so that a directory made anew under the same path is another one. */
+/** With device and inode, so that a directory that was recreated at the same path differs. */
 function stampOf({ dev, ino, mtime }: Pick<Stat, 'dev' | 'ino' | 'mtime'>): string {
   return `${dev}:${ino}:${mtime}`;
 }

@@ -1,6 +1,6 @@
 /**
  * A lease of host-local: a file named by the address, which holds the container's id and the interface's name. The
- * reference wrote only the id until its version 0.8, and such files are still to be found.
+ * reference wrote only the id until its version 0.8, and such files still exist.
  */
 
 import { hasCode, NetloomError } from '../../error.ts';
@@ -8,32 +8,32 @@ import { O, tryOpen } from '../../ffi/file.ts';
 import { check, libc, uninterrupted } from '../../ffi/libc.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 
-/** Whom a lease belongs to. */
+/** The owner of a lease. */
 export interface Owner {
   readonly containerId: string;
-  /** Empty in a file that has the id only: it may be any of the container's interfaces. */
+  /** Empty in a file with the id only: the lease may belong to any of the container's interfaces. */
   readonly ifname: string;
 }
 
 export type LeaseContent =
   | { readonly state: 'owned'; readonly owner: Owner }
-  /** What a crash between the two steps of the reference, or a loss of power, leaves: it belongs to nobody. */
+  /** Left by a crash between the two steps of the reference, or by a power loss. It belongs to nobody. */
   | { readonly state: 'empty' }
   | { readonly state: 'damaged'; readonly why: string }
-  /** Nobody knows: an I/O error, or too many open files. The next try may succeed. */
+  /** The owner is unknown: an I/O error, or too many open files. The next try may succeed. */
   | { readonly state: 'unreadable'; readonly error: NetloomError };
 
-/** More than the longest id and name that a runtime would make up. */
+/** More than any runtime's id and interface name together. */
 const LIMIT = 4096;
 
-/** What open(2) and read(2) say of a directory, a socket or a link to itself. */
+/** The errnos of open(2) and read(2) for a directory, a socket or a link to itself. */
 const NOT_A_FILE = ['EISDIR', 'ENXIO', 'ELOOP'];
 
 export function leaseText({ containerId, ifname }: Owner): string {
   return `${containerId}\r\n${ifname}`;
 }
 
-/** White space around counts for nothing, as in the reference. */
+/** Ignores white space at both ends, as the reference does. */
 export function parseLease(text: string): LeaseContent {
   if (text === '') return { state: 'empty' };
   if (text.length > LIMIT) return { state: 'damaged', why: `it has more than ${LIMIT} bytes` };
@@ -49,8 +49,8 @@ export function parseLease(text: string): LeaseContent {
 }
 
 /**
- * What a lease file holds; undefined where there is none. Does not throw: one bad file must not stop what concerns
- * others.
+ * The content of a lease file; undefined where there is none. Does not throw for bad files: one of them must not affect
+ * other leases.
  */
 export function readLease(path: string): LeaseContent | undefined {
   try {
@@ -65,7 +65,7 @@ export function readLease(path: string): LeaseContent | undefined {
   }
 }
 
-/** A read may give less than there is: over a network's file system, when a signal comes. */
+/** A read may return less than the file has: on a network file system, or when a signal arrives. */
 function readUpTo(fd: number, limit: number, path: string): Uint8Array {
   const buffer = new Uint8Array(limit);
   let length = 0;

@@ -71,7 +71,7 @@ function check(call: Call): void {
   }
 }
 
-/** Whether an ADD could succeed: the directory can be written, and each range set has an address left. */
+/** Whether an ADD could succeed: the directory is writable, and each range set has a free address. */
 function status(call: Call): void {
   const sets = setsOf(call.conf);
   const place = placeOf(call);
@@ -100,7 +100,7 @@ function placeOf(call: Call): LeasePlace {
   };
 }
 
-/** A path, or the directory above it that exists: there it would be made. */
+/** A path, or its nearest parent that exists, where the path would be created. */
 function nearest(path: string): string {
   let at = path;
   while (at !== '' && tryStat(at) === undefined) at = at.replace(/\/*[^/]*$/, '');

@@ -2,8 +2,7 @@
 import type { CniDns } from '../../cni/result.ts';
 
 /**
- * Reads what CNI has a word for, as the reference does: comments, other keywords and lines without a value are passed
- * over.
+ * Reads the keys that CNI has, as the reference does: comments, other keywords and lines without a value are ignored.
  */
 export function parseResolvConf(text: string): CniDns {
   const nameservers: string[] = [];

@@ -1,4 +1,4 @@
-/** What host-local does with the leases of a network. Each function holds the network's lock from begin to end. */
+/** The operations of host-local on the leases of a network. Each function holds the network's lock throughout. */
 import { NetloomError } from '../../error.ts';
 import { Ip } from '../../net/ip.ts';
 import { assign, type Candidate, capacity, countTaken, findCandidate, fullError } from '../allocator.ts';
@@ -17,8 +17,8 @@ export interface Usage {
 }
 
 /**
- * Gives an attachment one address of each range set: all of them or none.
- * @param asked addresses that it wants, at most one a set
+ * Allocates one address of each range set to an attachment: all of them or none.
+ * @param asked addresses that it requests, at most one per set
  * @throws NetloomError duplicate, invalid-address, address-in-use, address-exhausted, or an errno's name
  */
 export function reserve(
@@ -44,12 +44,12 @@ export function reserve(
   return given;
 }
 
-/** Frees the addresses of an attachment. @returns those that it had; none is no error */
+/** Frees the addresses of an attachment. @returns the addresses freed; having none is not an error */
 export function release(place: LeasePlace, owner: Owner): readonly string[] {
   using directory = LeaseDirectory.tryOpen(place);
   if (directory === undefined) return [];
   const { own, anyInterface } = directory.find(owner);
-  // As the reference: a file without the interface's name is this one's only if there is no better.
+  // As the reference: a file without an interface name counts only if no file names this interface.
   const names = own.length > 0 ? own : anyInterface;
   if (names.length === 0) return [];
   for (const name of names) directory.free(name);
@@ -79,7 +79,7 @@ export function gc(place: LeasePlace, valid: readonly Owner[]): readonly string[
   return freed;
 }
 
-/** How much of each range set is in use. Lists the directory, and reads no lease. */
+/** How much of each range set is in use. Lists the directory without reading any lease. */
 export function statistics(place: LeasePlace, sets: readonly RangeSet[]): readonly Usage[] {
   using directory = LeaseDirectory.tryOpen(place);
   const taken = directory?.taken() ?? [];
@@ -89,7 +89,7 @@ export function statistics(place: LeasePlace, sets: readonly RangeSet[]): readon
 function refuseDuplicate(owner: Owner, sets: readonly RangeSet[], names: readonly string[]): void {
   for (const name of names) {
     const ip = Ip.parse(name);
-    // A lease outside of all sets is of a configuration that has been changed since.
+    // A lease outside all sets stems from a configuration that has changed since.
     const index = sets.findIndex((set) => rangeOf(set, ip) !== undefined);
     if (index < 0) continue;
     throw new NetloomError(
@@ -122,7 +122,7 @@ function takeNext(directory: LeaseDirectory, set: RangeSet, index: number): Cand
 }
 
 /**
- * The next address that nobody has. Usually the first one; next to a long row of taken ones, one listing spares trying
+ * The next free address. Usually that is the first one tried; in a long row of taken ones, one listing saves trying
  * each.
  */
 function firstFree(directory: LeaseDirectory, set: RangeSet, last: Ip | undefined): Candidate | undefined {

@@ -1,5 +1,5 @@
 /**
- * The IPAM plugin static: the addresses that the configuration or the runtime names. It keeps nothing.
+ * The IPAM plugin static: the addresses that the configuration or the runtime names. It keeps no state.
  * https://www.cni.dev/plugins/current/ipam/static/
  */
 import * as v from 'valibot';
@@ -46,7 +46,7 @@ export const staticIpam: Plugin<StaticConf> = {
     return { ips: addressesOf(call), ...(routes && { routes }), ...(dns && { dns }) };
   },
   del() {
-    // Nothing is kept, so nothing is to be freed.
+    // No state is kept, so there is nothing to free.
   },
   check,
   gc() {
@@ -58,8 +58,8 @@ export const staticIpam: Plugin<StaticConf> = {
 };
 
 /**
- * runtimeConfig.ips replaces args.cni.ips, which replaces the configured addresses and those of CNI_ARGS, which are
- * added to each other.
+ * The addresses of runtimeConfig.ips; without them those of args.cni.ips; without these the configured ones together
+ * with those of CNI_ARGS.
  */
 function addressesOf(call: Call): readonly CniIp[] {
   const { conf } = call;
@@ -77,7 +77,7 @@ function addressesOf(call: Call): readonly CniIp[] {
 }
 
 /**
- * The configured addresses, and those of `IP=10.1.0.5/24,fd00::5/64`; those without a gateway get the one of
+ * The configured addresses, and those of `IP=10.1.0.5/24,fd00::5/64`; those without a gateway get the one from
  * `GATEWAY=…` that lies in their subnet.
  */
 function addressesOfArgs(args: string, configured: readonly CniIp[]): readonly CniIp[] {
