@@ -185,7 +185,7 @@ test.serial('a network that is none is not installed, nor is anything else', (t)
   t.false(existsSync(join(root, 'bin')));
   const without = spawnSync(NETLOOM, [...args.slice(0, 2), ...args.slice(3)], { encoding: 'utf8' });
   t.is(without.status, 1);
-  t.regex(without.stderr, /--conf is missing/);
+  t.regex(without.stderr, /--conf DIRECTORY is missing/);
 });
 
 test.serial('the second container’s agent serves the node’s plugins from a mount namespace of its own', async (t) => {
