@@ -1,6 +1,6 @@
 /**
- * The chain that podman, nerdctl and kubeadm write, and a bandwidth limit behind it, as a runtime carries it out: on
- * netloom alone, with nothing executed.
+ * The chain that podman, nerdctl and kubeadm write, with a bandwidth limit at its end, run as a runtime does. Netloom
+ * does it all and executes no other program.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
@@ -24,7 +24,7 @@ const chain: readonly Json[] = [
   { type: 'bandwidth', ingressRate: 1e8, ingressBurst: 8e6, egressRate: 1e8, egressBurst: 8e6 },
 ].map((plugin) => ({ cniVersion: '1.1.0', name: 'net', ...plugin }));
 
-/** Calls a plugin under strace. @returns its result; throws where it has executed anything */
+/** Calls a plugin under strace. @returns its result; throws if the plugin executed another program */
 function watched(lab: Lab, command: string, conf: Json, target: Target, result?: Output): Output {
   const log = `${lab.root}/strace`;
   const wrap = ['strace', '-f', '-qq', '-o', log, '-e', 'trace=execve,execveat', '-e', 'signal=none'];
@@ -33,7 +33,7 @@ function watched(lab: Lab, command: string, conf: Json, target: Target, result?:
   const executed = [...readFileSync(log, 'utf8').matchAll(/execve(?:at)?\("([^"]*)"/g)].map(([, path = '']) => path);
   rmSync(log);
   if (end.status !== 0) throw new Error(`${command} of ${conf['type']}: ${end.stdout}${end.stderr}`);
-  // The shim executes netloom-cni where there is no agent.
+  // If there is no agent, the shim executes netloom-cni.
   const foreign = executed.filter((path) => dirname(path) !== BIN && path !== join(dirname(BIN), 'netloom-cni'));
   if (executed[0] !== `${BIN}/${conf['type']}` || foreign.length > 0)
     throw new Error(`${command} of ${conf['type']} has executed ${executed}`);
@@ -68,7 +68,7 @@ test.serial(
     for (const conf of chain.toReversed()) watched(lab, 'DEL', conf, target);
     t.is(lab.snapshot(), before);
 
-    // A runtime that has forgotten it.
+    // The runtime has forgotten the container, and calls GC.
     add();
     const valid = [{ containerID: 'client', ifname: 'eth0' }];
     for (const conf of chain) watched(lab, 'GC', { ...conf, 'cni.dev/valid-attachments': valid }, {});

@@ -1,6 +1,6 @@
 /**
- * The conflists of cni-conf/: each of them, as it is, in every version that it lists, makes what its README says and
- * leaves nothing.
+ * Every conflist of cni-conf/, unchanged and in every version that it lists, makes what the README there says and
+ * leaves nothing behind.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -22,22 +22,22 @@ interface Conflist {
 }
 
 interface Expectation {
-  /** What a first container gets. */
+  /** The addresses of the first container. */
   readonly addresses: readonly string[];
-  /** What it reaches. */
+  /** The addresses that it reaches. */
   readonly gateways: readonly string[];
-  /** What the kernel may lack. */
+  /** The kernel feature that it needs. */
   readonly needs?: FeatureName;
   /**
-   * What the host has: its LAN, where the default route and the device eth1 lead. Stations on it have the gateway's
-   * address.
+   * The host's LAN, which the default route and the device eth1 lead to. Stations on it have this address, the
+   * gateway's.
    */
   readonly lan?: string;
-  /** The host's own address there. */
+  /** The host's own address on the LAN. */
   readonly host?: string;
-  /** The conflist that another container, `main`, was attached by. */
+  /** The conflist of another container, `main`, that is attached first. */
   readonly main?: string;
-  /** In place of a namespace of its own. */
+  /** The network namespace, if the container has none of its own. */
   readonly netns?: string;
 }
 
@@ -60,7 +60,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: 'ipvlan',
     lan: '10.86.4.1/24',
   },
-  // The station is not in the VLAN: vlan.test.ts has one that is.
+  // The station is not in the VLAN; vlan.test.ts tests one that is.
   '42-vlan.conflist': { addresses: ['10.86.5.2/24'], gateways: [], needs: 'vlan', lan: '10.86.5.1/24' },
   '43-host-device.conflist': { addresses: ['10.86.6.2/24'], gateways: ['10.86.6.1'], lan: '10.86.6.1/24' },
   '44-dummy.conflist': { addresses: ['10.86.7.2/24'], gateways: [], needs: 'dummy' },
@@ -70,9 +70,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   '60-policy.conflist': { addresses: ['10.86.12.2/24'], gateways: ['10.86.12.1'] },
   '70-bandwidth.conflist': { addresses: ['10.86.13.2/24'], gateways: ['10.86.13.1'] },
   '71-tuning.conflist': { addresses: ['10.86.14.2/24'], gateways: ['10.86.14.1'] },
-  // Alone it has no route but from its own address.
+  // With no other interface, the container only has routes from its own address.
   '72-sbr.conflist': { addresses: ['10.86.15.2/24'], gateways: [] },
-  // What it reaches, it reaches from within the VRF.
+  // The container reaches hosts only from within the VRF.
   '73-vrf.conflist': { addresses: ['10.86.16.2/24'], gateways: [], needs: 'vrf' },
   '80-overlay.conflist': {
     addresses: ['10.96.1.2/24'],
@@ -86,7 +86,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   '99-loopback.conflist': { addresses: ['127.0.0.1/8', '::1/128'], gateways: ['127.0.0.1'] },
 };
 
-/** What needs an agent and an etcd: overlay/etcd.test.ts has it. */
+/** Needs an agent and an etcd; overlay/etcd.test.ts tests it. */
 const ELSEWHERE = ['81-overlay-etcd.conflist'];
 
 const files = readdirSync(directory).filter((file) => file.endsWith('.conflist') && !ELSEWHERE.includes(file));
@@ -117,20 +117,20 @@ for (const file of files) {
       for (const conf of chain) if (result !== undefined) lab.check(conf, target, result);
       for (const conf of chain.toReversed()) lab.del({ ...conf, prevResult: result }, target);
       const bridge = chain[0]?.['bridge'];
-      if (typeof bridge === 'string') execFileSync('ip', ['link', 'del', bridge]); // bridges stay, as the reference's do
+      if (typeof bridge === 'string') execFileSync('ip', ['link', 'del', bridge]); // bridges stay, as those of the reference plugin do
       t.is(lab.snapshot(), before);
     });
   }
 }
 
-/** Carries out the ADDs of a chain, each with the result of the one before. */
+/** Runs the ADDs of a chain; each gets the result of the one before. */
 function addAll(lab: Lab, chain: readonly Json[], target: Target): Output | undefined {
   let result: Output | undefined;
   for (const conf of chain) result = lab.add({ ...conf, ...(result && { prevResult: result }) }, target);
   return result;
 }
 
-/** The configuration of each plugin, as a runtime makes it of a conflist. */
+/** The configuration of each plugin, as a runtime derives it from a conflist. */
 function chainOf(file: string, cniVersion: string): Json[] {
   const { name, plugins } = read(file);
   return plugins.map((plugin) => ({ ...plugin, cniVersion, name }));
@@ -140,13 +140,16 @@ function read(file: string): Conflist {
   return JSON.parse(readFileSync(join(directory, file), 'utf8')) as Conflist;
 }
 
-/** The host's interface to its LAN, with the default route, and another one. At the end of each is a station. */
+/**
+ * Makes the host's link to its LAN, with the default route, and a second link, eth1. A station is at the other end of
+ * each.
+ */
 function makeLan(lab: Lab, address: string): void {
   const run = (...args: string[]) => execFileSync('ip', args);
   for (const name of ['lan0', 'eth1']) {
     const station = lab.sandbox(`station-${name}`);
     run('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', station.path);
-    // NB: eth1 never up, for a link that has moved is as if it never was.
+    // NB: eth1 is never up, so that a link that was moved and came back looks untouched.
     if (name === 'lan0') run('link', 'set', name, 'up');
     station.run('ip', 'addr', 'add', address, 'dev', 'eth0');
     station.run('ip', 'link', 'set', 'eth0', 'up');

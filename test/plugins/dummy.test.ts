@@ -20,7 +20,7 @@ needs('dummy')('the container answers at its addresses, and what it sends elsewh
   sandbox.run('ip', 'link', 'set', 'lo', 'up');
   for (const address of ['10.1.0.2', 'fd00::2']) t.true(sandbox.reaches(address), address);
   t.false(sandbox.reaches('192.0.2.1', 2));
-  // By a wire beside it, another sandbox reaches the addresses: they are the container's, not the link's.
+  // Another sandbox reaches the addresses through a wire of its own: they belong to the container, not to the link.
   const other = lab.sandbox('c2');
   execFileSync('ip', [
     'link',

@@ -1,4 +1,4 @@
-/** netloom-cni as a process: what a runtime may do to one before its first line runs. */
+/** netloom-cni as a process: what a runtime may do to it before its first line runs. */
 import { spawnSync } from 'node:child_process';
 import test from 'ava';
 import { linksTo } from '../support/engine-links.ts';
@@ -11,7 +11,7 @@ const RANGES = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }]] };
 const HOST_LOCAL = { cniVersion: '1.1.0', name: 'net', type: 'host-local', ipam: RANGES };
 const TARGET = { containerId: 'c1', netns: '/nonexistent' };
 
-/** What the shell does before it becomes the plugin. */
+/** A wrapper: shell commands that run before the plugin. They end with `exec`, which starts it. */
 const after = (what: string) => ['sh', '-c', `${what} "$0" "$@"`];
 
 for (const limit of [256, 512, 8192, 'unlimited']) {

@@ -1,6 +1,6 @@
 /**
- * The two engines that plugins run on say the same, byte for byte, about configurations that are mostly broken:
- * generated ones, each given to netloom-cni (QuickJS) and to netloom (Bun).
+ * The two engines that run plugins answer the same, byte for byte, to mostly broken configurations: each generated one
+ * goes to netloom-cni (QuickJS) and to netloom (Bun).
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ const PREVIOUS = {
   ips: [{ address: '10.1.0.9/24', gateway: '10.1.0.1', interface: 0 }],
 };
 
-/** What is good before it is broken. */
+/** Valid configurations, to be broken. */
 const CONFIGURATIONS: readonly Json[] = [
   {
     type: 'bridge',
@@ -122,7 +122,7 @@ const change: fc.Arbitrary<Change> = fc.record({
   key: fc.oneof(oddText, fc.constantFrom('MTU', 'Ipam', 'TYPE', 'constructor', '1', 'prevresult')),
 });
 
-/** Changes one of the places of a value, counted from the outside in. */
+/** Changes one place in a value; places are counted from the outside in. */
 function changed(json: unknown, { place, how, value, key }: Change): unknown {
   const places: [holder: Record<string, unknown>, name: string][] = [];
   const copy = structuredClone({ json }) as Record<string, unknown>;
@@ -143,7 +143,7 @@ function changed(json: unknown, { place, how, value, key }: Change): unknown {
   return copy['json'];
 }
 
-/** Bytes that are put in the place of others. */
+/** Bytes that replace others. */
 interface Damage {
   readonly at: number;
   readonly bytes: Uint8Array;
@@ -219,7 +219,7 @@ test.serial(
         };
         const [ofQuickJs, ofBun] = engines.map((options) => {
           const { status, signal, stdout, stderr } = lab.exec(command, { type }, target, { ...options, stdin: bytes });
-          // Before the other engine does the same.
+          // Undo it before the other engine does the same.
           if (status === 0 && command === 'ADD') lab.exec('DEL', { type }, target, { ...options, stdin: bytes });
           const { NETLOOM_ROOT: root } = options.environment;
           const neutral = (text: string) =>

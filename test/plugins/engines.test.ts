@@ -1,6 +1,6 @@
 /**
- * Plugins run on QuickJS, and on Bun where the build had no C compiler (docs/architecture.md, "Three engines"). What
- * one has made is the same to the other.
+ * Plugins run on QuickJS, or on Bun if the build had no C compiler (docs/architecture.md, "Three engines"). Each engine
+ * accepts what the other has made.
  */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
@@ -35,7 +35,7 @@ for (const [maker, other] of [
       t.is(end.status, 0, `${conf['type']}: ${end.stdout}${end.stderr}`);
     }
     for (const conf of CHAIN.toReversed()) lab.del({ ...conf, prevResult: result }, target, { bin: others });
-    execFileSync('ip', ['link', 'del', 'cni0']); // bridges stay, as the reference's do
+    execFileSync('ip', ['link', 'del', 'cni0']); // bridges stay, as those of the reference plugin do
     t.is(lab.snapshot(), before);
   });
 }

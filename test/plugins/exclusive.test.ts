@@ -1,5 +1,6 @@
 /**
- * host and container stand alone: neither goes together with another attachment of the same container, in either order.
+ * host and container stand alone: neither can be combined with another attachment of the same container, in either
+ * order.
  */
 import test from 'ava';
 import { becomeHost } from '../support/host.ts';
@@ -14,7 +15,7 @@ const loopback: Json = { cniVersion: '1.1.0', name: 'lo', type: 'loopback' };
 const other = (conf: Json): Json => ({ ...conf, name: `${conf['name']}2` });
 const OWN = '/proc/self/ns/net';
 
-/** The runtime's mistake is the same whatever the namespace: the record tells. */
+/** The record of attachments decides, whatever the namespace. */
 const cases: readonly { first: Json; second: Json; says: RegExp }[] = [
   {
     first: sharing,
@@ -56,7 +57,7 @@ for (const { first, second, says } of cases) {
     t.is(output.code, 120, output.msg);
     t.regex(output.msg ?? '', says);
     t.is(lab.snapshot(), before);
-    // A runtime calls DEL after an ADD that failed: the first attachment stays.
+    // A runtime calls DEL after a failed ADD. The first attachment must stay.
     lab.del(second, target);
     t.is(lab.snapshot(), before);
     lab.del(first, targetOf(first));
@@ -95,7 +96,7 @@ test.serial('a record of a namespace that is gone forbids nothing', (t) => {
   {
     using gone = lab.sandbox('c1');
     lab.add(sharing, { sandbox: gone });
-    gone[Symbol.dispose](); // the pin over it, then its own
+    gone[Symbol.dispose](); // unmounts the pin over it, then its own
   }
   lab.add(bridgeConf(), { sandbox: lab.sandbox('c1') });
   t.pass();

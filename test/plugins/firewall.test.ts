@@ -1,4 +1,4 @@
-/** firewall as a container runtime executes it: its rulesets as text, packets, and what becomes of it. */
+/** firewall as a container runtime executes it: its rulesets as text, packets, and its life. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
@@ -24,7 +24,7 @@ const run = (program: string, ...args: string[]) =>
   execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 const FAMILIES = ['iptables', 'ip6tables'] as const;
 const dropForwarded = () => FAMILIES.map((program) => run(program, '-P', 'FORWARD', 'DROP'));
-/** Whether one echo request is answered: for what is not to be reached. */
+/** Whether an echo request is answered. For addresses that should not answer. */
 const pings = (sandbox: Sandbox, address: string) => {
   try {
     sandbox.run('ping', '-c', '1', '-W', '1', '-q', address);
@@ -144,7 +144,7 @@ test.serial('the whole ruleset, ours and the one of iptables', (t) => {
   const result = chain.add(target);
   t.is(run('nft', 'list', 'table', 'inet', 'netloom'), RULESET);
   for (const family of ['ip', 'ip6']) {
-    // Without what iptables-nft 1.8.9 says about its own tables.
+    // Without the comments of iptables-nft 1.8.9 about its own tables.
     const text = run('nft', 'list', 'table', family, 'filter').replaceAll(/^#.*\n| packets \d+ bytes \d+/gm, '');
     t.is(sortChains(text), sortChains(IP_FILTER.replace('table ip ', `table ${family} `)));
   }
@@ -154,7 +154,7 @@ test.serial('the whole ruleset, ours and the one of iptables', (t) => {
   t.is(lab.snapshot(), before);
 });
 
-/** nft lists chains in the order in which they were made, iptables in its own. */
+/** Sorts chains: nft lists them in the order in which they were made, iptables in an order of its own. */
 function sortChains(text: string): string {
   return text
     .split(/\n\n|\n(?=\tchain)|\{\n(?=\tchain)/)
@@ -177,7 +177,7 @@ test.serial('iptables lists, saves and restores its tables with our rules in the
     t.is(run(program, '-S'), IPTABLES);
   }
   chain.check(target, result);
-  // Somebody flushes the chain: the next container's ADD puts the rule back.
+  // The chain is flushed. The next container's ADD restores the rule.
   run('iptables', '-F', 'FORWARD');
   const { output } = lab.exec('CHECK', { ...bridge, ...firewall, prevResult: result }, target);
   t.regex(output.msg ?? '', /the rules in the chain FORWARD of iptables are not complete/);
@@ -231,7 +231,7 @@ for (const family of [4, 6] as const) {
     (t) => {
       const { lab, chain, target } = legacy(t);
       const other = { sandbox: lab.sandbox('c2') };
-      // Chains that are jumped to, before and behind what is added, and rules of every hook.
+      // Chains that are jumped to, before and behind the rule that is added, and rules of every hook.
       run(program, '-N', 'OWN');
       run(program, '-A', 'INPUT', '-p', 'tcp', '-j', 'OWN');
       run(program, '-A', 'OUTPUT', '-p', 'udp', '--dport', '9', '-j', 'DROP');
@@ -253,7 +253,7 @@ for (const family of [4, 6] as const) {
       );
       t.true(within.includes(`-j OWN\n${rule}`), within);
       t.deepEqual(counted(), ['7', '900']);
-      // What iptables makes of it is the same, and one rule serves all.
+      // iptables reads and writes it unchanged, and one rule serves all containers.
       const input = run(`${program}-save`, '-c', '-t', 'filter');
       execFileSync(`${program}-restore`, ['-c', '-T', 'filter'], { input });
       t.is(saved().replaceAll(/\[\d+:\d+\]/g, ''), within.replaceAll(/\[\d+:\d+\]/g, ''));
@@ -281,7 +281,7 @@ for (const family of [4, 6] as const) {
       const { output } = lab.exec('CHECK', { ...bridge, ...firewall, prevResult: result }, target);
       t.regex(output.msg ?? '', new RegExp(`the legacy iptables drops what the container sends by IPv${family}$`));
       const add = () => lab.add({ ...bridge, ...firewall, prevResult: result }, target);
-      // In a chain of the administrator's it counts, too, and goes with nobody.
+      // A rule in a chain of the administrator's counts, too, and stays.
       run(program, '-N', 'OWN');
       run(program, '-A', 'OWN', ...mark, '-j', 'ACCEPT');
       run(program, '-A', 'FORWARD', '-j', 'OWN');
@@ -293,7 +293,7 @@ for (const family of [4, 6] as const) {
       t.is(rules(), before);
       run(program, '-F', 'FORWARD');
       run(program, '-F', 'OWN');
-      // Rules that look alike and let nothing of ours pass, or are nowhere asked.
+      // Similar rules that accept none of our packets, or that are never reached.
       run(program, '-A', 'FORWARD', '-m', 'mark', '!', '--mark', '0x1000/0x1000', '-j', 'ACCEPT', '-p', 'udp');
       run(program, '-A', 'INPUT', ...mark, '-j', 'ACCEPT');
       for (const narrow of [
@@ -348,7 +348,7 @@ test.serial('whoever waits in vain for the lock of iptables is told to try again
   const rules = () => run('iptables-legacy', '-S');
   run('iptables-legacy', '-P', 'FORWARD', 'DROP');
   t.teardown(() => run('iptables-legacy', '-P', 'FORWARD', 'ACCEPT'));
-  // A lock of this test's own: the machine's is for all that runs beside it.
+  // Use a lock of this test's own. The machine's is shared with everything that runs beside it.
   writeFileSync(`${lab.root}/lock`, '');
   run('mount', '--bind', `${lab.root}/lock`, '/run/xtables.lock');
   t.teardown(() => run('umount', '/run/xtables.lock'));
@@ -376,7 +376,7 @@ test.serial('a runtime that may not change the legacy iptables attaches containe
   run('iptables-legacy', '-P', 'FORWARD', 'DROP');
   t.teardown(() => run('iptables-legacy', '-P', 'FORWARD', 'ACCEPT'));
   const wrap = ['setpriv', '--bounding-set=-net_raw'];
-  // Without an agent, which may.
+  // Without an agent, which would have the right to change it.
   const options = { wrap, bin: standaloneOnly(lab) };
   const conf = { ...bridge, ...firewall, prevResult };
   const { status, stderr } = lab.exec('ADD', conf, { sandbox }, options);
@@ -480,10 +480,10 @@ for (const { policy, neighbour, otherNetwork, outside: reachesOutside } of REACH
       reaches(one, addressOf(second, family), neighbour);
       reaches(one, addressOf(third, family), otherNetwork);
       reaches(one, OUTSIDE[family], reachesOutside);
-      reaches(outside, addressOf(first, family), reachesOutside); // without a forward policy that drops
+      reaches(outside, addressOf(first, family), reachesOutside); // no forward policy drops it
       reaches(one, family === 4 ? '10.1.0.1' : 'fd00:1::1', true);
     }
-    // A source that nobody gave it does not help.
+    // A source address that was not assigned to it does not help.
     if (!reachesOutside) {
       one.run('ip', 'addr', 'add', '10.1.0.99/24', 'dev', 'eth0');
       t.throws(() => one.run('ping', '-c', '1', '-W', '1', '-I', '10.1.0.99', OUTSIDE[4]));

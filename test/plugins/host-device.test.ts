@@ -1,6 +1,6 @@
 /**
- * host-device as a container runtime executes it. The devices are ends of wires: what the kernel does with hardware
- * when its namespace dies is played by hand.
+ * host-device as a container runtime executes it. The devices are veth ends. The tests do by hand what the kernel does
+ * with hardware when its namespace ends.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
@@ -14,7 +14,10 @@ becomeHost();
 const conf: Json = { cniVersion: '1.1.0', name: 'net', type: 'host-device', device: 'd0', ipam };
 const MARK = 'netloom-device:net/c1/eth0 d0';
 
-/** The host's `d0` and `d1` are the ends of one wire. NB: never up, for a link that has moved is as if it never was. */
+/**
+ * The host's `d0` and `d1`, the two ends of a wire. NB: they are never up, so that a link that was moved and came back
+ * looks untouched.
+ */
 function makeDevices(): void {
   run('link', 'add', 'd0', 'address', '02:00:00:00:00:d0', 'type', 'veth', 'peer', 'name', 'd1');
   run('link', 'set', 'd0', 'alias', 'uplink of rack 7');
@@ -173,8 +176,8 @@ for (const [title, verb] of [
     const sandbox = lab.sandbox('c1');
     const before = lab.snapshot();
     lab.add(conf, { sandbox });
-    // default_device_exit_net(): to the first namespace, under its name or, where that is taken, as dev%d; down, with
-    // its alias.
+    // default_device_exit_net() moves it to the first namespace, down, with its alias. It keeps its name, or becomes
+    // dev%d if that is taken.
     sandbox.run('ip', 'link', 'set', 'eth0', 'netns', `${process.pid}`, 'name', 'dev0');
     sandbox[Symbol.dispose]();
     t.true(onHost().includes('dev0'));
@@ -203,7 +206,7 @@ test.serial(
     makeDevices();
     const sandbox = lab.sandbox('c1');
     const before = lab.snapshot();
-    // The first one was there before, so that it is listed before the device; the kernel lets no bridge go.
+    // `first` exists before the device, so it is listed first. The kernel does not move a bridge to another namespace.
     sandbox.run('ip', 'link', 'add', 'first', 'type', 'bridge');
     lab.add(conf, { sandbox });
     sandbox.run('ip', 'link', 'add', 'second', 'type', 'veth');
@@ -232,7 +235,7 @@ for (const [title, changes] of [
       const lab = new Lab(t);
       makeDevices();
       const sandbox = lab.sandbox('c1');
-      const long = 'a'.repeat(250); // too long to stand in the mark
+      const long = 'a'.repeat(250); // too long for the mark
       run('link', 'set', 'd0', 'alias', long);
       const withoutIndex = () =>
         lab
@@ -241,7 +244,7 @@ for (const [title, changes] of [
           .split('\n')
           .sort();
       const before = withoutIndex();
-      // The index that the device has on the host is taken in the container.
+      // The device's ifindex on the host is taken in the container.
       const { ifindex } = ip<{ ifindex: number }>('link', 'show', 'd0')[0] ?? {};
       sandbox.run('ip', 'link', 'add', 'first', 'index', `${ifindex}`, 'type', 'veth');
       lab.add(conf, { sandbox });
@@ -278,7 +281,7 @@ test.serial('DEL leaves what belongs to somebody else, and brings home what the 
   lab.del({ ...conf, name: 'other' }, { sandbox });
   lab.check(conf, { sandbox }, result);
   sandbox.run('ip', 'link', 'set', 'eth0', 'alias', 'd0');
-  rmSync(`${lab.root}/run/netloom/attachments`, { recursive: true }); // it keeps none
+  rmSync(`${lab.root}/run/netloom/attachments`, { recursive: true }); // no record is left
   lab.del(conf, { sandbox });
   t.is(eth0(sandbox)?.ifalias, 'd0');
   lab.del({ ...conf, prevResult: result }, { sandbox });
@@ -294,7 +297,7 @@ test.serial('STATUS does not mind that a container has the device', (t) => {
 
 const device = () => ip<LinkJson>('link').find(({ ifname }) => ifname === 'd0');
 
-/** A device in a /sys/bus/pci of the test's own: its mounts are private. */
+/** Puts a device into a private /sys/bus/pci: the test has its own mounts. */
 function fakeBus(path: string): void {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/sys/bus/pci/devices']);
   mkdirSync(`/sys/bus/${path}`, { recursive: true });

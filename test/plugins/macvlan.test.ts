@@ -1,4 +1,4 @@
-/** macvlan as a container runtime executes it, judged by `ip` and by the packets that pass. */
+/** macvlan as a container runtime executes it. The judges are `ip` and the packets that pass. */
 import test from 'ava';
 import { temporaryName } from '../../src/attach/container-link.ts';
 import { becomeHost, ip } from '../support/host.ts';
@@ -161,7 +161,7 @@ test.serial(
     const before = lab.snapshot();
     lab.add(conf, { sandbox });
     const ifname = temporaryName('net/c1/eth0');
-    sandbox.run('ip', 'link', 'set', 'eth0', 'down'); // by itself: older kernels look at the name first, and rename no link that is up
+    sandbox.run('ip', 'link', 'set', 'eth0', 'down'); // by itself: older kernels check the name first, and do not rename a link that is up
     sandbox.run('ip', 'link', 'set', 'eth0', 'name', ifname, 'alias', '');
     const { output } = lab.exec('ADD', conf, { sandbox });
     t.is(output.code, 103);

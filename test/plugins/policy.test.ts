@@ -1,4 +1,4 @@
-/** policy as a container runtime executes it, and by the command line: its ruleset as text, packets, and what becomes of it. */
+/** policy as a container runtime executes it, and on the command line: its ruleset as text, packets, and its life. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import test from 'ava';
@@ -277,7 +277,7 @@ for (const family of [4, 6] as const) {
         undefined,
         'the host is a peer as any',
       );
-      // Answers to what it begins itself come in.
+      // Answers to connections of its own come in.
       t.true(talks(one, family === 4 ? '10.1.0.2' : 'fd00:1::2', 80, true));
       t.true(one.reaches(OUTSIDE[family]));
     },
@@ -421,7 +421,7 @@ test.serial('policy apply, ls and rm', (t) => {
   t.is(netloom(lab, ['policy', 'remove', 'net/c2']).stdout, 'net/c2/eth0: removed\n');
   t.is(netloom(lab, ['policy', 'rm', 'net/c2']).stdout, 'net/c2/eth0: had none\n');
   t.true(two.sandbox.reaches('10.1.0.1'));
-  // The network knows nothing of the policy; its DEL ends it all the same.
+  // The network's conflist has no policy; its DEL ends this one all the same.
   open.del(one, first);
   t.is(run('nft', 'list', 'ruleset'), '');
   t.deepEqual(readdirSync(`${lab.root}/run/netloom/policy/net`), []);
@@ -474,7 +474,7 @@ test.serial('policy apply and rm take the beginning of an id that engines show, 
   t.regex(apply('988739d8a3ac').stdout, /^net\/988739d8a3ac1681\/eth0: /);
   t.regex(run('nft', 'list', 'ruleset'), /comment "net\/988739d8a3ac1681\/eth0"/);
   t.is(netloom(lab, ['policy', 'rm', 'net/988739d8a3ac']).stdout, 'net/988739d8a3ac1681/eth0: removed\n');
-  // Two have it; too short; another network, and another interface.
+  // Ambiguous; too short; another network; and, below, another interface.
   for (const [network, container] of [
     ['net', '060dd08f20b5'],
     ['net', '988739d8'],
@@ -771,7 +771,7 @@ test.serial('an address of another network is refused by the name of its holder'
   lab.add(conf, { sandbox: lab.sandbox('c1') });
   const { output } = lab.exec('ADD', { ...conf, name: 'other' }, { sandbox: lab.sandbox('c2') });
   t.is(output.msg, 'Cannot set the policy of 10.1.0.2 for "other/c2/eth0": EEXIST, "net/c1/eth0" has the address');
-  // One of the same network is a left-over: the address is ours now.
+  // Within the same network the old holder is a left-over: the address is ours now.
   lab.add(conf, { sandbox: lab.sandbox('c3') });
   lab.del(conf, { containerId: 'c1' });
   t.regex(lab.snapshot(), /net\/c3\/eth0/);

@@ -1,4 +1,4 @@
-/** ptp as a container runtime executes it. Its routes are compared with the reference's in reference.test.ts. */
+/** ptp as a container runtime executes it. reference.test.ts compares its routes with those of the reference plugin. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { becomeHost, ip } from '../support/host.ts';

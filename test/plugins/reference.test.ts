@@ -1,7 +1,7 @@
 /**
- * The same configuration given to the reference plugins and to ours: results, addresses and routes must be the same but
- * for what is random or a name of the host's. Debian's reference plugins are release 1.1.1, which knows versions up to
- * 1.0.0 and no `mtu` in results.
+ * The reference plugins and ours get the same configuration: results, addresses and routes must be the same, except for
+ * random values and the names of the host's links. Debian's reference plugins are release 1.1.1, which supports
+ * versions up to 1.0.0 and has no `mtu` in results.
  */
 import test from 'ava';
 import { becomeHost, ip } from '../support/host.ts';
@@ -86,13 +86,13 @@ for (const { title, conf } of cases) {
   }
 }
 
-/** A result without what is random, and without what later versions have. */
+/** A result without random values, and without what later versions add. */
 function normal(result: Output): unknown {
   const names = new Map((result.interfaces ?? []).map(({ name }) => [name, name.replace(/^veth[0-9a-f]+$/, 'veth…')]));
   return JSON.parse(
     JSON.stringify(result, (key, value) => {
       if (key === 'mtu') return undefined;
-      // The reference's loopback forgets it, although the versions before 1.0.0 have it.
+      // The reference loopback leaves it out, although versions before 1.0.0 have it.
       if (key === 'version') return undefined;
       if (key === 'mac') return value === '00:00:00:00:00:00' ? value : 'mac';
       if (key === 'sandbox') return 'sandbox';

@@ -1,6 +1,6 @@
 /**
- * sbr as a container runtime executes it, after the bridge of a secondary interface; judged by `ip`, and by where
- * packets go.
+ * sbr as a container runtime executes it, after the bridge of a secondary interface. The judges are `ip` and the paths
+ * of packets.
  */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
@@ -45,7 +45,7 @@ const table = (sandbox: Sandbox, family: 4 | 6, id: string) => {
   try {
     return own(sandbox.ip<Route>(`-${family}`, 'route', 'show', 'table', id));
   } catch {
-    return []; // a table that never was
+    return []; // the table never existed
   }
 };
 const rules = (sandbox: Sandbox) =>
@@ -65,7 +65,7 @@ function stateOf(sandbox: Sandbox): string {
       run('-6', 'rule'),
       ...run('route', 'show', 'table', 'all').split('\n').sort(), // of both families
     ]
-      // Of itself the kernel adds those, some time after the link.
+      // The kernel itself adds these some time after the link.
       .filter((line) => !/fe80::|ff00::|table local/.test(line))
       .join('\n')
   );
@@ -91,12 +91,12 @@ test.serial('routes of the interface move to the first free table, and what has 
   t.is(dev(sandbox, '192.0.2.9', '10.1.0.2'), 'eth0');
   t.is(dev(sandbox, '2001:db8::9', 'fd02::2'), 'net1');
   t.is(dev(sandbox, '2001:db8::9', 'fd01::2'), 'eth0');
-  // An address behind the host, which is the gateway on both: answers come back by the way of the question.
+  // An address on the host, which is the gateway of both links: answers come back on the same link.
   execFileSync('ip', ['addr', 'add', '192.0.2.9/32', 'dev', 'lo']);
   t.teardown(() => execFileSync('ip', ['addr', 'del', '192.0.2.9/32', 'dev', 'lo']));
   for (const from of ['10.1.0.2', '10.2.0.2']) sandbox.run('ping', '-c', '1', '-w', '10', '-I', from, '192.0.2.9');
   lab.check(sbr(), target, prevResult);
-  lab.check(network(2), target, prevResult); // its routes are there, be it in another table
+  lab.check(network(2), target, prevResult); // its routes exist, even if in another table
 });
 
 test.serial('DEL removes rules and table, twice; the interface goes as it came', (t) => {
@@ -193,7 +193,7 @@ test.serial('routes of IPAM move along with what they have', (t) => {
   const moved = sandbox.ip('route', 'show', 'table', '100').find((each) => each['dst'] === '10.50.0.0/16');
   t.like(moved, { gateway: '10.2.0.7', metric: 50, metrics: [{ mtu: 1400 }] });
   t.deepEqual(table(sandbox, 4, 'main'), ['10.1.0.0/24 dev eth0', 'default via 10.1.0.1 dev eth0']);
-  // A default route by the gateway of the address, though nobody gave one.
+  // A default route through the gateway of the address, although none was configured.
   t.true(table(sandbox, 4, '100').includes('default via 10.2.0.1 dev net1'));
 });
 

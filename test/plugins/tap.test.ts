@@ -1,5 +1,5 @@
 /**
- * tap as a container runtime executes it. The programs at the other ends are this process, which carries frames between
+ * tap as a container runtime executes it. This process plays the programs at the other ends, and carries frames between
  * two links.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -122,7 +122,7 @@ test.serial('what it cannot do is refused before any change', (t) => {
     t.is(output.code, code);
     t.regex(output.msg ?? '', says);
   }
-  // Whether this kernel takes a context at all depends on its security modules.
+  // Whether this kernel accepts a context at all depends on its security modules.
   const context = 'system_u:system_r:container_t:s0';
   if (spawnSync('bash', ['-c', `printf ${context} > /proc/self/attr/current`]).status !== 0) {
     const { output } = lab.exec('ADD', { ...conf, selinuxContext: context }, { sandbox });
@@ -178,7 +178,7 @@ function attachTo(sandbox: Sandbox) {
   });
 }
 
-/** Carries what waits at one end to the other. */
+/** Carries all waiting frames from one end to the other. */
 function carry(from: number, to: number): void {
   const frame = new Uint8Array(65536);
   for (;;) {

@@ -47,7 +47,7 @@ const set = (sandbox: Sandbox, key: string, value: string) =>
   sandbox.run('sh', '-c', `echo ${value} > /proc/sys/net/${key}`);
 const recordOf = (lab: Lab, name = 'c1') => `${lab.root}/run/cni/tuning/${name}_eth0.json`;
 
-/** All that tuning may touch. */
+/** Everything that tuning may touch. */
 function stateOf(lab: Lab, sandbox: Sandbox): string {
   const settings = ['ipv4/conf/eth0/log_martians', 'core/somaxconn'].map((key) => sysctl(sandbox, key));
   return [lab.snapshot(), JSON.stringify(shown(sandbox)), ...settings].join('\n');

@@ -71,12 +71,12 @@ needs('vlan', 'macvlan')('masters that are macvlan and VLAN links themselves', (
   lan.run('ip', 'addr', 'flush', 'dev', 'eth0');
   lan.run('ip', 'route', 'add', '10.1.0.0/24', 'dev', 'v75');
   const [one, two, three] = [lab.sandbox('c1'), lab.sandbox('c2'), lab.sandbox('c3')];
-  // A tag within a tag, and a VLAN of a macvlan link.
+  // A VLAN within a VLAN, and a VLAN on a macvlan link.
   lab.add({ ...conf, master: 'm0.7' }, { sandbox: one });
   t.true(one.reaches('10.1.0.77'));
   const result = lab.add({ ...conf, master: 'upper' }, { sandbox: two });
   lab.check({ ...conf, master: 'upper' }, { sandbox: two }, result);
-  // A macvlan link of a VLAN.
+  // A macvlan link on a VLAN.
   const macvlan = { ...conf, type: 'macvlan', master: 'm0.7' };
   const third = lab.add(macvlan, { sandbox: three });
   lab.check(macvlan, { sandbox: three }, third);

@@ -1,4 +1,4 @@
-/** vrf as a container runtime executes it, after bridge; judged by `ip`. */
+/** vrf as a container runtime executes it, after bridge. The judge is `ip`. */
 import test from 'ava';
 import { isThere, needs } from '../support/features.ts';
 import { becomeHost, type Sandbox } from '../support/host.ts';
@@ -24,7 +24,10 @@ function attached(lab: Lab, sandbox: Sandbox, n = 1): Container {
   return { target, prevResult: lab.add(network(n), target) };
 }
 
-/** As `ip` shows it: IPv6 routes of several interfaces to one destination are one of several next hops. */
+/**
+ * A route as `ip` prints it. IPv6 routes of several interfaces to one destination become one route with several next
+ * hops.
+ */
 interface Route {
   readonly dst: string;
   readonly gateway?: string;
@@ -42,7 +45,7 @@ const routes = (sandbox: Sandbox, ...where: string[]) =>
         .filter(({ dst, type }) => !/^(fe80|multicast|ff00)/.test(dst) && (type ?? 'unicast') === 'unicast')
         .map(({ dst, gateway, dev }) => `${dst}${gateway ? ` via ${gateway}` : ''} dev ${dev}`);
     } catch {
-      return []; // a table that never was
+      return []; // the table never existed
     }
   });
 const vrfs = (sandbox: Sandbox) =>
@@ -100,8 +103,8 @@ needs('vrf')(
     const before = lab.snapshot();
     lab.add({ ...vrf(), prevResult }, target);
     const member = () => sandbox.ip<{ master?: string }>('link', 'show', 'eth1')[0]?.master;
-    // Another network's ADD for the same interface is refused; its runtime calls DEL all the same. So does one that
-    // shares the namespace.
+    // Another network's ADD for the same interface is refused, and so is that of a container that shares the namespace.
+    // The runtime calls DEL all the same.
     for (const [conf, other] of [
       [vrf({ name: 'other' }), target],
       [vrf(), { ...target, containerId: 'sharer' }],

@@ -1,4 +1,4 @@
-/** bandwidth as a container runtime executes it, after bridge or ptp; judged by `tc`, and by how fast bytes flow. */
+/** bandwidth as a container runtime executes it, after bridge or ptp. The judges are `tc` and the measured rate. */
 import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost, ip, type Sandbox } from '../../support/host.ts';
@@ -18,7 +18,7 @@ const both = { ingressRate: RATE, ingressBurst: BURST, egressRate: 2 * RATE, egr
 interface Container {
   readonly sandbox: Sandbox;
   readonly prevResult: Output;
-  /** The name of the host's end. */
+  /** The name of the veth end on the host. */
   readonly end: string;
 }
 
@@ -70,7 +70,7 @@ test.serial(
   },
 );
 
-/** The limit is kept, and reached. Bytes are those of TCP: headers take 4 percent of a frame. */
+/** The rate is reached and not exceeded. Bytes are TCP payload: headers take 4 percent of a frame. */
 async function isLimited(t: ExecutionContext, from: Place, to: Place, address: string, rate: number): Promise<void> {
   const rates = await bestFlow(0.9 * rate, () => flow(from, to, address, BURST));
   t.log(`${address}: ${rates.map((each) => (each / 1e6).toFixed(2)).join(', ')} Mbit/s of ${rate / 1e6}`);
@@ -105,7 +105,7 @@ for (const areShaped of [true, false]) {
       const { sandbox, prevResult, end } = attached(lab);
       const other = attached(lab, 'c2');
       const before = lab.snapshot();
-      // The gateway of each family is of the subnets, the other container is not.
+      // The subnets contain the gateway of each family, but not the other container.
       const conf = bandwidth({ ...both, [key]: ['10.1.0.1/32', 'fd00::1/128'] });
       const result = lab.add({ ...conf, prevResult }, { sandbox });
       const ifb = ifbOf(result);
@@ -149,7 +149,7 @@ test.serial('64 bits: rates above 2^32 bytes a second, and the longest burst', (
     lab.check(conf, { sandbox }, result);
     lab.del({ ...conf, prevResult: result }, { sandbox });
   }
-  // A burst that takes longer than 274 s.
+  // A burst that takes longer than 274 s at its rate.
   const slow = bandwidth({ ingressRate: 1e6, ingressBurst: 2 ** 31 - 1, egressRate: 1e6, egressBurst: 2 ** 31 - 1 });
   const result = lab.add({ ...slow, prevResult }, { sandbox });
   lab.check(slow, { sandbox }, result);
@@ -221,7 +221,7 @@ test.serial('subnets of the configuration hold for limits of runtimeConfig, unle
     lab.check(conf, { sandbox }, result);
     lab.del({ ...conf, prevResult: result }, { sandbox });
   }
-  // Only subnets: nothing is asked for.
+  // Subnets without a rate limit nothing.
   const conf = bandwidth({ shapedSubnets: ['10.8.0.0/16'] });
   t.deepEqual(lab.add({ ...conf, prevResult }, { sandbox }), prevResult);
 });
@@ -415,7 +415,7 @@ test.serial('DEL without the namespace or its path, and GC, leave no ifb; others
   lab.del(conf, { sandbox, netns: '' });
   t.is(lab.snapshot(), before);
   const result = lab.add({ ...conf, prevResult }, { sandbox });
-  sandbox[Symbol.dispose](); // the veth goes with it, some time later
+  sandbox[Symbol.dispose](); // the kernel removes the veth with it, some time later
   lab.del(conf, { containerId: 'c1', netns: sandbox.path });
   t.false(lab.snapshot().includes(ifbOf(result)));
   const stale = attached(lab, 'stale');

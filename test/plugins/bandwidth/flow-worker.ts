@@ -1,6 +1,7 @@
 /**
- * One end of a TCP connection that carries as much as it can: `receive PORT MILLISECONDS` prints how many bytes came in
- * how many milliseconds, from the acceptance of the connection; `send ADDRESS PORT` sends until the other end closes.
+ * One end of a TCP connection that sends as fast as it can. `receive PORT MILLISECONDS` prints the number of bytes
+ * received and the milliseconds since the connection was accepted. `send ADDRESS PORT` sends until the other end
+ * closes.
  */
 import { connect, createServer } from 'node:net';
 
@@ -14,8 +15,8 @@ if (verb === 'receive') {
     socket.on('error', () => {});
     socket.on('data', (data) => {
       bytes += data.length;
-      // NB: looked at after the bytes have come, so that a process that had to wait counts neither more bytes nor less
-      // time than passed.
+      // NB: read the clock after counting the bytes. If the process had to wait, bytes and time then still belong
+      // together.
       const elapsed = performance.now() - begin;
       if (elapsed < (milliseconds ?? 0)) return;
       process.stdout.write(`${JSON.stringify({ bytes, elapsed })}\n`, () => process.exit());

@@ -1,4 +1,4 @@
-/** How fast bytes flow over a TCP connection between two namespaces. */
+/** Measures the rate of a TCP connection between two namespaces. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Sandbox } from '../../support/host.ts';
@@ -6,13 +6,13 @@ import type { Sandbox } from '../../support/host.ts';
 const WORKER = fileURLToPath(new URL('flow-worker.ts', import.meta.url));
 const PORT = '5201';
 
-/** Where an end of the connection is: in a sandbox, or on the host. */
+/** Where one end of the connection is. */
 export type Place = Sandbox | 'host';
 
 /**
- * Bits a second from one place to another, beyond a burst.
- * @param address the receiver's
- * @param burst bits that may come at once
+ * The rate from one place to another, in bits per second, without the burst.
+ * @param address the receiver's address
+ * @param burst how many bits may arrive at once
  */
 export async function flow(
   from: Place,
@@ -41,8 +41,8 @@ export async function flow(
 }
 
 /**
- * The best of several runs: on a machine that is busy with other things a run may get less than it is allowed, but none
- * may get more.
+ * Repeats a measurement until a rate is high enough, at most 8 times. On a busy machine a run may get less than its
+ * limit, but no run may get more.
  */
 export async function bestFlow(enough: number, run: () => Promise<number>): Promise<readonly number[]> {
   const rates: number[] = [];

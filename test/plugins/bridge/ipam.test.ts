@@ -1,4 +1,7 @@
-/** IPAM plugins of others: executed as the specification says, with their results used and their errors passed on. */
+/**
+ * Third-party IPAM plugins: they are executed as the specification says, their results are used, and their errors are
+ * passed on.
+ */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost, ip } from '../../support/host.ts';
@@ -12,7 +15,7 @@ const RESULT = {
   routes: [{ dst: '10.8.0.0/16' }],
 };
 
-/** A directory for CNI_PATH with a third party's IPAM plugin, which keeps what it was told, and our plugins. */
+/** A directory for CNI_PATH with our plugins and a third-party IPAM plugin that records its input. */
 function withIpam(lab: Lab, script: string): { conf: Json; path: string; told(): string } {
   const path = `${lab.root}/bin`;
   mkdirSync(path);

@@ -126,7 +126,7 @@ test.serial('forceAddress: another address of the bridge is an error, and is rep
   t.is(output.msg, '"cni0" already has an IP address different from 10.1.0.1/24: 10.9.0.1/24');
   t.is(lab.snapshot(), before);
   lab.add({ ...conf, forceAddress: true }, { sandbox });
-  // Of IPv6 a bridge may have addresses of several subnets.
+  // A bridge may have IPv6 addresses in several subnets.
   t.deepEqual(globals(link('cni0')).sort(), ['10.1.0.1/24', 'fd00::1/64', 'fd01::1/64']);
 });
 
@@ -225,7 +225,7 @@ test.serial('IPv6 is usable at once: no address of the result is tentative', (t)
   const sandbox = lab.sandbox('c1');
   lab.add(bridgeConf({ ipam: hostLocal('fd00::/64') }), { sandbox });
   const [eth0] = sandbox.ip<LinkJson>('addr', 'show', 'dev', 'eth0');
-  // The link-local one is not of the result: a work queue of the kernel makes it usable, a moment later.
+  // The link-local address is not part of the result: a work queue of the kernel makes it usable a moment later.
   t.deepEqual(
     (eth0?.addr_info ?? []).filter(({ scope }) => scope === 'global').map(({ tentative }) => tentative),
     [undefined],
@@ -306,7 +306,7 @@ test.serial('ipMasq: what leaves the subnet has an address of the host, what sta
   const conf = bridgeConf({ ipMasq: true, ipam: hostLocal('10.1.0.0/24', 'fd00::/64') });
   const [one, outside] = [lab.sandbox('c1'), lab.sandbox('outside')];
   lab.add(conf, { sandbox: one });
-  // Somebody beyond the host who has no route back to the containers: an answer comes only to the host's own address.
+  // A station outside that has no route back to the containers, so its answers only reach the host's own address.
   execFileSync('ip', ['link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'eth0']);
   execFileSync('ip', ['link', 'set', 'eth0', 'netns', outside.path]);
   for (const address of ['192.0.2.1/24', '2001:db8::1/64'])
@@ -388,7 +388,7 @@ test.serial('a kernel without VLAN filtering is told in one sentence that names 
 
 const onFiltering = needs('bridge vlan_filtering');
 
-/** VLAN ids of a port with their flags, as `bridge vlan` tells. */
+/** The VLAN ids of a port with their flags, as `bridge vlan` prints them. */
 function vlansOf(dev: string): string[] {
   const [port] = JSON.parse(execFileSync('bridge', ['-j', 'vlan', 'show', 'dev', dev], { encoding: 'utf8' })) as {
     vlans: { vlan: number; vlanEnd?: number; flags?: string[] }[];

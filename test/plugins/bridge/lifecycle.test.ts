@@ -1,4 +1,4 @@
-/** What becomes of an attachment of the bridge plugin: CHECK, a second ADD, DEL in every situation, GC, STATUS. */
+/** The life of a bridge attachment: CHECK, a second ADD, DEL in every situation, GC, STATUS. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import test from 'ava';
@@ -210,7 +210,7 @@ test.serial('DEL without the namespace, or without its path, frees lease, link a
   lab.del(conf, { sandbox, netns: `${lab.root}/netns/never` });
   t.is(lab.snapshot(), before);
   lab.add(conf, { sandbox });
-  writeFileSync(`${lab.root}/netns/empty`, ''); // what a pin is when the namespace is unmounted
+  writeFileSync(`${lab.root}/netns/empty`, ''); // what is left of a pin when the namespace is unmounted
   lab.del(conf, { sandbox, netns: `${lab.root}/netns/empty` });
   t.is(lab.snapshot(), before);
   lab.add(conf, { sandbox });
@@ -234,7 +234,7 @@ test.serial('DEL of an attachment that the reference plugin made, and the revers
   t.is(sandbox.ip('link').length, 1);
   const ours = lab.add(old, { sandbox });
   lab.del({ ...old, prevResult: ours }, { sandbox }, reference);
-  // The reference knows nothing of the record of an attachment.
+  // The reference plugin does not know the record of an attachment.
   lab.gc(shared, [{ containerID: 'neighbour', ifname: 'eth0' }]);
   t.is(lab.snapshot(), before);
   t.is(sandbox.ip('link').length, 1);
@@ -335,7 +335,7 @@ test.serial('a reused address works at once, though a neighbour remembers anothe
   lab.del(again, { sandbox: two });
   const second = lab.add(again, { sandbox: two });
   t.not(second.interfaces?.[2]?.mac, first.interfaces?.[2]?.mac);
-  // Announced: no echo request is needed to learn it.
+  // The address was announced, so this does not need an echo request.
   t.deepEqual(remembered(), [second.interfaces?.[2]?.mac, second.interfaces?.[2]?.mac]);
   for (const address of ['10.1.0.77', 'fd00::77']) one.run('ping', '-c', '1', '-W', '10', address);
 });

@@ -1,4 +1,4 @@
-/** What container refuses, with a sentence of its own for each, and nothing changed. */
+/** What container refuses: each case has its own message, and changes nothing. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -194,7 +194,10 @@ test.serial('what a killed process leaves half written is not read, and goes wit
   t.is(lab.snapshot(), before);
 });
 
-/** The kernel takes a namespace down in the background, and with it the host's ends of its wires. */
+/**
+ * Waits until no link of the kind is left. The kernel removes a namespace in the background, and with it the host's
+ * ends of its wires.
+ */
 function untilGone(kind: string): void {
   while (ip('link', 'show', 'type', kind).some(({ ifname }) => ifname !== undefined)) {}
 }

@@ -1,4 +1,4 @@
-/** A container with a network of its own, and the configuration by which others share it. */
+/** A container with a network of its own, and the configuration with which others share it. */
 import { statSync } from 'node:fs';
 import type { Sandbox } from '../../support/host.ts';
 import { bridgeConf, type Json, type Lab, type Output } from '../../support/lab.ts';
@@ -7,7 +7,7 @@ export const sharing: Json = { cniVersion: '1.1.0', name: 'shared', type: 'conta
 
 export interface Main {
   readonly sandbox: Sandbox;
-  /** What the ADD of its bridge answered. */
+  /** The result of its bridge's ADD. */
   readonly result: Output;
 }
 
@@ -18,7 +18,7 @@ export function startMain(lab: Lab): Main {
   return { sandbox, result: lab.add(bridgeConf(), { sandbox }) };
 }
 
-/** Which namespace a path leads to. */
+/** The identity of the namespace that a path leads to. */
 export function namespaceAt(path: string): string {
   const { dev, ino } = statSync(path);
   return `${dev}/${ino}`;

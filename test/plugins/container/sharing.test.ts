@@ -1,4 +1,4 @@
-/** container as a container runtime executes it: one network for two containers. */
+/** container as a container runtime executes it: two containers share one network. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
@@ -90,7 +90,7 @@ test.serial(
 test.serial('whatever else the runtime deletes of a sharer, the owner keeps its interfaces and its loopback', (t) => {
   const lab = new Lab(t);
   const { sandbox: main } = startMain(lab);
-  // As the reference makes it: an interface without a mark of anybody.
+  // Interfaces without our mark, as the reference plugins make them.
   main.run('ip', 'link', 'add', 'eth1', 'type', 'veth', 'peer', 'name', 'eth2');
   main.run('ip', 'link', 'add', 'link', 'eth2', 'name', 'eth3', 'type', 'macvlan');
   const links = () => main.ip('link').map(({ ifname, flags }) => `${ifname} ${flags}`);
@@ -240,7 +240,7 @@ test.serial('the last DEL of a container leaves no record', (t) => {
   t.deepEqual(readdirSync(directory), []);
 });
 
-/** A server that says where it is to whoever connects. */
+/** A server that tells each client where it runs. */
 async function echo(sandbox: Sandbox, host: string, port: string): Promise<ChildProcess> {
   const program = `require('net').createServer((s) => s.end('from ${sandbox.name}')).listen(${port}, '${host}', () => console.log('ready'))`;
   const child = spawn('nsenter', [`--net=${sandbox.path}`, process.execPath, '-e', program], {

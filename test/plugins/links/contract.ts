@@ -1,7 +1,7 @@
 /**
- * What holds for every plugin whose link is in the container only: macvlan, ipvlan, vlan (which hang on a master) and
- * dummy. Each type's test file calls it with a configuration; the host's master is one end of a pair, with a station at
- * the other.
+ * What holds for every plugin whose link is only in the container: macvlan, ipvlan, vlan (which hang on a master) and
+ * dummy. Each type's test file calls this with a configuration. The master on the host is one end of a veth pair; a
+ * station is at the other end.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -25,9 +25,11 @@ export interface LinkCase {
   readonly conf: Json;
   /** Its links hang on the master `m0`. */
   readonly hangs: boolean;
-  /** Two containers of one network. Of a VLAN a master has one link only. */
+  /**
+   * The configuration of a second container in the network. It may differ because a master has only one link per VLAN.
+   */
   readonly another: Json;
-  /** How CHECK is to differ from ADD, and what it says then. */
+  /** A configuration with which CHECK must find a difference, and its message. */
   readonly other?: readonly [conf: Json, says: RegExp];
 }
 
@@ -136,15 +138,15 @@ export function linkContract(one: LinkCase): void {
     const sandbox = lab.sandbox('c1');
     const result = lab.add(conf, { sandbox });
     const before = lab.snapshot();
-    // The same container and interface in another network, whose ADD failed because the name was taken.
+    // An ADD for the same container and interface in another network failed because the name was taken.
     const other = { ...another, name: 'other' };
     t.is(lab.exec('ADD', other, { sandbox }).output.code, 111);
     lab.del(other, { sandbox });
     lab.check(conf, { sandbox }, result);
     t.is(lab.snapshot(), before);
     lab.del(conf, { sandbox });
-    // One without a mark, which somebody made by hand; and the same where the runtime knows it, as with one of the
-    // reference plugin's.
+    // A link without a mark, which DEL leaves because someone may have made it by hand. If the runtime passes it in
+    // prevResult, as with a link of the reference plugin, DEL removes it.
     lab.add(conf, { sandbox });
     sandbox.run('ip', 'link', 'set', 'eth0', 'alias', '');
     lab.del(conf, { sandbox });
@@ -191,7 +193,7 @@ export function linkContract(one: LinkCase): void {
   if (one.hangs) masterContract(one);
 }
 
-/** What holds for those that hang on a master. */
+/** What holds for the types that hang on a master. */
 function masterContract({ type, needs: feature, conf }: LinkCase): void {
   const serial = needs(feature);
   const { master: _, ...unnamed } = conf;
@@ -272,7 +274,7 @@ function masterContract({ type, needs: feature, conf }: LinkCase): void {
     const { lab } = labWithMaster(t);
     const sandbox = lab.sandbox('c1');
     lab.add(conf, { sandbox });
-    run('link', 'del', 'm0'); // the kernel removes what hangs on it
+    run('link', 'del', 'm0'); // the kernel removes the links that hang on it
     lab.del(unnamed, { sandbox });
     t.notRegex(lab.snapshot(), /c1/);
     lab.gc(unnamed, []);
@@ -294,8 +296,7 @@ const BAD_MASTERS: readonly [string, () => void, Json, number, RegExp][] = [
 ];
 
 /**
- * What `ip` says that an interface hangs on: the master is in the host's namespace, which the container sees as a
- * number.
+ * What an interface hangs on, as `ip` prints it. The master is in the host's namespace, so the container sees a number.
  */
 function parentOf(sandbox: Sandbox): string | undefined {
   const [found] = sandbox.ip<{ link_index?: number; link?: string }>('link', 'show', 'dev', 'eth0');

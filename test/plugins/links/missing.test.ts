@@ -1,4 +1,7 @@
-/** Kinds that a kernel lacks: one sentence that names what it is to be built with, and nothing left behind. */
+/**
+ * Kinds of links that a kernel lacks: the message names the option that the kernel must be built with, and nothing is
+ * left behind.
+ */
 import test from 'ava';
 import { FEATURES, type FeatureName, isThere } from '../../support/features.ts';
 import { becomeHost } from '../../support/host.ts';

@@ -1,6 +1,6 @@
 /**
- * Three machines with an agent each, which are in a network of each mode at once: who moves is followed, and what is
- * removed comes back. In short, for it runs on another kernel as well.
+ * Three machines, each with an agent, are in networks of all modes at once: they follow a machine that moves, and
+ * restore links that are removed. A short test, because it also runs on other kernels.
  */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
@@ -14,7 +14,7 @@ import { wiring } from './wiring.ts';
 becomeHost();
 
 const MODES = ['l3', 'l2', 'direct'] as const;
-/** How long an agent may take to carry something over, in seconds: in a guest all is slow. */
+/** How long an agent may take for a change, in seconds: everything is slow in a guest. */
 const PATIENCE = 300;
 
 for (const store of ['file', 'etcd'] as const) {
@@ -35,7 +35,7 @@ for (const store of ['file', 'etcd'] as const) {
         for (const { conf } of networks) cluster.conflist(machine, conf(machine));
       }
       const [{ conf: anyConf } = { conf: () => ({}) }] = networks;
-      // One after another: at once, in a guest that gets little of its processor, none serves within the time of one.
+      // One after another. If all started at once in a guest with little processor time, none would serve in time.
       for (const machine of cluster.machines) await cluster.agent(t, machine, anyConf(machine));
       if (store === 'etcd') {
         for (const { name, root } of cluster.machines) {
@@ -78,7 +78,7 @@ for (const store of ['file', 'etcd'] as const) {
   );
 }
 
-/** What is left of the largest packet without the headers of IPv4 and ICMP. */
+/** The payload of the largest packet, without the headers of IPv4 and ICMP. */
 function payloadOf([container]: readonly Container[]): number {
   return (container?.result.interfaces?.[0]?.mtu ?? 0) - 28;
 }

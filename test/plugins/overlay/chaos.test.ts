@@ -1,6 +1,6 @@
 /**
- * 200 random events in the life of a cluster. In the end each machine's kernel has what follows from the store, and
- * nothing is left of those that left.
+ * 200 random events in the life of a cluster. In the end each machine's kernel has exactly what follows from the store,
+ * and nothing is left of machines that left.
  */
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../../support/host.ts';
@@ -12,14 +12,14 @@ import { EtcdStore } from './etcd-store.ts';
 becomeHost();
 
 const EVENTS = 200;
-/** How many events lie between two looks at the whole. */
+/** How many events come between two checks of everything. */
 const BETWEEN = 40;
-/** How long it may take until all is as it should be, in seconds. */
+/** How long the cluster may take to settle, in seconds. */
 const SETTLING = 180;
 const MODES = ['l3', 'l2', 'direct'] as const;
 
 const STORES: Readonly<Record<string, (t: ExecutionContext, cluster: Cluster) => Promise<void>>> = {
-  file: async () => {}, // the cluster has one
+  file: async () => {}, // the default of a cluster
   etcd: EtcdStore.serve,
 };
 

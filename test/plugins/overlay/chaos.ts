@@ -1,7 +1,6 @@
 /**
- * What happens to a cluster, at random: machines join, leave, crash, return and move; containers come and go; devices
- * and entries are removed; agents are killed; the store is rewritten or away. Whoever throws the dice with the same
- * seed has the same events.
+ * Random events in a cluster: machines join, leave, crash, return and move; containers come and go; devices and entries
+ * are removed; agents are killed; the store is rewritten or unreachable. The same seed gives the same events.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,40 +12,40 @@ import { randomOf } from '../../support/random.ts';
 import { bridgeOf, type Cluster, type Container, type Machine, tunnelOf } from './cluster.ts';
 import { actualWays, expectedWays } from './ways.ts';
 
-/** The most machines at a time, and containers of one. */
+/** The most machines at a time, and the most containers on one of them. */
 const MACHINES = 5;
 const CONTAINERS = 3;
-/** Machines that run when it begins. */
+/** How many machines run at the start. */
 const FIRST = 3;
 
 /** A machine that runs. */
 interface Running {
   readonly machine: Machine;
   readonly containers: Map<string, Container>;
-  /** On the underlay. */
+  /** Its address on the underlay. */
   address: string;
   agent: ChildProcess | undefined;
   isCut: boolean;
-  /** What the machine was before anything of the overlay was there. */
+  /** The state of the machine before it had anything of the overlay. */
   readonly before: string;
 }
 
-/** One that has crashed, and has its disk and its record still. */
+/** A machine that crashed. It still has its disk, and its record in the store. */
 interface Crashed {
   readonly number: number;
   readonly address: string;
 }
 
 interface Kind {
-  /** How often, against the others. */
+  /** How often it happens, relative to the others. */
   readonly weight: number;
   readonly isPossible?: () => boolean;
-  /** @returns what was done */
+  /** @returns a description of the event */
   readonly happen: () => string | Promise<string>;
 }
 
 export class Chaos {
-  /** What has happened, in order. */
+  /** Descriptions of the events, in order. */
   readonly trace: string[] = [];
   readonly #t: ExecutionContext;
   readonly #cluster: Cluster;
@@ -54,7 +53,7 @@ export class Chaos {
   readonly #random: () => number;
   readonly #running = new Map<number, Running>();
   readonly #crashed = new Map<number, Crashed>();
-  /** The prefix that each known node has had since it joined. */
+  /** The prefix of each known node since it joined. */
   readonly #prefixes = new Map<string, string>();
   #isStoreAway = false;
   #addresses = 100;
@@ -71,14 +70,14 @@ export class Chaos {
     for (let i = 0; i < FIRST; i++) this.trace.push(await this.#join());
   }
 
-  /** One more event. */
+  /** Runs one more event. */
   async step(): Promise<void> {
     const possible = this.#kinds().filter(({ isPossible }) => isPossible?.() ?? true);
     const [kind] = this.#one(possible.flatMap((each) => Array.from({ length: each.weight }, () => each)));
     if (kind !== undefined) this.trace.push(await kind.happen());
   }
 
-  /** What holds nobody back any more: the store is there, cables are in, agents run. */
+  /** Removes all obstacles: the store is reachable, cables are plugged in, agents run. */
   async calm(): Promise<void> {
     if (this.#isStoreAway) await this.#restoreStore();
     for (const one of this.#running.values()) {
@@ -87,7 +86,7 @@ export class Chaos {
     }
   }
 
-  /** Where what is differs from what should be, in sentences; none where all is as it should be. */
+  /** The differences between the actual and the expected state, as sentences; empty if there are none. */
   async differences(): Promise<string[]> {
     const nodes = await this.#cluster.shared.nodes();
     const wrong: string[] = [];
@@ -103,7 +102,8 @@ export class Chaos {
     for (const { machine, address, containers } of this.#running.values()) {
       const { name, sandbox } = machine;
       const recorded = nodes.find((node) => node.name === name)?.address;
-      // One without containers has nothing that others want to reach, and says where it is with the next.
+      // A machine without containers need not have recorded its address: nobody wants to reach it, and its next
+      // container records it.
       if (containers.size > 0 && recorded !== address)
         wrong.push(`${name} is at ${address}, the store has ${recorded}`);
       const [have, want] = [
@@ -122,12 +122,12 @@ export class Chaos {
     return wrong;
   }
 
-  /** Who does not reach whom. */
+  /** Which containers do not reach which others. */
   async gaps(): Promise<string[]> {
     return await this.#cluster.gaps([...this.#running.values()].flatMap(({ containers }) => [...containers.values()]));
   }
 
-  /** What CHECK says on each machine. */
+  /** The messages of CHECK, from each machine. */
   complaints(): string[] {
     return [...this.#running.values()].flatMap(({ machine, containers }) => {
       const [first] = containers.values();
@@ -140,7 +140,7 @@ export class Chaos {
   #kinds(): Kind[] {
     const { size } = this.#running;
     const isStoreThere = () => !this.#isStoreAway;
-    // Two, since one of them may be who leaves.
+    // Two, because one of them may be the machine that leaves.
     const canReclaim = () => isStoreThere() && this.#with(isConnected).length > 1;
     return [
       { weight: 8, isPossible: () => this.#with(hasRoom).length > 0, happen: () => this.#attach(this.#pick(hasRoom)) },
@@ -181,7 +181,7 @@ export class Chaos {
     return `${name} joins`;
   }
 
-  /** As whoever takes a machine out of service: no containers any more, then its prefix is given back. */
+  /** Takes a machine out of service: removes its containers, then reclaims its prefix. */
   async #leave(): Promise<string> {
     const one = this.#pick();
     const { machine } = one;
@@ -198,7 +198,7 @@ export class Chaos {
   async #crash(): Promise<string> {
     const one = this.#pick();
     const { number, name } = one.machine;
-    // NB: with the address that the others know, which it may not have said yet where it has moved.
+    // NB: the address that it really has. If it moved, it may not have recorded that address yet.
     const address = one.address;
     await this.#powerOff(one);
     this.#crashed.set(number, { number, address });
@@ -212,7 +212,7 @@ export class Chaos {
     const { name, root } = this.#cluster.placeOf(number);
     const nodes = this.#isStoreAway ? [] : await this.#cluster.shared.nodes();
     const recorded = nodes.find((node) => node.name === name)?.address;
-    // Without its disk it is the same node only at the same address.
+    // With an empty disk it is only recognised at the address in the store.
     const isEmpty = recorded === address && this.#random() < 0.5;
     if (isEmpty) rmSync(`${root}/var`, { recursive: true, force: true });
     this.#crashed.delete(number);
@@ -256,12 +256,12 @@ export class Chaos {
           ]),
     ];
     const [way = ''] = this.#one(ways);
-    // The agent may be making it anew at this moment.
+    // The agent may be replacing the device at this moment.
     sandbox.run('bash', '-c', `${way} || true`);
     return `${name}: ${way}`;
   }
 
-  /** Its containers are cut off: whoever runs them attaches them anew. */
+  /** Cuts off the containers of a machine; a runtime then attaches them again. */
   #removeBridge(): string {
     const one = this.#pick(hasContainers);
     const { sandbox, name } = one.machine;
@@ -272,7 +272,7 @@ export class Chaos {
     return `${name}: its bridge is removed, ${names.join(', ')} are attached anew`;
   }
 
-  /** Nobody hears of that at once: the next ADD finds it. */
+  /** Nothing reports this at once: the next ADD finds it. */
   async #removeEntries(): Promise<string> {
     const one = this.#pick(hasContainers);
     const { sandbox, name } = one.machine;
@@ -330,7 +330,7 @@ export class Chaos {
 
   async #boot(number: number, address: string): Promise<void> {
     const machine = this.#cluster.boot(number, address);
-    // What a runtime does after a boot: none of its containers is there.
+    // A runtime does this after a boot: it has no containers.
     this.#cluster.gc(machine, [], this.#conf(machine));
     const one: Running = {
       machine,
@@ -388,13 +388,13 @@ export class Chaos {
     this.#prefixes.delete(name);
   }
 
-  /** Without what a node keeps for good, and whatever its address is now. */
+  /** The state without what a node keeps for good, and independent of its present address. */
   #remains(machine: Machine): string {
     return (
       this.#cluster
         .snapshot(machine)
         .split('\n')
-        // The file of the nodes known last has a line for each change.
+        // The file of known nodes has a line for each change.
         .filter((line) => line !== '' && !/^((var\/lib\/netloom|etc\/cni|run)\/|\{"(put|gone)":)/.test(line))
         .join('\n')
         .replaceAll(/192\.0\.2\.\d+/g, 'ADDRESS')
@@ -405,7 +405,7 @@ export class Chaos {
     return this.#cluster.sharedConf(machine, { mode: this.#mode });
   }
 
-  /** Numbers of machines that neither run nor have a record. */
+  /** The numbers of machines that neither run nor have a record. */
   #free(): number[] {
     return Array.from({ length: MACHINES }, (_, i) => i + 1).filter(
       (number) => !this.#running.has(number) && !this.#crashed.has(number),
@@ -422,7 +422,7 @@ export class Chaos {
     return one;
   }
 
-  /** One of them, in an array: none of none. */
+  /** A random element, in an array; an empty array if there is none. */
   #one<T>(all: readonly T[]): T[] {
     return all.slice(Math.floor(this.#random() * all.length)).slice(0, 1);
   }

@@ -1,6 +1,6 @@
 /**
- * Clocks that are hours off, and are set while agents run: what follows the store and the kernel goes on, and who is
- * there is not given up.
+ * Clocks that are hours off, and that are set while agents run: agents go on following the store and the kernel, and no
+ * live node is given up.
  */
 import { spawnSync } from 'node:child_process';
 import test from 'ava';
@@ -46,7 +46,7 @@ for (const store of STORES) {
       one.sandbox.run('ip', 'link', 'del', tunnelOf(one.sandbox)?.ifname ?? '');
       await meet('the tunnel is back, whole', b.address, c.address);
 
-      // Who asks has a clock that is ahead, by more than the grace.
+      // The machine that asks has a clock that is ahead by more than the grace period.
       first.set(7);
       const environment = { ...process.env, ...first.environment, NETLOOM_ROOT: one.root };
       const netloom = (...args: string[]) =>

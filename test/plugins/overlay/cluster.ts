@@ -1,6 +1,6 @@
 /**
  * Machines of an overlay: network namespaces, each with its own NETLOOM_ROOT, joined by a bridge that plays the
- * underlay. For test files that have become a host, in whose namespace the underlay is.
+ * underlay. For test files that have become a host; the underlay is in the host's namespace.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,11 +13,11 @@ import { DirectoryStore, type SharedStore } from './shared-store.ts';
 
 export type Family = 4 | 6;
 
-/** A container with what its ADD answered. */
+/** A container with the result of its ADD. */
 export interface Container {
   readonly sandbox: Sandbox;
   readonly result: Output;
-  /** Without prefix. */
+  /** Without prefix length. */
   readonly address: string;
 }
 
@@ -30,28 +30,28 @@ export interface Machine {
   readonly subnet: string;
 }
 
-/** A device of the overlay, as `ip` tells of it. */
+/** A device of the overlay, as `ip` prints it. */
 export interface Device {
   readonly ifname: string;
   readonly address: string;
   readonly linkinfo?: { readonly info_data?: { readonly local?: string } };
 }
 
-/** Who asks: a container, or with its namespace alone a machine. */
+/** Where requests come from: a container, or a machine if there is only a namespace. */
 type Who = Pick<Container, 'sandbox'> & Partial<Container>;
 
 export interface ClusterOptions {
-  /** Of the underlay. */
+  /** The address family of the underlay. */
   readonly family?: Family;
-  /** Of the containers. */
+  /** The address family of the containers. */
   readonly inner?: Family;
   readonly count?: number;
   readonly mtu?: number;
 }
 
 /**
- * How many containers ask all others at a time. More would fill the neighbour table, which other tests that run at the
- * same time need too.
+ * How many containers ask all others at a time. More would fill the neighbour table, which other tests need at the same
+ * time.
  */
 const AT_ONCE = 5;
 
@@ -61,9 +61,7 @@ export class Cluster {
   readonly inner: Family;
   readonly subnet: string;
   readonly underlay: string;
-  /**
-   * Where machines with a shared configuration find each other: a directory, until a test gives them something else.
-   */
+  /** Where machines with a shared configuration find each other: a directory, until a test replaces it. */
   shared: SharedStore;
   readonly #family: Family;
   readonly #mtu: number;
@@ -79,8 +77,8 @@ export class Cluster {
     this.underlay = family === 4 ? '192.0.2.0/24' : '2001:db8::/64';
     this.shared = new DirectoryStore(this.lab.root);
     this.subnet = inner === 4 ? '10.96.0.0/16' : 'fd96::/48';
-    // NB: with a MAC of its own. Otherwise it has that of one of its ports, and another when that goes: whoever knew it
-    // speaks to nobody for half a minute.
+    // NB: a bridge with a MAC of its own. Otherwise it has the MAC of one of its ports, and changes it when that port
+    // goes. Neighbours that know the old MAC are then cut off for half a minute.
     const mac = '02:00:5e:00:53:00';
     execFileSync('ip', ['link', 'add', 'under0', 'address', mac, 'mtu', `${mtu}`, 'type', 'bridge']);
     execFileSync('ip', ['link', 'set', 'under0', 'up']);
@@ -102,7 +100,7 @@ export class Cluster {
     return this.machines.map(({ name, address, subnet }) => ({ name, address, subnet }));
   }
 
-  /** Where a plugin is executed: in the machine's namespace, with its files. */
+  /** Options with which plugins run in the machine's namespace, with its files. */
   on({ sandbox, root }: Machine) {
     return { wrap: ['nsenter', `--net=${sandbox.path}`], environment: { NETLOOM_ROOT: root } };
   }
@@ -113,7 +111,7 @@ export class Cluster {
     return { sandbox, result, address: addressOf(result) };
   }
 
-  /** Containers that are all attached at once. */
+  /** Attaches containers, all at once. */
   async addAll(machine: Machine, names: readonly string[], conf: Json): Promise<Container[]> {
     const sandboxes = names.map((name) => this.lab.sandbox(name));
     const ends = sandboxes.map(async (sandbox): Promise<Container> => {
@@ -128,7 +126,7 @@ export class Cluster {
     this.lab.del(conf, { sandbox }, this.on(machine));
   }
 
-  /** A GC that leaves these alone, and no others. */
+  /** A GC after which only these containers are left. */
   gc(machine: Machine, valid: readonly Container[], conf: Json): void {
     const attachments = valid.map(({ sandbox }) => ({ containerID: sandbox.name, ifname: 'eth0' }));
     const { status, output } = this.lab.exec(
@@ -140,14 +138,14 @@ export class Cluster {
     if (status !== 0) throw new Error(`GC on ${machine.name}: ${output.msg}`);
   }
 
-  /** Says what of the network a machine has: an error object, or an empty one. */
+  /** CHECK. @returns an error object, or an empty one */
   check(machine: Machine, { sandbox, result }: Container, conf: Json = this.conf()): Output {
     return this.lab.exec('CHECK', { ...conf, prevResult: result }, { sandbox }, this.on(machine)).output;
   }
 
   /**
-   * The addresses that do not answer, of those that are asked: each second once, for ten, unless options of ping say
-   * otherwise. Its own is not: a container's `lo` is another plugin's.
+   * The addresses that do not answer. Each is asked once a second for ten seconds, unless the options of ping differ.
+   * The asking container's own address is left out, because its `lo` is the job of another plugin.
    */
   unreached({ sandbox, address }: Who, addresses: readonly string[], options = '-w 10'): string[] {
     const others = addresses.filter((each) => each !== address);
@@ -156,11 +154,12 @@ export class Cluster {
   }
 
   /**
-   * Who does not reach whom, each asked a few times: `n1a → 10.96.2.3`. Empty where all reach all.
-   * NB: a few ask at a time, and on one layer 2 everybody forgets afterwards. There each pair is two neighbours, and a
-   * kernel keeps 1024 for all its namespaces together (gc_thresh3): what is more is lost without a word, and counted in
-   * table_fulls of /proc/net/stat/arp_cache. Entries that were not used for 5 s make room, so it is asked for longer
-   * than that.
+   * Which containers do not reach which others, as `n1a → 10.96.2.3`; empty if all reach all. Each is asked a few
+   * times.
+   * NB: only a few ask at a time, and on a shared layer 2 their neighbour tables are flushed afterwards. There each
+   * pair makes two neighbour entries, and a kernel keeps 1024 for all its namespaces together (gc_thresh3). It silently
+   * drops what exceeds this, and counts it in table_fulls of /proc/net/stat/arp_cache. Entries that were not used for 5
+   * s make room, so asking goes on for longer than that.
    */
   async gaps(from: readonly Container[], ...options: string[]): Promise<string[]> {
     const gaps: string[] = [];
@@ -186,12 +185,12 @@ export class Cluster {
     return containers.some(({ result }) => result.ips?.[0]?.address.endsWith(`/${length}`));
   }
 
-  /** The configuration of one machine where the nodes are in a store that all of them see. */
+  /** The configuration of one machine, with the nodes in a store that all machines share. */
   sharedConf({ name }: Machine, more: Json = {}): Json {
     return this.conf({ node: name, underlay: this.underlay, store: this.shared.conf, ...more });
   }
 
-  /** Puts a conflist of the configuration on a machine. */
+  /** Puts a conflist with the configuration on a machine. */
   conflist({ root }: Machine, conf: Json): void {
     const directory = `${root}/etc/cni/net.d`;
     mkdirSync(directory, { recursive: true });
@@ -202,7 +201,7 @@ export class Cluster {
   /**
    * Starts an agent on a machine, with a conflist of the configuration, and waits until it serves. It ends with the
    * test.
-   * @param environment variables besides
+   * @param environment further variables
    */
   async agent(
     t: Pick<ExecutionContext, 'teardown'>,
@@ -226,26 +225,26 @@ export class Cluster {
     return child;
   }
 
-  /** What a machine has that an attachment could leave behind. */
+  /** Everything on a machine that an attachment could leave behind. */
   snapshot({ sandbox, root }: Machine): string {
     const script = `ip -o link | sed -E 's/<.*//'; ip -o addr | grep -v fe80; ip route show table all; ip -6 route show table all; nft list ruleset`;
-    // Forwarding stays on, and with it the kernel answers for the first address of each prefix.
+    // Forwarding stays on; the kernel then answers for the first address of each prefix.
     const ownDoing = /^(anycast|.*\b(fe80::|ff00::\/8)).*\n| linkdown|valid_lft \S+ preferred_lft \S+/gm;
     return [sandbox.run('bash', '-c', script).replace(ownDoing, ''), ...files(root)].join('\n');
   }
 
-  /** An address of the underlay. */
+  /** An address on the underlay. */
   addressOn(number: number): string {
     return this.#family === 4 ? `192.0.2.${number}` : `2001:db8::${number}`;
   }
 
-  /** What stays of a machine while it is down. */
+  /** What is left of a machine while it is down. */
   placeOf(number: number): Pick<Machine, 'name' | 'root'> {
     const name = `n${number}`;
     return { name, root: `${this.lab.root}/${name}` };
   }
 
-  /** A machine comes up: for the first time, or with the disk that it had. */
+  /** Boots a machine, for the first time or with the disk that it had. */
   boot(number: number, address = this.addressOn(10 + number)): Machine {
     const { name, root } = this.placeOf(number);
     const sandbox = this.lab.sandbox(name);
@@ -268,8 +267,8 @@ export class Cluster {
   }
 
   /**
-   * A machine loses its power: what is on its disk stays, what a boot empties does not. NB: whoever has started an
-   * agent there kills it first.
+   * Cuts a machine's power. Its disk stays, except for directories that a boot empties. NB: kill agents that were
+   * started there first.
    */
   cutPower({ number, sandbox, root }: Machine): void {
     this.lab.agents.end(root);
@@ -278,21 +277,21 @@ export class Cluster {
     rmSync(`${root}/run`, { recursive: true, force: true });
   }
 
-  /** A machine gets another address on the underlay, and loses the one that it had. */
+  /** Gives a machine another address on the underlay, instead of the one that it had. */
   move({ sandbox }: Pick<Machine, 'sandbox'>, from: string, to: string): void {
     const [prefix, nodad] = this.#family === 4 ? [24, ''] : [64, 'nodad'];
-    // NB: in this order. The second of a prefix goes with the first.
+    // NB: in this order. A second address in the same prefix goes with the first.
     const script = `ip addr del ${from}/${prefix} dev eth0; ip addr add ${to}/${prefix} dev eth0 ${nodad}`;
     sandbox.run('bash', '-ec', script);
   }
 
-  /** The machine's cable to the underlay is pulled, or put in again. */
+  /** Unplugs the machine's cable to the underlay, or plugs it in again. */
   cable({ number }: Machine, state: 'up' | 'down'): void {
     execFileSync('ip', ['link', 'set', wireOf(number), state]);
   }
 }
 
-/** The device that packets to other machines go by, where there is one. */
+/** The device for packets to other machines, if there is one. */
 export function tunnelOf(sandbox: Sandbox): Device | undefined {
   return sandbox.ip<Device>('link', 'show', 'type', 'vxlan').find(({ ifname }) => ifname.startsWith('nlx-'));
 }
@@ -311,7 +310,7 @@ function addressOf({ ips }: Output): string {
   return (ips?.[0]?.address ?? '').replace(/\/.*/, '');
 }
 
-/** The addresses that do not answer. */
+/** The addresses that do not answer fping. */
 function silentOf(sandbox: Sandbox, args: readonly string[]): Promise<string[]> {
   const child = spawn('nsenter', [`--net=${sandbox.path}`, 'fping', '-u', '-r', '6', '-t', '500', '-i', '1', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -319,7 +318,7 @@ function silentOf(sandbox: Sandbox, args: readonly string[]): Promise<string[]> 
   let silent = '';
   let said = '';
   child.stdout.on('data', (data) => (silent += data));
-  child.stderr.on('data', (data) => (said += data)); // such as what routers answer
+  child.stderr.on('data', (data) => (said += data)); // such as the answers of routers
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (status) => {

@@ -1,6 +1,6 @@
 /**
- * What the overlay plugin refuses: each key by its name, with its value and what was expected, before anything is
- * touched.
+ * What the overlay plugin refuses. Each message names the key, its value and what was expected, and nothing has been
+ * changed.
  */
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';

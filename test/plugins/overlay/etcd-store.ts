@@ -6,7 +6,7 @@ import type { Json } from '../../support/lab.ts';
 import type { Cluster } from './cluster.ts';
 import type { SharedStore, StoredNode } from './shared-store.ts';
 
-/** Where the nodes of the network `net` are. */
+/** The keys of the nodes of the network `net`. */
 const NODES = '/netloom/net/nodes/';
 
 export class EtcdStore implements SharedStore {
@@ -18,7 +18,7 @@ export class EtcdStore implements SharedStore {
     this.conf = { type: 'etcd', endpoints: etcd.endpoints };
   }
 
-  /** Gives a cluster one member, on the underlay, for its store. */
+  /** Starts an etcd with one member on the underlay, and makes it the cluster's store. */
   static async serve(t: Pick<ExecutionContext, 'teardown'>, cluster: Cluster): Promise<void> {
     const address = cluster.addressOn(1);
     const options = address.includes(':')
@@ -29,7 +29,7 @@ export class EtcdStore implements SharedStore {
   }
 
   async nodes(): Promise<StoredNode[]> {
-    // The first key that does not begin like that: "0" comes after "/".
+    // The first key behind the prefix: "0" comes after "/".
     const range = { key: base64(NODES), range_end: base64(NODES.replace(/\/$/, '0')) };
     const { kvs = [] } = (await this.#etcd.ask('/v3/kv/range', range)) as { kvs?: readonly { value: string }[] };
     return kvs.map(({ value }) => JSON.parse(Buffer.from(value, 'base64').toString()) as StoredNode);
@@ -44,7 +44,7 @@ export class EtcdStore implements SharedStore {
     await this.#etcd.serves();
   }
 
-  /** What it remembers of former revisions is gone, or it is killed and there again at once. */
+  /** Compacts away the former revisions, or kills etcd and starts it again at once. */
   async disturb(kind: number): Promise<void> {
     if (kind % 2 === 1) {
       await this.takeAway();
@@ -57,7 +57,7 @@ export class EtcdStore implements SharedStore {
     try {
       await this.#etcd.ask('/v3/kv/compaction', { revision: header.revision, physical: true });
     } catch (error) {
-      // Nothing has changed since the last time.
+      // There was no change since the last compaction.
       if (!/has been compacted/.test(String(error))) throw error;
     }
   }

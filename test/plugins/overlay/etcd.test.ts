@@ -1,4 +1,4 @@
-/** Nodes that are in etcd: the agent joins and follows, an ADD waits for it, and packets go on whatever etcd does. */
+/** Nodes in etcd: the agent joins and follows, an ADD waits for it, and packets get through whatever etcd does. */
 import { execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,11 +18,11 @@ import { wiring } from './wiring.ts';
 
 becomeHost();
 
-/** Where etcd is, on the underlay. */
+/** etcd's address on the underlay. */
 const ADDRESS = '192.0.2.1';
 const ADDRESS_6 = '2001:db8::1';
 
-/** How many packets a minute has, at fifty a second. */
+/** The packets in a minute, at fifty a second. */
 const MINUTE = 3000;
 
 async function withEtcd(t: ExecutionContext, options: EtcdOptions = {}, cluster: ClusterOptions = {}) {
@@ -59,7 +59,7 @@ test.serial('agents join, ADDs need no etcd, also after a boot, and all reach al
   for (const container of first) {
     await until('all are reached', () => cluster.unreached(container, addresses, '-W 1').length === 0);
   }
-  // Another machine's address is refused, with who has it.
+  // The address of another machine is refused, naming the holder.
   const target = { sandbox: cluster.lab.sandbox('asking'), args: `IgnoreUnknown=1;IP=${addresses[1]}` };
   const refused = cluster.lab.exec('ADD', conf(one), target, cluster.on(one)).output;
   t.is(refused.code, 102);
@@ -78,7 +78,7 @@ test.serial('agents join, ADDs need no etcd, also after a boot, and all reach al
   agents[2]?.kill('SIGKILL');
   cluster.cutPower(three);
   const back = cluster.boot(three.number);
-  // What a runtime does after a boot: none of its containers is there.
+  // A runtime does this after a boot: it has no containers.
   cluster.gc(back, [], conf(back));
   await cluster.agent(t, back, conf(back));
   const later = cluster.add(back, 'n3c', conf(back));
@@ -103,7 +103,7 @@ test.serial(
     t.is(cluster.lab.exec('STATUS', conf(one), {}, cluster.on(one)).output.code, 50);
     t.is(cluster.snapshot(one), before);
 
-    // An agent that comes while it waits ends the wait. NB: where the machine is busy that may be another time that it is asked.
+    // An agent that starts meanwhile ends the wait. NB: on a busy machine that may take more than one ADD.
     const add = async (): Promise<number | null> => {
       const end = await cluster.lab.start('ADD', conf(one), { sandbox }, cluster.on(one));
       return end.output.code === 11 ? add() : end.status;
@@ -226,7 +226,7 @@ test.serial(
     for (const member of [0, 1, 2]) etcd.startMember(member);
     cluster.move(three, three.address, cluster.addressOn(23));
     await until('etcd is back, and who has moved is reached', () => reach(thirds));
-    // NB: in l2 packets of its own lead to it before the agent has it.
+    // NB: in l2, learned entries lead there before the agent's own do.
     await until('a way to it in each', () => wiring(one).match(/192\.0\.2\.23/g)?.length === 3);
     await until('and none to where it was', () => !wiring(one).includes('192.0.2.13'));
     await until('the agent says so', () => inEach((mode) => RegExp(`^${mode}: etcd: it joined as "n1"`, 'm')));
@@ -277,7 +277,7 @@ test.serial(
     use([authorities, later.ca]);
     etcd.startMember(0);
     await says(/etcd: Cannot reach etcd at https.*(certificate|signature)/i);
-    // A certificate without its key: whoever replaces files replaces one after the other.
+    // A certificate that does not match its key: files are replaced one after the other.
     use([client.cert, later.client.cert]);
     await says(/etcd: .*key/i);
     use([client.key, later.client.key]);
@@ -287,7 +287,7 @@ test.serial(
     const second = cluster.add(two, 'n2a', conf(two));
     await until('who joins is reached', () => cluster.unreached(first, [second.address], '-W 1').length === 0);
 
-    // By a clock that is ahead of them they have expired.
+    // For a clock that is ahead, they have expired.
     clock.set(24 * 30);
     await etcd.killMember(0);
     etcd.startMember(0);
@@ -317,7 +317,7 @@ test.serial(
   'l2: blocks of addresses from etcd, another before they are full; one that is asked for is given, or refused with its holder',
   async (t) => {
     const { cluster, etcd, one, two, conf } = await withEtcd(t);
-    // Eight blocks of 8 addresses, of which the first gives five away.
+    // Eight blocks of 8 addresses. The first block has five to give.
     const of = (machine: Machine) => conf(machine, { mode: 'l2', subnet: '10.96.0.0/26', nodePrefix: 29 });
     for (const machine of [one, two]) await cluster.agent(t, machine, of(machine));
     const first = cluster.add(one, 'c1', of(one));
@@ -369,7 +369,7 @@ test.serial('l2: a node takes one block after another, until none is left', asyn
     addresses.add(last.ips?.[0]?.address ?? '');
   }
   t.is(last.code, 101);
-  // Its first block gives one, the others three each, the one with the network's own address two.
+  // Its first block gives one address, the others three each, and the one with the network's own address two.
   t.true(addresses.size === 9 || addresses.size === 10, [...addresses].join());
 });
 
@@ -384,12 +384,12 @@ test.serial('the conflist of cni-conf, as it is', async (t) => {
   t.true(sandbox.reaches(address.replace(/2$/, '1')));
 });
 
-/** The first three numbers of an address, which a node has. */
+/** The first three numbers of an IPv4 address, which are the node's. */
 function prefixOf(address: string): string {
   return address.replace(/\.\d+$/, '');
 }
 
-/** The first address of a block of 8, without what all have in common. */
+/** The last number of the first address in the block of 8 that contains the address. */
 function blockOf(address: string): number {
   return Number(address.split('.')[3]) & ~7;
 }
@@ -399,8 +399,9 @@ function statusOf(machine: Machine): string {
 }
 
 /**
- * Fifty packets a second, until they have all been sent or it is told to end. Those of its last second may be under way then, and do not count.
- * @returns with the numbers of those that were not answered
+ * Sends fifty packets a second, until all are sent or it is stopped. Those of its last second do not count, because
+ * they may still be under way.
+ * @returns the numbers of the packets that were not answered
  */
 function traffic(t: ExecutionContext, from: Sandbox, to: string, count?: number) {
   const limit = count === undefined ? [] : ['-c', `${count}`];

@@ -1,6 +1,6 @@
 /**
- * The overlay in short, for kernels that may answer differently: two machines, a container on each, in each mode. The
- * whole is in the other files of this folder.
+ * A short overlay test for kernels that may answer differently: two machines with a container each, in each mode. The
+ * other files in this folder have the full tests.
  */
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';

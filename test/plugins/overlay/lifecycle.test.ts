@@ -1,4 +1,6 @@
-/** An overlay through its life on one machine: second ADDs, DEL, CHECK, GC, STATUS, peers that change, devices that vanish. */
+/**
+ * The life of an overlay on one machine: second ADDs, DEL, CHECK, GC, STATUS, peers that change, devices that vanish.
+ */
 import test, { type ExecutionContext } from 'ava';
 import { becomeHost } from '../../support/host.ts';
 import { type Json, WITHOUT_NETLINK } from '../../support/lab.ts';
@@ -6,7 +8,7 @@ import { Cluster, type Container, type Machine } from './cluster.ts';
 
 becomeHost();
 
-/** A cluster whose first machine the test is about. */
+/** A cluster with the machine that is tested first. */
 function withMachine(t: Pick<ExecutionContext, 'teardown'>, count = 2): [Cluster, Machine, Machine] {
   const cluster = new Cluster(t, { count });
   const [one, two] = cluster.machines;
@@ -14,7 +16,7 @@ function withMachine(t: Pick<ExecutionContext, 'teardown'>, count = 2): [Cluster
   return [cluster, one, two];
 }
 
-/** What links of the overlay a machine has. */
+/** The overlay links of a machine. */
 function devices({ sandbox }: Machine): string[] {
   return sandbox
     .ip<{ ifname: string; ifalias?: string }>('link')
@@ -188,7 +190,7 @@ for (const [title, spoil, says] of [
     const { code, msg } = cluster.check(one, container);
     t.is(code, 110);
     t.regex(msg ?? '', says);
-    if (title === 'nftables flushed') return; // an ADD brings back its own elements only
+    if (title === 'nftables flushed') return; // an ADD only restores its own elements
     cluster.add(one, 'c3');
     t.deepEqual(cluster.check(one, container), {} as never);
     t.deepEqual(cluster.unreached(container, [peer.address]), []);

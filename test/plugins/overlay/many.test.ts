@@ -1,7 +1,7 @@
 /**
- * Three machines with ten containers each, an agent on each and a store that all of them see: everybody reaches
- * everybody, in each mode, with the largest packet, also after a machine was killed and came back, and after the
- * underlay was cut. Judged by fping, ip, bridge and the kernel's counters of fragments.
+ * Three machines with ten containers each, an agent on each machine, and a shared store. All containers reach all
+ * others in each mode, with the largest packet, also after a machine was killed and came back, and after the underlay
+ * was cut. The judges are fping, ip, bridge and the kernel's fragment counters.
  */
 import type { ChildProcess } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
@@ -17,10 +17,10 @@ const EACH = 10;
 
 const STORES = ['file', 'etcd'] as const;
 
-/** What a mode adds to a packet, over IPv4 and IPv6. */
+/** How many bytes a mode adds to a packet, over IPv4 and IPv6. */
 const ROOM = { l3: [50, 70], l2: [50, 70], direct: [0, 0] } as const;
 
-/** What the headers of an echo request take. */
+/** The size of the headers of an echo request. */
 const HEADERS = { 4: 28, 6: 48 } as const;
 
 interface Populated {
@@ -30,12 +30,12 @@ interface Populated {
   readonly containers: Map<string, Container[]>;
 }
 
-/** Both ways to connect containers to their machine have their turn. */
+/** Both ways to connect containers to their machine get tested. */
 function wiringOf(mode: string, store: (typeof STORES)[number]): 'routed' | 'bridge' {
   return store === 'etcd' && mode !== 'l2' ? 'routed' : 'bridge';
 }
 
-/** Machines with an agent and ten containers each, that know each other. */
+/** Machines that know each other, each with an agent and ten containers. */
 async function populated(
   t: ExecutionContext,
   mode: string,
@@ -57,7 +57,7 @@ async function populate(t: ExecutionContext, { cluster, conf, agents, containers
   containers.set(machine.name, await cluster.addAll(machine, names, conf(machine)));
 }
 
-/** Each agent hears of the others, or looks once a second. */
+/** Each agent learns of the others by an event, or looks once a second. */
 async function everybodyMeets({ cluster, containers }: Populated) {
   const firsts = [...containers.values()].flatMap(([first]) => first ?? []);
   const addresses = firsts.map(({ address }) => address);
@@ -70,7 +70,7 @@ async function everybodyMeets({ cluster, containers }: Populated) {
 
 const everybody = ({ containers }: Populated) => [...containers.values()].flat();
 
-/** Who does not reach whom with packets of the largest size, of which none may be cut. */
+/** Which containers do not reach which others with packets of the largest size, none of which may be fragmented. */
 async function gaps(all: Populated): Promise<string[]> {
   const { cluster } = all;
   const mtu = everybody(all)[0]?.result.interfaces?.[0]?.mtu ?? 0;
@@ -100,7 +100,7 @@ for (const { store, mode } of WAYS) {
   );
 }
 
-/** All reach all with the largest packet, one byte more does not fit, and nothing is cut anywhere. */
+/** All reach all with the largest packet, one byte more does not fit, and no packet is fragmented. */
 async function assertWhole(t: ExecutionContext, all: Populated, mode: keyof typeof ROOM, family: 4 | 6): Promise<void> {
   const { cluster } = all;
   t.is(new Set(everybody(all).map(({ address }) => address)).size, 3 * EACH);
@@ -117,7 +117,7 @@ async function assertWhole(t: ExecutionContext, all: Populated, mode: keyof type
   }
 }
 
-/** Nothing changes while the underlay is cut, and all reach all when it has healed. */
+/** Nothing changes while the underlay is cut, and all reach all once it is back. */
 async function cutAndHeal(t: ExecutionContext, all: Populated): Promise<void> {
   const { cluster } = all;
   const [one] = cluster.machines;
@@ -141,7 +141,7 @@ async function cutAndHeal(t: ExecutionContext, all: Populated): Promise<void> {
   t.deepEqual(cluster.machines.map(wiring), before);
 }
 
-/** The others go on, and it comes back as who it was, so that nobody has to change anything. */
+/** The others go on. The machine comes back as the same node, so that nobody has to change anything. */
 async function losePower(t: ExecutionContext, all: Populated): Promise<void> {
   const { cluster, agents, containers } = all;
   const others = cluster.machines.filter(({ name }) => name !== 'n3');
@@ -158,7 +158,7 @@ async function losePower(t: ExecutionContext, all: Populated): Promise<void> {
   t.deepEqual(others.map(wiring), before, 'what leads to it stays');
 
   const back = cluster.boot(lost.number);
-  // What a runtime does after a boot: none of its containers is there.
+  // A runtime does this after a boot: it has no containers.
   cluster.gc(back, [], all.conf(back));
   await populate(t, all, back);
   await everybodyMeets(all);

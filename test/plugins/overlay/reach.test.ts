@@ -1,6 +1,6 @@
 /**
- * Three machines and their containers: everybody reaches everybody, in each mode, over IPv4 and IPv6, with the largest
- * packet. Judged by ping, ip, bridge and nft.
+ * Three machines and their containers: all reach all in each mode, over IPv4 and IPv6, with the largest packet. The
+ * judges are ping, ip, bridge and nft.
  */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
@@ -36,7 +36,7 @@ for (const { mode, room, wiring = 'bridge', ...options } of WAYS) {
     const mtu = underlay - room;
     t.deepEqual([...new Set(containers.flatMap(({ result }) => result.interfaces?.map((each) => each.mtu)))], [mtu]);
     for (const container of containers) t.deepEqual(cluster.unreached(container, addresses), [], container.address);
-    // The machines themselves too, to containers of others.
+    // The machines themselves reach the containers of others, too.
     for (const { sandbox } of cluster.machines) t.deepEqual(cluster.unreached({ sandbox }, addresses), []);
     const [first, , other] = containers;
     if (first === undefined || other === undefined) throw new Error('there are six');
@@ -88,7 +88,7 @@ test.serial(
       dst: string;
     }[];
     t.deepEqual(fdb.map(({ dst }) => dst).sort(), ['192.0.2.12', '192.0.2.13']);
-    // Nobody told this machine the other's MAC.
+    // The MAC of the other machine is derived; nobody told this machine.
     t.is(fdb.find(({ dst }) => dst === '192.0.2.12')?.mac, ofTwo?.address);
     t.deepEqual(
       sandbox
@@ -181,7 +181,7 @@ for (const mode of ['l3', 'l2', 'direct']) {
       t.deepEqual(cluster.unreached(first, [second.address]), []);
       t.false(first.sandbox.run('ip', 'route').includes('default'));
       first.sandbox.run('ip', 'route', 'add', 'default', 'via', '10.96.1.1');
-      // A way back that would lead there, so that only the guard is in the way.
+      // Add a route back, so that only the guard stops the packets.
       two.sandbox.run('ip', 'route', 'replace', '10.96.1.0/24', 'via', '192.0.2.11', 'metric', '1');
       t.deepEqual(cluster.unreached(first, ['192.0.2.12'], '-W 1'), ['192.0.2.12']);
       t.deepEqual(cluster.check(one, first, conf), {} as never);

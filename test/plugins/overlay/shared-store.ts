@@ -1,12 +1,12 @@
 /**
- * Where all machines of a cluster find each other, as a parameter: every test of shared nodes runs with whatever store
- * it is given.
+ * The store in which all machines of a cluster find each other, as a parameter: every test of shared nodes runs with
+ * any store.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../../support/lab.ts';
 
-/** A node as the store has it. */
+/** A node in the store. */
 export interface StoredNode {
   readonly name: string;
   readonly address: string;
@@ -17,19 +17,19 @@ export interface SharedStore {
   /** The key `store` of every machine's configuration. */
   readonly conf: Json;
   nodes(): StoredNode[] | Promise<StoredNode[]>;
-  /** Nobody reaches it until `restore()`. */
+  /** Makes it unreachable until `restore()`. */
   takeAway(): void | Promise<void>;
   restore(): void | Promise<void>;
-  /** Something that changes no node: what the store does by itself, or who looks after it. */
+  /** Does something that changes no node: what the store, or its administrator, may do at any time. */
   disturb(kind: number): void | Promise<void>;
 }
 
-/** A directory that all machines see. */
+/** A directory shared by all machines. */
 export class DirectoryStore implements SharedStore {
   readonly path: string;
   readonly conf: Json;
 
-  /** @param network whose store it is */
+  /** @param network the network whose store it is */
   constructor(root: string, network = 'net') {
     this.path = join(root, `store of ${network}`);
     this.conf = { type: 'file', path: this.path };
@@ -49,7 +49,7 @@ export class DirectoryStore implements SharedStore {
     renameSync(this.#aside, this.path);
   }
 
-  /** Every file is another one with the same content; or one more is there that is no node, and goes again. */
+  /** Replaces every file by one with the same content; or adds a file that is not a node. */
   disturb(kind: number): void {
     if (kind % 2 === 0) {
       for (const name of this.#records()) {

@@ -1,4 +1,7 @@
-/** Nodes that are in a directory which all machines see: who joins with an ADD, what an agent follows by itself, and what goes on when the directory is away. */
+/**
+ * Nodes in a directory that all machines share: nodes join with an ADD, agents follow by themselves, and the network
+ * works on while the directory is missing.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +25,7 @@ function withMachines(
   return { cluster, one, two, three };
 }
 
-/** The directory that all machines see. */
+/** The directory shared by all machines. */
 function directoryOf(cluster: Cluster): string {
   return storeOf(cluster).path;
 }
@@ -47,7 +50,7 @@ for (const options of [{}, { inner: 6, family: 6 }] as const satisfies readonly 
           .sort(),
         ['n1', 'n2', 'n3'],
       );
-      // Each has a record by now.
+      // All nodes have a record by now.
       const later = [one, two, three].map((machine) =>
         cluster.add(machine, `${machine.name}b`, cluster.sharedConf(machine)),
       );
@@ -93,7 +96,7 @@ test.serial(
     }
     t.is(cluster.snapshot(two), before);
     t.deepEqual(readdirSync(directoryOf(cluster)), []);
-    // The one that was in it goes on.
+    // The node that had already joined goes on.
     cluster.add(one, 'c3', cluster.sharedConf(one));
     t.deepEqual(readdirSync(directoryOf(cluster)), []);
 
@@ -129,7 +132,7 @@ test.serial(
         ['n2', '192.0.2.12', false],
       ],
     );
-    // It joined after the only ADD here.
+    // n2 joined after the only ADD on this machine.
     t.regex(netloom('status'), /net +l3 +\d+ +n1 +10\.96\.\d+\.0\/24 +1 +1450 +3 differences\n/);
     cluster.add(one, 'n1b', cluster.sharedConf(one));
     t.regex(netloom('status'), / complete\n/);
@@ -154,7 +157,7 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
   const { cluster, one, two, three } = withMachines(t);
   const first = cluster.add(one, 'c1', cluster.sharedConf(one));
   await cluster.agent(t, one, cluster.sharedConf(one));
-  // They join after the last ADD here.
+  // They join after the last ADD on this machine.
   const [second, third] = [two, three].map((machine) =>
     cluster.add(machine, `${machine.name}a`, cluster.sharedConf(machine)),
   );
@@ -175,7 +178,7 @@ test.serial('an agent carries over who joins, moves and leaves, and brings back 
     () => cluster.unreached(first, [second.address, third.address], '-W 1').length === 0,
   );
 
-  // The machine moves; its own next ADD says so to the others.
+  // The machine moves. Its own next ADD tells the others.
   two.sandbox.run('bash', '-ec', 'ip addr del 192.0.2.12/24 dev eth0; ip addr add 192.0.2.22/24 dev eth0');
   cluster.add(two, 'n2b', cluster.sharedConf(two));
   await until(
@@ -209,7 +212,7 @@ test.serial('direct: who joins behind a router is passed over, and keeps nobody 
   await until('who joined after it is reached', () => cluster.unreached(first, [address], '-W 1').length === 0);
   t.deepEqual(cluster.check(one, first, conf(one)), {} as never);
 
-  // Whoever reaches none of several is in the wrong place itself.
+  // A node that reaches none of several others is in the wrong place itself.
   cluster.move(three, three.address, '198.51.100.13');
   const lost = { ...conf(three), underlay: '198.51.100.0/24' };
   const target = { sandbox: cluster.lab.sandbox('c3') };
@@ -230,7 +233,7 @@ for (const mode of ['l3', 'l2', 'direct']) {
     t.is(status, 0, output.msg);
     t.regex(stderr, /The node "crashed" is passed over: its address 192\.0\.2\.11 is this node's/);
     const second = cluster.add(one, 'c3', conf(one));
-    cluster.add(two, 'c4', conf(two)); // which finds who has joined
+    cluster.add(two, 'c4', conf(two)); // it finds the nodes that joined
     const first = { ...target, result: output, address: (output.ips?.[0]?.address ?? '').replace(/\/.*/, '') };
     const all = [first, second, other];
     const addresses = all.map(({ address }) => address);
@@ -277,13 +280,13 @@ for (const mode of ['l3', 'direct']) {
 
       cluster.move(two, two.address, cluster.addressOn(22));
       await meet('it is reached at its other address');
-      // NB: waited for. In the mode `direct` it answers at once, for others have its MAC still.
+      // NB: wait for it. In the mode `direct` the node answers at once, because others still have its MAC.
       const recorded = () =>
         storeOf(cluster)
           .nodes()
           .find(({ name }) => name === two.name)?.address;
       await until('it has said so', () => recorded() === cluster.addressOn(22));
-      // With it goes what the kernel has only with a link that is up: its routes.
+      // When the link goes down, the kernel drops its routes.
       two.sandbox.run('bash', '-ec', 'ip link set eth0 down; ip link set eth0 up');
       await meet('it is reached after its link was down');
       t.deepEqual(cluster.check(two, second, cluster.sharedConf(two, { mode })), {} as never);
@@ -320,7 +323,7 @@ test.serial(
     ping.stdout.on('data', (data) => (report += data));
 
     renameSync(directoryOf(cluster), `${directoryOf(cluster)}.away`);
-    mkdirSync(directoryOf(cluster)); // what is left where a mount is missing
+    mkdirSync(directoryOf(cluster)); // what is left when a mount is missing
     agent.kill('SIGKILL');
     const [record] = readdirSync(`${directoryOf(cluster)}.away`).filter(
       (name) => name.startsWith('10.96.') && isOf(cluster, name, 'n1'),
@@ -340,7 +343,7 @@ test.serial(
     await ended;
     t.regex(report, / 0% packet loss/);
     monitor.kill();
-    // The kernel's own link-local addresses come when they like.
+    // The kernel's own link-local addresses may appear at any time.
     t.notRegex(told, /^Deleted \d+: nlx-|proto 111/m);
   },
 );

@@ -1,6 +1,6 @@
 /**
- * The ways from one machine to the others, as lines: what the kernel has, told by iproute2, and what follows from the
- * store's nodes. Worked out here once more, without the code under test.
+ * The ways from one machine to the others, as lines: those in the kernel, read with iproute2, and those that follow
+ * from the nodes in the store. They are computed here independently of the code under test.
  */
 import { type Machine, tunnelOf } from './cluster.ts';
 import type { StoredNode } from './shared-store.ts';
@@ -18,7 +18,7 @@ interface Fdb {
   readonly state?: string;
 }
 
-/** What a machine that has containers should have. */
+/** The ways that a machine with containers should have. */
 export function expectedWays(mode: string, name: string, nodes: readonly StoredNode[]): string[] {
   const lines = nodes
     .filter((node) => node.name !== name)
@@ -31,7 +31,7 @@ export function expectedWays(mode: string, name: string, nodes: readonly StoredN
   return lines.sort();
 }
 
-/** What it has. An entry that is part of no way is a line by itself. */
+/** The ways that it has. An entry that belongs to no way gets a line of its own. */
 export function actualWays(mode: string, { sandbox }: Place): string[] {
   const routes = sandbox
     .ip<{ dst: string; gateway?: string }>('route', 'show', 'proto', '111')

@@ -1,6 +1,6 @@
 /**
- * What leads from a machine to others, as iproute2 tells it, with the indices of its devices, which tell whether they
- * were made anew.
+ * The routes and entries that lead from a machine to others, as iproute2 prints them, with the ifindex of its devices,
+ * which shows whether they were replaced.
  */
 import type { Machine } from './cluster.ts';
 

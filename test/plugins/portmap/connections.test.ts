@@ -1,6 +1,6 @@
 /**
- * Who reaches a published port, and with which address: the host, its localhost, other containers, the container
- * itself, and another machine.
+ * Who reaches a published port, and which source address the container sees: the host, its localhost, other containers,
+ * the container itself, and another machine.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ becomeHost();
 const HOST = '192.0.2.1';
 const HOST6 = '2001:db8::1';
 
-/** Another machine on the host's network, with a network behind the host that it reaches through it. */
+/** Another machine on the host's network. Its default route leads through the host. */
 function machine(lab: Lab): Sandbox {
   const remote = lab.sandbox('machine');
   const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
@@ -53,7 +53,7 @@ test.serial(
     publish(lab, green, []);
     await answer(t, blue, 'blue', 80);
     t.is(addressOf(result), '10.1.0.2');
-    // [from, to, which source the container sees]
+    // [from, to, the source that the container sees]
     const conversations: readonly (readonly [string, Sandbox | undefined, string, string])[] = [
       ['another machine', remote, HOST, '192.0.2.9'],
       ['another machine by IPv6', remote, HOST6, '2001:db8::9'],
@@ -120,7 +120,7 @@ test.serial('UDP: a sender that keeps its source port gets to whoever has the po
     t.is(await until(v6, `${name} 2001:db8::9`), `${name} 2001:db8::9`);
   };
   await everybody('host');
-  before.kill('SIGKILL'); // or it may answer after its connection is forgotten, which begins one of its own
+  before.kill('SIGKILL'); // otherwise it may answer after its connection is forgotten, and so open one of its own
   for (const [name, sandbox] of [
     ['blue', blue],
     ['green', green],
@@ -149,7 +149,7 @@ for (const [title, more] of [
   test.serial(`UDP: what the host has said from the port keeps nobody from the container${title}`, async (t) => {
     const { lab, remote, blue } = await scene(t);
     await answer(t, blue, 'blue', 53);
-    execFileSync('conntrack', ['-F'], { stdio: 'pipe' }); // those of other tests
+    execFileSync('conntrack', ['-F'], { stdio: 'pipe' }); // connections of other tests
     for (const [host, machine] of [
       [HOST, '192.0.2.9'],
       [HOST6, '2001:db8::9'],
@@ -186,7 +186,7 @@ test.serial('route_localnet opens the localhost of the host to nobody else', asy
   await answer(t, undefined, 'host', 9000, '127.0.0.1');
   t.is(readFileSync('/proc/sys/net/ipv4/conf/cni0/route_localnet', 'utf8').trim(), '1');
   for (const key of ['all', 'cni0']) writeFileSync(`/proc/sys/net/ipv4/conf/${key}/rp_filter`, '0');
-  // A container that sends what is for 127.0.0.1 to the gateway instead of to itself.
+  // A container that sends packets for 127.0.0.1 to the gateway instead of to itself.
   green.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet');
   green.run('ip', 'route', 'add', '127.0.0.1', 'via', '10.1.0.1', 'src', '10.1.0.3');
   t.is(ask(undefined, '127.0.0.1', 9000), 'host 127.0.0.1');

@@ -1,4 +1,7 @@
-/** The keys of portmap: what is refused, with key and value, before anything is changed; and what is taken. */
+/**
+ * The keys of portmap: which values are refused, with a message that names key and value, before anything is changed;
+ * and which are accepted.
+ */
 import test from 'ava';
 import { becomeHost } from '../../support/host.ts';
 import { type Json, Lab } from '../../support/lab.ts';
@@ -42,7 +45,7 @@ for (const [mapping, message] of badMappings) {
     t.is(output.code, 7);
     t.is(output.msg, message);
     t.is(lab.snapshot(), before);
-    // The runtime calls DEL with what it called ADD with.
+    // The runtime calls DEL with the same configuration as ADD.
     lab.del({ ...portmapConf([mapping]), prevResult: result }, { sandbox });
   });
 }

@@ -1,6 +1,6 @@
 /**
- * What becomes of published ports: the second who asks, processes of the host, CHECK, DEL in every situation, GC,
- * STATUS, and many at once.
+ * The life of published ports: a second container that asks for the same port, processes of the host, CHECK, DEL in
+ * every situation, GC, STATUS, and many at once.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -87,11 +87,11 @@ test.serial('ADD and DEL leave the host as it was, route_localnet included', (t)
   withdraw(lab, green);
   t.is(routeLocalnet('cni0'), '0');
   t.is(lab.snapshot(), before);
-  // Not for who does not need it.
+  // It stays off for a port that does not need it.
   publish(lab, blue, [{ ...web, hostIP: '10.1.0.1' }]);
   t.is(routeLocalnet('cni0'), '0');
   withdraw(lab, blue);
-  // Somebody else's stays.
+  // If others switched it on, it stays on.
   writeFileSync('/proc/sys/net/ipv4/conf/cni0/route_localnet', '1');
   publish(lab, blue, [web]);
   withdraw(lab, blue);
@@ -109,7 +109,7 @@ test.serial('DEL needs neither namespace nor prevResult nor mappings, takes only
   const others: readonly Json[] = [
     portmapConf(undefined),
     portmapConf([web, dns], { prevResult: result }),
-    portmapConf([{ ...web, hostPort: 9090 }]), // that one is another's
+    portmapConf([{ ...web, hostPort: 9090 }]), // this port is another container's
     portmapConf([{ ...web, hostPort: 70000 }]),
   ];
   for (const conf of others) {
@@ -202,7 +202,7 @@ test.serial('STATUS: fine here, and a word where a key is wrong', (t) => {
   t.is(lab.exec('STATUS', portmapConf(undefined), {}, { wrap: WITHOUT_NETLINK }).output.code, 50);
 });
 
-/** Attachments that are there already, one for each container. */
+/** Attached containers, each with a function that gives its portmap configuration. */
 function attachments(lab: Lab, count: number): { readonly sandbox: Sandbox; readonly conf: (mapping: Json) => Json }[] {
   return Array.from({ length: count }, (_, i) => {
     const sandbox = lab.sandbox(`c${i}`);
@@ -255,7 +255,7 @@ test.serial('processes that come and go at once: each container ends as its last
   const before = lab.snapshot();
   await Promise.all(
     targets.map(async ({ sandbox, conf }, i) => {
-      // Two share a port, on addresses of their own.
+      // Each port is shared by two containers, on different host addresses.
       const mapping = { ...web, hostPort: 9000 + (i >> 1), hostIP: i % 2 === 0 ? '127.0.0.1' : '10.1.0.1' };
       for (let round = 0; round < 3; round++) {
         for (const command of ['ADD', 'CHECK', 'DEL']) {

@@ -1,8 +1,8 @@
-/** Containers of a bridge that publish ports: the chain of the two plugins, as a runtime calls it. */
+/** Containers on a bridge that publish ports: calls the chain of the two plugins, as a runtime does. */
 import type { Sandbox } from '../../support/host.ts';
 import { bridgeConf, type End, type Json, type Lab, type Output } from '../../support/lab.ts';
 
-/** A bridge with both families, whose containers hear themselves through it. */
+/** A bridge with both families and hairpin mode. */
 export const bridge = bridgeConf({
   hairpinMode: true,
   ipMasq: true,
@@ -16,7 +16,7 @@ export interface Mapping {
   readonly hostIP?: string;
 }
 
-/** The configuration of portmap with these mappings. */
+/** A portmap configuration with these mappings. */
 export function portmapConf(portMappings: readonly unknown[] | undefined, more: Json = {}): Json {
   return {
     cniVersion: '1.1.0',
@@ -28,7 +28,7 @@ export function portmapConf(portMappings: readonly unknown[] | undefined, more: 
   };
 }
 
-/** ADD of portmap behind an attachment that is there. */
+/** ADD of portmap after an existing attachment. */
 export function map(
   lab: Lab,
   sandbox: Sandbox,
@@ -45,13 +45,13 @@ export function publish(lab: Lab, sandbox: Sandbox, mappings: readonly Mapping[]
   return lab.add({ ...portmapConf(mappings, more), prevResult: result }, { sandbox });
 }
 
-/** DEL of portmap and bridge, without anything that they might have been told. */
+/** DEL of portmap and bridge, without anything that a runtime may have lost. */
 export function withdraw(lab: Lab, sandbox: Sandbox): void {
   lab.del(portmapConf(undefined), { sandbox });
   lab.del(bridge, { sandbox });
 }
 
-/** The first address of a family that a result has. */
+/** The first address of a family in a result. */
 export function addressOf(result: Output, family: 4 | 6 = 4): string {
   const address = result.ips?.find((each) => each.address.includes(':') === (family === 6))?.address ?? '';
   return address.replace(/\/.*/, '');

@@ -1,7 +1,7 @@
 /**
- * Published ports of SCTP. This kernel has no sockets of it, but it translates its packets: one is made here, sent by a
- * raw socket of another machine, and seen in the container with its new address, port and checksum. RFC 9260, sections
- * 3 and 6.8.
+ * Published SCTP ports. This kernel has no SCTP sockets, but it translates SCTP packets: a packet is made here, sent by
+ * a raw socket of another machine, and captured in the container with its new address, port and checksum. RFC 9260,
+ * sections 3 and 6.8.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ function crc32c(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** The same packet with its checksum, which is taken over zeros in its place. */
+/** The packet with its checksum, computed with zeros in its place. */
 function sealed(packet: Buffer): Buffer {
   const copy = Buffer.from(packet);
   copy.writeUInt32LE(0, 8);
@@ -35,14 +35,14 @@ function sealed(packet: Buffer): Buffer {
   return copy;
 }
 
-/** An INIT: source and destination port, verification tag 0, checksum; then the chunk. */
+/** An INIT: source and destination port, verification tag 0, checksum, then the chunk. */
 function init(port: number): Buffer {
   const packet = Buffer.alloc(12 + 20);
   packet.writeUInt16BE(SOURCE, 0);
   packet.writeUInt16BE(port, 2);
   packet.writeUInt8(1, 12);
   packet.writeUInt16BE(20, 14);
-  packet.writeUInt32BE(0x12345678, 16); // the tag that answers are to carry
+  packet.writeUInt32BE(0x12345678, 16); // the tag that answers must carry
   packet.writeUInt32BE(65_536, 20);
   packet.writeUInt16BE(1, 24);
   packet.writeUInt16BE(1, 26);
@@ -55,7 +55,9 @@ const SEND = {
   6: 'socket(S, PF_INET6, SOCK_RAW, 132) or die; send(S, pack("H*", $ARGV[1]), 0, pack_sockaddr_in6(0, Socket::inet_pton(AF_INET6, $ARGV[0]))) or die',
 } as const;
 
-/** The first packet of SCTP that comes to a container, from its header on. It is sent again until it does. */
+/**
+ * The first SCTP packet that reaches a container, from its SCTP header on. The packet is sent again until one arrives.
+ */
 async function received(
   { path }: Sandbox,
   send: () => void,
