@@ -1,4 +1,4 @@
-/** The hash, by its definition in RFC 9923 and by what others publish. */
+/** The hash, checked against its definition in RFC 9923 and values published by others. */
 import test from 'ava';
 import { fnv1a } from '../src/fnv.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The Vagrantfile, judged by Vagrant, and the network that it puts on its machines. It starts none of them, so it needs
- * no provider.
+ * The Vagrantfile, judged by Vagrant, and the network that it gives to its machines. It starts none of them, so it
+ * needs no provider.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ test.serial('vagrant validates the Vagrantfile, and knows two nodes of it', (t) 
   t.regex(said, /validated successfully/);
 });
 
-/** Stands in for Vagrant, and prints the script of the provisioner that is asked for. */
+/** Stands in for Vagrant, and prints the script of the requested provisioner. */
 const STUB = `
   class Config
     def method_missing(name, *args, **options)

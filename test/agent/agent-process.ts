@@ -1,4 +1,4 @@
-/** A `netloom agent` for a test, and plugins that only an agent can serve. */
+/** Starts a `netloom agent` for a test, and makes directories of plugins that only an agent, or no agent, can serve. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,11 +11,11 @@ const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 
 export interface StartOptions {
   readonly args?: readonly string[];
-  /** A program, with arguments, to run it with. */
+  /** A program, with arguments, to run the agent with. */
   readonly wrap?: readonly string[];
-  /** Variables besides. */
+  /** Further variables. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** A descriptor that it gets as its number 3. */
+  /** A descriptor that the agent gets as its descriptor 3. */
   readonly passed?: number;
 }
 
@@ -36,7 +36,7 @@ export class AgentProcess {
     );
   }
 
-  /** Starts one for a lab's root, and waits until it serves. It ends with the test. */
+  /** Starts an agent for a lab's root, and waits until it serves. It ends with the test. */
   static start(t: Pick<ExecutionContext, 'teardown'>, lab: Lab, ...args: readonly string[]): Promise<AgentProcess> {
     return AgentProcess.startWith(t, lab, { args });
   }
@@ -58,7 +58,7 @@ export class AgentProcess {
     return this.#child.pid ?? 0;
   }
 
-  /** Its descriptors. */
+  /** How many descriptors it has open. */
   get openFiles(): number {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
@@ -78,7 +78,7 @@ export class AgentProcess {
   }
 }
 
-/** Where the socket of a lab's agent is. */
+/** The path of the socket of a lab's agent. */
 export function socketOf(lab: Lab): string {
   return join(lab.root, 'run/netloom/agent.sock');
 }
@@ -87,7 +87,10 @@ export function modeOf(path: string): number {
   return statSync(path).mode & 0o7777;
 }
 
-/** A directory of plugins whose shim has nothing beside it: what the agent does not serve fails with code 108. */
+/**
+ * A directory of plugins whose shim has no netloom-cni beside it: calls that the agent does not serve fail with code
+ * 108.
+ */
 export function agentOnly(lab: Lab): string {
   return directoryOf(lab, 'agent-only', (path) => {
     copyFileSync(join(DIST, 'netloom-shim'), join(path, 'netloom-shim'));
@@ -95,7 +98,7 @@ export function agentOnly(lab: Lab): string {
   });
 }
 
-/** A directory of plugins that lead to what the shim falls back to. */
+/** A directory of plugins that are links to the executable that the shim falls back to. */
 export function standaloneOnly(lab: Lab): string {
   return directoryOf(lab, 'standalone-only', () => join(DIST, 'netloom-cni'));
 }

@@ -1,4 +1,4 @@
-/** The agent as runtimes meet it: through the shim, with root's socket, for callers that see the same world. */
+/** The agent as runtimes meet it: through the shim, at root's socket, for callers in the same namespaces. */
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { hostOf } from './remains.ts';
 
 becomeHost();
 
-/** Calls that only the agent can serve. IPAM is looked for in dist/bin, where it is netloom's own. */
+/** Options for calls that only the agent can serve. IPAM plugins come from dist/bin, so they are netloom's own. */
 function throughAgent(lab: Lab): ExecOptions {
   return { bin: agentOnly(lab), path: BIN };
 }
@@ -29,7 +29,7 @@ function links(): string[] {
   return ip<{ ifname: string }>('link').map(({ ifname }) => ifname);
 }
 
-/** A third party's IPAM that waits in ADD until the test lets it go, and says when it is there. */
+/** A third-party IPAM plugin that reports its ADD, and then waits until the test lets it go. */
 function slowIpam(lab: Lab) {
   const path = join(lab.root, 'ipam');
   mkdirSync(path);
@@ -122,7 +122,7 @@ test.serial('a caller below another root directory is declined', async (t) => {
   const lab = new Lab(t);
   const { bin = '' } = throughAgent(lab);
   await AgentProcess.start(t, lab);
-  // The directory of the lab becomes the root; /proc and the socket have to be there for the shim to come so far.
+  // The lab's directory becomes the root. The shim needs /proc and the socket to get this far.
   mkdirSync(join(lab.root, 'proc'));
   const script = `mount --bind /proc ${lab.root}/proc; trap "umount ${lab.root}/proc" EXIT; NETLOOM_ROOT= chroot ${lab.root} ${bin.slice(lab.root.length)}/bridge`;
   const child = spawn('sh', ['-c', script], {
@@ -228,7 +228,7 @@ test.serial('a call that hangs is given up, harms no other, and leaves nothing',
   lab.add(conf, target, options);
   lab.del(conf, target, options);
   {
-    // Somebody sits on the lock of the network's leases.
+    // Hold the lock of the network's leases.
     using held = open(join(lab.root, 'var/lib/cni/networks/net/lock'), O.RDWR);
     lock(held.number, 'lock');
     const stuck = lab.start('ADD', conf, target, options);
@@ -241,11 +241,11 @@ test.serial('a call that hangs is given up, harms no other, and leaves nothing',
     t.is(end.status, 1);
     t.is(end.output.code, 11);
   }
-  // The thread goes on now, finds that nobody waits for it, and takes all of it back.
+  // The thread goes on now, finds that nobody waits for it, and undoes everything.
   const leases = join(lab.root, 'var/lib/cni/networks/net');
   const isLeft = () => links().some((name) => name.startsWith('veth')) || existsSync(join(leases, '10.1.0.3'));
   await until('it is in the log', () => agent.stderr.includes('gave up a call'));
-  // NB: before it has gone on there is nothing to be undone, either.
+  // NB: wait for this first. Before the thread goes on there is nothing to undo, either.
   await until('the call has come to its end', () => /"level":"warn".*"thread":/.test(agent.stderr));
   await until('what the call has done is undone', () => !isLeft());
   lab.add(conf, target, options);
@@ -281,7 +281,7 @@ test.serial('an ADD whose runtime has gone is undone, and DEL for the same conta
   t.deepEqual(sandbox.ip('link', 'show', 'type', 'veth'), []);
 });
 
-/** How many calls the agent is at. */
+/** How many calls the agent is carrying out. */
 async function busyThreads(lab: Lab): Promise<number> {
   const { threads } = JSON.parse((await ask(deskOf(lab), '/status')).text) as Status;
   return threads.busy;
@@ -307,7 +307,7 @@ test.serial(
         return false;
       };
       while (!isOver) {
-        // As runtimes do: an ADD that failed is followed by a DEL, a DEL that failed by another.
+        // A runtime calls DEL after a failed ADD, and again after a failed DEL.
         await call('ADD');
         while (!(await call('DEL')) && wrong.length < 5);
       }

@@ -1,4 +1,4 @@
-/** Questions to an agent, by HTTP as a scraper asks them. */
+/** HTTP requests to an agent, as a scraper makes them. */
 import { type RequestOptions, request } from 'node:http';
 import type { Lab } from '../support/lab.ts';
 
@@ -7,7 +7,7 @@ export interface Reply {
   readonly text: string;
 }
 
-/** @param where a path of a unix socket, or HOST:PORT */
+/** @param where the path of a unix socket, or HOST:PORT */
 export function ask(where: string, path: string, method = 'GET'): Promise<Reply> {
   const colon = where.lastIndexOf(':');
   const address: RequestOptions = where.startsWith('/')
@@ -29,8 +29,7 @@ export function deskOf(lab: Lab): string {
 }
 
 /**
- * The samples of a text for Prometheus: name and labels as they are written, and the value. Throws at what is no
- * sample.
+ * The samples in a text in Prometheus format: name with labels, as written, to value. Throws if a line is not a sample.
  */
 export function samples(text: string): Map<string, number> {
   const found = new Map<string, number>();

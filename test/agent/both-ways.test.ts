@@ -1,4 +1,7 @@
-/** The agent and the standalone executable do the same: results, errors and what they leave on the host, byte for byte. MACs are random, and numbered instead. */
+/**
+ * The agent and the standalone executable give the same results and errors, and leave the same on the host, byte for
+ * byte. MACs are random, so they are numbered instead.
+ */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -18,15 +21,12 @@ const NODES = [
 const PORT = { hostPort: 80, containerPort: 80, protocol: 'tcp' };
 const RATES = { ingressRate: 8_000_000, ingressBurst: 8_000_000, egressRate: 8_000_000, egressBurst: 8_000_000 };
 
-/** A link of the host that containers can have, or have links on. */
+/** A link of the host that containers can get, or can hang links on. */
 const DEVICE = 'dev0';
 const plugin = (type: string, more: Json = {}): Json => ({ cniVersion: '1.1.0', name: 'net', type, ...more });
 const ALLOWED = { default: 'deny', allow: [{ from: ['10.0.0.0/8'], ports: [{ protocol: 'tcp', port: 80 }] }] };
 
-/**
- * What is called, with what: a plugin that is chained with what the one before it has answered. Only what is called
- * `refused` fails.
- */
+/** The cases. A chained plugin gets the result of the one in `before`. Only those titled `refused` fail. */
 const CASES: readonly [title: string, conf: Json, before?: Json][] = [
   ['bridge', bridgeConf()],
   ['bridge with ipMasq, both families and guarded ports', bridgeConf({ ipMasq: true, macspoofchk: true, ipam: IPAM })],
@@ -83,9 +83,9 @@ for (const [title, conf, before] of CASES) {
 }
 
 interface Story {
-  /** Everything that can be seen of an attachment's life. */
+  /** Everything visible of an attachment's life. */
   readonly text: string;
-  /** Whether its first ADD was a success. */
+  /** Whether its first ADD succeeded. */
   readonly isAdded: boolean;
 }
 
@@ -128,7 +128,10 @@ function story(
   return { text: numbered(told.join('\n')), isAdded: status === 0 };
 }
 
-/** Each random name by the order in which it comes: MACs, and link-local addresses, indexes and times that follow. */
+/**
+ * Replaces random values by numbers in the order in which they come: MACs, and the link-local addresses, indexes and
+ * times that depend on them.
+ */
 function numbered(text: string): string {
   const seen = new Map<string, string>();
   return text
@@ -153,12 +156,12 @@ function reset(lab: Lab): void {
   rmSync(stateOf(lab), { recursive: true });
 }
 
-/** The other end of a pair has gone with it. */
+/** Whether a link still exists: the peer of a veth goes with it. */
 function isThere(ifname: string): boolean {
   return ifname !== 'lo' && ip<{ ifname: string }>('link').some((each) => each.ifname === ifname);
 }
 
-/** Where the plugins keep what they keep. */
+/** The directory in which the plugins keep their state. */
 function stateOf(lab: Lab): string {
   const path = join(lab.root, 'var');
   mkdirSync(path, { recursive: true });

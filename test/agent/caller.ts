@@ -1,4 +1,4 @@
-/** A caller of the agent that says what the test wants, with open files. man 7 unix, man 3 cmsg */
+/** A caller of the agent that sends what the test wants, with open files. man 7 unix, man 3 cmsg */
 import { adapter } from '#ffi';
 import { cString, libc } from '../../src/ffi/libc.ts';
 import { AF_UNIX, unixAddress } from '../../src/ffi/unix-address.ts';
@@ -15,10 +15,10 @@ const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
 const CMSGHDR = 16;
 
-/** For the agent's answer, in seconds: however busy the machine is. */
+/** How long to wait for the agent's answer, in seconds. It allows for a busy machine. */
 const PATIENCE = 60;
 
-/** Connects to the socket of an agent. @returns the other end's words by receive() */
+/** Connects to the socket of an agent. @returns the connection; receive() gives what the agent sends */
 export function callAt(path: string): Connection {
   const fd = libc.socket(AF_UNIX, SOCK_SEQPACKET, 0);
   const address = unixAddress(cString(path));

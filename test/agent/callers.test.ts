@@ -1,6 +1,6 @@
 /**
- * Callers as they should not be: whatever they say, leave out or are slow with, the agent serves the others, and no
- * call counts as done that is not.
+ * Bad callers: whatever they send, leave out or delay, the agent serves the others, and counts no unfinished call as
+ * done.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { callAt, sendWith } from './caller.ts';
 becomeHost();
 
 const DECLINED = 108;
-/** What shim and agent know each other by: scripts/build.mjs. */
+/** The build id by which shim and agent know each other: scripts/build.mjs. */
 const BUILD = readFileSync(fileURLToPath(new URL('../../dist/.built-from', import.meta.url)), 'utf8').slice(0, 16);
 
 function throughAgent(lab: Lab): ExecOptions {
@@ -43,7 +43,7 @@ function request(...strings: readonly string[]): Uint8Array<ArrayBuffer> {
 
 const STATUS = request(BUILD, 'bridge', 'CNI_COMMAND=STATUS', '');
 
-/** What the agent answers to it: nothing, or that it declines. */
+/** Bad requests. The agent answers with nothing, or declines. */
 const ODD: readonly [title: string, message: Uint8Array<ArrayBuffer>, files: number, answer: RegExp | undefined][] = [
   ['nothing but files', new Uint8Array(1), 2, undefined],
   ['another magic', new Uint8Array(STATUS).fill(0, 0, 4), 2, undefined],
@@ -78,7 +78,7 @@ test.serial('what is no request gets no call, and leaves no file with the agent'
   t.true(agent.openFiles < before + 16, `${before} files, then ${agent.openFiles}`);
 });
 
-/** The first word, be it that the agent hangs up without one. */
+/** The agent's first message, or undefined if it hangs up without one. */
 function heard(caller: Connection): string | undefined {
   using received = caller.receive(new Uint8Array(new ArrayBuffer(1024)));
   return received && new TextDecoder().decode(received.bytes);
@@ -111,7 +111,7 @@ test.serial('a shim of another build is declined', async (t) => {
   t.is(lab.exec('STATUS', bridgeConf(), {}, options).output.code, DECLINED);
 });
 
-/** A pipe that is full: what writes there waits until it is read. */
+/** A full pipe: a writer waits until it is read. */
 function fullPipe(lab: Lab) {
   const path = join(lab.root, 'full');
   execFileSync('mkfifo', [path]);
@@ -120,7 +120,7 @@ function fullPipe(lab: Lab) {
   try {
     for (;;) writeSync(reader, ' '.repeat(4096));
   } catch {
-    // It is full.
+    // The pipe is full.
   }
   const buffer = Buffer.alloc(1 << 20);
   return { writer, read: () => buffer.toString('utf8', 0, readSync(reader, buffer)), reader };
@@ -165,7 +165,7 @@ test.serial(
     const isWell = async () => (await ask(deskOf(lab), '/healthz')).status === 200;
     let calls: ReturnType<Lab['start']>[];
     {
-      // Somebody sits on the lock of the network's leases.
+      // Hold the lock of the network's leases.
       using held = open(join(lab.root, 'var/lib/cni/networks/net/lock'), O.RDWR);
       lock(held.number, 'lock');
       calls = sandboxes.map((sandbox) => lab.start('ADD', bridgeConf(), { sandbox }, options));

@@ -1,4 +1,4 @@
-/** The agent does not keep the engine's code that only something rare has needed. */
+/** The agent gives back the memory of engine code that is rarely needed. */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { becomeHost } from '../support/host.ts';
@@ -8,7 +8,7 @@ import { AgentProcess, agentOnly } from './agent-process.ts';
 
 becomeHost();
 
-/** What of its files a process has in memory, in KB: nearly all of it is code. */
+/** How much of its files a process has in memory, in KB. Nearly all of it is code. */
 function codeOf(pid: number): number {
   return Number(/^RssFile:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }

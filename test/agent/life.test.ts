@@ -14,7 +14,7 @@ import { ask, deskOf } from './ask.ts';
 
 becomeHost();
 
-/** Its process id is known only when it is there. */
+/** LISTEN_PID is only known once the process exists, so a shell sets it. */
 const AS_SYSTEMD = ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"'];
 const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = 0x40;
@@ -23,7 +23,7 @@ function throughAgent(lab: Lab): ExecOptions {
   return { bin: agentOnly(lab), path: BIN };
 }
 
-/** Calls that go on, one after the other for each of some containers, until it is said that they may end. */
+/** Repeats ADD and DEL in each of several containers, one call after the other, until it is told to end. */
 function traffic(lab: Lab, containers: number) {
   const options = throughAgent(lab);
   const sandboxes = Array.from({ length: containers }, (_, i) => lab.sandbox(`c${i}`));
@@ -41,12 +41,12 @@ function traffic(lab: Lab, containers: number) {
     return failures;
   });
   return {
-    /** Until so many more calls have ended. */
+    /** Waits until this many more calls have ended. */
     async goOn(calls: number) {
       const goal = count + calls;
       await until(`${calls} more calls`, () => count >= goal);
     },
-    /** @returns what failed */
+    /** @returns the failures */
     async end(): Promise<string[]> {
       isOver = true;
       return (await Promise.all(cycles)).flat();
@@ -54,7 +54,7 @@ function traffic(lab: Lab, containers: number) {
   };
 }
 
-/** A socket of datagrams that a service manager would read. */
+/** A datagram socket like the one that a service manager reads. */
 function listener(t: ExecutionContext, lab: Lab) {
   const path = join(lab.root, 'notify.sock');
   const fd = new Fd(libc.socket(AF_UNIX, SOCK_DGRAM, 0));

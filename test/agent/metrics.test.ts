@@ -1,4 +1,4 @@
-/** What the agent tells of itself: metrics, status, health and the log. */
+/** What the agent reports about itself: metrics, status, health and the log. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ function status(lab: Lab, ...args: readonly string[]) {
   return spawnSync(NETLOOM, ['status', ...args], { env: { NETLOOM_ROOT: lab.root }, encoding: 'utf8' });
 }
 
-/** The lines of an agent's log. Throws where one is no JSON. */
+/** The lines of an agent's log. Throws if one is not JSON. */
 function logOf(agent: AgentProcess): Record<string, unknown>[] {
   const lines = agent.stderr.split('\n').filter((line) => line !== '');
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -34,7 +34,7 @@ function settings(lab: Lab, text: string): void {
   writeFileSync(join(lab.root, 'etc/netloom/agent.json'), text);
 }
 
-/** A network of the lab's configuration, with the keys of bridgeConf(). */
+/** Writes a conflist of the lab's configuration, with the keys of bridgeConf(). */
 function configure(lab: Lab): void {
   mkdirSync(join(lab.root, 'etc/cni/net.d'), { recursive: true });
   const { cniVersion, name, ...plugin } = bridgeConf();
@@ -53,7 +53,7 @@ test.serial(
     lab.add(bridgeConf(), two, options);
     lab.del(bridgeConf(), two, options);
     t.is(lab.exec('ADD', bridgeConf({ mtu: 'much' }), two, options).output.code, 7);
-    // A gateway that no address of the container's leads to.
+    // A gateway that the container cannot reach.
     const ipam = { type: 'host-local', subnet: '10.1.0.0/24', routes: [{ dst: '192.0.2.0/24', gw: '198.51.100.1' }] };
     t.regex(lab.exec('ADD', bridgeConf({ ipam }), two, options).stdout, /ENETUNREACH/);
     lab.exec('STATUS', bridgeConf(), {}, { ...options, environment: { NETLOOM_TRACE: 'netlink' } });
@@ -198,7 +198,7 @@ const WRONG: readonly [settings: string, complaint: RegExp][] = [
   ['{', /expected a key in double quotes or "}" in line 1, column 2, not the end/],
   ['[]', /expected a JSON object/],
   ['{"callLimit": 0}', /"callLimit" is 0, expected a number of seconds above 0, up to 140/],
-  // The shim would have gone by then.
+  // The shim would have given up by then.
   ['{"callLimit": 141}', /"callLimit" is 141, expected a number of seconds above 0, up to 140/],
   ['{"drainLimit": "5"}', /"drainLimit" is "5", expected a number of seconds/],
   ['{"metrics": "127.0.0.1:9464"}', /"metrics" is "127.0.0.1:9464", expected a list/],

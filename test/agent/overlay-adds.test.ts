@@ -1,6 +1,6 @@
 /**
- * ADDs of an overlay beside the thread of the agent that looks after it: what that has read and carried out, they do
- * not read again.
+ * ADDs of an overlay beside the agent thread that maintains it: they do not read again what that thread has read and
+ * applied.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -25,13 +25,13 @@ function addressOf(number: number): string {
   return `198.18.${1 + (number >> 8)}.${number & 255}`;
 }
 
-/** Where frames of the tunnel go. */
+/** The destinations of the tunnel's frames. */
 function destinations(): Set<string> {
   const entries = JSON.parse(execFileSync('bridge', ['-j', 'fdb', 'show'], { encoding: 'utf8' })) as { dst?: string }[];
   return new Set(entries.flatMap(({ dst }) => dst ?? []));
 }
 
-/** How many reads a process has done: read(2) and the like, of files. */
+/** How many times a process has read from a file, with read(2) and its variants. */
 function readsOf(pid: number): number {
   return Number(/^syscr: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
 }

@@ -1,4 +1,4 @@
-/** The agent's looks at overlays, counted in what they ask the kernel and what they write. */
+/** How the agent looks at overlays, measured by its requests to the kernel and its writes. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,14 +16,14 @@ becomeHost();
 
 const PEERS = 100;
 
-/** A node of the directory, as whoever keeps it writes it. */
+/** Writes a node's record, as that node itself does. */
 function put(store: string, number: number, address = `192.0.2.${number + 1}`): void {
   const file = join(store, `10.96.${number}.0_24.json`);
   writeFileSync(`${file}.new`, JSON.stringify({ name: `node${number}`, address, subnet: `10.96.${number}.0/24` }));
   renameSync(`${file}.new`, file);
 }
 
-/** A network with its nodes in an empty directory, and its conflist. */
+/** A network with an empty store directory, and its conflist. */
 function configure(lab: Lab, name: string, underlay: string): { readonly conf: Json; readonly store: string } {
   const store = join(lab.root, 'store');
   mkdirSync(store);
@@ -68,7 +68,7 @@ test.serial('of a node that moves the kernel is told, and nothing is asked about
     types.length = 0;
     now += 1000;
     keeper.look(nl, now, false);
-    // Types of questions are 2 modulo 4.
+    // The types of GET requests are 2 modulo 4.
     return {
       lookups: types.filter((type) => type === RTM.GETROUTE).length,
       writes: types.filter((type) => type % 4 !== 2).length,
@@ -85,7 +85,7 @@ test.serial('of a node that moves the kernel is told, and nothing is asked about
   t.true(moved.lookups < 5, `${moved.lookups} lookups`);
   t.deepEqual(said, []);
 
-  // Without a look, by what the directory tells.
+  // Without a look, from the events of the directory alone.
   const leadsTo = (address: string) => {
     const entries = JSON.parse(execFileSync('bridge', ['-j', 'fdb', 'show'], { encoding: 'utf8' })) as {
       dst?: string;
@@ -106,14 +106,14 @@ test.serial('of a node that moves the kernel is told, and nothing is asked about
   t.is(`${known.find(({ name: each }) => each === 'node42')?.address}`, '192.0.2.142');
   t.false(known.some(({ name: each }) => each === 'node43'));
 
-  // Several that leave at once may be a store that is being taken away: that is for the look.
+  // If several nodes leave at once, the store may be about to be unmounted. Only a look decides that.
   for (const number of [44, 45]) unlinkSync(join(store, `10.96.${number}.0_24.json`));
   t.true(keeper.hear(nl));
   t.is(leadsTo('192.0.2.45').length, 1);
   t.is(look().writes, 6);
   t.is(leadsTo('192.0.2.45').length, 0);
 
-  // The way to a new peer takes less: that is heeded as before.
+  // The path to a new peer has a smaller MTU. Events are heeded as before.
   put(store, 150, '192.0.2.200');
   t.true(keeper.hear(nl), 'the devices are another size');
   look();
@@ -146,7 +146,7 @@ test.serial(
     keeper.look(nl, 1000, false);
     put(store, 2);
     t.false(keeper.hear(nl), 'there is nothing yet to carry it over to');
-    // A wire as an ADD makes it.
+    // A veth as an ADD makes it.
     execFileSync('bash', [
       '-ec',
       'ip link add wire0 type veth peer name wire1; ip link set wire0 alias netloom:late/c1/eth0',
@@ -166,7 +166,7 @@ test.serial('a network that never worked and whose conflist is gone is followed 
   ip('link', 'add', 'n2', 'type', 'bridge');
   ip('addr', 'add', '198.51.100.1/24', 'dev', 'n2');
   lab.add(conf, { sandbox: lab.sandbox('c2') });
-  // This machine has no address any more, and the node that it was neither a record nor a memory.
+  // This machine has lost its underlay address. Its own node has no record, and is not remembered.
   ip('addr', 'del', '198.51.100.1/24', 'dev', 'n2');
   for (const file of readdirSync(store)) if (file !== '10.96.1.0_24.json') rmSync(join(store, file));
   rmSync(join(lab.root, 'var/lib/netloom/overlay'), { recursive: true });

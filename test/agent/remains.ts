@@ -1,11 +1,11 @@
-/** What calls could leave behind, with what every first one leaves: bridges and tables stay for the next. */
+/** What calls could leave behind, compared with a used host: bridges and tables stay for the next container. */
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { snapshot } from '../support/host.ts';
 import type { Lab } from '../support/lab.ts';
 import { soakNetworks } from './soak.ts';
 
-/** The host after one container of each network has come and gone. */
+/** The state of the host after one container of each network has come and gone. */
 export function usedHost(lab: Lab): string {
   const sandbox = lab.sandbox('first');
   for (const [bridge = {}] of soakNetworks()) {
@@ -22,7 +22,7 @@ export function hostOf(lab: Lab): string {
   return snapshot(nothing);
 }
 
-/** Files that belong to an attachment, after a GC: leases, records, and what is half written. */
+/** Files of attachments after a GC: leases, records, and half-written files. */
 export function leftFiles(lab: Lab): string[] {
   for (const [bridge = {}] of soakNetworks()) lab.gc(bridge, []);
   const below = ['var/lib/cni', 'var/lib/netloom', 'run'].filter((path) => existsSync(join(lab.root, path)));

@@ -1,4 +1,4 @@
-/** The shim, built with sanitizers, against an agent of the test's own that says what it should not. */
+/** The shim, built with sanitizers, against an agent of the test's own that misbehaves. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { until } from '../support/until.ts';
 
 const SOURCE = fileURLToPath(new URL('../../native/shim.c', import.meta.url));
 const CONFIGURATION = '{"cniVersion": "0.4.0", "name": "net"}';
-/** What stands in for netloom: says so, with its name and stdin. */
+/** Stands in for netloom: prints its name and its stdin. */
 const STANDALONE = '#!/bin/sh\necho "standalone as $(basename "$NAME0") with $(cat)"\n';
 const BUILD = 'the-build';
 
@@ -32,7 +32,7 @@ const EAGAIN = 11;
 const root = makeRoot();
 const socketPath = join(root.path, 'run/netloom/agent.sock');
 
-/** Patience for an agent that accepts and answers however busy the machine is, and none for one of the two, in ms. */
+/** The shim's limits, in ms: generous for both steps, or short for accepting or for answering. */
 const LIMITS = {
   patient: { accept: 60_000, answer: 60_000 },
   'not for acceptance': { accept: 1000, answer: 60_000 },
@@ -76,7 +76,7 @@ interface End {
   readonly stderr: string;
 }
 
-/** Has stdin not block. NB: Node sees to it that it does until the program begins. */
+/** Makes stdin non-blocking. NB: Node makes it blocking again before the program begins, so this runs in the shell. */
 const IMPATIENT = 'dd iflag=nonblock count=0 of=/dev/null 2>&-; ';
 
 interface Options {
@@ -84,18 +84,18 @@ interface Options {
   readonly stdin?: string;
   readonly environment?: Record<string, string>;
   readonly closesStdout?: boolean;
-  /** Starts without it, as `>&-` does. */
+  /** Starts without stdout, as `>&-` does. */
   readonly hasNoStdout?: boolean;
-  /** What a shell does before it becomes the shim. */
+  /** Shell commands that run before the shim. */
   readonly before?: string;
 }
 
-/** Executes the shim and lets `act` be the agent for its call. */
+/** Executes the shim; `act` plays the agent for its call. */
 async function call(act: ((connection: Connection) => void) | undefined, options: Options = {}): Promise<End> {
   execFileSync('rm', ['-f', socketPath]);
   using listening = act === undefined ? undefined : listenAt(socketPath, 1);
   const { child, end } = start(options);
-  // NB: written before this thread waits for the shim to connect.
+  // NB: write stdin first. Then this thread waits for the shim to connect.
   await new Promise<void>((resolve) => child.stdin.end(options.stdin ?? CONFIGURATION, () => resolve()));
   if (act !== undefined && listening !== undefined) {
     using connection = accepted(listening);
@@ -107,14 +107,14 @@ async function call(act: ((connection: Connection) => void) | undefined, options
   return await end;
 }
 
-/** The shim's connection. */
+/** The next connection from a shim. */
 function accepted({ number }: Listening): Connection {
   const connection = accept(number);
   if (connection === undefined) throw new Error('the shim did not connect');
   return connection;
 }
 
-/** Gives a shim its stdin, and is the agent that hears all of it and says that the call is over. */
+/** Gives a shim its stdin, and plays the agent: reads the whole request, and reports the end of the call. */
 async function carriesOut(t: ExecutionContext, listening: Listening, { child, end }: Started): Promise<void> {
   await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
   using connection = accepted(listening);
@@ -127,7 +127,7 @@ async function carriesOut(t: ExecutionContext, listening: Listening, { child, en
 type Listening = ReturnType<typeof listenAt>;
 type Started = ReturnType<typeof start>;
 
-/** Executes the shim, which waits for its stdin. */
+/** Executes the shim; it waits for its stdin. */
 function start(options: Options = {}) {
   const { patience = 'patient', environment = {}, closesStdout, hasNoStdout, before = '' } = options;
   const path = join(directoryOf(patience), 'bridge');
@@ -173,13 +173,13 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 const say = (connection: Connection, ...frames: (string | Uint8Array)[]) => {
   for (const each of frames) connection.send(typeof each === 'string' ? bytes(each) : each);
 };
-/** The shim's request, to be read before it is answered. */
+/** Receives the shim's request. Do that before answering it. */
 const hear = (connection: Connection) => {
   using request = connection.receive(buffer(), 2);
   return request?.bytes;
 };
 
-/** Hears the request and says this, or as much of it as the shim waits for. */
+/** Receives the request and sends these frames, or as many of them as the shim waits for. */
 const answering =
   (...frames: (string | Uint8Array)[]) =>
   (connection: Connection) => {
@@ -187,7 +187,7 @@ const answering =
     try {
       say(connection, ...frames);
     } catch {
-      // It has had enough.
+      // The shim hung up first.
     }
   };
 
@@ -226,7 +226,7 @@ test.serial(
 test.serial('where stdin cannot be kept for netloom, the error is one that the runtime can read', async (t) => {
   execFileSync('rm', ['-f', socketPath]);
   using listening = listenAt(socketPath, 1);
-  // Its files may have no byte, and that is not its death.
+  // It cannot write a byte to a file, and does not die of SIGXFSZ.
   const { child, end } = start({ before: "trap '' XFSZ; ulimit -f 0; " });
   await new Promise<void>((resolve) => child.stdin.end(CONFIGURATION, () => resolve()));
   using connection = accepted(listening);
@@ -270,7 +270,7 @@ test.serial('one that listens and is not root gets to see nothing: netloom is ex
   const directories = [root.path, join(root.path, 'run'), join(root.path, 'run/netloom')];
   const modes = directories.map((path) => statSync(path).mode);
   for (const path of directories) chmodSync(path, 0o777);
-  // The kernel remembers who called listen(2).
+  // The peer credentials are those of the process at the time of listen(2).
   t.is(lib.seteuid(NOBODY), 0);
   let listening: Listening;
   try {
@@ -287,7 +287,7 @@ test.serial('one that listens and is not root gets to see nothing: netloom is ex
   listening.close();
 });
 
-/** Before it has accepted, whatever an agent does leads to netloom. */
+/** Until it has accepted, whatever an agent does, the shim executes netloom. */
 const NOT_ACCEPTED: readonly [title: string, act: (connection: Connection) => void][] = [
   ['closes at once', () => {}],
   ['closes when it has the request', (connection) => void hear(connection)],
@@ -306,8 +306,8 @@ test.serial('an agent that never accepts is not waited for, and cannot accept la
   const end = await call(
     (connection) => {
       hear(connection);
-      // NB: it gives up after its limit of a second, and later where the machine is busy: what comes before is still
-      // taken.
+      // NB: the shim gives up after its limit of a second, and later on a busy machine. An acceptance that comes before
+      // is still valid.
       t.is(hear(connection), undefined, 'it hangs up');
       t.throws(() => connection.send(bytes('A')), { message: /EPIPE|ECONNRESET/ });
     },
@@ -332,7 +332,7 @@ test.serial('where as many wait as the socket takes, netloom is executed, and no
     const { child, end } = start();
     child.stdin.end(CONFIGURATION);
     ran(t, await end);
-    // Those that waited are all that anybody could accept: the shim has not queued.
+    // Nobody waits but those: the shim is not in the queue.
     for (let i = 0; i < waiting.length - 1; i++) accept(listening.number)?.[Symbol.dispose]();
     t.false(isCalled(listening.number, 0));
   } finally {
@@ -341,7 +341,7 @@ test.serial('where as many wait as the socket takes, netloom is executed, and no
   }
 });
 
-/** After it has accepted, nothing leads to netloom. */
+/** Once it has accepted, the shim never executes netloom. */
 const ACCEPTED: readonly [title: string, frames: readonly (string | Uint8Array)[]][] = [
   ['dies', []],
   ['dies in the middle of its answer', ['o{"a":']],
@@ -397,7 +397,7 @@ test.serial('parts are printed together, stderr at once, and the agent hears tha
   t.deepEqual(end, { status: 1, stdout: '{"a":1}\n', stderr: 'warning\n' });
 });
 
-/** More than is on the way to a reader that does not read: this process, as long as it plays the agent. */
+/** More than the socket holds for a reader that does not read. This process does not read while it plays the agent. */
 const LONG_OUTPUT = Array.from({ length: 60 }, () => new Uint8Array(30_000).fill(0x6f));
 
 test.serial('what is read only when the agent has given up, and undone the call, is no success', async (t) => {

@@ -4,7 +4,7 @@
  *
  *   --calls N  --concurrency N  --seed N
  *
- * The order of events is the kernel's as well, so a seed gives the same decisions, not the same run.
+ * The kernel also decides the order of events, so a seed repeats the decisions, not the run.
  */
 import { parseArgs } from 'node:util';
 import { becomeHost } from '../support/host.ts';
@@ -25,7 +25,7 @@ if (![calls, concurrency].every((value) => Number.isInteger(value) && value > 0)
   process.exit(2);
 }
 
-// npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide nftables' nft.
+// npm puts node_modules/.bin first. There, @vercel/nft, a dependency of AVA, would hide nftables' nft.
 process.env['PATH'] = `/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`;
 becomeHost();
 const ends: (() => unknown)[] = [];

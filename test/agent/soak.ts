@@ -1,6 +1,6 @@
 /**
  * A soak: ADD, CHECK and DEL of many containers at once, as runtimes call them, while agents and shims are killed at
- * random. Whatever dies, a call succeeds or can be repeated, and in the end nothing is left.
+ * random. Whatever dies, a call succeeds or can be repeated, and nothing is left in the end.
  */
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,11 +11,11 @@ import { randomOf } from '../support/random.ts';
 import { AgentProcess } from './agent-process.ts';
 
 export interface SoakOptions {
-  /** Calls of plugins, killed ones included. */
+  /** How many plugin calls, including killed ones. */
   readonly calls: number;
   readonly concurrency: number;
   readonly seed: number;
-  /** What is told while it runs. */
+  /** Called while it runs. */
   progress?(line: string): void;
 }
 
@@ -25,18 +25,18 @@ export interface SoakReport {
   again: number;
   shimsKilled: number;
   agentsKilled: number;
-  /** Agents that ended by themselves, because they were told to or were succeeded. */
+  /** Agents that ended by themselves, because they were told to or had a successor. */
   agentsEnded: number;
-  /** What must not have happened. */
+  /** Failures that must not happen. */
   readonly wrong: string[];
 }
 
-/** One of so many shims is killed. */
+/** One in this many shims is killed. */
 const SHIMS = 20;
-/** When, in ms after it was started, and how long an agent lives. */
+/** A shim is killed at most this long after its start, in ms; an agent lives at most AGENT_LIFE. */
 const SHIM_LIFE = 12;
 const AGENT_LIFE = 800;
-/** Failures after which it is of no use to go on. */
+/** The number of failures after which the soak gives up. */
 const ENOUGH = 20;
 
 /** The chains of its networks. */
@@ -79,13 +79,14 @@ function withPort(plugin: Json, hostPort: number): Json {
   return { ...plugin, runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp' }] } };
 }
 
-/** What an ADD says where the interface of an earlier one is still there. */
+/** The code of an ADD that finds the interface of an earlier one. */
 const IFNAME_IN_USE = 111;
 
 /**
- * One container after another in the same namespace, each with an id of its own. NB: where a shim was killed, an agent
- * that ends may still be at its ADD, find that nobody waits, and take it back, while the next container comes to the
- * next agent. It may find the interface in use, which no runtime would see: there a namespace is not used again.
+ * One container after another in the same namespace, each with an id of its own. NB: a killed shim may leave its ADD
+ * running in an agent that is about to end. That agent finds that nobody waits, and undoes the ADD, while the next
+ * container is already served by the next agent. So an ADD may find the interface in use. This cannot happen with real
+ * runtimes, which do not use a namespace again.
  */
 class Container {
   readonly #lab: Lab;
@@ -108,7 +109,7 @@ class Container {
     return `${this.#sandbox.name}-${this.#lives}`;
   }
 
-  /** As runtimes do: an ADD that failed is followed by DEL, and a DEL that failed by another one. */
+  /** Calls as runtimes do: DEL after a failed ADD, and again after a failed DEL. */
   async live(): Promise<void> {
     let prevResult: Output | undefined;
     let isAdded = true;
@@ -127,7 +128,7 @@ class Container {
     }
   }
 
-  /** @returns the result, or undefined where it was killed or is to be repeated */
+  /** @returns the result, or undefined if it was killed or must be repeated */
   #call(command: string, plugin: Json, prevResult: Output | undefined): Promise<Output | undefined> {
     const conf = prevResult === undefined ? plugin : { ...plugin, prevResult };
     const report = this.#report;
@@ -168,7 +169,7 @@ function read(text: string): Output | undefined {
   }
 }
 
-/** Agents live for a while. Most are killed, some are told to end, some are succeeded; at times there is none. */
+/** Agents live for a while. Most are killed, some are told to end, some get a successor; at times there is none. */
 async function killAgents(
   t: Pick<ExecutionContext, 'teardown'>,
   lab: Lab,
@@ -197,7 +198,7 @@ async function killAgents(
     await delay(random() * 100);
     agent = await AgentProcess.start(t, lab);
   }
-  // What a killed shim has left it with may still be going on: it ends when that has.
+  // A killed shim may have left a call running. The agent ends when that call has ended.
   agent.signal('SIGTERM');
   const end = await agent.ended();
   if (end !== 0) report.wrong.push(`the last agent ended with ${end}: ${agent.stderr}`);

@@ -1,4 +1,4 @@
-/** What the agent counts, and what it makes of it. */
+/** What the agent counts, and the figures that it derives. */
 import test from 'ava';
 import { traceOf } from '../../src/agent/log.ts';
 import { metricsText } from '../../src/agent/metrics.ts';

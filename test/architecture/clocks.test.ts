@@ -1,13 +1,13 @@
 /**
- * Waits and orders do not depend on a clock that somebody can set: one that is set back by an hour while a call waits
- * for a link would have it wait for an hour.
+ * Waiting and ordering must not depend on a clock that can be set: if it were set back by an hour while a call waits
+ * for a link, the call would wait for an hour.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 
-/** Who tells people what time it is, and one who wants a number that does not come twice. */
+/** Modules that tell people the time, and one that needs a unique number. */
 const TELLING = [
   'agent/agent.ts',
   'agent/log.ts',

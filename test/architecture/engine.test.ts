@@ -1,4 +1,4 @@
-/** The table of libc's functions in native/engine.c has those that the plugins' programs bind, and no others. */
+/** The table of libc functions in native/engine.c has exactly those that the plugins' programs bind. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';

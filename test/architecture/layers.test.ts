@@ -1,5 +1,5 @@
 /**
- * The layers of docs/architecture.md: a folder imports only from those before it in the list, and nothing on the plugin
+ * The layers of docs/architecture.md: a folder only imports from those before it in the list, and nothing on the plugin
  * path loads a runtime's own modules.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import test from 'ava';
 
 const src = fileURLToPath(new URL('../../src', import.meta.url));
 
-/** What stands below first. Files of src/ itself stand below all, but main.ts, which stands above. */
+/** The lowest layer first. The files directly in src/ are below all others, except main.ts, which is above all. */
 const LAYERS = [
   '',
   'ffi',
@@ -33,7 +33,7 @@ const LAYERS = [
 
 /** Loading them costs a plugin call 1 to 10 ms. */
 const RUNTIME_MODULES = /^(node:|bun:)/;
-/** HTTP, for a thread of the agent and commands: no call of a plugin comes here. */
+/** HTTP, for a thread of the agent and for commands: plugin calls never load it. */
 const HTTP = 'overlay/etcd/transport.ts';
 
 interface Import {
@@ -89,7 +89,7 @@ function isUpward(from: string, to: string): boolean {
   return other !== undefined && (own === undefined || LAYERS.indexOf(other) > LAYERS.indexOf(own));
 }
 
-/** Undefined for what is not of src/: packages, package.json, #ffi. */
+/** Undefined for modules outside src/: packages, package.json, #ffi. */
 function layerOf(file: string): string | undefined {
   if (file === 'main.ts') return file;
   const folder = file.includes('/') ? file.slice(0, file.indexOf('/')) : '';

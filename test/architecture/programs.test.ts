@@ -1,6 +1,6 @@
 /**
- * Each plugin type is a program of its own (src/main.ts), and the same type in the list that the command line and the
- * agent have (src/plugins/registry.ts).
+ * Each plugin type is a program of its own (src/main.ts), and the same type is in the list of the command line and the
+ * agent (src/plugins/registry.ts).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

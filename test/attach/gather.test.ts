@@ -1,4 +1,4 @@
-/** Steps that all run, and what they throw in the end. */
+/** Steps that are all run, and the error that they throw in the end. */
 import test from 'ava';
 import { gather } from '../../src/attach/gather.ts';
 import { NetloomError } from '../../src/error.ts';

@@ -1,4 +1,4 @@
-/** The mark of ownership: what it says, and that no two owners share one. */
+/** The mark of ownership: what it contains, and that no two owners share one. */
 import test from 'ava';
 import fc from 'fast-check';
 import {
@@ -10,7 +10,7 @@ import {
   isOurAlias,
 } from '../../src/attach/owner.ts';
 
-/** What the specification allows for names of networks and ids of containers. */
+/** Names of networks and ids of containers that the specification allows. */
 const name = (maxLength: number) => fc.stringMatching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, { maxLength });
 const owner = fc.tuple(
   fc.oneof(name(60), name(400)),

@@ -1,4 +1,4 @@
-/** Policies as documents: the examples of docs/policy.md, and what rules come to. */
+/** Policy documents: the examples of docs/policy.md, and the rules that follow from a policy. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';

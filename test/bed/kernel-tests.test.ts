@@ -1,6 +1,6 @@
 /**
- * The list of what runs in the virtual machines. A line for a file or a test that was renamed would leave it out
- * unseen.
+ * The list of tests that run in the virtual machines. If a file or a test is renamed, its line would silently match
+ * nothing.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -20,10 +20,7 @@ const lines = textOf('scripts/bed/kernel-tests')
   .split('\n')
   .filter((line) => line !== '' && !line.startsWith('#'));
 
-/**
- * The path of a line: after the kernel whose guest alone runs it, or the sign that leaves it out. Empty in a line that
- * has a title.
- */
+/** The path in a line, without the kernel or the `!` before it. Empty for a line with a title. */
 const pathOf = (line: string) => line.replace(/^(6\.1|6\.12)(:counted)? |^!/, '').split(' ', 1)[0] ?? '';
 
 test('every line names what is there', (t) => {
@@ -47,7 +44,7 @@ test('every title below a file is one of its tests', (t) => {
       ? title
           .slice(1)
           .split('*')
-          .every((part) => textOf(path).includes(part)) // of a template that has others in it
+          .every((part) => textOf(path).includes(part)) // in a template with other parts
       : titlesOf(path).some((like) => like.test(title));
     t.true(isThere, `${path}: ${title}`);
   }
@@ -70,7 +67,7 @@ test('what is left out because it measures runs where the clock counts', (t) => 
   t.true(guestRuns('6.12')[0]?.includes(run[0] ?? ''), 'the rest of the file runs as before');
 });
 
-/** What may be a title in a file, each as what it is like: `${…}` stands for any text. */
+/** Patterns for all texts in a file that may be titles. `${…}` matches any text. */
 function titlesOf(path: string): RegExp[] {
   const literals = [...textOf(path).matchAll(/(['"`])((?:(?!\1).)+)\1,\s+(?:async )?\(/g)].map(
     ([, , text]) => text ?? '',

@@ -1,4 +1,4 @@
-/** What is made of the reports of several kernels. A test that runs on none of them must not go by unseen. */
+/** The matrix made from the reports of several kernels. A test that runs on none of them must be noticed. */
 import test from 'ava';
 
 interface Report {

@@ -1,4 +1,4 @@
-/** The record of a run of AVA: also of one that does not end by itself. */
+/** The record of an AVA run, even of one that does not end by itself. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import test from 'ava';
 
 const TREE = fileURLToPath(new URL('../../', import.meta.url));
 
-/** A test that never ends, whose program holds the standard error of its file. */
+/** A test that never ends; its program keeps the standard error of its file open. */
 const HANGING = `import { spawn } from 'node:child_process';
 import test from 'ava';
 test('one ends', (t) => t.pass());
@@ -39,7 +39,7 @@ export default { workerThreads: false, timeout: '5s', nonSemVerExperiments: { ob
     stdio: 'ignore',
     detached: true,
   });
-  t.teardown(() => process.kill(-(ava.pid ?? 0), 'SIGKILL')); // the program is left
+  t.teardown(() => process.kill(-(ava.pid ?? 0), 'SIGKILL')); // kills the program that is left
   const late = setTimeout(() => process.kill(-(ava.pid ?? 0), 'SIGKILL'), 120_000);
   const [status] = await once(ava, 'exit');
   clearTimeout(late);

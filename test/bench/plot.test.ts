@@ -1,4 +1,4 @@
-/** The plots of the bench: what is drawn where. */
+/** The plots of the bench: what is drawn, and where. */
 import test from 'ava';
 import { type Plot, svgOf } from '../../bench/plot.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Every command of the tree, run as a process for what it is there for, in the life of one small network: its effect is
- * seen by another tool.
+ * Every command of the tree runs as a process for its main purpose, in the life of one small network. Another tool sees
+ * its effect.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,7 +24,7 @@ const sh = (script: string) => execFileSync('sh', ['-ec', script], { encoding: '
 const inDb = (...args: string[]) => execFileSync('nsenter', [`--net=${pin}`, ...args], { encoding: 'utf8' });
 const wires = () => sh('ip -br link show type veth').split('\n').filter(Boolean).length;
 
-/** By the words of the command. In this order: each finds what those before it have left. */
+/** By the words of the command. The order matters: each finds what those before it have left. */
 const effects: Readonly<Record<string, (t: ExecutionContext) => unknown>> = {
   'network create': (t) => {
     netloom.run('network', 'create', '--subnet', '10.90.0.0/24', 'web');
@@ -157,7 +157,7 @@ const effects: Readonly<Record<string, (t: ExecutionContext) => unknown>> = {
     const bin = join(lab.root, 'bin');
     netloom.run('install', '--bin', bin);
     const env = { ...netloom.environment, CNI_COMMAND: 'VERSION' };
-    // NB: without input. VERSION does not wait for any, and who writes it later than the answer has a broken pipe.
+    // NB: without stdin. VERSION does not read it, so a writer may get a broken pipe.
     t.regex(
       execFileSync(join(bin, 'bridge'), { env, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' }),
       /"supportedVersions"/,

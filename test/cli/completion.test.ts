@@ -1,4 +1,4 @@
-/** Completion where people type: bash, zsh and fish, each on a terminal with its own files, and a tab for each word. */
+/** Completion in real shells: bash, zsh and fish, each on a terminal with its own files, with a tab after each word. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const environment = { ...netloom.environment, PATH: `${bin}:${process.env['PATH'
 
 const PROMPT = 'say> ';
 
-/** How each reads its files as netloom's help says, and the words to start it. */
+/** Makes each shell's files as netloom's help says. @returns the command that starts the shell */
 const shells: Readonly<Record<string, () => string>> = {
   bash: () => {
     const rc = join(path, 'bashrc');
@@ -49,7 +49,7 @@ const shells: Readonly<Record<string, () => string>> = {
   },
 };
 
-/** Starts one on a terminal, and waits until it asks. */
+/** Starts a shell on a terminal, and waits for its prompt. */
 async function terminal(t: ExecutionContext, command: string) {
   const child = spawn('script', ['-q', '-c', command, '/dev/null'], {
     cwd: path,
@@ -88,7 +88,7 @@ for (const [shell, prepare] of Object.entries(shells)) {
   });
 }
 
-/** What bash would offer for words of which the last is being typed. */
+/** What bash offers for these words, the last of which is incomplete. */
 function offered(...words: string[]): string[] {
   const script = `
     source <(netloom completion bash)

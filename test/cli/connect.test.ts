@@ -1,4 +1,4 @@
-/** `netloom connect` and `disconnect`: processes, namespaces, and engines that answer as they should, or do not. */
+/** `netloom connect` and `disconnect`: processes, namespaces, and engines that answer well, badly or not at all. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ function start(t: ExecutionContext, environment: Record<string, string> = {}) {
   const before = lab.snapshot();
   netloom.run('network', 'create', '--subnet', '10.91.0.0/24', 'web');
   netloom.run('network', 'create', '--subnet', '10.92.0.0/24', 'db');
-  /** Everything is as it was. */
+  /** Expects the state from before the test. */
   const isClean = () => {
     netloom.run('network', 'rm', 'web', 'db');
     t.is(lab.snapshot(), before);
@@ -126,7 +126,7 @@ test.serial(
 test.serial('a process that ends while it is being connected leaves nothing', async (t) => {
   const { lab, netloom, isClean } = start(t);
   const { target, end } = await startProcess(t);
-  // A plugin in the chain that ends the process.
+  // A plugin in the chain that kills the process.
   const bin = join(lab.root, 'opt/cni/bin');
   mkdirSync(bin, { recursive: true });
   const pid = target.slice(4);
@@ -279,7 +279,7 @@ for (const [title, args, expected, message] of bad) {
   });
 }
 
-/** A daemon that answers as it is told, in a process of its own: the tests wait for commands synchronously. */
+/** A daemon with given answers. It is a process of its own, because the tests wait for commands synchronously. */
 async function fakeEngine(t: ExecutionContext, socket: string, containers: Json) {
   const script = fileURLToPath(new URL('fake-engine.mjs', import.meta.url));
   const child = spawn(process.execPath, [script, socket, JSON.stringify(containers)], {
@@ -342,7 +342,7 @@ test.serial(
       netloom.try('connect', 'web', 'other').stderr,
       /There is no sandbox or container "other"\n {2}podman does not answer/,
     );
-    // By the beginning of the id, without asking anybody.
+    // Found by the beginning of the id, without asking an engine.
     t.is(new Netloom(lab.root).run('disconnect', 'web', 'aaaaaaaaaaaa'), 'docker:app  eth0 is off web\n');
     rmSync(sockets.podman);
     await fakeEngine(t, sockets.podman, {

@@ -12,7 +12,7 @@ becomeHost();
 function shown(t: ExecutionContext, ...args: string[]): string {
   const root = makeRoot();
   t.teardown(() => root.remove());
-  // Demos of other test files run at the same time: where theirs have their files is not looked at.
+  // A directory of its own, because demos of other test files run at the same time.
   const TMPDIR = join(root.path, 'tmp');
   mkdirSync(TMPDIR);
   const state = () => [snapshot(root.path), mounts(), ...readdirSync(TMPDIR)];
@@ -48,7 +48,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const before = mounts();
     const child = spawn(NETLOOM, ['demo'], { env: { ...process.env, TMPDIR: root.path }, stdio: 'ignore' });
     const ended = new Promise((resolve) => child.on('close', (...how) => resolve(how)));
-    // NB: looked at without a pause. A demo is over in a moment.
+    // NB: poll without a pause. A demo is over in a moment.
     const limit = new Limit(60);
     while (mounts() === before) if (limit.isOver()) throw new Error('it has made no namespace');
     child.kill(signal);

@@ -1,4 +1,4 @@
-/** `netloom doctor`: each ailment is found with its evidence, what can be mended is, and a healthy host is left alone. */
+/** `netloom doctor` finds each fault with its evidence, mends those that it can, and leaves a healthy host alone. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ function sh(command: string): void {
   execFileSync('sh', ['-ec', command], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-/** Two networks and a sandbox on both, on a host with a way out. */
+/** Two networks and a sandbox on both, on a host with an uplink. */
 function start(t: ExecutionContext) {
   const lab = new Lab(t);
   const netloom = new Netloom(lab.root);
@@ -43,7 +43,7 @@ function start(t: ExecutionContext) {
 }
 
 test.serial('a healthy host is left as it is, and nothing is said against it', (t) => {
-  // iptables that drops is passed: the network has the plugin for it.
+  // The drop policy of iptables does not matter: the network has the firewall plugin.
   sh('iptables-nft -P FORWARD DROP');
   const { lab, netloom, examine } = start(t);
   const before = lab.snapshot();
@@ -124,7 +124,7 @@ test.serial('what keeps packets back is found: forwarding, a firewall, an MTU, a
     ],
   );
   t.is(readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(), '1');
-  // Packets are forwarded by now, so that the way out counts.
+  // Forwarding is on by now, so the MTU of the uplink matters.
   t.like(examine().findings, [
     { check: 'other-firewall' },
     { check: 'mtu', evidence: 'mtu 1500, and mtu 1400 on the way out' },
@@ -134,7 +134,8 @@ test.serial('what keeps packets back is found: forwarding, a firewall, an MTU, a
     text,
     /^"eth0" of "web" sends packets that "up0" cannot carry\n {2}evidence: .*\n {2}effect: .*\n {2}fix: set "mtu": 1400 in the conflist of "demo", /m,
   );
-  // iptables' own chain is another matter: the plugin firewall lets containers through, where the network has it, and where the chain was there first.
+  // iptables' own chain is different: the firewall plugin lets containers through, if the network has it and the chain
+  // existed first.
   sh('nft delete table inet fw; ip link set up0 mtu 1500; iptables-nft -P FORWARD DROP');
   t.deepEqual(
     examine().findings.map(({ check, evidence }) => [check, evidence.includes('the chain FORWARD of iptables')]),

@@ -1,6 +1,5 @@
 /**
- * Networks on a link of the host, made and used by commands: a router on the LAN that the link leads to is reached from
- * a sandbox.
+ * Networks on a link of the host, made and used by commands: a sandbox reaches a router on the LAN behind that link.
  */
 import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
@@ -11,7 +10,7 @@ import { Lab } from '../support/lab.ts';
 
 becomeHost();
 
-/** A host with an uplink to a LAN of 192.168.7.0/24, where a router has .1. */
+/** A host with an uplink to the LAN 192.168.7.0/24, where a router has .1. */
 function start(t: ExecutionContext, vlan?: number) {
   const lab = new Lab(t);
   const router = lab.sandbox('router');

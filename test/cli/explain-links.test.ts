@@ -1,4 +1,4 @@
-/** `netloom explain` of networks on links that not every kernel has: the script makes what the plugins have made. */
+/** `netloom explain` for networks on links that not every kernel has: the script makes the same as the plugins. */
 import { needs } from '../support/features.ts';
 import { becomeHost } from '../support/host.ts';
 import { makesTheSame } from './scripted.ts';

@@ -1,4 +1,4 @@
-/** `netloom explain`, `--plan` and `--script`: the words of ip, nft and sysctl, which do the same when they are run. */
+/** `netloom explain`, `--plan` and `--script`: commands of ip, nft and sysctl that do the same as the plugins. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -91,7 +91,7 @@ test.serial('a script runs on a host whose table other networks have made, and m
   const ruleset = () => inOrder(execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }));
   netloom.run('network', 'create', '--subnet', '10.68.0.0/24', 'standing');
   sandbox('first', '--network', 'standing');
-  // As docker leaves it. From here on there is a rule of ours to be made in it, too.
+  // As docker leaves it. From here on, a rule of ours is needed in it, too.
   execFileSync('iptables', ['-P', 'FORWARD', 'DROP']);
   t.teardown(() => execFileSync('nft', ['delete', 'table', 'ip', 'filter']));
   netloom.run('network', 'create', '--subnet', '10.69.0.0/24', 'demo');
@@ -160,7 +160,7 @@ test.serial('the way past iptables is told, and made where iptables has no chain
 
 const forgotten: readonly [title: string, leave: string][] = [
   ["whose attachments are in another runtime's cache", 'true'],
-  // As an agent has them before there is a container.
+  // The state that an agent makes before there is a container.
   [
     'that no container is attached to',
     'nft flush ruleset; sysctl -qw net.ipv4.ip_forward=0; ls /sys/class/net/nlb-*/brif | xargs -n 1 ip link del',
@@ -241,7 +241,7 @@ test.serial('the script of run makes what run makes, and runs the command there 
   await until('the command of the script has looked round', () => existsSync(said));
   t.is(readFileSync(said, 'utf8'), heard);
   t.deepEqual(inOrder(host.run('nft', 'list', 'ruleset')), inOrder(rules));
-  await isSeenFrom(t, netloom, host, made, 'mac'); // the host's end has another each time
+  await isSeenFrom(t, netloom, host, made, 'mac'); // the host's end gets a new MAC each time
 });
 
 test.serial("the scripts of run on the host's network and on another sandbox's run the command there", (t) => {
@@ -268,7 +268,7 @@ for (const store of ['path', 'etcd']) {
     netloom.run('network', 'create', '-d', 'overlay', '--subnet', '10.62.0.0/16', ...options, 'far');
     if (store === 'path') netloom.run('overlay', 'create', 'far');
     else {
-      // As an agent leaves it that has joined and does not run now.
+      // The state left by an agent that has joined and is not running now.
       const state = join(lab.root, 'var/lib/netloom');
       const own = { name: 'here', address: '192.168.62.2', subnet: '10.62.7.0/24', machine: 'm'.repeat(32) };
       mkdirSync(join(state, 'overlay'), { recursive: true });
@@ -301,7 +301,7 @@ test.serial('network create --plan and --script are about a file', (t) => {
 test.serial('what a rehearsal that was killed has left goes with the next one', (t) => {
   const { lab, netloom } = startLab(t);
   netloom.run('network', 'create', '--subnet', '10.67.0.0/24', 'demo');
-  const left = join(lab.root, 'run/netloom/rehearsal-4194305'); // No process has a number that high.
+  const left = join(lab.root, 'run/netloom/rehearsal-4194305'); // There is no process with so high a number.
   pinNew(join(left, 'host'));
   mkdirSync(join(left, 'var/lib'), { recursive: true });
   netloom.run('explain', 'network:demo');
@@ -314,7 +314,7 @@ test.serial('what cannot be explained is said', (t) => {
   sandbox('web', '--network', 'none');
   t.regex(netloom.try('explain', 'web').stderr, /^netloom: sandbox:web is attached to no network/);
   t.regex(netloom.try('explain', 'network:none-such').stderr, /There is no network "none-such"/);
-  // A plugin of somebody else's runs in the play, and what it does is not known.
+  // A third-party plugin runs in the rehearsal, but its actions cannot be explained.
   const bin = join(lab.root, 'bin');
   mkdirSync(bin);
   writeFileSync(join(bin, 'strange'), '#!/bin/sh\ncat >/dev/null; echo "{\\"cniVersion\\": \\"1.0.0\\"}"\n', {

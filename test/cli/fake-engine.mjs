@@ -1,4 +1,4 @@
-// Answers as docker's API does: `fake-engine.mjs SOCKET CONTAINERS`, containers by name.
+// Answers like docker's API. `fake-engine.mjs SOCKET CONTAINERS`, with the containers by name.
 import { createServer } from 'node:net';
 
 const [, , socket, text] = process.argv;

@@ -1,5 +1,6 @@
 /**
- * `netloom gc` beside runtimes that keep no results of libcni's: what they have attached is not taken for abandoned.
+ * `netloom gc` beside runtimes that do not keep results as libcni does: it does not take their attachments for
+ * abandoned.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

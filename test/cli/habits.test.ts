@@ -1,4 +1,7 @@
-/** What people expect of every command: help with an example, the nearest match, statuses, no colours where none are wanted. */
+/**
+ * What people expect of every command: help with an example, the nearest match, exit statuses, and no colours where
+ * they are not wanted.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -91,7 +94,7 @@ test('a command in a sandbox has its own options, with and without "--" before i
   t.regex(netloom.try('run', '--nmae', 'box', ...echo).stderr, /There is no option --nmae, did you mean --name\?/);
 });
 
-/** What a shell shows of a command, and its status. */
+/** What a shell shows of a command's stderr, and its status. */
 function inShell(command: string): { readonly status: number | null; readonly stderr: string } {
   const env = { ...netloom.environment, NETLOOM };
   const { status, stderr } = spawnSync('bash', ['--norc', '-c', command], { env, encoding: 'utf8' });
@@ -117,7 +120,7 @@ test('who is not root is told so, and may look', (t) => {
   own.run('sandbox', 'create', '--name', 'box', '--network', 'web');
   t.teardown(() => own.run('sandbox', 'rm', '--force', 'box'));
   chmodSync(path, 0o755);
-  // The tree may be where nobody else gets to.
+  // The working tree may be in a directory that other users cannot enter.
   const executable = join(path, 'netloom');
   writeFileSync(executable, '');
   execFileSync('mount', ['--bind', NETLOOM, executable]);

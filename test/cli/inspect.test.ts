@@ -1,4 +1,4 @@
-/** `netloom inspect`: every wire is seen, whoever made it, and shown as text and as pictures. */
+/** `netloom inspect` sees every wire, whoever made it, and shows it as text and as pictures. */
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,8 +16,8 @@ function start(t: ExecutionContext) {
   const lab = new Lab(t);
   const netloom = new Netloom(lab.root);
   /**
-   * A network with two sandboxes, and a way out. NB: its name is in no other test: all namespaces of the machine are
-   * seen.
+   * A network with two sandboxes, and an uplink. NB: no other test uses its name, because inspect sees all namespaces
+   * of the machine.
    */
   const demo = () => {
     uplink();
@@ -27,7 +27,7 @@ function start(t: ExecutionContext) {
       t.teardown(() => netloom.try('sandbox', 'rm', '--force', name));
     }
   };
-  /** All lines of paths that begin in a namespace of this name. */
+  /** All lines of paths that begin in a namespace with this name. */
   const paths = (...args: string[]) =>
     netloom
       .run('inspect', '--paths', ...args)
@@ -105,7 +105,7 @@ test.serial('bridges and masquerading of others are seen: docker0 with the rules
   t.deepEqual(paths('docker0'), [line]);
   sh('iptables-nft -t nat -F');
   t.deepEqual(paths('docker0'), [line.replace('─ nat →', '→')], 'routed and not masqueraded');
-  // As podman's reference plugins write it: a rule that jumps, and a chain that masquerades.
+  // The rules of podman's reference plugins: one that jumps to a chain that masquerades.
   sh(`nft 'add table ip x; add chain ip x post { type nat hook postrouting priority 100; }; add chain ip x to
     add rule ip x to masquerade; add rule ip x post ip saddr 172.29.0.2 jump to'`);
   t.deepEqual(paths('docker0'), [line]);
@@ -130,7 +130,7 @@ test.serial(
     );
     const lost = lab.sandbox('lost');
     sh(`ip link add z0 type veth peer name z1 netns ${lost.path}`);
-    // Held by nothing but an open file.
+    // A namespace that only an open file holds.
     const fd = openSync(lost.path, 'r');
     unpin(lost.path);
     const snapshot = netloom.json<Snapshot>('inspect');
@@ -153,7 +153,7 @@ test.serial(
       host?.links.find(({ name }) => name === 'z0'),
       { leadsAway: true },
     );
-    // Against another tool.
+    // Compare with another tool.
     for (const { ifname, ifindex, mtu, address } of ip<{
       ifname: string;
       ifindex: number;
@@ -285,7 +285,7 @@ test.serial(
       await page.evaluate("[...document.querySelectorAll('.namespace')].map((e) => e.dataset.namespace).sort()"),
       ['db', 'host', 'web'],
     );
-    // Each wire of the picture is one that `ip` tells of.
+    // Each wire in the picture is one that `ip` lists.
     const wires = await page.evaluate<[string, string][]>(
       "[...document.querySelectorAll('.edge.wire')].map((e) => [e.dataset.from, e.dataset.to])",
     );
@@ -303,7 +303,7 @@ test.serial(
       return [`${name} eth0`, `host ${host.find(({ ifindex }) => ifindex === inside[0]?.link_index)?.ifname}`];
     });
     t.deepEqual(named.sort(), expected);
-    // Nothing lies over anything else, and every link is inside its namespace's box.
+    // Nothing overlaps, and every link is inside its namespace's box.
     const boxes = (selector: string) =>
       page.evaluate<{ id: string; x: number; y: number; r: number; b: number }[]>(
         `[...document.querySelectorAll('${selector} > rect')].map((e) => { const { x, y, right: r, bottom: b } = e.getBoundingClientRect(); return { id: e.parentElement.dataset.link ?? e.parentElement.dataset.namespace, x, y, r, b }; })`,
@@ -323,7 +323,7 @@ test.serial(
         namespaces.some((box) => box.x <= node.x && node.r <= box.r && box.y <= node.y && node.b <= box.b),
         node.id,
       );
-    // Names, addresses and MTU are to be read.
+    // Names, addresses and MTU are readable.
     const text = await page.evaluate<string>("document.querySelector('svg').textContent");
     for (const word of ['eth0', 'br-wires', '10.61.0.2/24', '10.61.0.1/24', 'mtu 1500', 'nat'])
       t.true(text.includes(word), word);

@@ -1,4 +1,4 @@
-/** `netloom install` over what runtimes are executing at that moment. */
+/** `netloom install` replaces files that runtimes are executing at that moment. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -27,7 +27,7 @@ function directory(t: { teardown(undo: () => void): void }): string {
 
 test('an install over one that had no netloom-cni fails no call', async (t) => {
   const bin = directory(t);
-  // An empty line is what the old ones say.
+  // The old programs print an empty line.
   for (const program of ['netloom', 'netloom-shim']) copyFileSync('/bin/echo', join(bin, program));
   for (const type of readdirSync(BIN)) symlinkSync('netloom-shim', join(bin, type));
   const calls = join(bin, 'calls');

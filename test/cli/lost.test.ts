@@ -1,4 +1,4 @@
-/** Sandboxes whose record is damaged or gone: every command says so, and what is left of them can be taken away. */
+/** Sandboxes whose record is damaged or missing: every command reports it, and what is left of them can be removed. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ function start(t: ExecutionContext) {
   const record = join(lab.root, 'var/lib/netloom/sandboxes/box.json');
   const pin = join(lab.root, 'run/netloom/netns/box');
   const states = () => netloom.json<Json[]>('sandbox', 'ls').map(({ name, state }) => `${name} ${state}`);
-  /** Nothing is left, and nothing said against what is there. */
+  /** Expects that nothing is left, and that no command complains. */
   const isClean = () => {
     t.deepEqual(states(), []);
     t.is(netloom.run('restore'), '');

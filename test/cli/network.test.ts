@@ -1,4 +1,4 @@
-/** `netloom network`: docker's words become conflists that any runtime reads. */
+/** `netloom network`: docker's options become conflists that any runtime reads. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -54,7 +54,7 @@ test.serial('create writes a conflist with a bridge of its own and a subnet that
   );
   t.is(statSync(join(conf, 'web.conflist')).mode & 0o777, 0o644);
   t.deepEqual(readdirSync(conf), ['web.conflist'], 'nothing is left beside it');
-  // Another network and a route of the host's are in the way of the next two.
+  // Another network and a route of the host are in the way of the next two.
   execFileSync('ip', ['route', 'add', '10.90.2.0/23', 'dev', 'lo']);
   t.deepEqual(create('db').ranges, [{ subnet: '10.90.1.0/24' }]);
   t.deepEqual(create('mail').ranges, [{ subnet: '10.90.4.0/24' }]);
@@ -122,7 +122,7 @@ for (const driver of ['macvlan', 'ipvlan', 'vlan']) {
       netloom.try('network', 'create', '-d', driver, 'lan').stderr,
       /needs a link of the host\n {2}name it with -o parent=LINK/,
     );
-    // The subnet is the parent's: no clash.
+    // The subnet is the parent's, so this is not a clash.
     const { main } = create(
       'lan',
       '-d',
@@ -164,7 +164,7 @@ test.serial('a parent that is not there, or cannot be one, is refused with those
   t.regex(ask('up9', '--plan').stderr, /there is none of that name/);
   t.regex(ask('up9', '-o', 'parent_later=yes').stderr, /"parent_later" is "yes", expected true or false/);
   t.false(existsSync(join(conf, 'lan.conflist')));
-  // What is down now may be up when a container comes.
+  // A link that is down now may be up when a container comes.
   t.is(create('lan', '-d', 'macvlan', '-o', 'parent=up1').main['master'], 'up1');
   const { main } = create('later', '-d', 'macvlan', '-o', 'parent=up9', '-o', 'parent_later=true');
   t.is(main['master'], 'up9');

@@ -1,4 +1,7 @@
-/** `netloom overlay`: who the nodes are, how this machine stands, and taking the prefix of one that is gone. */
+/**
+ * `netloom overlay`: lists the nodes, reports the state of this machine, and reclaims the prefix of a node that is
+ * gone.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

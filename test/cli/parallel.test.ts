@@ -9,7 +9,7 @@ import { Lab } from '../support/lab.ts';
 
 becomeHost();
 
-/** Runs a command beside others. @returns its status and what it printed */
+/** Runs a command without waiting. @returns its status and what it printed */
 async function start(netloom: Netloom, ...args: string[]): Promise<[status: number | null, output: string]> {
   const child = spawn(NETLOOM, args, { env: netloom.environment, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -40,7 +40,7 @@ test.serial('commands that run at once have addresses of their own, and leave no
   const netloom = new Netloom(lab.root);
   const before = lab.snapshot();
   netloom.run('network', 'create', 'web');
-  // Each stays until all of them have been there, by a file each.
+  // Each writes a file, and stays until all the others have written theirs.
   const here = `${lab.root}/here`;
   mkdirSync(here);
   const script = `ip -o -4 addr show eth0 | awk '{ print $4 }'; touch ${here}/$$; until [ $(ls ${here} | wc -l) -ge ${MANY.length} ]; do sleep 0.05; done`;

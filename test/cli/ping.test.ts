@@ -1,4 +1,4 @@
-/** The demo's echo requests: asked again where one is lost, and timed by the one that was answered. */
+/** The demo's echo requests: a lost one is repeated, and the time is that of the one that was answered. */
 import { execFileSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { ping } from '../../src/cli/demo/ping.ts';
@@ -9,7 +9,7 @@ becomeHost();
 
 const ADDRESS = '192.0.2.2';
 
-/** A neighbour with the address, whose ruleset begins with a chain of a hook. */
+/** A neighbour with the address, whose ruleset has this rule in a chain of the hook. */
 function neighbour(t: ExecutionContext, hook: string, rule: string): Sandbox {
   const root = makeRoot();
   const sandbox = new Sandbox(root.path, 'other');

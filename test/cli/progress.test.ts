@@ -1,6 +1,6 @@
 /**
- * Progress of what takes over a second: of every command that somebody waits for, until the terminal is somebody
- * else's; and none where there is no terminal.
+ * Progress of work that takes over a second: every command that makes someone wait shows it, until it hands over the
+ * terminal; without a terminal none is shown.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ import { until } from '../support/until.ts';
 becomeHost();
 
 const CLEAR = '\r\u001b[K';
-/** For a shell: its own words, a while, and more of them. */
+/** A shell command: prints, waits a while, and prints more. */
 const COMMAND = 'echo mine; sleep 1.5; echo still mine';
 
 function start(t: ExecutionContext) {
@@ -24,7 +24,7 @@ function start(t: ExecutionContext) {
   return { root: lab.root, netloom: new Netloom(lab.root, { TERM: 'xterm' }) };
 }
 
-/** What a shell's command shows on a terminal. */
+/** What a shell command shows on a terminal. */
 function shown({ environment }: Netloom, command: string, more: Readonly<Record<string, string>> = {}): string {
   return execFileSync('script', ['-q', '-e', '-c', command, '/dev/null'], {
     env: { ...environment, ...more },
@@ -33,7 +33,7 @@ function shown({ environment }: Netloom, command: string, more: Readonly<Record<
   });
 }
 
-/** Somebody else has a lock for some seconds. */
+/** Another process holds a lock for some seconds. */
 async function held(t: ExecutionContext, path: string): Promise<void> {
   const child = spawn('flock', [path, 'sh', '-c', 'echo got; exec sleep 3'], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));

@@ -24,7 +24,7 @@ function start(t: ExecutionContext) {
     const pins = join(lab.root, 'run/netloom/netns');
     t.deepEqual(existsSync(pins) ? readdirSync(pins) : [], []);
   };
-  /** Starts `netloom run …` of a shell, and waits for its first line. */
+  /** Starts `netloom run …` with a shell, and waits for its first line. */
   const background = async (...args: string[]) => {
     const child = spawn(NETLOOM, ['run', ...args], { env: netloom.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     t.teardown(() => child.kill('SIGKILL'));
@@ -110,7 +110,7 @@ test.serial("a port without the host's gets a free one, and host-gateway is the 
     new RegExp(`tcp \\. ${tcp} .*10\\.91\\.0\\.2 \\. 80`),
   );
   netloom.run('exec', 'site', '--', 'sh', '-ec', "grep -qx '10.91.0.1\tup' /etc/hosts; ping -c 1 -w 20 -q up");
-  // One range of one port: whoever comes second gets none.
+  // A range with a single port: a second request gets none.
   execFileSync('sysctl', ['-qw', 'net.ipv4.ip_local_port_range=40000 40000']);
   t.teardown(() => execFileSync('sysctl', ['-qw', 'net.ipv4.ip_local_port_range=32768 60999']));
   t.regex(netloom.run('run', '--name', 'b', '--network', 'web', '-p', '80', '--plan', '--', 'true'), /tcp \. 40000/);
@@ -262,7 +262,7 @@ test.serial('what is typed to interrupt reaches the command once, also when its 
   const file = join(lab.root, 'counting.sh');
   writeFileSync(file, counting);
   for (const input of ['', 'true | ']) {
-    // The terminal sends SIGINT to netloom and to the command alike.
+    // The terminal sends SIGINT to both netloom and the command.
     const child = spawn('script', ['-q', '-e', '-c', `${input}${NETLOOM} run -- sh ${file}`, '/dev/null'], {
       env: netloom.environment,
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -496,7 +496,7 @@ test.serial('gc removes endpoints whose target has ended, and what plugins know 
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
   await ended;
-  // A lease of nobody.
+  // A lease that belongs to no attachment.
   writeFileSync(join(lab.root, 'var/lib/cni/networks/web/10.91.0.99'), 'gone\r\neth0');
   t.is(netloom.run('gc'), `eth0 of pid:${child.pid} on web: removed, its target has ended\n`);
   t.false(existsSync(join(lab.root, 'var/lib/cni/networks/web/10.91.0.99')));
@@ -524,7 +524,7 @@ test.serial('restore brings sandboxes and endpoints back after a boot, with the 
   netloom.run('sandbox', 'create', '--name', 'second', '--network', 'web,mac=02:00:00:00:00:22');
   netloom.run('sandbox', 'create', '--name', 'guest', '--network', 'container:second');
   t.is(netloom.run('restore'), '', 'nothing is missing');
-  // What a boot takes away: namespaces, links, rules, and /run.
+  // What a reboot removes: namespaces, links, rules, and /run.
   for (const name of ['first', 'second', 'guest']) execFileSync('umount', [join(lab.root, 'run/netloom/netns', name)]);
   for (const bridge of ['br-web', 'br-db']) execFileSync('ip', ['link', 'del', bridge]);
   execFileSync('nft', ['flush', 'ruleset']);

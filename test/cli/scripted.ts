@@ -1,6 +1,6 @@
 /**
- * Running the script of a sandbox's wiring in a namespace that plays a host, and comparing what it makes with what the
- * plugins have made. For test files that have become a host.
+ * Runs the script of a sandbox's wiring in a namespace that plays a host, and compares the result with what the plugins
+ * made. For test files that have become a host.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -14,11 +14,11 @@ import { mounts, type Sandbox } from '../support/host.ts';
 import { inOrder } from '../support/in-order.ts';
 import { type Json, Lab } from '../support/lab.ts';
 
-/** A link to stand on, the same in every namespace that plays a host. */
+/** The link that networks hang on, the same in every namespace that plays a host. */
 export const PARENT =
   'sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; ip link add up0 address 02:00:00:00:00:10 type veth peer name up1 address 02:00:00:00:00:11; ip link set up0 up; ip link set up1 up; ip addr add 192.168.62.2/24 dev up0';
 
-/** Queueing disciplines with what is below them, without counters. */
+/** Queueing disciplines with their classes and filters, without counters. */
 const SHAPING =
   "for dev in $(ip -br link | sed 's/[@ ].*//'); do tc qdisc show dev $dev; tc class show dev $dev; tc filter show dev $dev; tc filter show dev $dev parent ffff:; done | grep -v noqueue | sed -E 's/refcnt [0-9]+ |direct_packets_stat [0-9]+ //g'";
 
@@ -28,7 +28,7 @@ export interface Scripted {
   readonly shaping: string;
 }
 
-/** A lab with commands, and sandboxes that go when the test ends. */
+/** A lab with commands, and sandboxes that are removed when the test ends. */
 export function startLab(t: ExecutionContext) {
   const lab = new Lab(t);
   const netloom = new Netloom(lab.root);
@@ -46,11 +46,11 @@ export function writeConflist({ root }: Lab, name: string, plugins: readonly Jso
 }
 
 /**
- * Makes a sandbox on a network, runs its script in a fresh namespace, and requires there the same snapshot, rules and
- * shaping.
+ * Makes a sandbox on a network, runs its script in a fresh namespace, and expects the same snapshot, rules and shaping
+ * there.
  * @param create options of `network create`, or the plugins of a conflist
  * @param run options of `sandbox create`
- * @param before for a shell, on the host that the sandbox is made on and on the one that the script runs on
+ * @param before shell commands for both hosts: the one with the sandbox, and the one on which the script runs
  */
 export async function makesTheSame(
   t: ExecutionContext,
@@ -91,7 +91,7 @@ export async function makesTheSame(
 }
 
 /**
- * Waits until what the sandbox is wired to looks from a host as it did: carriers come by and by.
+ * Waits until the wiring of the sandbox, seen from a host, is as it was made: carriers come up after a while.
  * @param but a property that may differ
  */
 export async function isSeenFrom(
@@ -110,7 +110,10 @@ export async function isSeenFrom(
   t.deepEqual(differences, []);
 }
 
-/** A snapshot of what the sandbox is wired to, seen from a host; without what the kernel adds when it comes to it. */
+/**
+ * A snapshot of the sandbox's wiring, seen from a host, without link-local addresses, which the kernel adds some time
+ * later.
+ */
 export function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
   const enter = host === undefined ? [] : ['nsenter', `--net=${host.path}`];
   const [file = '', ...args] = [...enter, NETLOOM, 'inspect', '--json', 'web'];
@@ -122,8 +125,8 @@ export function snapshotIn(netloom: Netloom, host?: Sandbox): Snapshot {
 }
 
 /**
- * What iptables has words of its own for, in those of nft: its comments are blanks there, or those of nft, and its
- * match of marks is another expression.
+ * Rewrites iptables' words in those of nft: the comments of iptables are blanks or nft comments there, and its mark
+ * match is another expression.
  */
 function inNft(rules: string): string {
   const uncommented = rules.replace(/(counter packets \d+ bytes \d+ \S.*) comment ".*"$/gm, '$1');

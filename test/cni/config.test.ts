@@ -35,7 +35,7 @@ const BASE = { cniVersion: '1.1.0', name: 'net', type: 'bridge' };
 
 const read = (conf: Record<string, unknown>) => schema.read(readHeader(JSON.stringify({ ...BASE, ...conf })));
 
-/** The code word and the message that reading this ends with. */
+/** The code word and the message of the error that an attempt ends with. */
 function complaint(attempt: () => unknown): string {
   try {
     attempt();

@@ -1,4 +1,4 @@
-/** Keys that a JSON text has twice, against texts of which it is known. */
+/** Finding duplicate keys in JSON, checked with texts whose duplicates are known. */
 import test from 'ava';
 import fc from 'fast-check';
 import { duplicateKeys } from '../../src/cni/duplicate-keys.ts';

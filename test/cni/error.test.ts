@@ -16,9 +16,9 @@ test('docs/errors.md and the table of codes agree', (t) => {
   t.deepEqual(rows, { ...CNI_CODES });
 });
 
-/** What stands above the plugins answers a person, in words (docs/cli.md), never a runtime. */
+/** The layers above the plugins. They answer people in words (docs/cli.md), never a runtime. */
 const ABOVE_PLUGINS = /^(runtime|inspect|cli)\//;
-/** What `netloom overlay` and the agent say, from a layer that plugins stand on: no call of a plugin asks etcd. */
+/** Words of `netloom overlay` and the agent, from a layer below the plugins: no plugin call asks etcd. */
 const COMMAND_WORDS = new Set(['no-such-node', 'still-seen', 'unreachable', 'etcd-refused']);
 
 test('every code word that a plugin may answer with has a CNI code', (t) => {

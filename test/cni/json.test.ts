@@ -1,4 +1,4 @@
-/** Where a text is no JSON, in words of our own: Node's engine judges whether it is. */
+/** Where a text is not JSON, in our own words. Node's engine judges whether it is. */
 import test from 'ava';
 import fc from 'fast-check';
 import { jsonFault, readJson } from '../../src/cni/json.ts';

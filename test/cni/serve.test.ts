@@ -26,7 +26,7 @@ const CONF = { cniVersion: '1.1.0', name: 'net', type: 'test' };
 
 type TestConf = NetConf & { readonly mtu: number };
 
-/** A plugin that notes its calls. */
+/** A plugin that records its calls. */
 function pluginOf(overrides: Partial<Plugin<TestConf>> = {}) {
   const calls: CniCall<TestConf>[] = [];
   const note = (call: CniCall<TestConf>) => {

@@ -66,7 +66,7 @@ test('output without an end is stopped', (t) => {
   t.throws(() => shell('exec cat /dev/zero'), { code: 'too-long' });
 });
 
-/** Our children, zombies that nobody waited for among them. /proc/PID/stat: pid (name) state ppid … */
+/** Our child processes, including zombies that were not waited for. /proc/PID/stat: pid (name) state ppid … */
 function children(): string[] {
   const stats = readdirSync('/proc').map((pid) => {
     try {

@@ -1,4 +1,4 @@
-/** A plugin as a process of its own, on both runtimes: what a container runtime sees of it. */
+/** A plugin as a process, on both engines: what a container runtime sees of it. */
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ const O_CLOEXEC = 0o2000000;
 /** poll(2) on x86-64, ppoll(2) there and on arm64. */
 const WAITING = /^(?:7|271|73) /;
 
-/** A pipe whose ends do not block, as one that a runtime reads by itself. */
+/** A pipe with non-blocking ends, like one that a runtime also reads. */
 function pipe(t: ExecutionContext): [read: number, write: number] {
   const ends = new Int32Array(2);
   t.is(lib.pipe2(new Uint8Array(ends.buffer), O_NONBLOCK | O_CLOEXEC), 0);
@@ -53,11 +53,13 @@ function pipe(t: ExecutionContext): [read: number, write: number] {
   return [read, write];
 }
 
-/** Has stdin and stdout not block, which Node sees to that they do, and becomes the program. */
+/**
+ * Makes stdin and stdout non-blocking, and becomes the program. Node makes them blocking before it starts the shell.
+ */
 const WITHOUT_BLOCKING =
   'dd iflag=nonblock count=0 of=/dev/null 2>&-; dd oflag=nonblock count=0 if=/dev/null 2>&-; exec -a "$0" "$@"';
 
-/** Starts a plugin with these in place of stdin and stdout, and comes back when it waits or has ended. */
+/** Starts a plugin with this stdin and stdout, and returns when it waits or has ended. */
 async function startWith(t: ExecutionContext, argv0: string, command: readonly string[], stdio: [number, number]) {
   const child = spawn('bash', ['-c', WITHOUT_BLOCKING, argv0, ...command], {
     cwd: ROOT,
@@ -72,7 +74,7 @@ async function startWith(t: ExecutionContext, argv0: string, command: readonly s
   return { ended };
 }
 
-/** What is in a pipe now. */
+/** Reads all that is in a pipe now. */
 function drain(fd: number): string {
   const buffer = Buffer.alloc(1 << 20);
   return buffer.toString('utf8', 0, readSync(fd, buffer));
@@ -116,7 +118,7 @@ for (const [name, argv0, command] of [
 }
 
 test('QuickJS: of two variables with one name the first one counts', (t) => {
-  // The second one is what follows from a name that has an equals sign.
+  // The second variable is what a name with an equals sign leads to.
   const env = { CNI_COMMAND: 'VERSION', 'CNI_COMMAND=ADD': '' };
   const { stdout } = spawnSync(CNI, [], { argv0: 'loopback', env, encoding: 'utf8' });
   t.true((JSON.parse(stdout) as { supportedVersions: string[] }).supportedVersions.includes('1.1.0'));

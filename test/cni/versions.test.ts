@@ -1,7 +1,4 @@
-/**
- * Results in the shape of each version. Golden objects follow the examples of the specification's version of that
- * number.
- */
+/** Results in the shape of each version. Golden objects follow the examples in that version of the specification. */
 import test from 'ava';
 import fc from 'fast-check';
 import type { CniResult } from '../../src/cni/result.ts';
@@ -107,7 +104,7 @@ const GOLDEN: Readonly<Record<string, (version: string) => unknown>> = {
   '1.1.0': GOLDEN_1,
 };
 
-/** As a reader of JSON sees it. */
+/** The value as a reader of its JSON sees it. */
 const json = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 test('there is a golden result for every supported version', (t) => {
@@ -205,7 +202,7 @@ test('versions are in order', (t) => {
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 const ip4 = bytes(4).map((value) => Ip.of(value));
-// Not IPv4-mapped, which is read as the IPv4 address.
+// Not an IPv4-mapped address, which is read as IPv4.
 const ip6 = bytes(16).map((value) => Ip.of(value.with(0, 0xfd)));
 const ip = fc.oneof(ip4, ip6);
 const cidr = ip.chain((address) =>

@@ -1,4 +1,4 @@
-/** Who listens on the host, judged by sockets of this process. */
+/** Who listens on the host, judged by the sockets of this process. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';

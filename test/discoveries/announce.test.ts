@@ -1,5 +1,5 @@
 /**
- * Setting a link's MAC, be it to the one that it has, makes the kernel announce its addresses: NETDEV_CHANGEADDR with
+ * Setting a link's MAC, even to the one that it has, makes the kernel announce its addresses: NETDEV_CHANGEADDR with
  * arp_notify (inetdev_event()) and with ndisc_notify (ndisc_netdev_event()). The neighbour's own entry is the witness.
  *
  *     sysctl -w net.ipv4.conf.eth0.arp_notify=1; ip link set eth0 address $(cat /sys/class/net/eth0/address)
@@ -31,7 +31,7 @@ interface Case {
   readonly isOn: boolean;
 }
 
-/** Whose MAC a neighbour believes the address to have, after the link that has it was given its own MAC again. */
+/** Whose MAC a neighbour has for the address, after the link with that address was given its own MAC again. */
 function believed(name: string, { address, prefix, peer, setting, isOn }: Case): 'ours' | "the stranger's" {
   using sandbox = new Sandbox(root.path, name);
   using netns = openNetns(sandbox.path);
@@ -53,7 +53,7 @@ function believed(name: string, { address, prefix, peer, setting, isOn }: Case):
 
   const { index, mac = STRANGER } = link.get(nl, { name });
   const { index: inside } = link.get(there, { name: 'eth0' });
-  // What the neighbour remembers of whoever had the address before.
+  // What the neighbour remembers of the former holder of the address.
   there.execute(neigh.replace(inside, Ip.parse(address), STRANGER, neigh.NUD.STALE));
   const entry = () => neigh.list(there).find(({ ip }) => `${ip}` === address)?.mac;
 

@@ -1,4 +1,4 @@
-/** What removing links takes. A comparison of times, so that one undisturbed attempt decides. */
+/** How long it takes to remove links. This compares times, so a single undisturbed attempt decides. */
 import test from 'ava';
 import * as link from '../../src/rtnl/link.ts';
 import { openRoute } from '../../src/rtnl/socket.ts';
@@ -9,7 +9,7 @@ becomeHost();
 const LINKS = 20;
 const ATTEMPTS = 10;
 
-/** @returns the milliseconds that it takes to remove the links, which are made before */
+/** Makes links, and removes them. @returns how many milliseconds the removal takes */
 function removal(remove: (nl: ReturnType<typeof openRoute>) => void): number {
   using nl = openRoute();
   nl.executeAll(
@@ -20,7 +20,7 @@ function removal(remove: (nl: ReturnType<typeof openRoute>) => void): number {
   return performance.now() - begin;
 }
 
-/** `time ip link del group 77`: each removal by itself waits for RCU, some 16 ms; a group waits once. */
+/** `time ip link del group 77`: each single removal waits for RCU, some 16 ms; a group waits once. */
 test('a group of links goes at once: in less than half the time of one after the other', (t) => {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const single = removal((nl) => {

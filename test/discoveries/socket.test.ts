@@ -1,4 +1,4 @@
-/** What we learned about netlink sockets, and the code relies on. */
+/** What we learned about netlink sockets, and rely on. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { check, libc } from '../../src/ffi/libc.ts';
@@ -12,7 +12,7 @@ const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const MSG_DONTWAIT = 0x40;
 
-/** Whether a socket that joined RTNLGRP_LINK hears of a new link. */
+/** Whether a socket that joined RTNLGRP_LINK receives the message about a new link. */
 function hears(name: string, isBound: boolean): boolean {
   const fd = check(libc.socket(AF_NETLINK, SOCK_RAW, 0), 'open a socket');
   try {
@@ -27,8 +27,8 @@ function hears(name: string, isBound: boolean): boolean {
 }
 
 /**
- * do_one_broadcast() skips the socket whose port is the sender's, and a socket has port 0, the kernel's, until it is
- * bound or sends. No command shows it: `ip monitor` binds.
+ * do_one_broadcast() skips the socket that has the sender's port. A socket has port 0, which is the kernel's, until it
+ * is bound or sends. No command shows it: `ip monitor` binds.
  */
 test('a socket that joined a group hears nothing until it is bound', (t) => {
   t.false(hears('unbound0', false));

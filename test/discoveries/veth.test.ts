@@ -1,4 +1,4 @@
-/** What we learned about links, and the code relies on. */
+/** What we learned about links, and rely on. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { openNetns } from '../../src/netns/namespace.ts';
@@ -18,7 +18,7 @@ test.after.always(() => root.remove());
 const RTNLGRP_LINK = 1;
 
 /**
- * veth_open() returns ENOTCONN while the device has no peer, and the peer is registered, and set up, before the two are
+ * veth_open() returns ENOTCONN while the device has no peer. The peer is registered, and set up, before the two are
  * joined (veth_newlink()). No command shows it: iproute2 cannot write that message.
  */
 test('a veth peer that is to be up in the message that makes it is refused: ENOTCONN', (t) => {
@@ -31,7 +31,7 @@ test('a veth peer that is to be up in the message that makes it is refused: ENOT
   t.is(link.find(nl, { name: 'v1' }), undefined);
 });
 
-/** `ip link add v0 type veth && ip link set v0 up` in one: only the peer may not. */
+/** `ip link add v0 type veth && ip link set v0 up` in one message: only the peer must not be up. */
 test('the near end of a veth may be up in the message that makes it', (t) => {
   using nl = openRoute();
   const made = link.made(nl, link.add({ name: 'up0', linkinfo: { kind: 'veth' } }, { up: true }));
@@ -76,7 +76,7 @@ test('a link that is made with a master is a port in the same message, with defa
   t.is(port.attrs.linkinfo?.slaveData?.hairpin, false);
 });
 
-/** `nsenter --net=X ip monitor link &` goes on to tell of X. */
+/** `nsenter --net=X ip monitor link &` keeps reporting the links of X. */
 test('a socket stays in the namespace in which it was opened', (t) => {
   using sandbox = new Sandbox(root.path, 'stays');
   using netns = openNetns(sandbox.path);
@@ -90,9 +90,9 @@ test('a socket stays in the namespace in which it was opened', (t) => {
 });
 
 /**
- * `bridge monitor link`: the kernel's link watch, a work queue, sets the port's operstate and then
- * br_port_carrier_check() its state. Without spanning tree it goes to forwarding at once, and RTM_NEWLINK tells of it:
- * nothing has to be polled.
+ * `bridge monitor link`: the kernel's link watch, a work queue, sets the port's operstate, and then
+ * br_port_carrier_check() sets the port's state. Without spanning tree it goes to forwarding at once, and RTM_NEWLINK
+ * reports it: nothing has to be polled.
  */
 test('a bridge port forwards as soon as its link is operational, and an event tells of that', (t) => {
   using nl = openRoute();

@@ -1,4 +1,4 @@
-/** Links between the documents lead somewhere: to a file that is there, and to a heading of it. */
+/** Links between the documents lead to an existing file, and to a heading in it. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,12 +26,12 @@ function leadsSomewhere(document: string, target: string): boolean {
   return anchor === undefined || anchorsOf(file).includes(anchor);
 }
 
-/** What is in a block of code is no link and no heading. */
+/** The document without code blocks: they have no links and no headings. */
 function prose(document: string): string {
   return readFileSync(join(root, document), 'utf8').replace(/^```[\s\S]*?^```/gm, '');
 }
 
-/** As GitHub makes them of headings. */
+/** The anchors that GitHub makes from headings. */
 function anchorsOf(document: string): string[] {
   const headings = Array.from(prose(document).matchAll(/^#+ (.*)$/gm), ([, heading = '']) => heading);
   return headings.map((heading) =>

@@ -1,6 +1,6 @@
 /**
- * README's own words, tried: the session gives what is shown there, and the commands of "Install" and "Try it" are
- * there and work.
+ * Tries what README says: the session prints what is shown there, and the commands of "Install" and "Try it" exist and
+ * work.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
 interface Step {
-  /** With the lines of its here-document. */
+  /** Including the lines of its here-document. */
   readonly command: string;
   readonly output: string;
 }
@@ -75,7 +75,7 @@ test.serial('see every wire: from nothing to two connected containers, and their
   const command = { command: `netloom() { '${join(root, 'dist/netloom')}' "$@"; }`, output: '' };
   const [, ...outputs] = run([command, ...steps], path);
   for (const [i, { command, output }] of steps.entries()) {
-    // What is a wire here is hardware there.
+    // The link is a veth here and hardware there.
     const actual = (outputs[i] ?? '').replace('eth0 veth 192.', 'eth0 192.').replace(/\n\nnot seen: .*/s, '');
     t.is(actual.replaceAll(`${path}/etc`, '/etc'), output, command);
   }
@@ -96,7 +96,7 @@ test.serial('install and uninstall, with the directories of README replaced', (t
 
   shell(within);
   const types = readdirSync(join(root, 'dist/bin'));
-  for (const type of types) t.regex(readlinkSync(join(bin, type)), /^netloom(-shim)?$/); // the shim, where one is built
+  for (const type of types) t.regex(readlinkSync(join(bin, type)), /^netloom(-shim)?$/); // the shim, if the build made one
   t.regex(shell(`CNI_COMMAND=VERSION ${bin}/bridge`), /"supportedVersions"/);
   const offered = readdirSync(join(root, 'cni-conf')).filter((file) => file.endsWith('.conflist'));
   const installed = readdirSync(conf);
@@ -147,7 +147,7 @@ function block(name: string, language: string): string {
   return text.slice(start, text.indexOf('\n```', start));
 }
 
-/** Up to the next one. */
+/** The section's text, up to the next one. */
 function section(name: string): string {
   const from = readme.indexOf(`\n## ${name}\n`);
   if (from < 0) throw new Error(`README has no section "${name}"`);
@@ -155,7 +155,7 @@ function section(name: string): string {
   return readme.slice(from, end < 0 ? readme.length : end);
 }
 
-/** The cells of each row of a text's tables; figures with two digits after the point at the most. */
+/** The cells of each row of a text's tables. Figures have at most two digits after the point. */
 function cellsOf(text: string): string[][] {
   const rows = text.split('\n').filter((line) => line.startsWith('|'));
   return rows.map((row) =>
@@ -166,7 +166,7 @@ function cellsOf(text: string): string[][] {
   );
 }
 
-/** A line that begins with `# ` is a command; after `<<EOF` it goes on to the line that says so. */
+/** A line that begins with `# ` is a command; after `<<EOF` it continues up to the line `EOF`. */
 function stepsOf(text: string): Step[] {
   const steps: { command: string; output: string }[] = [];
   let inDocument = false;
@@ -181,7 +181,7 @@ function stepsOf(text: string): Step[] {
   return steps;
 }
 
-/** Runs the commands in one shell, which stops at the first that fails. @returns what each of them printed */
+/** Runs the commands in one shell, which stops at the first failure. @returns what each of them printed */
 function run(steps: readonly Step[], cwd: string): string[] {
   const mark = '--- the next command ---';
   const script = steps.map(({ command }) => `${command}\necho '${mark}'`).join('\n');
@@ -190,12 +190,12 @@ function run(steps: readonly Step[], cwd: string): string[] {
   return printed.split(`${mark}\n`).map((text) => text.trimEnd());
 }
 
-/** With one word for every MAC. */
+/** Replaces every MAC by the same word. */
 function normalized(json: unknown): unknown {
   return JSON.parse(JSON.stringify(json).replace(/([0-9a-f]{2}:){5}[0-9a-f]{2}/g, 'MAC'));
 }
 
-/** Without indentation, and without the `…` that says that lines were left out. */
+/** Without indentation, and without the `…` that marks omitted lines. */
 function linesOf(text: string): string[] {
   return text
     .split('\n')
@@ -203,7 +203,7 @@ function linesOf(text: string): string[] {
     .filter((line) => line !== '' && line !== '…');
 }
 
-/** The lines that are not among the others, in this order. */
+/** The wanted lines that do not occur among the others, in this order. */
 function missing(wanted: readonly string[], lines: readonly string[]): string[] {
   let at = 0;
   return wanted.filter((line) => {

@@ -1,4 +1,4 @@
-/** Writes that other threads wait for. */
+/** Writes that would block, carried out by other threads. */
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
@@ -7,7 +7,7 @@ import { BackgroundWrite } from '../../src/ffi/background-write.ts';
 
 const lib = adapter.load({ pipe2: { args: ['ptr', 'i32'], returns: 'i32' } });
 
-/** What a pipe holds. man 7 pipe */
+/** The capacity of a pipe. man 7 pipe */
 const CAPACITY = 64 << 10;
 /** glibc has 20 threads where nobody asks for more. */
 const COUNT = 30;

@@ -21,7 +21,7 @@ import * as file from '../../src/ffi/file.ts';
 import { trySetMtime, tryTouch } from '../../src/ffi/mtime.ts';
 import { becomeHost } from '../support/host.ts';
 
-// Its mounts, of file systems that are small or read only, go with the process.
+// The test mounts small and read-only file systems. They go with the process.
 becomeHost();
 
 const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
@@ -37,7 +37,7 @@ function place(name: string): string {
   return path;
 }
 
-/** A file system of its own with so little room. */
+/** Mounts a file system with limited space. */
 function mounted(name: string, options: string): string {
   const path = place(name);
   execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path]);
@@ -148,7 +148,7 @@ test('replaceText on a full disk leaves the old content and nothing beside it', 
   t.regex(error?.message ?? '', /^Cannot write ".*": ENOSPC, no space left on the device$/);
   t.is(file.readText(join(path, 'file')), 'old');
   t.deepEqual(readdirSync(path), ['file']);
-  // The room is there again.
+  // There is space again.
   file.replaceText(join(path, 'file'), 'x'.repeat(20_000));
 });
 

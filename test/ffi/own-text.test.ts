@@ -23,7 +23,7 @@ test('code and constants are what is executed of the file itself, or only read, 
   ]);
 });
 
-/** On the engine of the product, whose code it is about. */
+/** Runs on the engine of the product, because the code is specific to it. */
 const PROGRAM = `
   import { readFileSync } from 'node:fs';
   import { releaseOwnText } from ${JSON.stringify(fileURLToPath(new URL('../../src/ffi/own-text.ts', import.meta.url)))};
@@ -36,6 +36,6 @@ const PROGRAM = `
 test('after it has given its code back a process has less in memory, and goes on', (t) => {
   const bun = fileURLToPath(new URL('../../node_modules/.bin/bun', import.meta.url));
   const [before = 0, after = 0] = JSON.parse(execFileSync(bun, ['-e', PROGRAM], { encoding: 'utf8' })) as number[];
-  // It is a matter of 28 MB and 9.
+  // The real figures are 28 MB and 9.
   t.true(after < before / 2, `${before} KB before, ${after} KB after`);
 });

@@ -1,6 +1,6 @@
 /**
- * One source, three runtimes: the agent and the command line run on Bun, plugins that are executed on QuickJS, the
- * tests on Node. What same.ts prints must not depend on which.
+ * One source, three runtimes: the agent and the command line run on Bun, executed plugins on QuickJS, the tests on
+ * Node. What same.ts prints must be the same on all three.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ function succeeded(command: string, args: readonly string[]): { stdout: string; 
   return { stdout, stderr };
 }
 
-/** What the script says with an empty directory. */
+/** What the script prints for an empty directory. */
 function results(argumentsFor: (dir: string) => readonly [string, ...string[]]): Record<string, unknown> {
   const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
   try {
@@ -35,7 +35,10 @@ function results(argumentsFor: (dir: string) => readonly [string, ...string[]]):
   }
 }
 
-/** The script bundled as the plugins' programs are (scripts/build-native.mjs), with what else it asks of a process. */
+/**
+ * Runs the script, bundled like the plugins' programs (scripts/build-native.mjs), with the other things that it needs
+ * from a process.
+ */
 function onQuickJs(): Record<string, unknown> {
   const work = mkdtempSync(join(tmpdir(), 'netloom-test-'));
   try {

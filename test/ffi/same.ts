@@ -1,6 +1,6 @@
 /**
- * Prints what the layer below everything does here, for runtimes.test.ts: on Node, on Bun and on QuickJS it must be the
- * same. Argument: an empty directory.
+ * Prints the results of the lowest layer, for runtimes.test.ts: they must be the same on Node, Bun and QuickJS.
+ * Argument: an empty directory.
  */
 import { NetloomError } from '../../src/error.ts';
 import { writeFault } from '../../src/ffi/access.ts';
@@ -38,7 +38,7 @@ tell('encode', () =>
   ['ünï', 'a\0b', '\u{1F310}', '\uD800', 'a\uDC00b', ''].map((text) => [...new TextEncoder().encode(text)]),
 );
 tell('decode', () => {
-  // Bytes of every kind that a decoder looks at, in an order that is the same everywhere.
+  // Bytes of every kind that a decoder distinguishes, always in the same order.
   const kinds = [
     0x41, 0x7f, 0x80, 0xbf, 0xc0, 0xc3, 0xe0, 0xe2, 0xed, 0xa0, 0xef, 0xbb, 0xf0, 0x9f, 0xf4, 0x90, 0xf5, 0xff,
   ];

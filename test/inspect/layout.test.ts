@@ -1,4 +1,4 @@
-/** Where things are in a picture: nothing lies over anything else, and every line ends where its links are. */
+/** Where things are in a picture: nothing overlaps, and every line ends at its links. */
 import test from 'ava';
 import { type Box, layout, type Point } from '../../src/inspect/layout.ts';
 import type { LinkEntry, NamespaceEntry, Snapshot } from '../../src/inspect/snapshot.ts';
@@ -15,7 +15,7 @@ function namespaceOf(id: string, links: LinkEntry[]): NamespaceEntry {
   return { id, isHost, names, pins: [], pids: [], forwards: isHost ? [4] : [], links, routes: [], masquerades: [] };
 }
 
-/** Sandboxes on a bridge; every fiftieth has a second wire, to its neighbour. */
+/** Sandboxes on a bridge. Every fiftieth has a second wire, to its neighbour. */
 function many(): Snapshot {
   const bridge = linkOf('host', 1, 'br-many', { kind: 'bridge' });
   const numbers = Array.from({ length: SANDBOXES }, (_, i) => i);
@@ -75,7 +75,7 @@ function overlap(one: Box, other: Box): boolean {
   );
 }
 
-/** Within a hundredth of a pixel. */
+/** Whether a point is on the edge of a box, within a hundredth of a pixel. */
 function isOnRim({ x, y, width, height }: Box, point: Point | undefined): boolean {
   if (point === undefined) return false;
   const [across, down] = [Math.abs(point.x - x) - width / 2, Math.abs(point.y - y) - height / 2];

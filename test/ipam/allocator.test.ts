@@ -68,7 +68,7 @@ test('property: each address that can be given comes exactly once, in the range 
         t.false(ip.equals(range.gateway));
         t.true(range.subnet.contains(ip));
       }
-      // Round robin: from behind the last one to the end, then from the start.
+      // Round robin: from behind the last address to the end, then from the start.
       const cut = all.findIndex(({ ip }) => last !== undefined && ip.equals(last.ip)) + 1;
       t.deepEqual(
         again.map(({ ip }) => ip.toString()),

@@ -1,14 +1,11 @@
-/**
- * Range sets to try things with: small enough to be walked through, of both families, with and without bounds and
- * gateways of their own.
- */
+/** Range sets for fast-check: small enough to be enumerated, of both families, with and without bounds and gateways. */
 import fc from 'fast-check';
 import { type RangeKeys, type RangeSet, rangeSets } from '../../src/ipam/range.ts';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';
 
 const BASE = { 4: Ip.parse('10.0.0.0').toBigInt(), 6: Ip.parse('fd00::').toBigInt() };
-/** Room for one subnet, so that those of a set never overlap. */
+/** The space for one subnet, so that those of a set never overlap. */
 const SLOT = 64n;
 
 interface Shape {

@@ -5,7 +5,7 @@ import { toCniError } from '../../src/cni/error.ts';
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from '../../src/ipam/delegate.ts';
 import { callOf, shown, temporary } from './calls.ts';
 
-/** A main plugin that knows nothing of its IPAM's keys. */
+/** A main plugin that does not know the keys of its IPAM plugin. */
 const main = { schema: confSchema({}) };
 const ours = () => true;
 

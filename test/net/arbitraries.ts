@@ -1,4 +1,4 @@
-/** Addresses to try things with: any, and those with runs of zeros, which is where notations differ. */
+/** Addresses for fast-check: any, and those with runs of zeros, which notations write differently. */
 import fc from 'fast-check';
 import { bitsOf, type Family, Ip } from '../../src/net/ip.ts';
 
@@ -7,8 +7,8 @@ const group = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff }));
 export const ip4: fc.Arbitrary<Ip> = fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Ip.of(bytes));
 
 /**
- * NB: without IPv4-mapped addresses (::ffff:0:0/96), whose text is read as the IPv4 address that they are; ip.test.ts
- * has those by themselves.
+ * NB: without IPv4-mapped addresses (::ffff:0:0/96), because their text is read as an IPv4 address. ip.test.ts tests
+ * those separately.
  */
 export const ip6: fc.Arbitrary<Ip> = fc
   .array(group, { minLength: 8, maxLength: 8 })

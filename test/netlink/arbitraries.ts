@@ -1,4 +1,4 @@
-/** Values for fast-check by the names of their codecs. */
+/** Values for fast-check, by the name of their codec. */
 import fc from 'fast-check';
 import { Ip } from '../../src/net/ip.ts';
 import { macOf } from '../../src/net/mac.ts';
@@ -8,7 +8,7 @@ const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: 
 const ip4 = bytes(4).map((data) => Ip.of(data));
 const ip6 = bytes(16).map((data) => Ip.of(data));
 
-/** The text of no codec has a NUL or half of a surrogate pair. */
+/** No text codec has a NUL or half a surrogate pair. */
 const text = fc.string({ unit: 'binary', maxLength: 20 }).map((value) => value.replaceAll('\0', '').toWellFormed());
 
 const BY_CODEC: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
@@ -31,8 +31,8 @@ const BY_CODEC: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
 };
 
 /**
- * Any values of a table, any of them missing.
- * @param own arbitraries of the attributes that a codec's name says too little of
+ * Any values for a table, with any of them missing.
+ * @param own arbitraries for attributes whose codec's name does not say enough
  */
 export function attrsOf<T extends AttrTable>(
   table: T,

@@ -31,7 +31,7 @@ const table = {
   list: [18, list(1, codec.u16)],
 } as const satisfies AttrTable;
 
-/** Each field as it lies in memory: length with header, type, payload, padding. */
+/** Each field as it is in memory: length with header, type, payload, padding. */
 const GOLDEN = bytes(`
   05 00  01 00  ff  00 00 00                              # u8 255
   06 00  02 00  34 12  00 00                              # u16 0x1234

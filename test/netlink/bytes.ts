@@ -1,4 +1,4 @@
-/** Golden bytes: hexadecimal pairs, one field a line, what follows a `#` is its comment. */
+/** Golden bytes: pairs of hexadecimal digits, one field per line, with a comment after `#`. */
 import { Writer } from '../../src/netlink/writer.ts';
 
 export function bytes(text: string): Uint8Array {
@@ -10,7 +10,7 @@ export function bytes(text: string): Uint8Array {
   return Uint8Array.from(pairs ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
-/** For comparing: a difference is then seen byte by byte. */
+/** For comparisons, which then show the difference byte by byte. */
 export function hex(data: Uint8Array): string {
   return Array.from(data, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }

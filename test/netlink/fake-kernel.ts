@@ -1,18 +1,18 @@
-/** A kernel made of a function: it gets every message of ours and says which datagrams come back. */
+/** A kernel made of a function: it gets every message that we send, and returns the datagrams that come back. */
 import { systemError } from '../../src/ffi/errno.ts';
 import { messagesOf, NLMSG, type RawMessage, writeMessage } from '../../src/netlink/message.ts';
 import { NetlinkSocket, type SocketOptions } from '../../src/netlink/socket.ts';
 import type { Transport } from '../../src/netlink/transport.ts';
 import { written } from './bytes.ts';
 
-/** A datagram that arrives, or the errno by which reading fails. */
+/** A datagram that arrives, or the errno with which reading fails. */
 export type Arrival = Uint8Array | number;
 
 export interface FakeKernel {
   readonly socket: NetlinkSocket;
   /** What was sent, message by message. */
   readonly sent: RawMessage[];
-  /** Puts something into the socket, as a notification comes. */
+  /** Puts something into the socket, like a notification. */
   arrive(...arrivals: Arrival[]): void;
 }
 

@@ -113,7 +113,7 @@ test('a payload shorter than its fixed header is an error', (t) => {
   );
 });
 
-/** The kernel's answer where the cause's body comes back, and where NETLINK_CAP_ACK leaves it out. */
+/** The kernel's answer with the body of the request, and without it, as with NETLINK_CAP_ACK. */
 const REFUSAL = {
   whole: bytes(`
     58 00 00 00  02 00  00 02  07 00 00 00  d2 04 00 00   # NLMSG_ERROR, NLM_F_ACK_TLVS
@@ -189,7 +189,7 @@ test('an acknowledgement that is cut anywhere is malformed-message', (t) => {
     for (let length = 0; length < payload.byteLength; length++) {
       const cut = { ...head, payload: new DataView(payload.buffer, payload.byteOffset, length) };
       const text = code(() => readAck(cut));
-      // Cut between two attributes it is whole, if shorter.
+      // If it is cut between two attributes, it is valid, only shorter.
       t.true(text === '' || text.startsWith('malformed-message: '), text);
     }
   }

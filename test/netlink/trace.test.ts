@@ -22,7 +22,7 @@ becomeHost();
 const root = makeRoot();
 test.after.always(() => root.remove());
 
-/** A connection that is not there. */
+/** A connection that does not exist. */
 const ENTRY = { family: 4, attrs: { original: { transport: { number: 17, dstPort: 53 } } } } as conntrack.Entry;
 
 function traced(run: (nl: ReturnType<typeof openRoute>) => void): string[] {

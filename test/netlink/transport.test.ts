@@ -1,4 +1,4 @@
-/** The socket against the live kernel, and against others who send to it. */
+/** The socket against the live kernel, and against other senders. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import test from 'ava';
@@ -22,7 +22,7 @@ const SO_RCVBUF = 8;
 
 const lib = adapter.load({ getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' } });
 
-/** Descriptors of the sockets that are open. */
+/** The descriptors of open sockets. */
 function sockets(): string[] {
   return (tryList('/proc/self/fd') ?? []).filter((fd) => fdTarget(fd).startsWith('socket:'));
 }
@@ -33,7 +33,7 @@ function fdTarget(fd: string): string {
   return new TextDecoder().decode(buffer.subarray(0, Math.max(length, 0)));
 }
 
-/** The one socket that was opened by a function. */
+/** The one socket that a function opens. */
 function opened<T>(open: () => T): readonly [T, number] {
   const before = new Set(sockets());
   const value = open();
@@ -69,7 +69,7 @@ test('an answer that does not come from the kernel is passed over', (t) => {
   t.true(transport.poll(2000));
   t.is(transport.receive(false), undefined);
 
-  // The same lie in front of the kernel's answer.
+  // The same lie arrives before the kernel's answer.
   using nl = openRoute({ transport });
   check(libc.sendto(stranger, lie, lie.length, 0, address, address.length), 'send to another socket');
   t.is(link.get(nl, { name: 'lo' }).name, 'lo');
@@ -113,7 +113,7 @@ test('of what succeeds the kernel is not asked to tell: an answer for each batch
     link.set(failing.has(i) ? { index: 99999 } : { name: 'lo' }, {}),
   );
   t.deepEqual(new Set(nl.attempt(requests).keys()), failing);
-  // The last of a batch that fails is its answer: of three batches those are two.
+  // If the last request of a batch fails, its error is the batch's answer. This is so in two of the three batches.
   t.is(heard.answers, 3 + failing.size - 2);
 });
 
@@ -125,7 +125,7 @@ test('what does not fit into the socket is told as NLMSG_OVERRUN, and requests g
   using nl = openRoute();
   for (let i = 0; i < 50; i++) nl.execute(link.set({ name: 'lo' }, { alias: `${i}` }));
   t.true(listener.next(2000).some(({ type }) => type === NLMSG.OVERRUN));
-  // What did fit is still there, and does not stand in the way.
+  // The messages that did fit are still there, and do no harm.
   while (listener.next(0).length > 0);
   t.is(link.get(listener, { name: 'lo' }).alias, '49');
 });
@@ -158,7 +158,7 @@ test('a signal does not end the wait for the kernel', async (t) => {
   process.on('SIGUSR1', onSignal);
   using events = openRoute();
   events.join(RTNLGRP.LINK);
-  // Signals every 20 ms while this thread waits in poll(2); a new link after 300 ms ends the wait.
+  // Signals every 20 ms while this thread waits in poll(2). A new link after 300 ms ends the wait.
   const script = `for i in $(seq 15); do kill -USR1 ${process.pid}; sleep 0.02; done; ip link add signal0 type bridge`;
   const child = spawn('bash', ['-c', script], { stdio: 'inherit' });
   t.true(events.next(120_000).length > 0);

@@ -1,4 +1,4 @@
-/** Network namespaces: opening, comparing, pinning, and coming back from them. */
+/** Network namespaces: opening, comparing and pinning them, and coming back from them. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,

@@ -1,10 +1,10 @@
-/** Mounts of its own for what a function starts. */
+/** Private mounts for what a function starts. */
 import { spawnSync } from 'node:child_process';
 import test from 'ava';
 
 const MODULE = new URL('../../src/netns/own-mounts.ts', import.meta.url).href;
 
-/** In a process of its own, which ends where the thread cannot come back. */
+/** Runs in a process of its own, which ends if the thread cannot come back. */
 const PROGRAM = `
 import { readlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';

@@ -47,14 +47,14 @@ test.afterEach.always(() => {
   nft('flush', 'ruleset');
 });
 
-/** A request's body as lines of hex, by the golden text's own line breaks. */
+/** A request's body as lines of hex, with the line breaks of the golden text. */
 function body(request: Request): string {
   const out = new Writer();
   request.write(out);
   return Buffer.from(out.bytes).toString('hex');
 }
 
-/** Hex with a comment behind each line. */
+/** Hex with a comment after each line. */
 function golden(text: string): string {
   return text
     .split('\n')
@@ -321,8 +321,8 @@ test.serial('what was written is read back', (t) => {
 });
 
 /**
- * A kernel that answers a batch with one error, for the message so many places behind BATCH_BEGIN, and a request with
- * ENOENT.
+ * A kernel that answers a batch with one error, for the message at this place after BATCH_BEGIN, and a single request
+ * with ENOENT.
  */
 function kernelThatLacks(errno: number, place: number): NetlinkSocket {
   const answers: Uint8Array[] = [];

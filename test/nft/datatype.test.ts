@@ -1,4 +1,4 @@
-/** Types of keys and data, and userdata: what is encoded is read back, and its text is nft's. */
+/** Types of keys and data, and userdata: what is encoded is decoded again, and its text is nft's. */
 
 import test from 'ava';
 import fc from 'fast-check';
@@ -36,7 +36,7 @@ test('a concatenation is read back field by field, each padded to four bytes', (
 });
 
 test('the number of a concatenation is what nft computes', (t) => {
-  // `nft --debug=mnl` of a set of this type says 0x730d.
+  // `nft --debug=mnl` shows 0x730d for a set of this type.
   t.is(concat<[Ip, string | number, number]>(ipv4Addr, inetProto, inetService).id, 0x730d);
 });
 

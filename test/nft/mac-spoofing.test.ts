@@ -1,4 +1,4 @@
-/** What guarded ports have in nftables: the ruleset as text, and its life cycle. Frames are in test/plugins/bridge. */
+/** The nftables objects of guarded ports: the ruleset as text, and its life cycle. test/plugins/bridge tests frames. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { parseMac } from '../../src/net/mac.ts';

@@ -1,4 +1,4 @@
-/** Masquerading by many processes at once. */
+/** Many processes change the masquerading rules at once. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

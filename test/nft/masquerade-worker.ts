@@ -1,6 +1,6 @@
 /**
- * One of many processes: adds, checks and removes its endpoints, over and over. argv: number, rounds. Says that it is
- * ready, and begins when told.
+ * One of many processes: adds, checks and removes its endpoints, over and over. argv: number, rounds. Reports that it
+ * is ready, and begins when told.
  */
 import { readSync, writeSync } from 'node:fs';
 import { Cidr } from '../../src/net/cidr.ts';
@@ -14,7 +14,7 @@ using nft = openNft();
 writeSync(1, 'ready');
 readSync(0, new Uint8Array(1));
 for (let round = 0; round < rounds; round++) {
-  // Few subnets, so that chains and the table come and go under many hands.
+  // Few subnets, so that several processes make and remove the same chains and the table.
   const subnet = (number + round) % 3;
   const comment = `net/c${number}/eth0`;
   const entries = [

@@ -197,8 +197,7 @@ test.serial('another layout is refused by name', (t) => {
 });
 
 test.serial('packets that leave the subnet get another source, those within it keep theirs', (t) => {
-  // This namespace is the host; `inside` has an endpoint, `outside` is the world, which has no route back to the
-  // subnet.
+  // This namespace is the host. `inside` has an endpoint; `outside` is the world, and has no route back to the subnet.
   const root = makeRoot();
   const [inside, outside] = [new Sandbox(root.path, 'inside'), new Sandbox(root.path, 'outside')];
   t.teardown(() => {

@@ -1,6 +1,6 @@
 /**
- * A network namespace of this test's own: the thread moves into a new one, and what it starts is born there. AVA gives
- * each file a process.
+ * A network namespace of the test file's own: the thread moves into a new one, and so do the programs that it starts.
+ * AVA gives each file a process.
  */
 import { execFileSync } from 'node:child_process';
 import { adapter } from '#ffi';
@@ -19,12 +19,12 @@ export function nft(...args: string[]): string {
   return execFileSync('nft', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Runs shell commands, as a person would. Stops at the first that fails. */
+/** Runs shell commands as a person would. Stops at the first that fails. */
 export function shell(commands: readonly string[]): void {
   execFileSync('bash', ['-e'], { input: commands.join('\n'), stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
-/** The ruleset in three views without handles: text, JSON, and the expressions as the kernel has them. */
+/** The ruleset in three views without handles: text, JSON, and the expressions in the kernel. */
 export function ruleset(): { text: string; json: unknown; bytecode: string } {
   const json: unknown = JSON.parse(nft('-j', 'list', 'ruleset'), (key, value: unknown) =>
     key === 'handle' || key === 'metainfo' ? undefined : value,

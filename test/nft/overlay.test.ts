@@ -1,4 +1,4 @@
-/** What overlays have in nftables: the ruleset as text, and its life cycle. Packets are in test/plugins/overlay. */
+/** The nftables objects of overlays: the ruleset as text, and its life cycle. test/plugins/overlay tests packets. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
@@ -125,7 +125,7 @@ test.serial('again is nothing, the last takes the table along, and what is missi
   t.is(ruleset().text, '');
 });
 
-/** The elements of a hash come in no order. */
+/** Sorts elements: those of a hash have no order. */
 function inOrder(text: string): string {
   return text.replaceAll(
     /elements = \{ (.*) \}/g,

@@ -1,4 +1,4 @@
-/** Boxes: their union and difference against counting every point of a small world. */
+/** Boxes: their union and difference, compared with counting every point of a small world. */
 import test from 'ava';
 import fc from 'fast-check';
 import { type Box, everything, subtract, union } from '../../src/nft/policy-boxes.ts';
@@ -66,7 +66,8 @@ test('what a box with everybody costs beside others grows as they do, not as the
       },
     });
     const [all, some] = [counted(everything(4)), others(n).map(counted)];
-    // What lies behind each hole, and in it protocols below, protocols above and ports above.
+    // Each hole leaves a box behind it, and within its addresses those with lower protocols, higher protocols and
+    // higher ports.
     t.is(subtract([all], some).length, 4 * n);
     t.is(union([all, ...some]).length, 1);
     t.is(union([...some, all]).length, 5 * n);

@@ -1,4 +1,4 @@
-/** Published ports in nf_tables: the ruleset as text, its life cycle, what it costs, and many at once. */
+/** Published ports in nf_tables: the ruleset as text, its life cycle, its cost, and many processes at once. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
@@ -207,8 +207,7 @@ test.serial('the equivalent commands make the same ruleset', (t) => {
   using socket = openNft();
   const commands: string[] = [];
   for (const publications of all) {
-    // nft refuses what the kernel takes: an element that is made and removed in one batch. Here each command is a
-    // batch.
+    // nft refuses to add and delete an element in one batch, which the kernel accepts. So each command is a batch here.
     commands.push(...portmap.plan(socket, publications).map((request) => request.command));
     portmap.publish(socket, publications);
   }
@@ -294,7 +293,7 @@ const CONDITIONAL = `	map portmap4-if {
 		accept
 	}`;
 
-/** The sets and chains that are there for conditions alone, or have a rule for them. The rest is that of RULESET. */
+/** The sets and chains that exist only for conditions, or have a rule for them. The rest is as in RULESET. */
 function conditionalPart(text: string): string {
   return inOrder(text)
     .replace(/\n\}\n$/, '')
@@ -318,7 +317,7 @@ test.serial('ports for some connections only: nft reads all of it, and the equiv
   nft('flush', 'ruleset');
   shell(commands);
   t.is(conditionalPart(ruleset().text), CONDITIONAL);
-  // The last one takes all of it along.
+  // The last one removes all of them.
   for (const { comment } of [someFour, three]) portmap.withdraw(socket, comment);
   portmap.sweep(socket);
   t.is(ruleset().text, '');

@@ -1,5 +1,5 @@
 /**
- * Everything that src/nft can write, judged by nft: our batch and nft with our own texts must make the same ruleset.
+ * Everything that src/nft can write, judged by nft: our batch, and nft with our own texts, must make the same ruleset.
  */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
@@ -119,7 +119,7 @@ const b = Ip.parse('10.1.0.9');
 const six = Ip.parse('fd00::2');
 const skeleton = [table.add(inet), ...chains.map(chain.add)];
 
-/** Ours, then nft's by our texts; the second from nothing. */
+/** Applies our batch, then our texts with nft, each to an empty ruleset. */
 function sameAsNft(t: import('ava').ExecutionContext, requests: readonly Request[], isExact = true): void {
   using socket = openNft();
   commit(socket, requests);
@@ -194,8 +194,8 @@ test.serial('sets and maps with elements and comments are as nft makes them', (t
       element.add(ports, { key: ['tcp', 80], data: [a, 8080], comment: 'port map' }),
       element.add(ports6, { key: 80, data: [six, 8080] }),
       element.add(sources, { key: a, data: b }),
-      // NB: not the dump as it is: the kernel hashes in an order of its own, and nft adds an end at zero to the first
-      // range of a set.
+      // NB: not an exact dump: the kernel orders hashes by itself, and nft adds an end at zero to the first range of a
+      // set.
     ],
     false,
   );
@@ -301,8 +301,8 @@ test.serial('every translation is as nft makes it', (t) => {
 });
 
 test.serial('back ends are chosen in turn, at random or by a hash', (t) => {
-  // NB: nft cannot be told this map by type: it writes `typeof numgen …` or an anonymous map. The kernel takes it, and
-  // nft lists it.
+  // NB: nft cannot declare this map by type: it writes `typeof numgen …` or an anonymous map. The kernel accepts it,
+  // and nft lists it.
   using socket = openNft();
   commit(socket, [
     ...skeleton,

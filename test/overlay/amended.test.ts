@@ -1,4 +1,4 @@
-/** An intent after changes of single nodes is the one that a look at all nodes comes to, or there is none. */
+/** Changing an intent by single nodes gives the same intent as a look at all nodes, or none. */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import { Ip } from '../../src/net/ip.ts';
@@ -22,7 +22,7 @@ function intentOf(peers: readonly NodeRecord[]): Intent {
   return { network, own: OWN, peers, mtu: 1450 };
 }
 
-/** What a look at all nodes comes to. */
+/** The peers that follow from a look at all nodes. */
 function byLook(nodes: readonly NodeRecord[]): NodeRecord[] {
   const of = { network: 'net', subnet: SUBNET, nodePrefix: 24 };
   const around = { paths: pathsOf({}), warn: () => {} };
@@ -74,7 +74,7 @@ test('of many changes each leads to where a look at everything leads', (t) => {
     if (next === undefined) return t.fail(JSON.stringify(changes));
     const expected = changesOf(intent.peers, byLook(nodes));
     t.deepEqual(say(next.intent.peers), say(byLook(nodes)));
-    // One that is told of and is as it was may be on both sides.
+    // A node that is reported without a change may be on both sides.
     const [gone, come] = [say(next.gone), say(next.come)];
     t.deepEqual(gone.filter((each) => !come.includes(each)).sort(), say(expected.gone).sort());
     t.deepEqual(come.filter((each) => !gone.includes(each)).sort(), say(expected.come).sort());

@@ -1,4 +1,6 @@
-/** What is told of a directory of records while it changes, however it is changed; judged by a reading of all of it. */
+/**
+ * What a feed reports about a directory of records while it is changed in different ways, compared with a full reading.
+ */
 import { linkSync, mkdirSync, renameSync, rmSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -13,7 +15,7 @@ function text(number: number, address = `192.0.2.${number}`): string {
   return JSON.stringify({ name: `node${number}`, address, subnet: `10.96.${number}.0/24` });
 }
 
-/** Three nodes, and who has read them. */
+/** A directory with three nodes, and a feed that has read them. */
 function setUp(t: ExecutionContext) {
   const root = makeRoot();
   t.teardown(() => root.remove());
@@ -74,7 +76,7 @@ test('a record that cannot be read takes a look at everything, which says so; th
 
 test('what nothing has told of is found', (t) => {
   const { store, replace, feed } = setUp(t);
-  // As on a shared mount whose other machines nothing tells of: the directory that is watched is another one.
+  // As with a shared mount that gives no events for other machines' changes: the directory under watch is replaced.
   renameSync(store, `${store}.old`);
   mkdirSync(store);
   for (const number of [1, 3]) replace(number, text(number));
@@ -100,7 +102,7 @@ test('where the whole directory has gone nobody has left', (t) => {
 test('a directory that goes while it is read for the first time is away: half of the nodes are not all', (t) => {
   const { store } = setUp(t);
   using feed = new DirectoryFeed(store);
-  // Two, so that whichever is read first, a file comes after it.
+  // Two files, so that whichever is read first, another comes after it.
   for (const name of ['a', 'b']) writeFileSync(join(store, `${name}.json`), '{"name": ');
   let isAway = false;
   const records = feed.records(() => {

@@ -1,4 +1,6 @@
-/** Records of nodes in a directory: who gets which prefix, who comes back, who is refused, and what is given back. */
+/**
+ * Records of nodes in a directory: which node gets which prefix, who comes back, who is refused, and what is reclaimed.
+ */
 import { spawn } from 'node:child_process';
 import {
   existsSync,
@@ -23,7 +25,7 @@ import { makeRoot } from '../support/host.ts';
 const root = makeRoot();
 test.after.always(() => root.remove());
 
-/** How long a hundred nodes may take to join at once, in ms, whatever else the machine does. */
+/** How long a hundred nodes may take to join at once, in ms, on a busy machine. */
 const JOINING = 60_000;
 
 const SUBNET = Cidr.parse('10.96.0.0/16');
@@ -45,7 +47,7 @@ function fileOf(store: string, { subnet }: NodeRecord): string {
   return joinPath(store, `${subnet}.json`.replace('/', '_'));
 }
 
-/** It was last seen so many seconds ago; less than none is in the future. */
+/** Makes a node last seen so many seconds ago; a negative number is in the future. */
 function silentFor(store: string, node: NodeRecord, seconds: number): void {
   const then = Date.now() / 1000 - seconds;
   utimesSync(fileOf(store, node), then, then);
@@ -170,7 +172,7 @@ test('a file that cannot be read is named and passed over, and its prefix is not
 test('a directory that goes away while it is read is away: half of the nodes are not all', (t) => {
   const store = directory();
   for (let i = 0; i < 10; i++) join(store, SUBNET, 24, applicant(`n${i}`, `192.0.2.${i + 1}`));
-  // Two, so that whichever is read first, a file comes after it.
+  // Two files, so that whichever is read first, another comes after it.
   for (const name of ['a', 'b']) writeFileSync(joinPath(store, `${name}.json`), '{"name": ');
   const goesAway = () => {
     if (existsSync(store)) renameSync(store, `${store}.away`);
@@ -180,7 +182,7 @@ test('a directory that goes away while it is read is away: half of the nodes are
   t.deepEqual(readRecords(store, silent), [], 'what is left where a mount is missing');
   rmdirSync(store);
   renameSync(`${store}.away`, store);
-  // A node that is given back meanwhile is no reason.
+  // A node that is reclaimed meanwhile does not count as that.
   const records = readRecords(store, () => {
     for (const name of ['a', 'b']) rmSync(joinPath(store, `${name}.json`), { force: true });
   });
@@ -189,7 +191,7 @@ test('a directory that goes away while it is read is away: half of the nodes are
 
 test('the stamp changes with every node that comes, moves or goes, and not with one that says that it is there', (t) => {
   const store = directory();
-  utimesSync(store, 1, 1); // some kernels have a clock for files that stands still for 4 ms
+  utimesSync(store, 1, 1); // the file clock of some kernels stands still for 4 ms
   const stamps = [stampOf(store)];
   const a = join(store, SUBNET, 24, applicant('a', '192.0.2.1'));
   stamps.push(stampOf(store));

@@ -1,6 +1,6 @@
 /**
- * Who is in an overlay by a directory: what a node goes on with while the directory is away, or goes away at the worst
- * moment.
+ * The members of an overlay in a directory: what a node works with while the directory is missing, or when it goes at
+ * the worst moment.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
@@ -19,7 +19,7 @@ becomeHost();
 const SUBNET = Cidr.parse('10.96.0.0/16');
 const OTHERS = 10;
 
-/** A node that is in an overlay with ten others. */
+/** A node in an overlay with ten others. */
 function setUp(t: ExecutionContext) {
   const { path: root, remove } = makeRoot();
   t.teardown(remove);
@@ -46,11 +46,11 @@ function setUp(t: ExecutionContext) {
 
 test.serial('the directory goes away when the node has just said that it has moved: nobody is forgotten', (t) => {
   const { store, members, known, all, goAway } = setUp(t);
-  // Its record has another address, so that it is written again.
+  // Give its record another address, so that it is written again.
   const file = readdirSync(store).find((name) => readFileSync(joinPath(store, name), 'utf8').includes('"own"')) ?? '';
   const text = readFileSync(joinPath(store, file), 'utf8');
   writeFileSync(joinPath(store, file), text.replace('127.0.0.1', '127.0.0.9'));
-  // Two that cannot be read: each look says so of both.
+  // Two unreadable files: each look reports both.
   for (const name of ['a', 'b']) writeFileSync(joinPath(store, `${name}.json`), '{"name": ');
   let said = 0;
   const now = members((message) => {
@@ -77,7 +77,7 @@ test.serial('a directory that is missing, empty or does not answer is away, and 
   mkdirSync(store);
   t.is(says(), `The overlay's store "STORE" is empty: going on with the 11 nodes known last`);
   renameSync(store, `${store}.empty`);
-  symlinkSync(store, store); // any error but that it is missing
+  symlinkSync(store, store); // any error other than that it is missing
   t.regex(says(), /^The overlay's store "STORE" cannot be read: .*ELOOP.*: going on with the 11 nodes known last$/);
   t.is(stampOf(store), '');
 });

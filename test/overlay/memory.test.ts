@@ -1,4 +1,4 @@
-/** The nodes known last, as they are written down: all of them, and changes added to them. */
+/** The file of known nodes: all of them, and changes appended to them. */
 import { appendFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
@@ -22,7 +22,7 @@ function setUp(t: ExecutionContext) {
   return { paths, file: memoryOf(paths, 'net') };
 }
 
-/** Compared as text: an address remembers how it is written once somebody has asked. */
+/** For comparing as text: an address caches its text once it was asked for. */
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value));
 
 test('changes are added to what is there, and known by whoever reads it', (t) => {
@@ -63,7 +63,7 @@ test('whoever has read it is told what was added since', (t) => {
   amend(paths, 'net', [{ gone: 'node1' }]);
   t.deepEqual(plain(feed.news()), plain([{ put: node(4) }, { gone: 'node1' }]));
   t.deepEqual(feed.news(), []);
-  // Half a line waits for the other half.
+  // Half a line is read once it is complete.
   const line = `${JSON.stringify({ gone: 'node2' })}\n`;
   appendFileSync(file, line.slice(0, 8));
   t.deepEqual(feed.news(), []);

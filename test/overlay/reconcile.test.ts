@@ -1,4 +1,7 @@
-/** The difference between what a kernel has and what it should have, counted in messages: none where nothing differs, three for a peer. */
+/**
+ * The difference between what a kernel has and what it should have, counted in messages: none if nothing differs, three
+ * for a peer.
+ */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
@@ -32,7 +35,7 @@ function intent(mode: Mode, numbers: readonly number[]): Intent {
   return { network, own: node(0), peers: numbers.map(node), mtu: 1450 };
 }
 
-/** Carries out an intent. @returns how many messages went out that write */
+/** Applies an intent. @returns how many write messages were sent */
 function writes(wanted: Intent): number {
   let count = 0;
   using nl = openRoute({
@@ -51,7 +54,7 @@ function remaining(wanted: Intent): string[] {
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 
-/** How many messages a peer is. */
+/** The number of messages for a peer. */
 const PER_PEER: Readonly<Record<Mode, number>> = { l3: 3, l2: 1, direct: 1 };
 
 for (const mode of ['l3', 'l2', 'direct'] as const) {
@@ -107,7 +110,7 @@ test.serial('from one intent to the next nothing is read, and only what differs 
   const after = intent('l3', [...range(49), 51]);
   types.length = 0;
   follow(nl, before, after, tunnel);
-  // An entry, a neighbour and a route for the one that came; then for the one that left, the route first.
+  // For the node that came: an FDB entry, a neighbour and a route. For the one that left, the route first.
   const [NEW, DEL] = [RTM.NEWNEIGH, RTM.DELNEIGH];
   t.deepEqual(types, [NEW, NEW, RTM.NEWROUTE, RTM.DELROUTE, DEL, DEL]);
   t.deepEqual(remaining(after), []);
@@ -115,13 +118,13 @@ test.serial('from one intent to the next nothing is read, and only what differs 
   t.is(types.length, 6);
 });
 
-/** Stations of single MACs that were learned. `dynamic`: as the kernel has what it learns. */
+/** Adds learned FDB entries. `dynamic` is the kernel's state for those that it learns. */
 function learn(tunnel: string, ...entries: readonly (readonly [string, string])[]): void {
   for (const [mac, dst] of entries)
     execFileSync('bridge', ['fdb', 'add', mac, 'dev', tunnel, 'dst', dst, 'self', 'dynamic']);
 }
 
-/** Where a tunnel sends frames, with what was learned. */
+/** Where a tunnel sends frames, including learned entries. */
 function led(tunnel: string): string[] {
   const all = JSON.parse(execFileSync('bridge', ['-j', 'fdb', 'show', 'dev', tunnel], { encoding: 'utf8' })) as {
     mac: string;

@@ -1,4 +1,4 @@
-/** The manifest for Kubernetes: its shape, the network it brings, and what its containers execute. */
+/** The Kubernetes manifest: its shape, the network that it brings, and what its containers execute. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -38,10 +38,7 @@ const configMap = v.strictObject({
 
 const unconfined = v.strictObject({ type: v.literal('Unconfined') });
 
-/**
- * Only the keys that are used, under the names that Kubernetes has for them: one that is misspelt there is dropped in
- * silence.
- */
+/** Only the keys that are used, under Kubernetes' names for them: Kubernetes silently drops a misspelt key. */
 const container = v.strictObject({
   name: v.string(),
   image: v.string(),
@@ -114,7 +111,7 @@ const pod = set.spec.template.spec;
 const [install] = pod.initContainers;
 const [agent] = pod.containers;
 
-/** The documents of a file. Bun has a parser of YAML, and is here. */
+/** The documents of a YAML file, read with Bun's parser. */
 function readYaml(file: string): unknown {
   const script = `console.log(JSON.stringify(Bun.YAML.parse(await Bun.file(${JSON.stringify(file)}).text())))`;
   return JSON.parse(execFileSync(join(ROOT, 'node_modules/.bin/bun'), ['-e', script], { encoding: 'utf8' }));
@@ -143,7 +140,7 @@ test('the image has what the build makes', (t) => {
   for (const file of copied.split(' ')) t.true(existsSync(join(ROOT, file)), file);
 });
 
-/** Runs what the first container does, with the node's directories elsewhere. */
+/** Runs the command of the first container, with the node's directories elsewhere. */
 function runInstall(root: string) {
   mkdirSync(join(root, 'network'), { recursive: true });
   for (const [name, text] of Object.entries(map.data)) writeFileSync(join(root, 'network', name), text);
@@ -193,7 +190,7 @@ test.serial('the second container’s agent serves the node’s plugins from a m
   const { command = [], securityContext, livenessProbe } = agent;
   const end = command.indexOf('--');
   const capabilities = securityContext.capabilities.add.map((name) => `+${name.toLowerCase()}`);
-  // This test's process plays the node's first one.
+  // This test's process plays process 1 of the node.
   const enter = command.slice(0, end + 1).map((word) => word.replace('=1', `=${process.pid}`));
   t.is(command[end + 1], '/opt/cni/bin/netloom');
   t.is(command[end + 2], 'agent');

@@ -1,4 +1,4 @@
-# What is asked of a systemd with netloom's units. One line each: what it is, and what was seen.
+# Probes a systemd with netloom's units. Prints one line for each probe: its name, and what it saw.
 export CNI_PATH=/opt/cni/bin CNI_IFNAME=eth0
 conf='{"cniVersion":"1.1.0","name":"net","type":"bridge","isDefaultGateway":true,"ipMasq":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.44.0.0/16"}]]}}'
 tap='{"cniVersion":"1.1.0","name":"taps","type":"tap"}'
@@ -30,7 +30,7 @@ before=$(main_pid)
 systemctl reload netloom-agent.service
 echo "reload: $? $([[ $(main_pid) == "$before" ]] && echo the same process)"
 
-# Calls go on while it is restarted again and again.
+# Calls continue during many restarts.
 for i in $(seq 20); do call ADD c2; call DEL c2; done >/srv/out/calls &
 calls=$!
 restarts=0

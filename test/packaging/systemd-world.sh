@@ -1,6 +1,7 @@
 #!/bin/bash
-# The first process of new namespaces (pid, mount, net, ipc, uts, cgroup) becomes a systemd with netloom's units, in front of a copy of this machine's files that nobody else sees.
-#   systemd-world.sh DIST UNITS OUT    OUT/probe is what runs there; what it prints is in OUT/log
+# Runs as the first process of new namespaces (pid, mount, net, ipc, uts, cgroup) and becomes a systemd with netloom's
+# units, on a private copy of this machine's files.
+#   systemd-world.sh DIST UNITS OUT    it runs OUT/probe, and writes its output to OUT/log
 set -euo pipefail
 dist=$1 units=$2 out=$3
 
@@ -25,7 +26,7 @@ mount --bind "$out" $root/srv/out
 rm -rf $root/opt/cni $root/etc/cni $root/etc/netloom $root/var/lib/netloom $root/var/lib/cni
 PATH=$PATH chroot $root /srv/dist/netloom install >/dev/null
 
-# Only what the units ask for: none of the machine's own services.
+# Only what the units ask for, without the machine's own services.
 mount -t tmpfs tmpfs $root/etc/systemd/system
 cp "$units"/* $root/etc/systemd/system/
 for unit in systemd-udevd systemd-journald systemd-tmpfiles-setup systemd-logind; do

@@ -1,6 +1,6 @@
 /**
- * The units of systemd by a systemd: one that is the first process of its own namespaces, before a copy of this
- * machine's files.
+ * The systemd units, run by a systemd that is the first process of its own namespaces, on a copy of this machine's
+ * files.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
@@ -13,10 +13,10 @@ import { Limit } from '../support/limit.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Where the hierarchy of cgroup2 is: of its own, or beside the older ones. */
+/** Where the cgroup2 hierarchy is mounted: alone, or beside those of v1. */
 const CGROUPS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'].find((path) => existsSync(`${path}/cgroup.procs`)) ?? '';
 
-/** For all of it, in seconds. */
+/** For the whole test, in seconds. */
 const PATIENCE = 240;
 
 test('socket activation, calls with what the service may do, reload, restarts under load, a kill, and the end', async (t) => {
@@ -65,7 +65,7 @@ test('socket activation, calls with what the service may do, reload, restarts un
   );
 });
 
-/** As /proc has a set of capabilities. */
+/** A set of capabilities as /proc prints it. */
 function maskOf(names: string): string {
   const header = execFileSync('grep', ['-h', '^#define CAP_', '/usr/include/linux/capability.h'], { encoding: 'utf8' });
   const numbers = new Map(
@@ -75,7 +75,7 @@ function maskOf(names: string): string {
   return mask.toString(16).padStart(16, '0');
 }
 
-/** Those below first. The kernel holds one for a moment after its last process. */
+/** Removes a cgroup, the deepest first. The kernel keeps one for a moment after its last process. */
 async function removeCgroup(path: string): Promise<void> {
   const limit = new Limit(60);
   for (;;) {

@@ -1,4 +1,4 @@
-/** The units of systemd: that it understands them, and that the agent can work within what they leave. */
+/** The systemd units: systemd accepts them, and the agent can work within their limits. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ const SOURCES = fileURLToPath(new URL('../../src', import.meta.url));
 const NOBODY = 65534;
 const UNITS = ['netloom-agent.socket', 'netloom-agent.service'];
 
-/** The values of a unit by key; a key may stand several times. */
+/** The values in a unit by key; a key may occur several times. */
 function read(unit: string): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const line of readFileSync(join(DIRECTORY, unit), 'utf8').split('\n')) {
@@ -35,7 +35,7 @@ test.serial('systemd finds nothing to complain about', (t) => {
   const lab = new Lab(t);
   const paths = UNITS.map((unit) => {
     const path = join(lab.root, unit);
-    // It looks whether the program is there.
+    // systemd checks that the program exists.
     writeFileSync(path, readFileSync(join(DIRECTORY, unit), 'utf8').replaceAll('/opt/cni/bin/netloom', NETLOOM));
     return path;
   });
@@ -47,7 +47,7 @@ test.serial('systemd finds nothing to complain about', (t) => {
   t.is(status, 0, stdout + stderr);
 });
 
-/** Those that give a service a namespace of its own: mounts (systemd.exec(5), "Sandboxing"), network, users. */
+/** Keys that give a service a namespace of its own: mounts (systemd.exec(5), "Sandboxing"), network, users. */
 const NAMESPACES =
   /^(Root|Mount|Bind|Protect(System|Home|ControlGroups|Kernel|Proc|Hostname|Clock)|ProcSubset|Private|ReadWritePaths|ReadOnlyPaths|InaccessiblePaths|ExecPaths|NoExecPaths|TemporaryFileSystem|DynamicUser|NetworkNamespacePath|JoinsNamespaceOf|(Runtime|State)DirectoryMount)/;
 
@@ -77,7 +77,7 @@ test('the socket is where the shim looks, for root alone', (t) => {
   t.deepEqual(socket.get('DirectoryMode'), ['0700']);
 });
 
-/** A chain in which every capability is of use. */
+/** A chain that needs every capability. */
 const CHAIN: readonly Json[] = [
   bridgeConf({ cniVersion: '1.0.0', ipMasq: true }),
   {
@@ -90,15 +90,15 @@ const CHAIN: readonly Json[] = [
   { type: 'bandwidth', ingressRate: 8_000_000, ingressBurst: 8_000_000, egressRate: 8_000_000, egressBurst: 8_000_000 },
 ].map((plugin) => ({ cniVersion: '1.0.0', name: 'net', ...plugin }));
 
-/** Why the service has each of its capabilities: what fails, or is declined, without it. */
+/** Why the service has each of its capabilities: the failure without it. */
 const NEEDED: Readonly<Record<string, RegExp>> = {
   NET_ADMIN: /EPERM/,
   SYS_ADMIN: /EPERM/,
-  // By the caller's /proc: declined, and there is no netloom-cni beside this shim.
+  // It cannot read the caller's /proc, so it declines; this shim has no netloom-cni beside it.
   SYS_PTRACE: /"code": 108/,
-  // The directory of the leases is somebody else's.
+  // The directory of the leases belongs to another user.
   DAC_OVERRIDE: /EACCES/,
-  // Told on stderr, for the container reaches what it reaches without.
+  // Only reported on stderr, because the container works without it.
   NET_RAW: /Cannot open a raw socket: EPERM/,
 };
 

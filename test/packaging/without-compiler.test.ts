@@ -1,4 +1,4 @@
-/** A build where there is no C compiler: no shim, no small engine, and plugins all the same. */
+/** A build without a C compiler: it has no shim and no small engine, but the plugins work. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { BIN, bridgeConf, Lab } from '../support/lab.ts';
 becomeHost();
 
 const TREE = fileURLToPath(new URL('../..', import.meta.url));
-/** What a build reads. */
+/** The inputs of a build. */
 const SOURCES = ['src', 'scripts', 'native', 'package.json', 'tsconfig.json'];
 
 test('a build without a C compiler says so, and each type leads to netloom itself, which attaches containers', (t) => {

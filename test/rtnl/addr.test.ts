@@ -1,4 +1,4 @@
-/** Addresses of the live kernel, judged by `ip`. */
+/** Addresses in the live kernel, judged by `ip`. */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import * as addr from '../../src/rtnl/addr.ts';

@@ -30,7 +30,7 @@ const ifinfomsg = fc.record({
   change: u32,
 });
 
-/** A mode that has a word, or one of a later kernel. */
+/** A mode that has a name, or the number of a later one. */
 const wordOf = (modes: Readonly<Record<string, number>>) => fc.constantFrom(...Object.keys(modes), '77');
 
 const slave = fc.record({ slaveKind: fc.constant('bridge'), slaveData: attrsOf(bridgePort) });
@@ -64,7 +64,7 @@ const multipath = fc.array(
 
 const metrics = fc.record({ mtu: u32, advmss: u32 }, { requiredKeys: [] }).map((each) => ({ ...each }));
 
-/** A kind with any attributes of it. */
+/** A kind, and arbitraries for its attributes. */
 export const rtnetlink: readonly {
   readonly kind: MessageKind;
   readonly attrs: fc.Arbitrary<Record<string, unknown>>;

@@ -1,5 +1,6 @@
 /**
- * VLANs of a bridge's ports, judged by `bridge`. Needs a kernel with VLAN filtering; the bytes are in golden.test.ts.
+ * VLANs on the ports of a bridge, judged by `bridge`. Needs a kernel with VLAN filtering; golden.test.ts tests the
+ * bytes.
  */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
@@ -62,7 +63,7 @@ test('a kernel without VLAN filtering says so by errno', (t) => {
   using nl = openRoute();
   const data = { vlan_filtering: true };
   const [error] = nl.attempt([link.add({ name: 'br-none', linkinfo: { kind: 'bridge', data } })]).values();
-  // Without CONFIG_BRIDGE_VLAN_FILTERING the attribute is refused, by kernels that know it, or passed over.
+  // Without CONFIG_BRIDGE_VLAN_FILTERING, kernels that know the attribute refuse it, and others ignore it.
   if (isThere('bridge vlan_filtering')) t.is(error, undefined);
   else t.true(error === undefined || error.code === 'EOPNOTSUPP' || error.code === 'EINVAL', error?.message);
 });

@@ -1,6 +1,6 @@
 /**
- * The command that a request is equivalent to, run by iproute2 in one namespace, does what the request does in another
- * one like it.
+ * A request and its equivalent command, run by iproute2, have the same effect: each is run in one of two identical
+ * namespaces.
  */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
@@ -25,7 +25,7 @@ test.after.always(() => root.remove());
 const MAC = parseMac('02:42:0a:01:00:02');
 const OTHER = parseMac('02:42:0a:01:00:03');
 
-/** The same indices in both: 2 and 3 are a pair, 4 is a bridge. */
+/** The same indices in both namespaces: 2 and 3 are a pair, 4 is a bridge. */
 const SETTING = `
   ip link set lo up
   ip link add p0 index 2 address 02:00:00:00:00:02 type veth peer name p1 index 3 address 02:00:00:00:00:03
@@ -35,7 +35,7 @@ const SETTING = `
 
 const SECOND = { dst: Cidr.parse('10.9.0.0/16'), gateway: Ip.parse('10.1.0.9') };
 
-/** Of the tunnel that is made before, the fifth link. */
+/** For the tunnel that is made before; it is the fifth link. */
 const FDB: readonly Request[] = [
   fdb.replace(5, MAC, Ip.parse('10.1.0.8')),
   fdb.replace(5, MAC, Ip.parse('10.1.0.9')),
@@ -222,29 +222,29 @@ const REQUESTS: Readonly<Record<string, readonly Request[]>> = {
   ],
 };
 
-/** What ends as it began. */
+/** Cases that end in the state in which they began. */
 const NO_TRACE: ReadonlySet<string> = new Set(['a port that is taken out', 'a route that is removed']);
 
 /**
  * What differs between two namespaces by chance: times, timers, identifiers, and how far the kernel's link watch has
- * come.
+ * got.
  */
 const CHANCE =
   /^(qdisc|operstate|state|(bridge|root)_id|designated_(root|bridge|port)|.*_timer|.*_life_time|link_index|no|id)$/;
 const CHANCE_FLAGS = new Set(['LOWER_UP', 'NO-CARRIER', 'M-DOWN', 'linkdown']);
 
-/** The kernel's own link-local addresses and routes, which come when the link is ready. */
+/** The kernel's own link-local addresses and routes, which appear when the link is ready. */
 function isOwn(entry: { readonly local?: string; readonly dst?: string }): boolean {
   return /^(fe80|ff00|multicast)/.test(entry.local ?? entry.dst ?? '');
 }
 
 interface FdbEntry {
   readonly mac: string;
-  /** Empty where the bridge has learned it. */
+  /** Empty if the bridge has learned it. */
   readonly state: string;
 }
 
-/** What a bridge has learned from a frame, and the groups that a link joins as its addresses become ready. */
+/** What a bridge has learned from a frame, and groups that a link joins as its addresses become ready. */
 function isChance({ mac, state }: FdbEntry): boolean {
   return state === '' || mac.startsWith('33:33:') || mac.startsWith('01:00:5e:');
 }
@@ -266,8 +266,7 @@ function state(sandbox: Sandbox): unknown {
 }
 
 /**
- * Both states, once they are the same or have been different for a minute: the kernel adds routes of its own from a
- * work queue.
+ * Both states, once they are equal or have differed for a minute: the kernel adds routes of its own from a work queue.
  */
 function settled(ours: Sandbox, theirs: Sandbox): readonly [unknown, unknown] {
   const limit = new Limit(60);

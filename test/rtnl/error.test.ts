@@ -1,6 +1,4 @@
-/**
- * Refusals of the live kernel: code, the kernel's sentence, the equivalent command, the attribute that it points at.
- */
+/** Refusals of the live kernel: code, the kernel's message, the equivalent command, and the attribute at fault. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';

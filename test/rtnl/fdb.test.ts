@@ -1,4 +1,4 @@
-/** The forwarding database of a tunnel in the live kernel, judged by `bridge`. */
+/** The FDB of a tunnel in the live kernel, judged by `bridge`. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Ip } from '../../src/net/ip.ts';
@@ -23,7 +23,7 @@ function shown(name: string): Shown[] {
   return JSON.parse(execFileSync('bridge', ['-j', 'fdb', 'show', 'dev', name], { encoding: 'utf8' })) as Shown[];
 }
 
-/** A tunnel as the kernel has it. */
+/** Makes a tunnel. @returns its index */
 function tunnel(name: string, id: number, local: string): number {
   using nl = openRoute();
   const address = Ip.parse(local);

@@ -1,4 +1,4 @@
-/** Links of the live kernel, judged by `ip`. */
+/** Links in the live kernel, judged by `ip`. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { NetloomError } from '../../src/error.ts';
@@ -40,7 +40,7 @@ function shown(name: string): IpLink {
   return found;
 }
 
-/** Elsewhere made() answers undefined. */
+/** Whether made() answers; otherwise it returns undefined. */
 const isTold = isThere('link echo');
 
 test('add makes a bridge with what it is asked for, and tells of it in the same answer', (t) => {

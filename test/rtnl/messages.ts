@@ -1,4 +1,4 @@
-/** What a request looks like to the kernel: fixed header and attributes. */
+/** A request as the kernel sees it: fixed header and attributes. */
 import type { Request } from '../../src/netlink/message.ts';
 import { hex, written } from '../netlink/bytes.ts';
 

@@ -1,4 +1,4 @@
-/** Neighbours of the live kernel, judged by `ip`. */
+/** Neighbours in the live kernel, judged by `ip`. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Ip } from '../../src/net/ip.ts';

@@ -1,4 +1,4 @@
-/** Whether packets are forwarded, told by netlink and judged by /proc/sys. */
+/** Whether packets are forwarded, read by netlink and judged by /proc/sys. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { isForwarding } from '../../src/rtnl/netconf.ts';

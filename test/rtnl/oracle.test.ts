@@ -1,6 +1,6 @@
 /**
- * The npm package `netlink`, written by other people from the same kernel headers, as the judge of what we write and
- * read: messages of the live kernel, and generated ones.
+ * The npm package `netlink`, written by others from the same kernel headers, judges what we write and read: messages of
+ * the live kernel, and generated ones.
  */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
@@ -24,7 +24,7 @@ becomeHost();
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** How one attribute is called there; the names here are ours. */
+/** The names of attributes in that package, by ours. */
 interface Judge {
   readonly kind: MessageKind;
   readonly header: Values;
@@ -92,7 +92,7 @@ const judges: readonly Judge[] = [
   },
 ];
 
-/** A value as both sides can have it: numbers and text as they are, everything else as bytes. */
+/** A value in a form that both sides can have: numbers and text as they are, everything else as bytes. */
 function comparable(value: unknown, theirs: unknown): unknown {
   if (value instanceof Ip) return hex(value.bytes);
   if (value instanceof Uint8Array) return hex(value);
@@ -104,7 +104,7 @@ function comparable(value: unknown, theirs: unknown): unknown {
   return value;
 }
 
-/** What both say of a message, side by side. */
+/** What both sides read from a message. */
 function compare(judge: Judge, payload: Uint8Array): readonly [ours: Values, theirs: Values] {
   const raw: RawMessage = { type: 0, flags: 0, sequence: 0, payload: viewOf(payload) };
   const our = readMessage(judge.kind, raw);
@@ -129,7 +129,7 @@ for (const judge of judges) {
   const attrs = rtnetlink.find(({ kind }) => kind === judge.kind)?.attrs;
   if (attrs === undefined) throw new Error(`no arbitrary for ${judge.kind.name}`);
 
-  // Bytes alone are what the other package takes addresses for, and it has no attribute of another length.
+  // The other package takes only bytes for addresses, and accepts no attribute of an unexpected length.
   test(`the other package reads any ${judge.kind.name} that we write as we do, and we read what it writes back`, (t) => {
     fc.assert(
       fc.property(attrs, (values) => {
@@ -152,7 +152,7 @@ for (const judge of judges) {
   });
 }
 
-/** Payloads of the messages by which the live kernel answers a dump. */
+/** The payloads of the messages with which the live kernel answers a dump. */
 function payloads(dump: (nl: ReturnType<typeof openRoute>) => unknown): Uint8Array[] {
   const found: Uint8Array[] = [];
   using nl = openRoute({

@@ -1,4 +1,4 @@
-/** What holds for every message, not only for those that somebody thought of. */
+/** What holds for every message, not only for hand-written examples. */
 import test from 'ava';
 import fc from 'fast-check';
 import { NetloomError } from '../../src/error.ts';

@@ -1,4 +1,4 @@
-/** Routes of the live kernel, judged by `ip`. */
+/** Routes in the live kernel, judged by `ip`. */
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';

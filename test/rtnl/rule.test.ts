@@ -1,6 +1,6 @@
 /**
  * Rules of the routing policy: golden bytes, and the live kernel judged by `ip`, which also runs the equivalent
- * commands beside.
+ * commands.
  */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';

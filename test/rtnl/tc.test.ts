@@ -1,6 +1,4 @@
-/**
- * Traffic control: golden bytes, and the live kernel judged by `tc`, which also runs the equivalent commands beside.
- */
+/** Traffic control: golden bytes, and the live kernel judged by `tc`, which also runs the equivalent commands. */
 import test from 'ava';
 import { Cidr } from '../../src/net/cidr.ts';
 import type { Request } from '../../src/netlink/message.ts';
@@ -153,7 +151,8 @@ const REQUESTS: Readonly<Record<string, readonly Request[]>> = {
 };
 
 /**
- * What `tc` shows, in text: its JSON of a filter is no JSON in every version. Bytes of a burst are rounded from a time.
+ * What `tc` shows, as text: not all versions print valid JSON for filters. The bytes of a burst are rounded from a
+ * time, so they are left out.
  */
 function shown(sandbox: Sandbox): string {
   const lists = ['p0', 'i0'].flatMap((link) =>
@@ -161,7 +160,7 @@ function shown(sandbox: Sandbox): string {
       try {
         return sandbox.run('tc', '-d', what, 'show', 'dev', link, ...more);
       } catch {
-        return ''; // there is nothing that could have filters
+        return ''; // nothing that could have filters
       }
     }),
   );

@@ -1,4 +1,4 @@
-/** What the plugins of a chain are called with, in which order, and what is remembered of it. */
+/** How the plugins of a chain are called, in which order, and what is cached. */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -175,7 +175,7 @@ test('attachments are kept in the files of libcni', (t) => {
   const file = `${results}/net-c1-eth0`;
   t.is(statSync(results).mode & 0o777, 0o700);
   t.is(statSync(file).mode & 0o777, 0o600);
-  // Field by field as cachedInfo of libcni/api.go writes it.
+  // Field by field as cachedInfo in libcni/api.go writes it.
   t.deepEqual(JSON.parse(readFileSync(file, 'utf8')), {
     kind: 'cniCacheV1',
     containerId: 'c1',
@@ -256,7 +256,7 @@ test('a plugin that is nowhere is named with the places that were looked at', (t
 test.serial('plugins of ours run in this process: nothing is executed but what they delegate to', (t) => {
   const lab = new Lab(t);
   const sandbox = lab.sandbox('c1');
-  // An executable under the name would be used by a runtime that executes.
+  // A runtime that executes plugins would take this executable.
   const fakes = new FakePlugins(lab.root);
   fakes.add('bridge');
   const context = { ...fakes.context(), pluginPath: [fakes.bin, BIN] };

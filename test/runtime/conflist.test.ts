@@ -142,7 +142,7 @@ test("plugins of the directory that has the network's name are added by file nam
   t.deepEqual(types(), ['y', 'z']);
   writeFileSync(file, JSON.stringify({ name: 'net', plugins }));
   t.deepEqual(types(), ['bridge', 'y', 'z']);
-  // What the cache keeps is read again, and must not grow.
+  // The text from the cache is read again, and must not grow.
   t.deepEqual(
     parseConflist(loadConflist(file).text, '"cache"').plugins.map(({ type }) => type),
     ['bridge', 'y', 'z'],

@@ -1,4 +1,4 @@
-/** Asking an engine over its socket, also one that takes the question and says nothing. */
+/** Requests to an engine over its socket, even to one that accepts the request and never answers. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Plugins that write down what they are called with, and answer as they are told. */
+/** Plugins that record their calls, and answer as they are told. */
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathsOf } from '../../src/paths.ts';
@@ -17,7 +17,7 @@ export class FakePlugins {
     writeFileSync(this.#log, '');
   }
 
-  /** Makes a plugin. Each result names it as an interface, after those of the plugins before. */
+  /** Makes a plugin. It adds an interface with its own name to the result of the plugins before. */
   add(type: string): void {
     const file = join(this.bin, type);
     writeFileSync(

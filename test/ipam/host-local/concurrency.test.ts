@@ -4,7 +4,7 @@ import { indexOf, leasesIn, placeFor, strayFiles } from './place.ts';
 import { work } from './processes.ts';
 
 const COUNT = 200;
-/** Processes alive at a time: all of them wait for one lock anyway, and 200 Nodes need 10 GB. */
+/** How many processes run at a time: all of them wait for one lock anyway, and 200 Nodes need 10 GB. */
 const AT_ONCE = 40;
 
 async function all<T>(count: number, one: (i: number) => Promise<T>): Promise<T[]> {
@@ -22,7 +22,7 @@ async function all<T>(count: number, one: (i: number) => Promise<T>): Promise<T[
 
 test('200 processes that add, look and delete get no address twice and lose none, and nothing is left', async (t) => {
   const place = placeFor(t);
-  // Each adds, looks, deletes and adds again; half of them leave their lease.
+  // Each adds, checks, deletes and adds again. Half of them leave their lease.
   const ends = await all(COUNT, (i) =>
     work(place.root, `c${i}`, ['reserve', 'find', 'release', 'reserve', ...(i % 2 === 0 ? ['release'] : [])]),
   );

@@ -1,4 +1,4 @@
-/** Disks that are full or cannot be written, in a mount namespace of their own. Needs root. */
+/** Disks that are full or read-only, in a mount namespace of their own. Needs root. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import test from 'ava';
@@ -6,10 +6,10 @@ import { placeFor } from './place.ts';
 import { work } from './processes.ts';
 
 const canMount = spawnSync('unshare', ['-m', 'true']).status === 0;
-/** One that cannot run says so, and is counted. */
+/** A test that cannot run is reported and counted. */
 const withMounts = canMount ? test : test.skip;
 
-/** A command that runs what follows it after a script, with mounts that nobody else sees. */
+/** Wraps a command: runs a script before it, in a private mount namespace. */
 const inMounts = (script: string) => ['unshare', '-m', 'sh', '-c', `${script} && exec "$@"`, 'sh'];
 
 withMounts('a full disk: ADD says so and leaves nothing, DEL frees the lease, and then there is room', async (t) => {

@@ -1,4 +1,7 @@
-/** What is left when a call of libc fails, or the process is killed before it: each call of ADD, DEL and GC in turn. */
+/**
+ * What is left when a libc call fails, or when the process is killed before it: for each call of ADD, DEL and GC in
+ * turn.
+ */
 import { cpSync, rmSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { find, gc, release, reserve } from '../../../src/ipam/host-local/store.ts';
@@ -10,13 +13,13 @@ const SETS = setsOf('10.1.0.0/16', 'fd00::/64');
 const victim = { containerId: 'victim', ifname: 'eth0' };
 const other = { containerId: 'other', ifname: 'eth0' };
 
-/** A network in which `other` has a lease, and `victim` as well if wanted. */
+/** A network in which `other` has a lease, and if wanted `victim` as well. */
 function prepare(place: TestPlace, withVictim: boolean): void {
   reserve(place, other, SETS);
   if (withVictim) reserve(place, victim, SETS);
 }
 
-/** What must hold whatever has happened, and after a DEL or a GC. */
+/** Checks what must hold after any failure, and then after a DEL or a GC. */
 function verify(t: ExecutionContext, crashed: TestPlace, what: string): void {
   const byGc = placeAt(`${crashed.root}-gc`);
   t.teardown(() => rmSync(byGc.root, { recursive: true, force: true }));
@@ -53,7 +56,8 @@ for (const [verb, act] of Object.entries(verbs)) {
     for (let n = 1; ; n++) {
       const place = placeFor(t);
       prepare(place, withVictim);
-      // NB: close(2) frees the descriptor whatever it returns, so to fail it would be another kernel's fault.
+      // NB: close(2) frees the descriptor whatever it returns. Making it fail would simulate a kernel that does not
+      // exist.
       const tap = tapLibc((name, i) => (i === n && name !== 'close' ? failure() : undefined));
       let failed = false;
       try {
@@ -79,7 +83,7 @@ for (const [verb, act] of Object.entries(verbs)) {
     for (let signal: string | null = 'SIGKILL'; signal !== null; n++) {
       const place = placeFor(t);
       prepare(place, withVictim);
-      // gc of the worker keeps the id that it is given.
+      // The worker's gc keeps the id that it gets.
       const end = await work(place.root, verb === 'gc' ? 'other' : 'victim', [`kill:${n}`, verb]);
       t.is(end.stderr, '');
       signal = end.signal;

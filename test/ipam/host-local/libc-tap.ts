@@ -1,14 +1,14 @@
 /**
- * Stands between src/ and libc: counts the calls, and fails or kills at a given one. For a process or test file of its
- * own.
+ * Stands between src/ and libc: counts the calls, and makes a given one fail or kill the process. For a process or test
+ * file of its own.
  */
 import { libc } from '../../../src/ffi/libc.ts';
 
 type Call = (...args: never[]) => number;
 
 /**
- * Names of the calls in order, from now on.
- * @param before is told of each; what it returns is returned in place of the call
+ * Records the names of the calls in order, from now on.
+ * @param before called before each; if it returns a number, that replaces the call
  */
 export function tapLibc(before: (name: string, count: number) => number | undefined): {
   readonly calls: string[];

@@ -1,4 +1,4 @@
-/** Networks of leases to try things with, and what must hold for one at any time. */
+/** Networks with leases for tests, and what must always hold for them. */
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export interface TestPlace extends LeasePlace {
   readonly warnings: string[];
 }
 
-/** An empty place that is removed when the test ends. */
+/** An empty network that is removed when the test ends. */
 export function placeFor(t: ExecutionContext, parent = tmpdir()): TestPlace {
   const root = mkdtempSync(join(parent, 'netloom-leases-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
@@ -36,7 +36,7 @@ export function placeAt(root: string): TestPlace {
   };
 }
 
-/** One set a subnet. */
+/** One range set per subnet. */
 export function setsOf(...subnets: string[]): readonly RangeSet[] {
   return rangeSets(
     subnets.map((subnet) => [{ subnet: Cidr.parse(subnet) }]),

@@ -1,4 +1,4 @@
-/** Running the worker, many at once if need be. */
+/** Runs the worker, many at once if need be. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 

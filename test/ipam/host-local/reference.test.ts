@@ -1,4 +1,4 @@
-/** The reference's own host-local at work on the same directory. */
+/** The reference host-local works on the same directory. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
@@ -10,7 +10,7 @@ const SUBNETS = ['10.1.0.0/28', 'fd00::/124'];
 const SETS = setsOf(...SUBNETS);
 const eth0 = (containerId: string) => ({ containerId, ifname: 'eth0' });
 
-/** One that cannot run says so, and is counted. */
+/** A test that cannot run is reported and counted. */
 const withReference = existsSync(REFERENCE) ? test : test.skip;
 
 function reference(place: TestPlace, command: 'ADD' | 'DEL' | 'CHECK', id: string): string[] | string {

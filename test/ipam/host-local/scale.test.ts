@@ -1,4 +1,7 @@
-/** 65,000 leases in one network: what a call costs does not depend on them. Told by the calls it makes, not by time. */
+/**
+ * 65,000 leases in one network: the cost of a call does not depend on their number. It is measured in libc calls, not
+ * in time.
+ */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import test from 'ava';
@@ -45,7 +48,7 @@ test('ADD, CHECK, DEL and a second DEL make the same calls with 65,000 leases as
     writeFileSync(`${large.path}/10.0.${i >> 8}.${i & 255}`, `c${i}\r\neth0`);
   }
   writeFileSync(`${large.path}/last_reserved_ip.0`, `10.0.${(COUNT + 1) >> 8}.${(COUNT + 1) & 255}`);
-  // Once: the directory is new to us, so it is read.
+  // Only once: the directory is new to us, so it is read.
   t.deepEqual(find(large, eth0('c77')).map(String), ['10.0.0.77']);
   t.deepEqual(cycle(large), expected);
   t.deepEqual(release(large, eth0('c77')), ['10.0.0.77']);

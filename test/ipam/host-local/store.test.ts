@@ -134,7 +134,7 @@ test('an asked-for address is given; one that is taken is refused with who has i
     'failed to allocate for range 1: requested IP address fd00::88 is not available in range set fd00::1-fd00::ffff:ffff:ffff:ffff',
   );
   t.deepEqual(leasesIn(place), before);
-  // Round robin goes on from the address that was asked for, as in the reference.
+  // Round robin continues after the requested address, as in the reference plugin.
   t.is(reserve(place, eth0('c'), sets)[0]?.ip.toString(), '10.1.0.90');
 });
 

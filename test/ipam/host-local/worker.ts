@@ -1,7 +1,7 @@
 /**
- * A process that works on a network of leases: `worker.ts ROOT ID VERB…` with the verbs reserve, release, find, gc
- * (only ID is valid), kill:N (before the Nth call of libc from there on). Prints what each verb returns as JSON, one
- * line each, or `{"error": …}`.
+ * A process that works on a network of leases: `worker.ts ROOT ID VERB…`. The verbs are reserve, release, find, gc
+ * (only ID is valid) and kill:N (die before the Nth libc call from there on). Prints what each verb returns as one line
+ * of JSON, or `{"error": …}`.
  */
 import { messageOf } from '../../../src/error.ts';
 import { find, gc, release, reserve } from '../../../src/ipam/host-local/store.ts';

@@ -1,4 +1,4 @@
-/** How often a node asks etcd for a block that nobody has wished for: to ask is to read all that etcd has. */
+/** How often a node asks etcd for a block that nobody has asked for. Each time it reads all that etcd has. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { Cidr } from '../../../src/net/cidr.ts';
@@ -18,7 +18,7 @@ const OF = {
   hasBlocks: true,
 };
 
-/** Counts how often it is looked whether a node's blocks are full. */
+/** Counts the checks for full blocks of a node. */
 class WatchedNodes extends Nodes {
   looks = 0;
 
@@ -32,7 +32,7 @@ class WatchedNodes extends Nodes {
   }
 }
 
-/** A node whose only block is full. @param claim what etcd says to the n-th claim, from 1 on */
+/** A node whose only block is full. @param claim etcd's answer to the n-th claim, from 1 on */
 function setUp(t: ExecutionContext, claim: (n: number) => Cidr) {
   const { path: root, remove } = makeRoot();
   const paths = pathsOf({ NETLOOM_ROOT: root });
@@ -80,7 +80,7 @@ test('while the watch has not told of a block that was given no other is taken',
   wish(paths, 'net', 'any');
   await until('the wish is answered', () => !isOpen(paths, 'net', 'any'));
   t.is(claims.count, 1);
-  // The watch tells of it, and it is as full.
+  // The watch reports the new block, which is full, too.
   for (let i = 18; i < 24; i++) writeFileSync(`${paths.leases}/net/10.96.0.${i}`, '');
   nodes.hold('10.96.0.16/29', 'own');
   await until('another is taken', () => claims.count === 2);

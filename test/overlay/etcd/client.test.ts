@@ -1,4 +1,4 @@
-/** Speaking to etcd: dead and slow endpoints, members without a leader, certificates, and tokens that expire. */
+/** Connecting to etcd: dead and slow endpoints, members without a leader, certificates, and tokens that expire. */
 
 import { writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
@@ -143,7 +143,7 @@ test.serial('user and password: a token that has expired is renewed, a wrong pas
   const withUser = { ...etcd.settings, user: USER, passwordFile: passwordFile(root) };
   const client = open(t, withUser);
   await client.ask(RANGE, QUESTION);
-  // A token that is younger than the client's: when it has expired, so has that.
+  // This token is younger than the client's. When it has expired, so has the client's.
   const { token } = await etcd.ask('/v3/auth/authenticate', { name: USER, password: 'correct horse' });
   await until('it has expired', async () => {
     const answer = await fetch(`${etcd.endpoints[0]}${RANGE}`, {

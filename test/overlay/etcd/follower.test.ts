@@ -1,4 +1,4 @@
-/** What a node knows, whatever its etcd does: compact, go silent, be told apart, forget everything. */
+/** What a node knows, whatever its etcd does: compact, fall silent, withhold events, forget everything. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
@@ -50,7 +50,7 @@ function membership(etcd: Etcd, endpoints: readonly string[] = etcd.endpoints): 
   };
 }
 
-/** Follows until the test ends. */
+/** Runs a follower until the test ends. */
 function follow(
   t: ExecutionContext,
   of: EtcdMembership,
@@ -85,17 +85,18 @@ async function reclaim(etcd: Etcd, name: string): Promise<void> {
 }
 
 interface Hindrances {
-  /** A path that this user may not ask. */
+  /** A path that is refused to this user. */
   readonly denied?: string;
-  /** Whether a line of a watch is kept from who watches. */
+  /** Whether a line of a watch is withheld from the watcher. */
   readonly isWithheld?: (line: string) => boolean;
-  /** Whether it takes a question and says nothing any more. */
+  /** Whether it accepts requests and no longer answers. */
   readonly isSilent?: () => boolean;
 }
 
 /**
- * Stands before an etcd.
- * @param watch what becomes of the n-th watch, from 1 on: its body, or undefined for one that is made and tells nothing
+ * A proxy in front of an etcd.
+ * @param watch answers the n-th watch, from 1 on: the body to send, or undefined for a watch that is created and
+ * reports nothing
  */
 function proxy(
   t: ExecutionContext,
@@ -209,7 +210,7 @@ test.serial('a watch of a revision that was compacted: all is read again, and fo
   await joins(etcd, 'd', '192.0.2.4');
   await until('all are known', () => names() === 'a,b,c,d,own');
   t.is(watches.count, 2);
-  // While it watches: what is compacted then was told before.
+  // Compaction while it watches: it has received everything that is compacted.
   const { header } = (await etcd.ask('/v3/kv/range', { key: 'AA==' })) as { header: { revision: string } };
   await etcd.ask('/v3/kv/compaction', { revision: header.revision, physical: true });
   await joins(etcd, 'e', '192.0.2.5');
@@ -243,7 +244,7 @@ test.serial('a watch that is refused again and again is asked for less and less 
   follow(t, membership(etcd, [PROXY]), paths);
   await until('it has asked six times', () => asked.length >= 6);
   const [first = 0, second = 0, , , fifth = 0, sixth = 0] = asked;
-  // Each wait is twice the one before.
+  // Each wait is twice as long as the one before.
   t.true(sixth - fifth > 5 * (second - first), asked.join());
 });
 
@@ -309,7 +310,7 @@ test.serial('a removal that the watch does not tell is found when all is read ag
   });
   const said = follow(t, membership(etcd, [PROXY]), paths, { relist: 2_000 });
   await until('it has joined', () => names() === 'own');
-  // NB: more than once, if need be. One that happens while no watch is there needs none, nor does one after an error.
+  // NB: repeat it if need be. A removal while there is no watch needs none, nor does one after an error.
   for (let i = 1; ; i++) {
     const [before, mistakes] = [withheld, said.length];
     await joins(etcd, `leaving${i}`, '192.0.2.2');
@@ -413,7 +414,7 @@ test.serial(
       `${(await registry.list()).nodes.find('own')?.subnet}`,
       `${before.find(({ name }) => name === 'own')?.subnet}`,
     );
-    // The other is back, elsewhere: what the store says counts.
+    // The other node is back at another address. What the store says counts.
     await registry.join({ name: 'other', address: Ip.parse('192.0.2.9'), machine: 'other', former: other.subnet });
     await until('it is known', () => known().some(({ address }) => `${address}` === '192.0.2.9'));
     t.is(`${known().find(({ name }) => name === 'other')?.subnet}`, `${other.subnet}`);

@@ -1,4 +1,4 @@
-/** When a store has lost its memory, and who is known for a while yet. */
+/** When a store counts as having lost its data, and which nodes are then still known for a while. */
 import test from 'ava';
 import { Forgotten } from '../../../src/overlay/etcd/forgotten.ts';
 import { recordOf } from '../../../src/overlay/record.ts';

@@ -1,4 +1,7 @@
-/** What a node knows of etcd's keys: who has which prefix, whichever lengths there are, and how fast that is told. */
+/**
+ * What a node knows of etcd's keys: which node has which prefix, which prefix lengths there are, and how fast it
+ * answers.
+ */
 import test from 'ava';
 import { Cidr } from '../../../src/net/cidr.ts';
 import { Nodes } from '../../../src/overlay/etcd/nodes.ts';

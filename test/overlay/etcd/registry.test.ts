@@ -1,4 +1,4 @@
-/** Nodes in etcd: who gets which prefix, who comes back, who is refused, and what is given back. */
+/** Nodes in etcd: which node gets which prefix, who comes back, who is refused, and what is reclaimed. */
 import test, { type ExecutionContext } from 'ava';
 import { Cidr } from '../../../src/net/cidr.ts';
 import { Ip } from '../../../src/net/ip.ts';
@@ -13,7 +13,10 @@ import { becomeHost, makeRoot } from '../../support/host.ts';
 
 becomeHost();
 
-/** How long a hundred nodes may take to join at once, in ms, whatever else the machine does. On one at rest it is less than a second. */
+/**
+ * How long a hundred nodes may take to join at once, in ms, on a busy machine. An idle machine needs less than a
+ * second.
+ */
 const JOINING = 60_000;
 
 const root = makeRoot();
@@ -72,7 +75,7 @@ test.serial('thousands of keys are read page by page, all of them and as of one 
   let pages = 0;
   EtcdClient.prototype.ask = async function (path, body, signal) {
     const answer = await ask.call(this, path, body, signal);
-    // What comes between two pages is no part of what is read.
+    // A change between two pages is not part of the result.
     if (++pages === 1) await ask.call(this, '/v3/kv/txn', { success: [put(`${registry.base}settings`, '{}')] });
     return answer;
   };
@@ -161,7 +164,7 @@ test.serial('prefixes of another length are refused: one could be part of anothe
     code: 'invalid-config',
   });
   t.is(error?.message, 'Cannot join the overlay: "nodePrefix" is 26, expected 24, as the nodes in etcd have it');
-  // Whoever is alone may change his mind.
+  // A node that is alone may change the length.
   const { record } = await open(t, { ...of, nodePrefix: 26 }).join(applicant('a', '192.0.2.1'));
   t.is(record.subnet.prefix, 26);
   t.is((await open(t, of).list()).nodes.prefixesOf('a').length, 1);
@@ -192,9 +195,9 @@ test.serial('a hundred nodes that join at once all have a prefix, none twice', a
     joined.map(({ record: { name, subnet } }) => `${name} ${subnet}`).sort(),
     'each knows what it has',
   );
-  // Nobody waits for anybody: who was too late finds all there is in the answer, and looks elsewhere.
+  // Nobody waits for others: a node that is too late finds everything in the answer, and tries elsewhere.
   t.true(questions <= 600, `${questions} questions`);
-  t.log(`${Math.round(took)} ms, ${questions} questions`); // how fast depends on what else the machine does
+  t.log(`${Math.round(took)} ms, ${questions} questions`); // the time depends on the machine's other work
 });
 
 test.serial('who may be there is not given up: who has just said so, and who never could', async (t) => {
@@ -209,12 +212,12 @@ test.serial('who may be there is not given up: who has just said so, and who nev
   t.regex(never?.message ?? '', /^Cannot reclaim 10\.96\.\d+\.0\/24 of "a": its agent has never reported/);
   await presence.tell(await lease(), signal);
   await t.throwsAsync(registry.reclaim('a', 600), { code: 'still-seen', message: /it was seen \d+ s ago/ });
-  // Reclaimed all the same, it is back: and says so again.
+  // If it is reclaimed all the same, it joins and reports again.
   await registry.reclaim('a', 0);
   await registry.join(applicant('a', '192.0.2.1'));
   await presence.tell(await lease(), signal);
   await t.throwsAsync(registry.reclaim('a', 600), { code: 'still-seen', message: /it was seen \d+ s ago/ });
-  // What is left when an hour has passed.
+  // The state after an hour.
   await etcd.ask('/v3/lease/revoke', { ID: await lease() });
   t.is((await registry.reclaim('a', 600)).name, 'a');
 });
@@ -237,7 +240,7 @@ test.serial('a node is reclaimed although its last word comes in between', async
   t.is(words, 2);
 });
 
-/** A client whose first transaction of a kind is carried out twice, as where the first answer is lost on its way. */
+/** A client whose first transaction of a kind is carried out twice, as if the first answer had been lost. */
 function losing(of: EtcdMembership, kind: string): EtcdClient {
   const client = new EtcdClient(of.etcd);
   const ask = client.ask.bind(client);
