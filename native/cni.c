@@ -1,6 +1,7 @@
 /*
- * netloom-cni: the plugins as one small program, for calls that no agent serves. The shim executes it under the name of a plugin type. It has the bytecode of each type's
- * program (src/plugins/TYPE/main.ts), which scripts/build-native.mjs makes, and runs one.
+ * netloom-cni: the plugins as one small program, for calls that no agent serves. The shim executes it under the name of
+ * a plugin type. It contains the bytecode of each type's program (main.ts of the plugin), which
+ * scripts/build-native.mjs makes, and runs one of them.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -9,7 +10,10 @@
 
 #include "engine.h"
 
-/* Made by scripts/build-native.mjs: a program's name and its bytecode; the first one is what all of them need, src/ffi/quickjs-globals.ts; the last has no name. */
+/*
+ * Made by scripts/build-native.mjs: the name and bytecode of each program. The first is src/ffi/quickjs-globals.ts,
+ * which all others need; the last entry has no name.
+ */
 extern const struct program {
   const char *name;
   const uint8_t *begin, *end;
@@ -23,7 +27,7 @@ int main(int argc, char **argv) {
     if (strcmp(program->name, type) != 0) continue;
     JSContext *context = engine_start();
     if (run(context, programs) == 0) run(context, program);
-    /* A program ends the process itself, so this is an error, and the runtime is to get one that it can read. */
+    /* A program ends the process itself, so this is an error. The runtime must get an error object that it can read. */
     dprintf(1, "{\n    \"cniVersion\": \"1.1.0\",\n    \"code\": 999,\n    \"msg\": \"internal error, its stderr has more\"\n}\n");
     return 1;
   }

@@ -1,11 +1,11 @@
 /*
- * The engine, and the global object `host` that src/ffi/quickjs.ts makes the adapter of:
+ * The engine, and the global object `host` from which src/ffi/quickjs.ts makes the adapter:
  *
- *   bind(name)        a function of libc. It takes numbers, Uint8Arrays, whose address is meant, and null, and returns an int
- *   errno()           as the last of them left it
- *   address(bytes)    where a Uint8Array begins, as a bigint
+ *   bind(name)        a function of libc. It takes numbers, Uint8Arrays (passed by address) and null; it returns an int
+ *   errno()           as the last of these calls left it
+ *   address(bytes)    the address of a Uint8Array's first byte, as a bigint
  *   encode(text)      UTF-8, as a Uint8Array
- *   decode(bytes)     the text of UTF-8; what is none becomes U+FFFD, as https://encoding.spec.whatwg.org has it
+ *   decode(bytes)     the text of UTF-8; invalid sequences become U+FFFD (https://encoding.spec.whatwg.org)
  *   now()             milliseconds of the monotonic clock
  *   env               the environment
  */
@@ -38,10 +38,13 @@
 
 extern char **environ;
 
-/* Every function of libc that a plugin calls, with all arguments as words: that is how both calling sequences (System V x86-64, AAPCS64) pass integers and pointers. */
+/*
+ * A function of libc that plugins call. All arguments are words: that is how both calling conventions (System V x86-64,
+ * AAPCS64) pass integers and pointers.
+ */
 typedef long word_function(long, long, long, long, long, long);
 
-/* A system call, for musl before 1.2.5 has no function for it. */
+/* By system call, since musl before 1.2.5 has no function for it. */
 static int own_statx(int directory, const char *path, int flags, unsigned mask, void *buffer) {
   return (int)syscall(SYS_statx, directory, path, flags, mask, buffer);
 }
@@ -64,10 +67,10 @@ static const struct {
 
 #define COUNT(array) (sizeof array / sizeof *array)
 
-/* errno of the last call: the engine itself may call libc before it is asked for. */
+/* errno of the last call. Kept here because the engine itself may call libc before it is read. */
 static int last_errno;
 
-/* @returns -1 with an exception where it is no number, no Uint8Array and not null */
+/* @returns -1 with an exception where the value is neither a number nor a Uint8Array nor null */
 static int word_of(JSContext *context, JSValueConst value, long *word) {
   int64_t number;
   size_t size;
@@ -129,12 +132,12 @@ static JSValue host_encode(JSContext *context, JSValueConst this, int count, JSV
   return bytes;
 }
 
-/* @returns the length of the character that begins here, or minus that of what is none but begins like one */
+/* @returns the length of the character that begins here, or minus the length of an invalid sequence */
 static int character(const uint8_t *at, size_t left) {
   uint8_t first = at[0], low = 0x80, high = 0xbf;
   if (first < 0x80) return 1;
   int length = first >= 0xc2 && first <= 0xdf ? 2 : (first & 0xf0) == 0xe0 ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
-  if (first == 0xe0) low = 0xa0;  /* shorter forms */
+  if (first == 0xe0) low = 0xa0;  /* overlong forms */
   if (first == 0xed) high = 0x9f; /* surrogates */
   if (first == 0xf0) low = 0x90;
   if (first == 0xf4) high = 0x8f; /* above U+10FFFF */
@@ -143,7 +146,7 @@ static int character(const uint8_t *at, size_t left) {
   return length == 0 ? -1 : length;
 }
 
-/* NB: QuickJS's own functions take half a surrogate pair for a character. */
+/* NB: QuickJS's own functions accept half a surrogate pair as a character. */
 static JSValue text_of(JSContext *context, const uint8_t *bytes, size_t size) {
   static const char REPLACEMENT[] = "\xef\xbf\xbd";
   size_t valid = 0, length = 0;
@@ -182,7 +185,7 @@ static const JSCFunctionListEntry HOST_FUNCTIONS[] = {
     JS_CFUNC_DEF("encode", 1, host_encode), JS_CFUNC_DEF("decode", 1, host_decode), JS_CFUNC_DEF("now", 0, host_now),
 };
 
-/* NB: the first of two with one name counts, as for getenv(3). */
+/* NB: if a name comes twice, the first one counts, as for getenv(3). */
 static JSValue environment(JSContext *context) {
   JSValue object = JS_NewObject(context);
   for (char **variable = environ; *variable != NULL; variable++) {
@@ -198,7 +201,10 @@ static JSValue environment(JSContext *context) {
   return object;
 }
 
-/* How much of the stack is the engine's before it throws. A quarter of all may be arguments and environment (execve(2)), and C needs some where the engine has stopped. */
+/*
+ * How much of the stack the engine may use before it throws. Arguments and environment may take a quarter of the stack
+ * (execve(2)), and C code needs some after the engine has stopped.
+ */
 static size_t stack_size(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur / 2 > JS_DEFAULT_STACK_SIZE) return JS_DEFAULT_STACK_SIZE;
@@ -213,9 +219,9 @@ JSContext *engine_start(void) {
     _exit(1);
   }
   JS_SetMaxStackSize(runtime, stack_size());
-  /* A call ends before there are cycles worth looking for; what is not in one is freed at once all the same. */
+  /* A call ends before collecting cycles pays off; objects outside cycles are freed at once in any case. */
   JS_SetGCThreshold(runtime, (size_t)64 << 20);
-  /* What the plugins use of the language, and no more: each costs its objects at every start. */
+  /* The parts of the language that plugins use, and no more: each of them creates objects at every start. */
   JS_AddIntrinsicBaseObjects(context);
   JS_AddIntrinsicDate(context);
   JS_AddIntrinsicRegExp(context);
@@ -224,13 +230,13 @@ JSContext *engine_start(void) {
   JS_AddIntrinsicTypedArrays(context);
   JS_AddIntrinsicBigInt(context);
   JS_AddIntrinsicWeakRef(context); /* with WeakMap */
-  JS_AddIntrinsicPromise(context); /* valibot has functions that are async */
+  JS_AddIntrinsicPromise(context); /* valibot has async functions */
   JSValue global = JS_GetGlobalObject(context), host = JS_NewObject(context);
   JS_SetPropertyFunctionList(context, host, HOST_FUNCTIONS, COUNT(HOST_FUNCTIONS));
   JS_SetPropertyStr(context, host, "env", environment(context));
   JS_SetPropertyStr(context, global, "host", host);
   JS_FreeValue(context, global);
-  /* As Bun and Node do: a reader that has left is an error to be told, not a death. */
+  /* As Bun and Node do: writing to a closed pipe is an error to report, not a fatal signal. */
   signal(SIGPIPE, SIG_IGN);
   return context;
 }

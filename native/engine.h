@@ -1,4 +1,7 @@
-/* QuickJS with what the plugins need of the world: libc, by src/ffi/quickjs.ts, and the environment. */
+/*
+ * QuickJS with what the plugins need beyond the language: libc, through src/ffi/quickjs.ts, and the environment
+ * variables.
+ */
 #ifndef NETLOOM_ENGINE_H
 #define NETLOOM_ENGINE_H
 
@@ -7,13 +10,13 @@
 
 #include "quickjs/quickjs.h"
 
-/* A context whose global `host` is ready. Ends the process where there is no memory for it. */
+/* Creates a context with the global `host`. Ends the process where there is no memory for it. */
 JSContext *engine_start(void);
 
-/* Runs what JS_WriteObject() made of a script. @returns 0, or -1 where it threw, which is told on stderr */
+/* Runs bytecode from JS_WriteObject(). @returns 0, or -1 where it threw; the exception is then printed on stderr */
 int engine_run(JSContext *context, const uint8_t *bytecode, size_t size);
 
-/* Tells on stderr what was thrown. */
+/* Prints the thrown exception on stderr. */
 void engine_tell(JSContext *context);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What the build and the tests do with JavaScript on the engine of netloom-cni:
+ * Compiles or runs JavaScript on the engine of netloom-cni, for the build and the tests:
  *
  *   javascript compile < script > bytecode
  *   javascript run SCRIPT...      one after the other in one context
@@ -22,7 +22,7 @@ static char *read_all(FILE *file, size_t *length) {
     perror("javascript");
     exit(1);
   }
-  text[*length] = '\0'; /* JS_Eval() wants it */
+  text[*length] = '\0'; /* JS_Eval() requires it */
   return text;
 }
 

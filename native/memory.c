@@ -1,6 +1,7 @@
 /*
- * An allocator for the engine, which asks for pieces of 4 KiB and more, and cuts small ones of them itself. libc's would ask the kernel for each (musl: ninety mmap(2) at
- * the start of a plugin), and take a page fault for each page of it.
+ * An allocator for the engine. The engine requests pieces of 4 KiB and more, and cuts small ones from them itself. libc
+ * would ask the kernel for each piece (with musl ninety mmap(2) at the start of a plugin), with a page fault for each
+ * of its pages.
  */
 #define _GNU_SOURCE
 #include "memory.h"
@@ -10,20 +11,26 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* What the kernel is asked for at once, and how much of the first is there before it is touched: a plugin's start takes that much, and 256 faults take five times as long. */
+/*
+ * The size of a chunk from the kernel, and how much of the first chunk is populated before it is touched: the start of
+ * a plugin uses that much, and 256 page faults take five times as long.
+ */
 #define CHUNK ((size_t)4 << 20)
 #define POPULATED ((size_t)1 << 20)
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14; where it is not known, pages come as they are touched */
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older kernels add pages as they are touched */
 #endif
 
-/* Before each piece: its class. Four classes a doubling, so that at most a fifth is wasted. 16 bytes, which is the alignment. */
+/*
+ * The header of each piece: its size class. There are four classes per doubling, so at most a fifth is wasted. It has
+ * 16 bytes, which is the alignment.
+ */
 struct piece {
   union {
     size_t class;
     char alignment[16];
   };
-  struct piece *next; /* of the free ones; the first bytes of what the engine has otherwise */
+  struct piece *next; /* the next free one; in a piece that is in use, the first bytes of its data */
 };
 
 #define HEADER offsetof(struct piece, next)
@@ -32,11 +39,11 @@ struct piece {
 static struct piece *unused[CLASSES];
 static char *fresh, *end;
 
-/* What is left for the error to be made, told and undone with when the kernel gives no more. Takes no memory before. */
+/* For creating, reporting and unwinding the error when the kernel gives no more memory. Takes no memory before that. */
 static _Alignas(16) char reserve[256 << 10];
 static int is_reserve_used;
 
-/* @param room becomes what a piece of this class has, header included */
+/* @param room is set to the size of a piece of this class, header included */
 static size_t class_of(size_t size, size_t *room) {
   size_t last = size + HEADER < 64 ? 63 : size + HEADER - 1;
   unsigned top = 63 - (unsigned)__builtin_clzl(last), shift = top - 2;
@@ -58,7 +65,7 @@ static int more(size_t room) {
     return -1;
   }
   if (end == NULL) madvise(chunk, POPULATED, MADV_POPULATE_WRITE);
-  fresh = chunk; /* what was left of the one before is not used any more: it was too small for this */
+  fresh = chunk; /* the rest of the previous chunk is lost: it was too small for this piece */
   end = chunk + size;
   return 0;
 }

@@ -1,8 +1,10 @@
 /*
- * The shim: what a container runtime executes as a plugin. It hands the call to the resident agent and prints what comes back. Where there is no agent,
- * or the agent declines before it has begun, it executes netloom-cni, which lies beside it, with the same input. docs/agent.md has the protocol.
+ * The shim: the program that a container runtime executes as a plugin. It passes the call to the resident agent and
+ * prints the answer. Where there is no agent, or the agent declines the call before it begins, the shim executes
+ * netloom-cni, which is beside it, with the same input. docs/agent.md has the protocol.
  *
- * NB: a call that the agent has accepted is never run a second time. If the agent fails after that, the answer is CNI error 11, try again later.
+ * NB: a call that the agent has accepted is never run a second time. If the agent fails after that, the answer is CNI
+ * error 11, try again later.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,38 +23,38 @@
 #include <unistd.h>
 
 #ifndef NETLOOM_BUILD
-#define NETLOOM_BUILD "unknown" /* what the shim and the agent were built from: they serve each other only where it is the same */
+#define NETLOOM_BUILD "unknown" /* identifies the sources of shim and agent: they work together only if it is the same */
 #endif
 #ifndef ACCEPT_LIMIT_MS
-#define ACCEPT_LIMIT_MS 10000 /* until the agent says that it begins; then netloom-cni is executed */
+#define ACCEPT_LIMIT_MS 10000 /* until the agent accepts the call; then netloom-cni is executed */
 #endif
 #ifndef ANSWER_LIMIT_MS
-#define ANSWER_LIMIT_MS 150000 /* from then to the end. Above the agent's own limit of 120 s, so that this is for an agent that hangs */
+#define ANSWER_LIMIT_MS 150000 /* from then to the end. Above the agent's own limit of 120 s, so it only applies to an agent that hangs */
 #endif
 
 #define MAGIC 0x316d6c6eu     /* "nlm1" */
-#define REQUEST_MAX (128 << 10) /* what is longer (a large GC) is not worth the agent's while */
+#define REQUEST_MAX (128 << 10) /* longer ones (a large GC) are not worth passing to the agent */
 #define FRAME_MAX (64 << 10)
-#define STDIN_MAX ((16 << 20) + 1) /* one byte more than netloom reads, so that netloom says what is wrong with it */
+#define STDIN_MAX ((16 << 20) + 1) /* one byte more than netloom reads, so that netloom reports the error */
 #define STDOUT_MAX (16 << 20)
 
 extern char **environ;
 
-#define CURRENT_VERSION "1.1.0" /* what errors are told in where nobody has asked for another */
+#define CURRENT_VERSION "1.1.0" /* of error objects, where the configuration names no version */
 
-/* The error object, as the specification has it, and the end. */
+/* Prints the error object of the specification, and exits. */
 static _Noreturn void fail(const char *version, int code, const char *what, const char *why) {
   dprintf(1, "{\n    \"cniVersion\": \"%s\",\n    \"code\": %d,\n    \"msg\": \"%s: %s\"\n}\n", version, code, what, why);
   _exit(1);
 }
 
-/* Bytes that grow. */
+/* A growing buffer. */
 struct bytes {
   char *data;
   size_t length, room;
 };
 
-/* Without memory there is nothing to do but to give up; the kernel rather kills a process than refuse it some. */
+/* Without memory we can only give up. The kernel would rather kill a process than refuse it memory. */
 static void append(struct bytes *to, const void *data, size_t length) {
   if (to->length + length > to->room) {
     size_t room = (to->length + length) * 2 + 4096;
@@ -67,7 +69,10 @@ static void append(struct bytes *to, const void *data, size_t length) {
 
 static void append_string(struct bytes *to, const char *text) { append(to, text, strlen(text) + 1); }
 
-/* @returns whether a read(2) or write(2) that failed is to be tried again: after a signal, or where the runtime gave us a pipe that does not block, once it is ready */
+/*
+ * @returns whether to retry a read(2) or write(2) that failed: after a signal at once; on a non-blocking pipe of the
+ * runtime's when it is ready
+ */
 static int is_again(int fd, short events) {
   struct pollfd ready = {.fd = fd, .events = events};
   if (errno == EAGAIN) poll(&ready, 1, -1);
@@ -75,7 +80,7 @@ static int is_again(int fd, short events) {
   return 1;
 }
 
-/* @returns 0, or the errno that ended it */
+/* @returns 0, or the errno of the failure */
 static int write_all(int fd, const char *data, size_t length) {
   while (length > 0) {
     ssize_t count = write(fd, data, length);
@@ -93,13 +98,16 @@ static long long now_ms(void) {
   return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
 }
 
-/* The name that the runtime executed: the plugin type. */
+/* The plugin type: the name that the runtime executed. */
 static const char *type_of(const char *argv0) {
   const char *slash = strrchr(argv0, '/');
   return slash == NULL ? argv0 : slash + 1;
 }
 
-/* Executes netloom-cni, which lies beside this file, under the plugin's name. What was read of stdin already is put there again. */
+/*
+ * Executes netloom-cni, which is beside this file, under the plugin's name. Input that was already read becomes its
+ * stdin.
+ */
 static _Noreturn void execute(char **argv, const struct bytes *input) {
   char path[4096];
   ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "netloom-cni");
@@ -119,7 +127,10 @@ static _Noreturn void execute(char **argv, const struct bytes *input) {
   fail(CURRENT_VERSION, 108, "Cannot execute netloom-cni, which should be beside its shim", "install it again");
 }
 
-/* The version that the configuration speaks, in digits and dots: errors are told in it. A scan, not a parser: what is no version is passed over. */
+/*
+ * The configuration's cniVersion, in digits and dots, for error objects. A scan, not a parser: anything that is not a
+ * version is ignored.
+ */
 static void version_of(const struct bytes *input, char *version, size_t size) {
   static const char key[] = "\"cniVersion\"";
   const char *end = input->data + input->length;
@@ -136,14 +147,14 @@ static void version_of(const struct bytes *input, char *version, size_t size) {
   version[length] = '\0';
 }
 
-/* CNI error 11: the runtime calls again. */
+/* CNI error 11: the runtime tries again. */
 static _Noreturn void try_again(const struct bytes *input, const char *why) {
   char version[16];
   version_of(input, version, sizeof version);
   fail(version, 11, "Cannot finish the call", why);
 }
 
-/* @returns whether an agent has been there, with where it would be found */
+/* @returns whether an agent has left a socket; sets the address where it would be */
 static int find_agent(struct sockaddr_un *address) {
   const char *root = getenv("NETLOOM_ROOT");
   address->sun_family = AF_UNIX;
@@ -156,7 +167,7 @@ static int connect_agent(const struct sockaddr_un *address) {
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
   if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0) {
-    /* Whoever is not root must not get to see a call, let alone answer it. */
+    /* A process that is not root must not see a call, let alone answer it. */
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0) return fd;
@@ -171,12 +182,12 @@ static void read_stdin(struct bytes *input) {
     size_t room = STDIN_MAX - input->length;
     ssize_t count = read(0, part, room < sizeof part ? room : sizeof part);
     if (count < 0 && is_again(0, POLLIN)) continue;
-    if (count <= 0) return; /* netloom, or the agent, will find that it is no configuration */
+    if (count <= 0) return; /* netloom, or the agent, will report that it is not a configuration */
     append(input, part, (size_t)count);
   }
 }
 
-/* Magic, umask, and strings that end with NUL: build, type, the environment, an empty one; then stdin as it is. */
+/* Magic, umask, NUL-terminated strings (build, type, the environment, an empty one), then stdin unchanged. */
 static void write_request(struct bytes *request, const char *type, const struct bytes *input) {
   uint32_t head[2] = {MAGIC, umask(0)};
   umask(head[1]);
@@ -189,7 +200,7 @@ static void write_request(struct bytes *request, const char *type, const struct 
   append(request, input->data, input->length);
 }
 
-/* Sends the request with our network namespace and our directory. @returns whether all of it is out */
+/* Sends the request with our network namespace and working directory. @returns whether all of it was sent */
 static int send_request(int agent, const struct bytes *request) {
   int fds[2] = {open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)};
   union {
@@ -211,11 +222,14 @@ static int send_request(int agent, const struct bytes *request) {
   return is_sent;
 }
 
-/* The next frame. @returns its length, 0 at the end of the connection or where it is too long, -1 where none came in time */
+/*
+ * The next frame. @returns its length, 0 at the end of the connection or for a frame that is too long, -1 where none
+ * came in time
+ */
 static ssize_t receive(int agent, char *frame, long long deadline) {
   for (;;) {
     struct iovec part = {.iov_base = frame, .iov_len = FRAME_MAX};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1}; /* no room for descriptors: those that come are closed */
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1}; /* no room for descriptors: the kernel closes any that come */
     ssize_t count = recvmsg(agent, &message, MSG_DONTWAIT);
     if (count >= 0) return (message.msg_flags & MSG_TRUNC) != 0 ? 0 : count;
     if (errno == EINTR) continue;
@@ -228,13 +242,16 @@ static ssize_t receive(int agent, char *frame, long long deadline) {
 }
 
 /*
- * Waits for the agent to begin.
- * @returns 1 where it has accepted, 0 where it certainly has not and never will, -1 where it has but can no longer answer
+ * Waits for the agent to accept the call.
+ * @returns 1 where it has accepted, 0 where it has not and never will, -1 where it has but can no longer answer
  */
 static int await_acceptance(int agent, char *frame) {
   ssize_t count = receive(agent, frame, now_ms() + ACCEPT_LIMIT_MS);
   if (count > 0) return frame[0] == 'A';
-  /* NB: from here on the kernel refuses what the agent sends, so it cannot accept any more. What it has sent before is still here to be read. */
+  /*
+   * NB: from here on the kernel refuses what the agent sends, so it can no longer accept. What it sent before can still
+   * be read.
+   */
   shutdown(agent, SHUT_RD);
   while (count != 0) {
     count = receive(agent, frame, 0);
@@ -245,8 +262,10 @@ static int await_acceptance(int agent, char *frame) {
 }
 
 /*
- * Prints what is to go to stdout, ends with that, and tells the agent. It also tells where it could not: an ADD whose result nobody gets is undone. Where nobody has read what is printed for
- * so long that the agent has given up, it has undone it, or does so now: then what is printed is no success. NB: it says so before it stops listening, so an agent that has died says nothing.
+ * Prints the output, reports this to the agent, and exits with the status. Where printing fails, reports that and
+ * returns: an ADD whose result nobody gets is undone. If nobody read the output for so long that the agent has given
+ * up, it has undone the call, or does so now; then the output must not count as success. NB: the agent says so before
+ * it stops listening. An agent that has died says nothing.
  */
 static void print(int agent, char *frame, const struct bytes *output, int status) {
   struct {
@@ -263,7 +282,7 @@ static void print(int agent, char *frame, const struct bytes *output, int status
   _exit(status);
 }
 
-/* Does what the agent says until the call's end. */
+/* Carries out the agent's frames until the end of the call. */
 static _Noreturn void obey(int agent, char *frame, const struct bytes *input) {
   struct bytes output = {0};
   long long deadline = now_ms() + ANSWER_LIMIT_MS;
@@ -288,7 +307,10 @@ static _Noreturn void obey(int agent, char *frame, const struct bytes *input) {
   }
 }
 
-/* Only what reads a configuration goes to the agent. Not a call that is traced, nor one that a plugin of somebody else makes within a call of the agent's. */
+/*
+ * Only commands that read a configuration go to the agent. A traced call does not, nor does one that somebody else's
+ * plugin makes within a call of the agent.
+ */
 static int is_for_agent(void) {
   static const char *const commands[] = {"ADD", "DEL", "CHECK", "GC", "STATUS"};
   const char *command = getenv("CNI_COMMAND");
@@ -299,8 +321,9 @@ static int is_for_agent(void) {
 }
 
 /*
- * Takes the numbers of stdin, stdout and stderr where they are closed, for this program and the one that it executes, so that no socket or file gets one and with it what is printed. Reading
- * and writing still fails with EBADF: an ADD whose result nobody gets is undone.
+ * Occupies the descriptors 0, 1 and 2 where they are closed, for this program and the one that it executes. Otherwise a
+ * socket or file could get one of these numbers, and receive the output. Reading and writing still fail with EBADF: an
+ * ADD whose result nobody gets is undone.
  */
 static void occupy_standard_streams(void) {
   for (int fd = 0; fd <= 2; fd++)
@@ -314,7 +337,10 @@ int main(int argc, char **argv) {
   if (argc < 1 || !is_for_agent()) execute(argv, NULL);
   struct sockaddr_un address = {0};
   if (!find_agent(&address)) execute(argv, NULL);
-  /* NB: before the agent hears of the call. A thread of it would wait along with us for a runtime that is slow to write. */
+  /*
+   * NB: before the agent learns of the call. Otherwise one of its threads would wait with us for a runtime that writes
+   * slowly.
+   */
   read_stdin(&input);
   int agent = connect_agent(&address);
   if (agent < 0) execute(argv, &input);
@@ -325,7 +351,7 @@ int main(int argc, char **argv) {
     close(agent);
     execute(argv, &input);
   }
-  /* As netloom itself: a runtime that is gone is an error to be told, not a death. */
+  /* As netloom itself does: a runtime that is gone is an error to report, not a fatal signal. */
   signal(SIGPIPE, SIG_IGN);
   if (acceptance < 0) try_again(&input, "the agent of netloom did not answer in time");
   obey(agent, frame, &input);
