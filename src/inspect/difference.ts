@@ -1,4 +1,4 @@
-/** What is not the same in two snapshots of one machine, or of two that are called the same. */
+/** The differences between two snapshots: of one machine, or of two machines that use the same names. */
 import { Graph, nameOf } from './graph.ts';
 import type { NamespaceEntry, Snapshot } from './snapshot.ts';
 import { routeWords } from './text.ts';
@@ -7,17 +7,17 @@ export interface Difference {
   readonly change: 'added' | 'removed' | 'changed';
   /** `web eth0` */
   readonly what: string;
-  /** Of what is changed: `mtu`, `state`, … */
+  /** For a changed object: `mtu`, `state`, … */
   readonly property?: string;
   readonly was?: string;
   readonly is?: string;
 }
 
-/** Things by what they are called, each with its properties. */
+/** Objects by name, each with its properties. */
 type Facts = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
 /**
- * NB: by name and not by identifier, so that a container that was made anew is compared with the one before, and two
+ * NB: compares by name, not by identifier, so that a recreated container is compared with its predecessor, and two
  * hosts can be compared.
  */
 export function difference(before: Snapshot, after: Snapshot): Difference[] {
@@ -83,8 +83,8 @@ function factsOf(snapshot: Snapshot): Facts {
 }
 
 /**
- * Its name, and a number where several have the same. NB: a process is not what makes a namespace the same one: its
- * number changes.
+ * The name of each namespace, with a number where several have the same. NB: a process's number is not part of the
+ * name, because it changes.
  */
 function labelsOf(namespaces: readonly NamespaceEntry[]): ReadonlyMap<NamespaceEntry, string> {
   const count = new Map<string, number>();

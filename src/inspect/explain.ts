@@ -1,4 +1,4 @@
-/** What is to be explained: attachments that stand, one that is to be made, and one that anybody might get. */
+/** Explains attachments: those that exist, one that is to be made, and one that any container might get. */
 import { NetloomError } from '../error.ts';
 import { netnsIdAt } from '../netns/namespace.ts';
 import { hasDevices } from '../overlay/devices.ts';
@@ -17,7 +17,7 @@ import { CONTAINER, type Part, type Rehearsal, rehearse, type Step } from './reh
 import { withoutStanding } from './standing.ts';
 
 /**
- * What made what a target has now, from nothing, with the addresses and MACs that it has.
+ * The steps that made what a target has now, starting from nothing, with the addresses and MACs that it has.
  * @throws NetloomError not-attached
  */
 export function explainTarget(context: RuntimeContext, target: Target): Rehearsal {
@@ -40,8 +40,8 @@ export function explainTarget(context: RuntimeContext, target: Target): Rehearsa
 const IN_FORWARD = /^nft 'insert rule (ip6?) filter FORWARD /;
 
 /**
- * A host whose iptables has not forwarded anything yet has no chain for the rule in it. NB: without a policy, so that
- * the one of a chain that is there stays.
+ * On a host whose iptables has not forwarded anything yet, the chain for this rule does not exist. NB: without a
+ * policy, so that an existing chain keeps its own.
  */
 function withForward(steps: readonly Step[]): readonly Step[] {
   const families = steps.flatMap(({ told }) => told.flatMap(({ command }) => IN_FORWARD.exec(command)?.[1] ?? []));
@@ -56,7 +56,7 @@ function withForward(steps: readonly Step[]): readonly Step[] {
   return [{ where: 'host', told }, ...steps];
 }
 
-/** MACs that nobody asked for are another each time: those of the rehearsal become those that stand. */
+/** MACs that nobody asked for differ each time: those of the rehearsal are replaced by the existing ones. */
 function withMacs(rehearsal: Rehearsal, results: readonly Json[]): Rehearsal {
   const macs = rehearsal.results.flatMap((result, i) =>
     interfacesOf(result).flatMap(({ name, mac, sandbox }): [string, string][] => {
@@ -74,7 +74,10 @@ function withMacs(rehearsal: Rehearsal, results: readonly Json[]): Rehearsal {
   return { ...rehearsal, steps };
 }
 
-/** What attaching one container would do now, on this host as it is. @param after looks at the play when all is done */
+/**
+ * What attaching one container would do now, on this host as it is.
+ * @param after called at the end, in the namespace that plays the host
+ */
 export function explainAdd(
   context: RuntimeContext,
   parts: readonly Part[],
@@ -89,9 +92,9 @@ export function explainAdd(
 }
 
 /**
- * One attachment of a network that stands, so that what only the first one makes is there in the play, too; one with
- * ports makes more. Where an overlay's devices stand that no runtime here remembers an attachment to, anybody's will
- * do.
+ * One existing attachment of a network, so that the rehearsal also has what only the first attachment makes. One with
+ * ports is preferred, because it makes more. Where an overlay's devices exist and no runtime here remembers an
+ * attachment to it, an invented one serves.
  */
 function standing(context: RuntimeContext, list: Conflist): Part[] {
   const [other] = attachmentsOf(context, list.name).toSorted((a, b) => portsOf(b).length - portsOf(a).length);
@@ -104,7 +107,7 @@ function hasOverlay({ name, plugins }: Conflist): boolean {
   return plugins.some(({ type }) => type === 'overlay') && hasDevices(nl, name, undefined);
 }
 
-/** What making a sandbox would do: its namespace, and what attaches it. */
+/** What making a sandbox would do: its namespace, and its attachments. */
 export function explainSandbox(context: RuntimeContext, plan: PlannedSandbox): Rehearsal {
   const { netns, endpoints, command } = plan;
   let texts: SandboxFiles | undefined;
@@ -143,7 +146,7 @@ function portsOf({ capabilityArgs: { portMappings } }: CachedAttachment): readon
   return Array.isArray(portMappings) ? portMappings : [];
 }
 
-/** With its ports, and whatever address comes. */
+/** The endpoint of an attachment with its ports, but with any address. */
 function itselfAnew(attachment: CachedAttachment): Endpoint {
   const { containerId, ifname } = attachment;
   const { portMappings } = takenBy(cachedList(attachment), attachment.capabilityArgs);
@@ -156,7 +159,7 @@ function itselfAnew(attachment: CachedAttachment): Endpoint {
   };
 }
 
-/** What of it a plugin has declared. podman asks for more, such as `aliases`, which libcni passes over. */
+/** The capability arguments that a plugin has declared. podman passes more, such as `aliases`, which libcni ignores. */
 function takenBy({ plugins }: Conflist, capabilityArgs: Json): Json {
   const declared = plugins.flatMap(({ capabilities }) => capabilities);
   return Object.fromEntries(Object.entries(capabilityArgs).filter(([name]) => declared.includes(name)));
@@ -171,7 +174,7 @@ function isOf({ netns, containerId }: CachedAttachment, target: Target): boolean
   }
 }
 
-/** The attachment with its addresses written down, in place of an IPAM plugin that would give others. */
+/** The attachment with its addresses fixed, in place of an IPAM plugin that would allocate others. */
 function asItStands(attachment: CachedAttachment): Part & { readonly result: Json } {
   const list = cachedList(attachment);
   const result = attachment.result ?? {};
@@ -182,7 +185,7 @@ function asItStands(attachment: CachedAttachment): Part & { readonly result: Jso
   const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
   const { ips: _ips, ...capabilityArgs } = takenBy(list, attachment.capabilityArgs);
   const mac = macOf(result, attachment.ifname);
-  // A plugin that chooses addresses by itself is asked for those that stand.
+  // A plugin that chooses addresses by itself is asked for the existing ones.
   const ips = list.plugins.some(({ conf }) => hasIpam(conf)) ? [] : ipsOf(result).map(({ address }) => bare(address));
   const [ip] = ips;
   const args = attachment.args.filter(([key]) => key !== 'IP');
@@ -236,10 +239,7 @@ function macOf(result: Json, ifname: string): string | undefined {
   return interfacesOf(result).find(({ name, sandbox }) => name === ifname && (sandbox ?? '') !== '')?.mac;
 }
 
-/**
- * What is on the host for the networks: the bridges that they make for themselves, and whatever else their results tell
- * of.
- */
+/** What the networks have on the host: the bridges that they make, and the other host interfaces in their results. */
 function onHost(parts: readonly { readonly list: Conflist; readonly result: Json }[]): string[] {
   return parts.flatMap(({ list, result }) => [
     ...list.plugins

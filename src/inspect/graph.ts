@@ -2,13 +2,13 @@
 import { Cidr } from '../net/cidr.ts';
 import type { LinkEntry, NamespaceEntry, Snapshot } from './snapshot.ts';
 
-/** How one link of a path is reached from the one before. */
+/** How a path gets to a link from the one before. */
 export type Join =
   /** The other end of the wire. */
   | 'wire'
   /** The bridge or VRF that it is a port of, or a port of that bridge. */
   | 'port'
-  /** The link that it stands on. */
+  /** The lower link. */
   | 'on'
   /** Routed, under the same address. */
   | 'routed'
@@ -17,11 +17,11 @@ export type Join =
 
 export interface Hop {
   readonly join: Join | undefined;
-  /** Undefined where it leads into a namespace that was not seen. */
+  /** Undefined where the path leads into a namespace that was not seen. */
   readonly link: LinkEntry | undefined;
 }
 
-/** From an interface of a container to where its packets leave. */
+/** From an interface of a container to the link that its packets leave by. */
 export type Path = readonly Hop[];
 
 /** One line of a picture. */
@@ -62,7 +62,7 @@ export class Graph {
     return this.#ports.get(id) ?? [];
   }
 
-  /** Every edge once: a wire, a port and its master, a link and the one that it stands on. */
+  /** Every edge once: a wire, a port and its master, a link and its lower link. */
   edges(): Edge[] {
     return [...this.#links.values()].flatMap(({ link, namespace }) => {
       const [peer, master, lower] = [this.link(link.peer), this.link(link.master), this.link(link.lower)];
@@ -76,10 +76,7 @@ export class Graph {
     });
   }
 
-  /**
-   * The paths of all interfaces that a container would call its own: not lo, no ports, and of the host only those that
-   * nothing else leads to.
-   */
+  /** The paths of all interfaces that a container would call its own: neither lo nor ports, and none of the host. */
   paths(): Path[] {
     return this.snapshot.namespaces
       .filter(({ isHost }) => !isHost)
@@ -88,7 +85,10 @@ export class Graph {
       .map((link) => this.pathOf(link));
   }
 
-  /** Whether a path begins at a link: it leads somewhere else, or has an address and nothing stands on it. */
+  /**
+   * Whether a path begins at a link: neither at lo nor at a port nor at a link with ports; in the host only at a link
+   * that leads to another one.
+   */
   isEnd(link: LinkEntry): boolean {
     if (link.name === 'lo' || link.master !== undefined) return false;
     if (this.portsOf(link).length > 0) return false;
@@ -124,7 +124,7 @@ export class Graph {
     const lower = unseen(at.lower);
     if (lower !== undefined) return { join: 'on', link: lower };
     if (at.leadsAway === true) return { join: at.kind === 'veth' ? 'wire' : 'on', link: undefined };
-    // A bridge leads out by a port that is no wire to a container.
+    // A bridge leads out by a port that is not a wire to a container.
     const uplink = this.portsOf(at).find(
       (port) => !visited.has(port.id) && port.peer === undefined && port.leadsAway !== true && port.kind !== 'tun',
     );
@@ -132,14 +132,15 @@ export class Graph {
     return visited.size > 1 ? this.#leavingOf(at) : undefined;
   }
 
-  /** NB: remembered, since all containers of a bridge leave by it. */
+  /** NB: cached, since all containers of a bridge leave by the same link. */
   #leavingOf(at: LinkEntry): Hop | undefined {
     if (!this.#leaving.has(at.id)) this.#leaving.set(at.id, this.#findLeaving(at));
     return this.#leaving.get(at.id);
   }
 
   /**
-   * Where what is routed leaves a namespace: by the default route, if it passes packets on and that is another link.
+   * Where routed packets leave a namespace: by the default route, if the namespace forwards the family and the route
+   * has another link.
    */
   #findLeaving(at: LinkEntry): Hop | undefined {
     const { routes, forwards, masquerades } = this.namespaceOf(at);
@@ -155,7 +156,7 @@ export class Graph {
     return { join: isMasqueraded ? 'nat' : 'routed', link };
   }
 
-  /** Both ends name each other; the one in the container is where an edge begins. */
+  /** Both ends refer to each other; the edge begins at the end in the container. */
   #isFirst(link: LinkEntry, { isHost }: NamespaceEntry, peer: LinkEntry): boolean {
     if (peer.peer !== link.id) return true;
     const peersHost = this.namespaceOf(peer).isHost;
@@ -170,7 +171,7 @@ function familyOf(via: string | undefined): 4 | 6 {
   return via?.includes(':') === true ? 6 : 4;
 }
 
-/** Whether a source that is masqueraded is of a subnet, or has all of it. */
+/** Whether a masqueraded source is in a subnet, or contains it. */
 function isWithin(source: string, subnet: Cidr): boolean {
   const prefix = Cidr.tryParse(source.includes('/') ? source : `${source}/${source.includes(':') ? 128 : 32}`);
   return (
@@ -180,7 +181,7 @@ function isWithin(source: string, subnet: Cidr): boolean {
   );
 }
 
-/** What people call a namespace. */
+/** The name that people use for a namespace. */
 export function nameOf({ names, id, pins }: NamespaceEntry): string {
   return names[0]?.name ?? pins[0] ?? id;
 }

@@ -1,6 +1,6 @@
 /**
- * A snapshot as one file for a browser: the picture, and the path lit that the pointer or the keyboard is on. Loads
- * nothing, and may not: it says so to the browser.
+ * A snapshot as one file for a browser: the picture, with the path under the pointer or the keyboard focus highlighted.
+ * Loads nothing, and its Content-Security-Policy forbids it.
  */
 
 import type { Snapshot } from './snapshot.ts';
@@ -18,7 +18,7 @@ main { overflow: auto; padding: 8px; }
 footer { padding: 8px 16px; color: light-dark(#59636e, #9198a1); }
 `;
 
-/** Whatever shares a path with what is pointed at is lit, the rest steps back. */
+/** Highlights whatever shares a path with the element under the pointer, and dims the rest. */
 const SCRIPT = `
 const svg = document.querySelector('svg');
 const all = [...svg.querySelectorAll('[data-paths]')].map((element) => ({ element, paths: element.dataset.paths.split(' ') }));

@@ -1,6 +1,6 @@
 /**
- * Where things are in a picture. The only user of @dagrejs/dagre, which is loaded when a picture is drawn and not
- * before.
+ * The positions of everything in a picture. The only user of @dagrejs/dagre, which is loaded only when a picture is
+ * drawn.
  */
 import { begin } from '../activity.ts';
 import { type Edge, Graph } from './graph.ts';
@@ -13,7 +13,7 @@ export interface Point {
   readonly y: number;
 }
 
-/** A rectangle by its middle. */
+/** A rectangle, given by its centre. */
 export interface Box extends Point {
   readonly width: number;
   readonly height: number;
@@ -50,11 +50,11 @@ export interface Picture {
   readonly edges: readonly PlacedEdge[];
 }
 
-/** Of the monospaced font of the picture, at 12 pixels: most have 0.6 of their height. */
+/** The width of a letter of the picture's monospaced font, at 12 pixels: most fonts have 0.6 of their height. */
 const LETTER = 7.3;
 const LINE = 16;
 const PADDING = 10;
-/** Between a namespace's box and what is in it. */
+/** Between the box of a namespace and its content. */
 const MARGIN = 12;
 
 export async function layout(snapshot: Snapshot): Promise<Picture> {
@@ -74,7 +74,8 @@ export async function layout(snapshot: Snapshot): Promise<Picture> {
   });
   plan.setDefaultEdgeLabel(() => ({}));
   const places = snapshot.namespaces.map((namespace) => ({ namespace, links: drawn(namespace.links, graph) }));
-  // A link that is alone is placed as its namespace's box: a nest for each takes five times as long for 200 sandboxes.
+  // A single link is placed as the box of its namespace: a nested node for each takes five times as long for 200
+  // sandboxes.
   const alone = new Set<string>();
   for (const { namespace, links } of places) {
     if (links.length > 1) plan.setNode(namespace.id, {});
@@ -126,13 +127,13 @@ export async function layout(snapshot: Snapshot): Promise<Picture> {
   };
 }
 
-/** NB: a line ends at the link, where dagre may have drawn it to the box around it only. */
+/** NB: an edge ends at the link; dagre may have drawn it only to the box around the link. */
 function fromRimToRim(from: Box, points: readonly Point[], to: Box): Point[] {
   const bends = points.slice(1, -1);
   return [rimOf(from, bends[0] ?? to), ...bends, rimOf(to, bends.at(-1) ?? from)];
 }
 
-/** Where the straight line from the middle of a box towards a point leaves it. */
+/** Where the straight line from the centre of a box towards a point leaves the box. */
 function rimOf({ x, y, width, height }: Box, toward: Point): Point {
   const [dx, dy] = [toward.x - x, toward.y - y];
   const part = 1 / Math.max(Math.abs(dx) / (width / 2), Math.abs(dy) / (height / 2), 1);
@@ -144,8 +145,8 @@ function dimensions({ x, y, width, height }: Box): Box {
 }
 
 /**
- * Around its links, with the title above them. NB: dagre leaves room for neither a title nor much else, so its own
- * boxes are not used.
+ * The box of a namespace around its links, with the title above them. NB: dagre leaves no room for a title and hardly
+ * any margin, so its own boxes are not used.
  */
 function around(namespace: NamespaceEntry, inside: readonly Box[], paths: readonly number[]): PlacedNamespace {
   const left = Math.min(...inside.map(({ x, width }) => x - width / 2));
@@ -157,7 +158,7 @@ function around(namespace: NamespaceEntry, inside: readonly Box[], paths: readon
   return { namespace, title, paths, x: (left + right) / 2, y: (top + bottom - LINE) / 2, ...size };
 }
 
-/** How large a namespace is drawn around what is in it, and its title. */
+/** The size of a namespace's box around its content and title. */
 function boxOf({ width, height }: Pick<Box, 'width' | 'height'>, namespace: NamespaceEntry) {
   return {
     width: Math.max(width + 2 * MARGIN, widthOf(titleOf(namespace))),
@@ -174,7 +175,7 @@ function sizeOf(words: readonly string[], padding = PADDING) {
   return { width: longest * LETTER + 2 * padding, height: words.length * LINE + 2 * padding };
 }
 
-/** Which paths go through which links, and the steps of them that are routed and so no edges of the graph. */
+/** Which paths go through which links, and the routed steps of the paths, which are not edges of the graph. */
 function pathsThrough(graph: Graph) {
   const byLink = new Map<string, number[]>();
   const routed = new Map<string, { kind: 'routed' | 'nat'; from: LinkEntry; to: LinkEntry; lines: string[] }>();

@@ -1,4 +1,4 @@
-/** Reads one namespace: its links, addresses and routes by a socket that was opened inside. */
+/** Reads one namespace: its links, addresses and routes, through a socket that was opened inside. */
 import { hasCode } from '../error.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { FAMILIES } from '../net/ip.ts';
@@ -16,14 +16,14 @@ import * as route from '../rtnl/route.ts';
 import { openRoute } from '../rtnl/socket.ts';
 import type { LinkEntry, NamespaceEntry, RouteEntry } from './snapshot.ts';
 
-/** What was read, with the socket to ask for the namespaces beyond its links. */
+/** What was read, and the socket, for queries about the namespaces that the links lead to. */
 export interface Seen {
   readonly nl: NetlinkSocket;
   readonly links: readonly link.Link[];
   readonly addresses: ReadonlyMap<number, readonly addr.Address[]>;
   readonly routes: readonly route.Route[];
   readonly forwards: NamespaceEntry['forwards'];
-  /** Undefined where we may not look. */
+  /** Undefined where we lack the permission. */
   readonly masquerades: NamespaceEntry['masquerades'] | undefined;
 }
 
@@ -33,8 +33,8 @@ const SCOPES: Readonly<Record<number, LinkEntry['addresses'][number]['scope']>> 
 };
 
 /**
- * Looks into a namespace; in the thread's own nothing is entered, so an ordinary user sees that one.
- * NB: telling of a veth makes the kernel number the namespace of its other end in this one, as `ip link` does. Nothing
+ * Reads a namespace. The thread's own is not entered, so an ordinary user can read that one.
+ * NB: when the kernel reports a veth, it assigns an nsid to the namespace of the other end, as with `ip link`. Nothing
  * else changes.
  */
 export function look(netns: Netns | undefined): Seen {
@@ -53,7 +53,7 @@ export function look(netns: Netns | undefined): Seen {
   };
 }
 
-/** A link for the snapshot, without what leads to others. */
+/** A link for the snapshot, without its relations to others. */
 export function linkEntry(id: string, each: link.Link, addresses: readonly addr.Address[]): LinkEntry {
   const details = detailsOf(each);
   return {
@@ -109,7 +109,7 @@ function isOfTheLink({ ip, family }: Cidr): boolean {
   return family === 6 && (text.startsWith('fe80:') || text.startsWith('ff'));
 }
 
-/** An ordinary user sees links, addresses and routes, and no rules. */
+/** An ordinary user can read links, addresses and routes, but no rules. */
 function masquerades(): Seen['masquerades'] {
   try {
     return readMasquerades();

@@ -1,13 +1,13 @@
 /**
- * What a play of an overlay's attachment needs of the host: which machine it is, the nodes that it knows, and of stores
- * that are directories a copy, so that a play joins nothing.
+ * What rehearsing an overlay attachment needs from the host: the machine's identity, the nodes that it knows, and
+ * copies of stores that are directories, so that a rehearsal joins nothing.
  */
 import { tryList } from '../ffi/directory.ts';
 import { isRegular, makeDirectories, O, readText, tryStat, writeText } from '../ffi/file.ts';
 import type { Paths } from '../paths.ts';
 import { type Conflist, type Json, parseConflist } from '../runtime/conflist.ts';
 
-/** Puts what the host knows of its overlays where the play looks for it. */
+/** Copies what the host knows about its overlays to where the rehearsal looks for it. */
 export function copyOverlays(from: Paths, to: Paths): void {
   copyFiles(from.state, to.state, (name) => name === 'machine');
   copyFiles(`${from.state}/overlay`, `${to.state}/overlay`);

@@ -1,4 +1,7 @@
-/** Whose a namespace is, for people: sandboxes, pods, containers of engines, pins; and which network an interface is an attachment to. */
+/**
+ * The owners of namespaces, by names for people: sandboxes, pods, containers of engines, pins; and the network that an
+ * interface is attached to.
+ */
 import { hasCode, messageOf } from '../error.ts';
 import { tryReadText, tryStat } from '../ffi/file.ts';
 import type { FoundNetns } from '../netns/every.ts';
@@ -10,7 +13,7 @@ import type { NamespaceEntry } from './snapshot.ts';
 
 export type Name = NamespaceEntry['names'][number];
 
-/** Where `ip netns` and others pin, and people know the namespaces by the last word. */
+/** Where `ip netns` and others pin namespaces, which people know by their file names. */
 const NETNS_DIRECTORY = /^(\/var)?\/run\/netns\//;
 
 export interface Attachment {
@@ -24,7 +27,7 @@ export interface Owners {
   attachmentOf(inode: string, ifname: string): Attachment | undefined;
 }
 
-/** Asks everybody once. Who does not answer is told of. */
+/** Queries every source once. One that does not answer is reported. */
 export function ownersOf(context: RuntimeContext, warn: (message: string) => void): Owners {
   const byInode = new Map<string, Name[]>();
   const byPid = new Map<number, Name[]>();
@@ -66,7 +69,7 @@ export function ownersOf(context: RuntimeContext, warn: (message: string) => voi
   };
 }
 
-/** Records are root's; somebody else sees the wires without them. */
+/** Only root can read the records; other users see the wiring without them. */
 function seen<T>(list: () => T[], warn: (message: string) => void): T[] {
   try {
     return list();
@@ -77,7 +80,10 @@ function seen<T>(list: () => T[], warn: (message: string) => void): T[] {
   }
 }
 
-/** Where a namespace is, or was. libcni before 1.2 (containerd 1.6, podman 4.3) keeps that in the result alone. */
+/**
+ * The path of an attachment's namespace, which may be gone. libcni before 1.2 (containerd 1.6, podman 4.3) keeps it in
+ * the result alone.
+ */
 function netnsOf({ netns, ifname, result }: CachedAttachment): string {
   const { interfaces } = result ?? {};
   if (netns !== '' || !Array.isArray(interfaces)) return netns;
@@ -85,7 +91,7 @@ function netnsOf({ netns, ifname, result }: CachedAttachment): string {
   return typeof found === 'string' ? found : '';
 }
 
-/** `NAMESPACE/NAME`, where Kubernetes' runtimes have told the plugins of a pod. */
+/** `NAMESPACE/NAME`, where a Kubernetes runtime has passed them to the plugins of a pod. */
 function podOf(args: readonly (readonly [string, string])[]): string | undefined {
   const { K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name } = Object.fromEntries(args);
   return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`;
@@ -100,12 +106,12 @@ export function commandOf(pid: number): string {
   }
 }
 
-/** A sandbox's pin has its name already. */
+/** Drops repeated names: the pin of a sandbox has the sandbox's name. */
 function distinct(names: readonly Name[]): Name[] {
   return names.filter(({ name }, i) => names.findIndex((other) => other.name === name) === i);
 }
 
-/** The inode of the namespace at a path. NB: of any file, if it is none: it then is no namespace's. */
+/** The inode of the namespace at a path. NB: for any other file its own inode, which is that of no namespace. */
 function inodeAt(path: string): string | undefined {
   try {
     return tryStat(path)?.ino.toString();

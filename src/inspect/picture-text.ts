@@ -50,7 +50,7 @@ export function toDot(snapshot: Snapshot): string {
   return `${['digraph netloom {', '  rankdir=LR', '  node [shape=box fontname="sans-serif"]', '  edge [fontname="sans-serif" fontsize=10]', ...boxes, ...edges, '}'].join('\n')}\n`;
 }
 
-/** lo is everywhere and leads nowhere. */
+/** Leaves lo out: it is everywhere and leads nowhere. */
 export function drawn(links: readonly LinkEntry[], graph: Graph): LinkEntry[] {
   return links.filter((link) => link.name !== 'lo' || graph.portsOf(link).length > 0 || links.length === 1);
 }
@@ -73,7 +73,7 @@ export function edgeWords({ kind, from, to }: Edge): string {
     : `${from.kind ?? 'link'} ${Object.values(from.details ?? {}).join(' ')}`.trim().concat(`, ${mtu}`);
 }
 
-/** Names that both languages take, in the order in which they are asked for. */
+/** Names that are valid in both languages, numbered in the order of first use. */
 class Identifiers {
   readonly #known = new Map<string, string>();
 

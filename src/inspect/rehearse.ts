@@ -1,7 +1,7 @@
 /**
- * What an ADD does, found by doing it where it harms nobody: in two new namespaces, one that plays the host and one
- * that plays the container, with files of its own. The very code of the plugins runs, so what is printed is what would
- * be done. Everything is taken away afterwards.
+ * Finds out what an ADD does by doing it where it does no harm: in two new namespaces, one that plays the host and one
+ * that plays the container, with files of its own. The plugins' own code runs, so what is printed is what would be
+ * done. Everything is removed afterwards.
  */
 import { type Deed, hearing, type Told } from '../deed.ts';
 import { removeDirectory, tryList } from '../ffi/directory.ts';
@@ -24,7 +24,7 @@ import { namesInTable } from './standing.ts';
 
 const PREFIX = 'rehearsal-';
 
-/** One attachment that is to be made. */
+/** One attachment to be made. */
 export interface Part {
   readonly list: Conflist;
   readonly endpoint: Endpoint;
@@ -40,35 +40,35 @@ export interface Rehearsal {
   readonly steps: readonly Step[];
   /** The result of each part. */
   readonly results: readonly Json[];
-  /** Plugins of others: what they do is not known. */
+  /** Plugins of others; what they do is not known. */
   readonly foreign: readonly string[];
-  /** What is not among the steps, in sentences. */
+  /** Sentences about what is not among the steps. */
   readonly notes?: readonly string[];
   readonly run?: CommandRun;
 }
 
-/** A command that is run when all steps are done. */
+/** A command to run after all steps. */
 export interface CommandRun {
   readonly command: readonly string[];
-  /** Whether it is in the container's namespace, and not in the host's. */
+  /** Whether it runs in the container's namespace, not in the host's. */
   readonly isInside: boolean;
-  /** What it sees in the place of the machine's files, by their paths. */
+  /** Contents that it sees in place of the machine's files, by path. */
   readonly files: Readonly<Record<string, string>>;
 }
 
 export interface RehearsalOptions {
   /**
-   * From nothing: nothing is forwarded yet, and these links of the host are not there yet. Otherwise on the host as it
-   * is.
+   * Starts from nothing: nothing is forwarded yet, and these links of the host do not exist yet. If missing, the
+   * rehearsal starts from the host as it is.
    */
   readonly without?: readonly string[];
-  /** Attached before the curtain rises, for what only the first attachment of a network makes. */
+  /** Attached before the rehearsal begins, to make what only the first attachment of a network makes. */
   readonly before?: readonly Part[];
-  /** Looks at the play when all is done, from the namespace that plays the host. */
+  /** Called at the end, in the namespace that plays the host. */
   readonly after?: (results: readonly Json[]) => void;
 }
 
-/** @throws NetloomError what the ADD would fail with */
+/** @throws NetloomError the error that the ADD would fail with */
 export function rehearse(context: RuntimeContext, asked: readonly Part[], options: RehearsalOptions = {}): Rehearsal {
   removeAbandoned(context.paths.run);
   const root = `${context.paths.run}/${PREFIX}${libc.getpid()}`;
@@ -92,9 +92,9 @@ export function rehearse(context: RuntimeContext, asked: readonly Part[], option
     for (const [i, { list, endpoint }] of before.entries()) {
       addChain(play, list, { ...endpoint, netns: pinned(`${root}/other-${i}`, undo).path });
     }
-    // Devices may stand without the rules of an attachment: an agent makes those of its overlays before there is one.
+    // Devices may exist without the rules of an attachment: an agent makes those of its overlays before the first one.
     if (!namesInTable().isSubsetOf(standing)) setBack();
-    // Leases after that one's: it must not have taken an address that the real one would get.
+    // Leases come after the attachments made before: those must not have taken an address that the real one would get.
     const owners = new Set(parts.map(({ endpoint }) => endpoint.containerId));
     for (const { list } of parts) copyLeases(context.paths.leases, play.paths.leases, list.name, owners);
     const listener = new Listener(host, container);
@@ -110,7 +110,7 @@ export function rehearse(context: RuntimeContext, asked: readonly Part[], option
   });
 }
 
-/** Puts what is heard into words that hold outside: names for indices, and the container for descriptors. */
+/** Rewrites what it hears for use outside: names in place of indices, and the container in place of descriptors. */
 class Listener {
   readonly steps: Step[] = [];
   readonly #places: readonly { readonly where: Step['where']; readonly netns: Netns; readonly id: string }[];
@@ -128,7 +128,7 @@ class Listener {
     const id = netns ?? netnsIdAt(OWN_NETNS);
     const place = this.#places.find((each) => each.id === id);
     if (place !== undefined) {
-      // NB: by the names that the links had before.
+      // NB: with the names that the links had before the step.
       const told = steps.map(({ action, command }) => ({
         action: this.#named(action, place.id),
         command: this.#named(command, place.id),
@@ -161,7 +161,7 @@ class Listener {
   }
 }
 
-/** Stand for the namespaces in commands. */
+/** Placeholders for the namespaces in commands. */
 export const CONTAINER = '"$CONTAINER"';
 const HOST = '/proc/1/ns/net';
 
@@ -172,7 +172,7 @@ function pinned(path: string, undo: DisposableStack): Netns {
   return undo.use(openNetns(path));
 }
 
-/** What a rehearsal has left that was killed. */
+/** Removes what killed rehearsals have left. */
 function removeAbandoned(run: string): void {
   for (const name of tryList(run) ?? []) {
     if (!name.startsWith(PREFIX) || isAlive(Number(name.slice(PREFIX.length)))) continue;
@@ -182,8 +182,8 @@ function removeAbandoned(run: string): void {
 }
 
 /**
- * So that the address is the one that would be given next. NB: without those of who is attached in the play, which
- * would be in its own way.
+ * Copies the leases, so that the rehearsal gets the address that would be given next. NB: without those of the
+ * containers that it attaches, which would be refused as duplicates.
  */
 function copyLeases(from: string, to: string, network: string, owners: ReadonlySet<string>): void {
   removeTree(`${to}/${network}`);

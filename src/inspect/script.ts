@@ -1,7 +1,7 @@
-/** A rehearsal for people: as a list of steps, and as a script of iproute2, nft and sysctl. */
+/** A rehearsal as text: a list of steps, and a script of iproute2, nft and sysctl commands. */
 import { CONTAINER, type CommandRun, type Rehearsal, type Step } from './rehearse.ts';
 
-/** `1. on the host: create the bridge link "cni0"`, below it the command. */
+/** `1. on the host: create the bridge link "cni0"`, with the command below it. */
 export function planOf({ steps, foreign, notes = [], run }: Rehearsal): string {
   const all = steps.flatMap(({ where, told }) =>
     told.map(({ action, command }) => ({ where, action, text: inPlace(where, command) })),
@@ -43,13 +43,13 @@ export function scriptOf({ steps, foreign, notes = [], run }: Rehearsal, title: 
 function lines({ where, told }: Step): string {
   const rules = told.map(({ command }) => nftText(command));
   if (!rules.every((rule) => rule !== undefined)) return told.map(({ command }) => inPlace(where, command)).join('\n');
-  // What takes effect together is one transaction.
+  // Changes that take effect together are one transaction.
   return `${where === 'host' ? '' : `nsenter --net=${CONTAINER} `}nft -f - <<'EOF'\n${rules.join('\n')}\nEOF`;
 }
 
 /**
- * As netloom runs it (execute.ts): with mounts of its own, where its files lie over the machine's, and the /sys of its
- * network namespace.
+ * Runs the command as netloom does (execute.ts): in a mount namespace of its own, with its files over those of the
+ * machine, and with the /sys of its network namespace.
  */
 function running({ command, isInside, files }: CommandRun): string[] {
   const words = command.map(word).join(' ');
@@ -59,7 +59,7 @@ function running({ command, isInside, files }: CommandRun): string[] {
   return [
     `export FILES=$(mktemp -d)`,
     ...paths.map((path) => `cat >${nameOf(path)} <<'EOF'\n${files[path]}EOF`),
-    // NB: in the script's own place, so that what ends the script ends the command.
+    // NB: by exec, so that what ends the script ends the command.
     `exec nsenter --net=${CONTAINER} unshare --mount --propagation slave bash -ec '`,
     '  exec 9</sys/fs/cgroup',
     '  mount -t sysfs sysfs /sys',
@@ -69,15 +69,15 @@ function running({ command, isInside, files }: CommandRun): string[] {
   ];
 }
 
-/** A word for a shell, as it is. */
+/** A word for a shell, quoted where necessary. */
 function word(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /**
- * A command in the container's namespace, where it is to be there. Two in a row are two lines, so that bash sees the
- * first one fail.
- * NB: nsenter, since `ip -n` takes names of /run/netns and no paths.
+ * A command, run in the container's namespace where it belongs there. Commands joined by && become separate lines, so
+ * that bash notices if the first one fails.
+ * NB: nsenter, since `ip -n` takes names in /run/netns, not paths.
  */
 function inPlace(where: Step['where'], command: string): string {
   const enter = where === 'host' ? '' : `nsenter --net=${CONTAINER} `;

@@ -1,10 +1,10 @@
-/** The part of a snapshot that has to do with something: WHAT of `netloom inspect WHAT`. */
+/** The part of a snapshot that concerns something: WHAT of `netloom inspect WHAT`. */
 import { NetloomError } from '../error.ts';
 import { Graph, nameOf } from './graph.ts';
 import type { LinkEntry, NamespaceEntry, Snapshot } from './snapshot.ts';
 
 /**
- * @param what a container, sandbox or namespace (by any of its names, `KIND:NAME`, the begin of an id, `pid:N`,
+ * @param what a container, sandbox or namespace (by any of its names, `KIND:NAME`, the beginning of an id, `pid:N`,
  * `netns:PATH`), a link, an address, a MAC, a network
  * @throws NetloomError unknown-target
  */
@@ -24,8 +24,8 @@ export function select(snapshot: Snapshot, what: string): Snapshot {
   const wanted = new Set(meant.links.map(({ id }) => id));
   for (const link of meant.links)
     for (const hop of graph.pathOf(link)) if (hop.link !== undefined) wanted.add(hop.link.id);
-  // What is reached through what is meant: the containers of a bridge, but not its neighbours where one of them is
-  // meant.
+  // Also what is reached through the selection: all containers of a selected bridge, but not the neighbours of a
+  // selected container.
   for (const end of snapshot.namespaces.flatMap(({ links }) => links).filter((link) => graph.isEnd(link))) {
     const path = graph.pathOf(end).flatMap(({ link }) => link ?? []);
     if (
@@ -49,11 +49,11 @@ export function select(snapshot: Snapshot, what: string): Snapshot {
 interface Meant {
   readonly namespaces: readonly NamespaceEntry[];
   readonly links: readonly LinkEntry[];
-  /** A namespace is meant as a whole, so that its links are not what others are looked for by. */
+  /** A whole namespace is selected; then only its links with ports select what is reached through them. */
   readonly isNamespace: boolean;
 }
 
-/** The first of these that there is: a namespace, a network, a link, an address. */
+/** The first of these that exists: a namespace, a network, a link, an address, a MAC. */
 function linksOf({ namespaces, networks }: Snapshot, what: string): Meant | undefined {
   const named = namespaces.filter((namespace) => isNamed(namespace, what));
   if (named.length > 0) return { namespaces: named, links: named.flatMap(({ links }) => links), isNamespace: true };

@@ -1,9 +1,8 @@
 /**
  * What was seen at one moment: every namespace with its links, and what leads from one to another. Every view (text,
- * pictures, differences) is a function of this and of nothing else, so a snapshot that was kept shows the same as the
- * moment did.
+ * pictures, differences) is a function of the snapshot alone, so a saved one shows what was seen at its time.
  *
- * Identifiers are opaque: equal ones mean the same thing within one boot, and nothing can be read from them.
+ * Identifiers are opaque: equal ones mean the same thing within one boot, and they carry no other information.
  */
 import * as v from 'valibot';
 import { object, parse } from '../cni/schema.ts';
@@ -26,14 +25,14 @@ const LINK = () =>
     master: v.exactOptional(v.string()),
     /** The other end of a veth. */
     peer: v.exactOptional(v.string()),
-    /** The link that this one stands on: of a macvlan, ipvlan, vlan, … */
+    /** The lower link of a macvlan, ipvlan, vlan, … */
     lower: v.exactOptional(v.string()),
     /** The other end, or the link below, is in a namespace that was not seen. */
     leadsAway: v.exactOptional(v.boolean()),
-    /** What the kind has to say: the mode of a macvlan, the number of a VLAN. */
+    /** Details of the kind: the mode of a macvlan, the number of a VLAN. */
     details: v.exactOptional(v.record(v.string(), v.union([v.string(), v.number()]))),
     alias: v.exactOptional(v.string()),
-    /** The network that it is an attachment to, and whose. */
+    /** The network and the container that it is an attachment of. */
     network: v.exactOptional(v.string()),
     container: v.exactOptional(v.string()),
   });
@@ -41,17 +40,15 @@ const LINK = () =>
 const NAMESPACE = () =>
   object({
     id: v.string(),
-    /** The namespace that was looked from. */
+    /** The namespace that the snapshot was taken from. */
     isHost: v.boolean(),
-    /**
-     * Who it belongs to, the best name first. Kinds: host, sandbox, docker, podman, containerd, netns, pin, process.
-     */
+    /** Its owners, the best name first. Kinds: host, sandbox, pod, docker, podman, containerd, netns, pin, process. */
     names: v.array(object({ kind: v.string(), name: v.string(), id: v.exactOptional(v.string()) })),
     pins: v.array(v.string()),
     pids: v.array(v.number()),
     /** The command of the first process. */
     command: v.exactOptional(v.string()),
-    /** Families whose packets it passes on. */
+    /** Families that it forwards. */
     forwards: v.array(v.picklist([4, 6])),
     links: v.array(LINK()),
     routes: v.array(
@@ -64,7 +61,7 @@ const NAMESPACE = () =>
         table: v.number(),
       }),
     ),
-    /** Sources that leave it under an address of its own. `0.0.0.0/0` where no source is named. */
+    /** Sources that are masqueraded on leaving it. `0.0.0.0/0` where no source is named. */
     masquerades: v.array(object({ source: v.string(), by: v.string() })),
   });
 
@@ -87,7 +84,7 @@ export type LinkEntry = NamespaceEntry['links'][number];
 export type RouteEntry = NamespaceEntry['routes'][number];
 export type LinkState = (typeof STATES)[number];
 
-/** Reads a snapshot that was kept. @throws NetloomError damaged-file */
+/** Reads a saved snapshot. @throws NetloomError damaged-file */
 export function readSnapshot(text: string, file: string): Snapshot {
   const action = `Cannot read the snapshot "${file}"`;
   let json: unknown;

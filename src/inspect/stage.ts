@@ -1,6 +1,6 @@
 /**
- * A namespace that plays this host: links of the same names and MACs with the same addresses and default routes, so
- * that plugins find what they would find here.
+ * A namespace that plays this host: links with the same names, MACs and addresses, and the same default routes, so that
+ * plugins find what they would find here.
  */
 import { isOurAlias } from '../attach/owner.ts';
 import { readSysctl, writeSysctl } from '../net/sysctl.ts';
@@ -20,29 +20,30 @@ import { openRoute } from '../rtnl/socket.ts';
 
 const FORWARDING = ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'];
 
-/** What the host has, as far as it is played. */
+/** The parts of the host that the stage reproduces. */
 interface Scenery {
   readonly links: readonly link.Link[];
   readonly addresses: readonly addr.Address[];
   readonly routes: readonly route.Route[];
   readonly sysctls: readonly (readonly [key: string, value: string])[];
-  /** iptables' own chain for what is forwarded, which plugins have to get past. */
+  /** iptables' own chain for forwarded packets, which plugins have to get past. */
   readonly chains: readonly Request[];
 }
 
 export interface StageOptions {
-  /** Links that are not there in the play: what is to be explained makes them. */
+  /** Links that the stage leaves out, because what is to be explained makes them. */
   readonly without: ReadonlySet<string>;
   /**
-   * Whether the play is of a host that netloom has not been on: nothing is forwarded there, and no rule of ours stands
-   * in the chains of iptables.
+   * Whether it plays a host that netloom has not touched: nothing is forwarded there, and the chains of iptables have
+   * no rule of ours.
    */
   readonly isFresh: boolean;
 }
 
 /**
- * Builds it in an empty namespace.
- * @returns what makes forwarding and rulesets there as they are here again, for the calling thread's namespace
+ * Builds the stage in an empty namespace.
+ * @returns a function that resets forwarding and rulesets in the calling thread's namespace to what they are on this
+ * host
  */
 export function buildStage(stage: Netns, { without, isFresh }: StageOptions): () => void {
   const scenery = read(isFresh);
@@ -58,8 +59,8 @@ export function buildStage(stage: Netns, { without, isFresh }: StageOptions): ()
 function read(isFresh: boolean): Scenery {
   using nl = openRoute();
   return {
-    // A port is found by nobody: it is its master that has the addresses. What is ours belongs to attachments, or comes
-    // with the first of them.
+    // Ports are left out: no plugin looks for one, since its master has the addresses. So are links of ours: they
+    // belong to attachments, or come with the first one.
     links: link
       .list(nl)
       .filter(
@@ -81,7 +82,7 @@ function readChains(isFresh: boolean): Request[] {
   return isFresh ? iptablesForward.beneath(nft) : iptablesForward.unaltered(nft);
 }
 
-/** What this kernel does not let us play is left out: then a plugin that needs it says so. */
+/** Leaves out what this kernel does not let us reproduce; a plugin that needs it will report that. */
 function build({ links: played, addresses, routes, ...rules }: Scenery): void {
   using nl = openRoute();
   nl.attempt(played.map(playedBy));
@@ -111,8 +112,8 @@ function govern({ sysctls, chains }: Pick<Scenery, 'sysctls' | 'chains'>): void 
 }
 
 /**
- * A bridge is a bridge. Everything else is a wire, on which any other kind can stand, and which has a carrier only if
- * its other end is up.
+ * A bridge stays a bridge. Any other link becomes a veth, on which every kind of link can stand, and which has a
+ * carrier only if its other end is up.
  */
 function playedBy({ name, kind, mac, mtu, hardware, attrs }: link.Link, i: number) {
   const common = { name, mtu, ...(mac !== undefined && hardware === ARPHRD.ETHER && { address: mac }) };

@@ -1,4 +1,4 @@
-/** What stands on the host already is not made again: a script of the steps that are left runs on the host as it is. */
+/** Leaves out what already exists on the host, so that a script of the remaining steps runs on the host as it is. */
 import * as chain from '../nft/chain.ts';
 import { netloomTable } from '../nft/netloom-table.ts';
 import * as set from '../nft/set.ts';
@@ -11,9 +11,9 @@ const MAKES = /^nft 'create (?:map|set|chain) (inet netloom \S+)/;
 const ADDS_RULE = /^nft 'add rule (inet netloom \S+)/;
 
 /**
- * Steps without those that make what the host has in its table: objects of one name are the same, for their layout is
- * part of what they are told apart by (netloom-table.ts).
- * NB: a rehearsal finds only what the network itself has made there, and networks share the table.
+ * Steps without those that make what the host already has in its table. Objects of one name are equal, because the name
+ * changes with the layout (netloom-table.ts).
+ * NB: a rehearsal sees only what the network itself has made there, but networks share the table.
  */
 export function withoutStanding(steps: readonly Step[]): Step[] {
   const standing = namesInTable();

@@ -1,10 +1,10 @@
-/** A snapshot as a picture. SVG 2, with its style inside, so that a file of it looks the same everywhere. */
+/** A snapshot as a picture: SVG 2 with an embedded style sheet, so that the file looks the same everywhere. */
 import { type Box, layout, type Picture, type PlacedEdge, type PlacedLink, type PlacedNamespace } from './layout.ts';
 import type { Snapshot } from './snapshot.ts';
 
 const LINE = 16;
 
-/** Light and dark as the reader has it. */
+/** Light or dark, as the reader's system is set. */
 const STYLE = `
 .netloom { --ground: #fff; --box: #f6f8fa; --rim: #d0d7de; --ink: #1f2328; --faint: #59636e; --up: #1a7f37; --down: #cf222e; --no-carrier: #9a6700; --path: #0969da; }
 @media (prefers-color-scheme: dark) { .netloom { --ground: #0d1117; --box: #161b22; --rim: #3d444d; --ink: #e6edf3; --faint: #9198a1; --up: #3fb950; --down: #f85149; --no-carrier: #d29922; --path: #58a6ff; } }
@@ -76,7 +76,10 @@ function edgeOf({ kind, from, to, points, label, lines, paths }: PlacedEdge): st
   return `<g class="edge ${kind} ${state}" data-from="${escapeXml(from.id)}" data-to="${escapeXml(to.id)}"${pathsOf(paths)}><path d="${curve(points)}"/>${ground}${texts.join('')}</g>`;
 }
 
-/** Through all points, round at the bends: each is the control point of a curve from middle to middle. */
+/**
+ * A curve through all points, rounded at the bends: each bend is the control point of a curve from midpoint to
+ * midpoint.
+ */
 function curve(points: PlacedEdge['points']): string {
   const [first, ...rest] = points;
   if (first === undefined) return '';

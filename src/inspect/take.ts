@@ -1,6 +1,6 @@
 /**
- * Takes a snapshot of this machine. Only looks: nothing is made, changed or entered for longer than it takes to open a
- * socket.
+ * Takes a snapshot of this machine. Only reads: nothing is made or changed, and a namespace is entered no longer than
+ * it takes to open a socket.
  */
 import { begin } from '../activity.ts';
 import { messageOf } from '../error.ts';
@@ -23,8 +23,8 @@ interface Place {
 }
 
 /**
- * Links that stand on another one, which may be in another namespace. Of other kinds `link` means something else, or
- * nothing.
+ * Kinds whose `link` is the other end of a pair. For other kinds it is the lower link. Both may be in another
+ * namespace.
  */
 const PAIRED: ReadonlySet<string | undefined> = new Set(['veth', 'netkit', 'vxcan']);
 
@@ -71,12 +71,12 @@ export function take(context: RuntimeContext): Snapshot {
       ...(typeof bridge === 'string' && { bridge }),
     };
   });
-  // The host first, then by name: two snapshots of the same state are the same but for the time.
+  // The host first, then by name, so that two snapshots of the same state differ only in the time.
   namespaces.sort((a, b) => Number(b.isHost) - Number(a.isHost) || sortKey(a).localeCompare(sortKey(b)));
   return { format: 1, taken: new Date().toISOString(), namespaces, networks, warnings };
 }
 
-/** Opens a namespace by any way that still leads there, and looks into it. */
+/** Opens a namespace by any path that still leads to it, and reads it. */
 function placeOf(
   found: FoundNetns,
   { own }: EveryNetns,
@@ -93,7 +93,7 @@ function placeOf(
       const netns = tryOpenNetns(path);
       if (netns === undefined) continue;
       open.use(netns);
-      // Another mount may lie over the pin, another process have the number.
+      // Another mount may cover the pin, or another process may have the number.
       if (nsfsName(netns) !== `net:[${found.inode}]`) continue;
       const seen = look(found.inode === own ? undefined : netns);
       open.use(seen.nl);
@@ -102,7 +102,7 @@ function placeOf(
       reason = messageOf(error);
     }
   }
-  // What ended while we looked is no news.
+  // A namespace that ended while we looked is not reported.
   if (ways.some((path) => isThere(path))) warn(`the namespace ${ways[0]} could not be looked into: ${reason}`);
   return [];
 }
@@ -134,7 +134,7 @@ function entryOf(
   };
 }
 
-/** `netloom:network/container/ifname` of our links. Those that are shortened to hashes tell nothing here. */
+/** `netloom:network/container/ifname`, the alias of our links. Those shortened to hashes say nothing here. */
 function markOf(alias: string | undefined) {
   if (alias?.startsWith('netloom:') !== true) return undefined;
   const [network, container, ifname] = alias.slice('netloom:'.length).split('/');
@@ -142,14 +142,17 @@ function markOf(alias: string | undefined) {
 }
 
 /**
- * Finds the link at the other end. A link tells the other one's index, and the number by which its own namespace knows
- * the other's (IFLA_LINK_NETNSID). Which namespace that is can only be asked the other way round: by which number do
- * you know this one? So the likely ones are asked about first, and the answers kept.
+ * Finds the link at the other end. A link has the index of the other one, and the nsid of the other's namespace in its
+ * own (IFLA_LINK_NETNSID). The kernel cannot be asked which namespace an nsid stands for, only which nsid a namespace
+ * has. So the likely namespaces are tried first, and the answers kept.
  */
 class Beyond {
-  /** By index, those with a link of it; and by two indices, those with a link of the first that leads to the second. */
+  /**
+   * Namespaces by the index of a link of theirs; and by two indices, of a link of theirs and of the one that it leads
+   * to.
+   */
   readonly #having: ReadonlyMap<string, readonly Place[]>;
-  /** What was asked, by the inode of who was asked and then of whom about. */
+  /** The nsids found, by the inode of the namespace that has them, then of the one that they stand for. */
   readonly #asked = new Map<string, Map<string, number | undefined>>();
 
   constructor(places: readonly Place[]) {
@@ -172,7 +175,7 @@ class Beyond {
     const index = link.attrs.link ?? 0;
     const number = link.attrs.linkNetnsid;
     if (number === undefined) return linkId(from.found, index);
-    // Ends of a wire point at each other. What a link stands on points nowhere.
+    // The ends of a pair refer to each other. A lower link refers to nothing above it.
     const likely = this.#having.get(PAIRED.has(link.kind) ? `${index} ${link.index}` : `${index}`) ?? [];
     const place = likely.find((each) => this.#numberOf(from, each) === number);
     return place === undefined ? 'away' : linkId(place.found, index);
@@ -207,7 +210,7 @@ function sortKey({ names, id }: NamespaceEntry): string {
   return `${names[0]?.name ?? '~'} ${id}`;
 }
 
-/** The tables of iptables' own kernel part, which netlink does not tell of. */
+/** Whether the legacy iptables has NAT rules, which netlink does not report. */
 function hasLegacyNat(): boolean {
   try {
     return (tryReadText('/proc/self/net/ip_tables_names') ?? '').split('\n').includes('nat');

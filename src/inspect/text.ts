@@ -2,7 +2,7 @@
 import { Graph, type Hop, type Join, nameOf, type Path } from './graph.ts';
 import type { LinkEntry, NamespaceEntry, RouteEntry, Snapshot } from './snapshot.ts';
 
-/** Puts a state's colour around a text; the identity where nothing is coloured. */
+/** Colours a text by a state; the identity where nothing is coloured. */
 export type Paint = (state: LinkEntry['state'] | 'faint', text: string) => string;
 
 export const PLAIN: Paint = (_, text) => text;
@@ -17,7 +17,7 @@ export function toText(snapshot: Snapshot, paint: Paint = PLAIN): string {
   return `${[paths.join('\n'), ...trees, warnings.join('\n')].filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-/** `web  eth0 10.1.0.2/24 ⇄ veth3f2a ─ cni0 10.1.0.1/24 ─ nat → eth0`, a line a path */
+/** `web  eth0 10.1.0.2/24 ⇄ veth3f2a ─ cni0 10.1.0.1/24 ─ nat → eth0`, one line per path */
 export function pathLines(graph: Graph, paint: Paint = PLAIN): string[] {
   const rows = graph.paths().map((path): [string, string] => [ownerOf(graph, path), hops(graph, path, paint)]);
   const width = Math.max(0, ...rows.map(([owner]) => owner.length));
@@ -39,7 +39,10 @@ function hops(graph: Graph, path: Path, paint: Paint): string {
     .join(' ');
 }
 
-/** The namespace's name before a link, where it is neither the container's nor the host's nor the one before. */
+/**
+ * The namespace's name and a colon before a link, unless it is the host, or that of the path's start or of the link
+ * before.
+ */
 function inOther(graph: Graph, home: Hop | undefined, before: Hop | undefined, link: LinkEntry): string {
   const namespace = graph.namespaceOf(link);
   const isSame = (hop: Hop | undefined) => hop?.link !== undefined && graph.namespaceOf(hop.link) === namespace;
@@ -58,7 +61,7 @@ function stateWords({ state }: LinkEntry): string {
   return state === 'up' ? 'up' : state === 'down' ? '(down)' : '(no carrier)';
 }
 
-/** The addresses that others may use. */
+/** The addresses of global scope. */
 export function globals({ addresses }: LinkEntry): string[] {
   return addresses.filter(({ scope }) => scope === 'global').map(({ address }) => address);
 }

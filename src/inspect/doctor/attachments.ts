@@ -1,4 +1,4 @@
-/** Attachments that are not any more what they were when they were made. */
+/** Attachments that have changed since they were made. */
 
 import { isAtLeast } from '../../cni/versions.ts';
 import { messageOf } from '../../error.ts';
@@ -14,11 +14,14 @@ import { cachedList, checkChain } from '../../runtime/chain.ts';
 import type { Json } from '../../runtime/conflist.ts';
 import type { Check, Finding } from './finding.ts';
 
-/** Routes first: those can be put back by themselves. What else CHECK of the plugins says is told as they say it. */
+/**
+ * Checks routes first, because those can be restored one by one. Any other fault is reported in the words of the
+ * plugins' CHECK.
+ */
 export const drift: Check = ({ context, attachments }) =>
   attachments.flatMap((attachment) => {
     using netns = tryOpen(attachment.netns);
-    if (netns === undefined) return []; // leaks.ts tells of it
+    if (netns === undefined) return []; // leaks.ts reports it
     const missing = missingRoutes(attachment);
     if (missing.length > 0) return missing;
     try {
@@ -44,7 +47,7 @@ function missingRoutes(attachment: CachedAttachment): Finding[] {
   if (netns === undefined) return [];
   using nl = withNetns(netns, () => openRoute());
   const own = link.find(nl, { name: ifname });
-  // Without its interface, or with that down, it is not about routes.
+  // Without the interface, or with it down, the routes are not the fault.
   if (own === undefined || !own.isUp) return [];
   const present = route.list(nl);
   return routesOf(result).flatMap(({ dst, gateway }) => {
@@ -71,7 +74,7 @@ function addRoute(path: string, ifname: string, { dst, gateway }: { readonly dst
   nl.execute(route.add({ dst, gateway, oif: link.get(nl, { name: ifname }).index }));
 }
 
-/** The routes of a result with their gateways, which are those of the addresses where they have none. */
+/** The routes of a result with their gateways. A route without one takes the gateway of an address of its family. */
 function routesOf(result: Json): { readonly dst: Cidr; readonly gateway: Ip }[] {
   const list = (key: string) => (Array.isArray(result[key]) ? (result[key] as Json[]) : []);
   const gateways = list('ips').flatMap(({ gateway }) =>
@@ -85,7 +88,9 @@ function routesOf(result: Json): { readonly dst: Cidr; readonly gateway: Ip }[] 
   });
 }
 
-/** A path in /proc says ESRCH of a process that has just ended; a file may lie where a pin was. */
+/**
+ * Opening a path in /proc fails with ESRCH where the process has just ended; an ordinary file may be where a pin was.
+ */
 function tryOpen(path: string) {
   try {
     return path === '' ? undefined : tryOpenNetns(path);

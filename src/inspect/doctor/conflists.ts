@@ -1,13 +1,13 @@
 /**
- * Conflists that cannot be read, and keys in them that look like slips of the pen: an unknown key is passed over, as
- * the specification wants it.
+ * Conflists that cannot be read, and keys in them that look misspelt: an unknown key is ignored, as the specification
+ * demands.
  */
 import { duplicateKeys } from '../../cni/duplicate-keys.ts';
 import { nearest } from '../../nearest.ts';
 import { plugins } from '../../plugins/registry.ts';
 import type { Check, Finding } from './finding.ts';
 
-/** Keys that libcni takes out, and those that any plugin may have. */
+/** Keys that libcni removes, and those that any plugin may have. */
 const COMMON = [
   'name',
   'type',
@@ -72,7 +72,7 @@ export const typos: Check = ({ networks }) =>
     }),
   ]);
 
-/** `"ipam": {}` is the way to have none; one with keys was meant to be one. */
+/** `"ipam": {}` means no IPAM; an object with keys was meant to name a plugin. */
 function nameless(file: string, ipam: object): Finding[] {
   const keys = Object.keys(ipam);
   if (keys.length === 0 || keys.some((key) => key.toLowerCase() === 'type')) return [];

@@ -1,4 +1,4 @@
-/** Compares what was asked for with what is. Each check looks at one thing, and none changes anything. */
+/** Compares the requested state with the actual one. Each check examines one thing, and none changes anything. */
 import { AttachmentCache } from '../../runtime/cache.ts';
 import { readNetworks } from '../../runtime/conf-directory.ts';
 import type { RuntimeContext } from '../../runtime/context.ts';

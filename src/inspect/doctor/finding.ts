@@ -1,4 +1,4 @@
-/** Something that is not as it should be. */
+/** A fault that was found. */
 
 import type { CachedAttachment } from '../../runtime/cache.ts';
 import type { Network } from '../../runtime/conf-directory.ts';
@@ -7,29 +7,29 @@ import type { Graph } from '../graph.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 export interface Finding {
-  /** By which check it was found, such as `forwarding`. */
+  /** The check that found it, such as `forwarding`. */
   readonly check: string;
   /** One sentence without a full stop. */
   readonly what: string;
   /** What was seen, such as a setting with its value. */
   readonly evidence: string;
-  /** What comes of it. */
+  /** Its consequence. */
   readonly effect: string;
-  /** What ends it. */
+  /** How to mend it. */
   readonly mend: string;
-  /** Does so; missing where a person has to decide. */
+  /** Mends it; missing where a person has to decide. */
   readonly fix?: () => void;
 }
 
-/** What checks look at. All of it was read at one moment. */
+/** The input of the checks. All of it was read at one moment. */
 export interface Examination {
   readonly context: RuntimeContext;
   readonly snapshot: Snapshot;
   readonly graph: Graph;
   readonly networks: readonly Network[];
-  /** Files that are no network, and why. */
+  /** Files that are not valid networks, and why. */
   readonly faults: readonly { readonly file: string; readonly message: string }[];
-  /** What runtimes remember to have attached. */
+  /** The attachments that runtimes remember. */
   readonly attachments: readonly CachedAttachment[];
 }
 

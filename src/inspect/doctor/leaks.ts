@@ -1,4 +1,6 @@
-/** What is left of attachments that no runtime remembers: links, leases, elements; and attachments whose namespace is gone. */
+/**
+ * Leftovers of attachments that no runtime remembers: links, leases, elements; and attachments whose namespace is gone.
+ */
 import { tryList } from '../../ffi/directory.ts';
 import { tryReadText } from '../../ffi/file.ts';
 import { parseLease } from '../../ipam/host-local/lease.ts';
@@ -20,14 +22,15 @@ const COLLECTING = '"netloom gc" removes what belongs to no attachment';
 
 const OURS = '"netloom gc" removes it; where the container runs again, "netloom restore" connects it again';
 
-/** `network/container/ifname` of what runtimes remember. */
+/** The attachments that runtimes remember, as `network/container/ifname`. */
 function known({ attachments }: Examination): ReadonlySet<string> {
   return new Set(attachments.map(ownerWords));
 }
 
 /**
- * NB: a plugin that was called by hand leaves no record, nor does a runtime that keeps its own elsewhere, and "netloom gc" takes such wires away. So what is in use is told of, and left to a
- * person; only what leads nowhere is removed here.
+ * NB: a plugin that was called by hand leaves no record, nor does a runtime that keeps its records elsewhere, and
+ * "netloom gc" removes such links. So a link in use is only reported, and left to a person; only one that leads nowhere
+ * is removed here.
  */
 export const leakedLinks: Check = (examination) => {
   const valid = known(examination);
@@ -101,7 +104,7 @@ export const leakedElements: Check = (examination) => {
   );
 };
 
-/** Whether anybody has the address now. */
+/** Whether any interface has the address now. */
 function isUsed({ snapshot }: Examination, ip: Ip): boolean {
   const links = snapshot.namespaces.flatMap(({ links: own }) => own);
   return links.some(({ addresses }) => addresses.some(({ address }) => address.startsWith(`${ip}/`)));
@@ -117,7 +120,7 @@ function removeMasquerade(entry: masquerade.Masquerade): void {
   masquerade.remove(nft, entry);
 }
 
-/** But for those whose records are lost, of which lost.ts tells. */
+/** Without those whose records are lost: lost.ts reports them. */
 export const goneNamespaces: Check = ({ context, attachments }) => [
   ...withoutLost(context, attachments).flatMap(({ network, containerId, ifname, netns }) =>
     netns === '' || isThere(netns)
@@ -161,7 +164,7 @@ function ownerWords({ network, containerId, ifname }: Examination['attachments']
   return `${network}/${containerId}/${ifname}`;
 }
 
-/** `docker:web`, where "netloom connect" has made it. */
+/** Its name, such as `docker:web`, where "netloom connect" made the attachment. */
 function wordsOfOwn(
   context: Examination['context'],
   container: string,
@@ -181,7 +184,7 @@ function isSandbox(context: Examination['context'], name: string): boolean {
   }
 }
 
-/** NB: of a pin an empty file may be left, where the directory outlives a boot. */
+/** NB: a pin may leave an empty file, where the directory outlives a boot. */
 function isThere(path: string): boolean {
   try {
     using netns = tryOpenNetns(path);

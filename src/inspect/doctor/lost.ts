@@ -1,4 +1,4 @@
-/** Sandboxes and endpoints without their records: no command finds them, so nothing else would tell of them. */
+/** Sandboxes and endpoints without their records: no command finds them, so only this check reports them. */
 import { isGone, lostEndpoints, removeLostEndpoint } from '../../runtime/lost-endpoints.ts';
 import { processesOfLost, removeSandbox } from '../../runtime/sandbox/remove.ts';
 import { lostSandboxes } from '../../runtime/sandbox/store.ts';

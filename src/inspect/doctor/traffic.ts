@@ -1,7 +1,4 @@
-/**
- * What keeps packets from getting through although everything is in place: forwarding, other firewalls, MTUs, reverse
- * path filters.
- */
+/** What stops packets although everything is in place: forwarding, other firewalls, MTUs, reverse path filters. */
 import { FAMILIES } from '../../net/ip.ts';
 import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 import { openNetns } from '../../netns/namespace.ts';
@@ -16,7 +13,7 @@ import type { Check, Examination, Finding } from './finding.ts';
 
 const FORWARDING = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' } as const;
 
-/** Networks whose containers reach the outside by way of the host, with the families that are attached. */
+/** Networks whose containers reach the outside through the host, with the families of their attachments. */
 function routed({ networks, attachments }: Examination): readonly { network: Network; families: readonly (4 | 6)[] }[] {
   return networks.flatMap((network) => {
     const [main] = network.list.plugins;
@@ -59,7 +56,8 @@ export const forwarding: Check = (examination) =>
   });
 
 /**
- * NB: iptables' own FORWARD is passed by the plugin firewall; a chain of nft's with that policy is passed by nobody.
+ * NB: the plugin firewall gets packets past iptables' own FORWARD chain. Nothing gets them past an nft chain with that
+ * policy.
  */
 export const otherFirewalls: Check = (examination) => {
   using nft = tryOpenNft();
@@ -88,7 +86,7 @@ export const otherFirewalls: Check = (examination) => {
   });
 };
 
-/** @param file of the network where it has no plugin yet that marks what may pass */
+/** @param file the network's conflist where it lacks a plugin that marks the packets that may pass */
 function legacyFinding(network: string, family: 4 | 6, way: string, file: string | undefined): Finding {
   const first =
     file === undefined ? '' : `add {"type": "firewall"} to the plugins of "${file}", attach the containers again, and `;
@@ -129,12 +127,12 @@ export const mtus: Check = ({ graph, attachments }) => {
 export const reversePaths: Check = ({ snapshot, attachments }) =>
   snapshot.namespaces.filter(({ isHost }) => !isHost).flatMap((namespace) => strictIn(namespace, attachments));
 
-/** Of others' interfaces nobody has asked. */
+/** Whether a link is an attachment: only those are checked. */
 function isAttachment(attachments: Examination['attachments'], { name, network, container }: LinkEntry): boolean {
   return attachments.some((each) => each.network === network && each.containerId === container && each.ifname === name);
 }
 
-/** A strict filter drops what comes in by one interface while the way back to its sender is by another. */
+/** A strict filter drops a packet that arrives on one interface if the route back to its sender is by another. */
 function strictIn(namespace: NamespaceEntry, attachments: Examination['attachments']): Finding[] {
   const isIpv4 = ({ address, scope }: LinkEntry['addresses'][number]) => scope === 'global' && !address.includes(':');
   const wired = namespace.links.filter((link) => isAttachment(attachments, link) && link.addresses.some(isIpv4));
@@ -150,7 +148,7 @@ function strictIn(namespace: NamespaceEntry, attachments: Examination['attachmen
     .flatMap((link) => {
       const key = (name: string) => `net/ipv4/conf/${name}/rp_filter`;
       const values = inside(() => ({ all: readSysctl(key('all')) ?? '0', own: readSysctl(key(link.name)) ?? '0' }));
-      // The higher one counts. Documentation/networking/ip-sysctl.rst
+      // The higher value applies. Documentation/networking/ip-sysctl.rst
       if (Math.max(Number(values.all), Number(values.own)) !== 1) return [];
       return [
         {
