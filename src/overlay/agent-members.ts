@@ -1,7 +1,7 @@
 /**
- * Who is in an overlay whose store the agent speaks to. The agent keeps what it knows last on disk (memory.ts) and says
- * how it stands with the store (standing.ts); an ADD reads both and asks nobody, so that it works while the store
- * cannot be reached, also after a boot.
+ * The members of an overlay whose store only the agent talks to. The agent keeps the nodes it last knew on disk
+ * (memory.ts), and its state with the store (standing.ts). An ADD reads both and asks nobody, so it also works while
+ * the store is unreachable, even after a boot.
  */
 import { NetloomError } from '../error.ts';
 import { libc } from '../ffi/libc.ts';
@@ -14,12 +14,13 @@ import { readStanding } from './standing.ts';
 
 /** How long an ADD waits for the agent to join the overlay, in ms. */
 export const PATIENCE = 10_000;
-/** How often it looks, in ms. */
+/** How often waitFor() looks, in ms. */
 const LOOK = 20;
 
 /**
  * The members as the agent knows them.
- * @throws NetloomError not-available where this machine is none; name-taken and others where it was refused
+ * @throws NetloomError not-available where this machine is not a member yet; name-taken and others where the store
+ * refused it
  */
 export function membersByAgent(nl: NetlinkSocket, of: Membership, around: Surroundings): Members {
   const known = around.records?.((message) => around.warn(message));
@@ -30,14 +31,14 @@ export function membersByAgent(nl: NetlinkSocket, of: Membership, around: Surrou
   return { own: present, nodes: fitting(nodes, present, of, around) };
 }
 
-/** Whether this machine is one, as far as the agent knows. */
+/** Whether this machine is a member, as far as the agent knows. */
 function isKnown(of: Membership, { paths, warn, records }: Surroundings): boolean {
   return ownOf(records?.(warn) ?? remembered(paths, of.network), of, paths) !== undefined;
 }
 
 /**
- * Waits until the agent has joined the overlay: a bounded time, once in the life of a machine.
- * @param hears who knows it, before all that the agent has written down is read
+ * Waits until the agent has joined the overlay. The wait is bounded, and happens once in the life of a machine.
+ * @param hears whether the agent says so already; asked before its records are read
  * @throws NetloomError try-again with what it waited for; name-taken and others where the store has refused this
  * machine
  */
@@ -61,7 +62,7 @@ export function awaitJoin(
   throw new NetloomError('try-again', `${message} (waited ${patience / 1000} s)`, hint === undefined ? {} : { hint });
 }
 
-/** Looks again and again for a time. @returns whether it came to hold */
+/** Polls until a condition holds, for at most `patience` ms. @returns whether it came to hold */
 export function waitFor(holds: () => boolean, patience: number): boolean {
   const limit = performance.now() + patience;
   while (!holds()) {
@@ -71,7 +72,7 @@ export function waitFor(holds: () => boolean, patience: number): boolean {
   return true;
 }
 
-/** NB: a record of a machine that had the name before, or for another subnet, is not this node's. */
+/** NB: a record for another subnet, or from another machine that had this name before, is not this node's. */
 function ownOf(
   nodes: readonly NodeRecord[],
   { node, subnet, nodePrefix }: Membership,
@@ -83,7 +84,7 @@ function ownOf(
   return own.subnet.prefix === nodePrefix && subnet.contains(own.subnet.ip) ? own : undefined;
 }
 
-/** The store has the address of when the agent looked last. */
+/** The address that this machine has now. The one in the store is from the agent's last look. */
 function presentAddress(nl: NetlinkSocket, of: Membership): NodeRecord['address'] | undefined {
   try {
     return underlayAddress(nl, of);
@@ -92,7 +93,7 @@ function presentAddress(nl: NetlinkSocket, of: Membership): NodeRecord['address'
   }
 }
 
-/** What the store has refused this machine for, in its present configuration. */
+/** Why the store has refused this machine with its present configuration; undefined where it has not. */
 function refusal(of: Membership, paths: Paths): NetloomError | undefined {
   const standing = readStanding(paths, of);
   return standing?.refusal === undefined ? undefined : new NetloomError(standing.refusal, standing.message);

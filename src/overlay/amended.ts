@@ -1,19 +1,19 @@
-/** From an intent to the next by changes of single nodes, without a look at the thousands that have not changed. */
+/** The next intent from changes of single nodes, without a look at the thousands that have not changed. */
 import type { Intent } from './intent.ts';
 import type { OverlayNode } from './network.ts';
 import type { Change, NodeRecord } from './record.ts';
 
 export interface Amended {
   readonly intent: Intent;
-  /** Those that are not as they were, before and after: see follow(). */
+  /** The changed peers as they were (`gone`) and as they are now (`come`): see follow(). */
   readonly gone: readonly OverlayNode[];
   readonly come: readonly OverlayNode[];
 }
 
 /**
- * @returns undefined where it is not as plain as that: it is about this node itself, a prefix that is another or is in
- * the way of one, an address of the other family or this node's, or about several nodes that leave at once, which may
- * be a store that is being taken away. Then everything is to be looked at
+ * @returns undefined where everything has to be compared instead: a change concerns this node itself, gives a node
+ * another prefix, overlaps with one, or has an address of the other family or this node's own; or several nodes leave
+ * at once, which may be a store that is being taken away
  */
 export function amended(intent: Intent, changes: readonly Change[]): Amended | undefined {
   if (changes.filter((change) => 'gone' in change).length > 1) return undefined;
@@ -35,7 +35,7 @@ export function amended(intent: Intent, changes: readonly Change[]): Amended | u
   return { intent: { ...intent, peers }, gone: [...gone], come: [...come] };
 }
 
-/** Where a peer belongs in the order of prefixes; undefined where it cannot be one as it is. */
+/** The index of a peer in the order of prefixes; undefined where the record cannot be a peer as it is. */
 function placeOf(
   peers: readonly OverlayNode[],
   found: number,

@@ -1,7 +1,7 @@
 /**
- * The devices of an overlay on a node: the bridge of its containers, and the tunnel. Both have names that follow from
- * the network and carry its mark. What the kernel can change is changed, a tunnel with another VNI, port or address is
- * made anew.
+ * The devices of an overlay on a node: the bridge of its containers, and the tunnel. Their names follow from the
+ * network, and both carry its mark. What the kernel can change is changed in place; a tunnel with another VNI, port or
+ * address is made anew.
  */
 import { gather } from '../attach/gather.ts';
 import { isUnknownKind } from '../attach/kind.ts';
@@ -38,11 +38,11 @@ interface Plan {
   readonly mtu: number;
   readonly master?: number;
   readonly linkinfo: LinkInfo;
-  /** All that it has of its family. */
+  /** All its addresses of global scope: any other is removed. */
   readonly addresses: readonly Cidr[];
 }
 
-/** A group number that nobody uses for anything else, see links.ts. */
+/** The link group for removals, which nobody uses for anything else, see links.ts. */
 const DOOMED_GROUP = 0x6e6e0000;
 
 export function ensureDevices(nl: NetlinkSocket, intent: Intent): OverlayDevices {
@@ -54,7 +54,7 @@ export function ensureDevices(nl: NetlinkSocket, intent: Intent): OverlayDevices
   return { bridge, tunnel: undefined };
 }
 
-/** What differs, in sentences, and the devices that are there. For CHECK. */
+/** The differences as sentences, and the tunnel where there is one. For CHECK. */
 export function deviceDifferences(
   nl: NetlinkSocket,
   intent: Intent,
@@ -68,8 +68,8 @@ export function deviceDifferences(
 }
 
 /**
- * Whether containers are on the bridge, or by wires of their own beside it. Those keep it in use where somebody has
- * removed the bridge, too.
+ * Whether containers are attached, to the bridge or by routed wires of their own. Such wires keep the overlay in use
+ * even where somebody has removed the bridge.
  */
 export function isInUse(nl: NetlinkSocket, network: string): boolean {
   const bridge = findOwn(nl, bridgeName(network), network);
@@ -83,15 +83,15 @@ export function isInUse(nl: NetlinkSocket, network: string): boolean {
 }
 
 /**
- * Whether the bridge is there, and the tunnel with the index that it had.
- * @param tunnel undefined where there is to be none
+ * Whether the bridge exists, and the tunnel still has its index.
+ * @param tunnel the index; undefined where there should be no tunnel
  */
 export function hasDevices(nl: NetlinkSocket, network: string, tunnel: number | undefined): boolean {
   const isThere = findOwn(nl, bridgeName(network), network) !== undefined;
   return isThere && (tunnel === undefined || findOwn(nl, tunnelName(network), network)?.index === tunnel);
 }
 
-/** The devices, where they are those of these indices. */
+/** The devices, where they still have these indices. */
 export function findDevices(
   nl: NetlinkSocket,
   network: string,
@@ -104,7 +104,7 @@ export function findDevices(
   return other?.index === tunnel ? { bridge: found, tunnel: other } : undefined;
 }
 
-/** Removes both devices and the routes to other nodes. What is not there is no error. */
+/** Removes both devices and the routes to other nodes. What is already gone is no error. */
 export function removeDevices(nl: NetlinkSocket, { name, subnet }: Pick<OverlayNetwork, 'name' | 'subnet'>): void {
   const routes = route
     .list(nl, subnet.family, { protocol: RTPROT_OVERLAY })
@@ -117,7 +117,7 @@ export function removeDevices(nl: NetlinkSocket, { name, subnet }: Pick<OverlayN
       }
     },
     () => {
-      // One group, one removal: each by itself would wait 16 ms for the kernel.
+      // One removal for the whole group: removed one by one, each link would wait 16 ms for the kernel.
       const group = DOOMED_GROUP | (libc.getpid() & 0xffff);
       const errors = nl.attempt(own.map(({ index }) => link.set({ index }, { group })));
       for (const error of errors.values()) if (!hasCode(error, 'ENODEV')) throw error;
@@ -139,9 +139,9 @@ function bridgePlan(intent: Intent): Plan {
 }
 
 /**
- * In the mode `l3` every station is known beforehand, and nothing is learned. In the mode `l2` without anybody who
- * tells where each container is, the tunnel learns from what comes: the MAC of a container follows from its address,
- * and the address from the node, so what was learned never turns out wrong.
+ * In the mode `l3` every station is known beforehand, and nothing is learned. In the mode `l2` nobody announces where
+ * each container is, so the tunnel learns from the frames it receives. What it has learned never turns out wrong: the
+ * MAC of a container follows from its address, and the address belongs to its node.
  */
 function tunnelPlan({ network, own, mtu }: Intent, bridge: number): Plan {
   const source = own.address.family === 4 ? { local: own.address } : { local6: own.address };
@@ -173,7 +173,10 @@ function ensure(nl: NetlinkSocket, plan: Plan): link.Link {
   return isChanged || isReaddressed ? link.get(nl, { index: device.index }) : device;
 }
 
-/** NB: the mark in the same datagram, see wire.ts. Of two calls that make it at once, one finds that of the other. */
+/**
+ * NB: the mark goes in the same datagram, see wire.ts. Where two calls create the device at once, the second finds the
+ * first one's.
+ */
 function make(nl: NetlinkSocket, { name, alias, address, mtu, master, linkinfo }: Plan): void {
   const attrs = { name, address, mtu, ...(master !== undefined && { master }), linkinfo };
   const error = nl.attempt([link.add(attrs, { up: true }), link.set({ name }, { alias })]).get(0);
@@ -181,7 +184,7 @@ function make(nl: NetlinkSocket, { name, alias, address, mtu, master, linkinfo }
     throw explained(error, name, linkinfo);
   }
   const acceptRa = `net/ipv6/conf/${name}/accept_ra`;
-  // The routes of this interface are ours to give.
+  // Only we add routes to this interface.
   if (readSysctl(acceptRa) !== undefined) writeSysctl(acceptRa, '0');
 }
 
@@ -211,7 +214,7 @@ function foreign({ name, alias, kind }: link.Link): NetloomError {
   );
 }
 
-/** Whether it is of the kind, with all that cannot be changed. */
+/** Whether a link has the planned kind, and all planned settings that cannot be changed later. */
 function isSameKind(found: link.Link, { linkinfo }: Plan): boolean {
   if (found.kind !== linkinfo.kind) return false;
   const have = (found.attrs.linkinfo?.data ?? {}) as Readonly<Record<string, unknown>>;

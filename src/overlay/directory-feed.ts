@@ -1,7 +1,7 @@
 /**
- * The records of a directory (file-store.ts) for one that follows it: of a file that has not changed it is not read
- * again, and a change is told at once where the file system does (not where another machine makes it, on a shared
- * mount: then catchUp() finds it).
+ * Follows the records of a directory (file-store.ts). A file that has not changed is not read again. A change is
+ * reported at once where the file system notifies of it. On a shared mount it does not notify of another machine's
+ * changes: catchUp() finds those.
  */
 import { tryList } from '../ffi/directory.ts';
 import { tryReadText, tryStat } from '../ffi/file.ts';
@@ -11,7 +11,7 @@ import { inOrder, isRecordName, readRecord, stampOf } from './file-store.ts';
 import type { Change, NodeRecord } from './record.ts';
 
 interface KnownFile {
-  /** Another one for every content. */
+  /** Inode, mtime and size: different for every content. */
   readonly print: string;
   readonly record: NodeRecord;
 }
@@ -22,9 +22,9 @@ export class DirectoryFeed implements Feed {
   readonly #directory: string;
   readonly #files = new Map<string, KnownFile>();
   #watch: Watch | undefined;
-  /** Of the directory, when it was listed. */
+  /** The stamp of the directory when it was last listed. */
   #stamp = '';
-  /** Of the directory that is watched: another one may have taken its place. */
+  /** Identifies the watched directory: another one may have taken its place. */
   #inode = '';
 
   constructor(directory: string) {
@@ -40,7 +40,7 @@ export class DirectoryFeed implements Feed {
     if (names === undefined) return this.#watch === undefined ? [] : undefined;
     const changes: Change[] = [];
     for (const name of names) {
-      // NB: one that cannot be read may be only half written. If it stays like that, catchUp() finds it.
+      // NB: a file that cannot be read may be half written. If it stays like that, catchUp() finds it.
       const change = isRecordName(name) ? this.#look(name) : undefined;
       if (change !== undefined && change !== 'unreadable') changes.push(change);
     }
@@ -64,8 +64,7 @@ export class DirectoryFeed implements Feed {
     const names = this.#list();
     if (names === undefined) return undefined;
     for (const name of names) this.#look(name, warn);
-    // NB: half of the nodes must not look as if the others had left, as they do where the directory goes while it is
-    // read.
+    // NB: where the directory goes away while it is read, the nodes not read must not look as if they had left.
     if (this.#files.size < names.size && this.#inode !== inodeOf(this.#directory)) return undefined;
     return inOrder([...this.#files.values()].map(({ record }) => record));
   }
@@ -74,7 +73,10 @@ export class DirectoryFeed implements Feed {
     this.#watch?.[Symbol.dispose]();
   }
 
-  /** The files that are there or were. NB: it is watched before it is listed, so that nothing happens in between. */
+  /**
+   * The names of all files that exist or were known. NB: it watches before it lists, so that no change in between is
+   * missed.
+   */
   #list(): ReadonlySet<string> | undefined {
     this.#stamp = stampOf(this.#directory);
     const inode = inodeOf(this.#directory);
@@ -88,7 +90,7 @@ export class DirectoryFeed implements Feed {
     return names && new Set([...names, ...this.#files.keys()]);
   }
 
-  /** A node whose file is gone may have another one, or the whole directory has gone. */
+  /** Checks removals: a node whose file is gone may have another file, or the whole directory may be gone. */
   #clear(changes: readonly Change[]): readonly Change[] | undefined {
     const gone = new Set(changes.flatMap((change) => ('gone' in change ? [change.gone] : [])));
     if (gone.size === 0) return changes;
@@ -101,8 +103,8 @@ export class DirectoryFeed implements Feed {
     const path = `${this.#directory}/${name}`;
     const known = this.#files.get(name);
     const stat = tryStat(path);
-    // NB: who touches a file says that its node is there, and the content is the same. It is read again all the same:
-    // that is one in thirty a second.
+    // NB: a node touches its file to say that it is alive, which does not change the content. The file is read again
+    // all the same: that is one in thirty a second.
     const print = stat === undefined ? '' : `${stat.ino}:${stat.mtime}:${stat.size}`;
     if (known !== undefined && known.print === print) return undefined;
     const text = stat === undefined ? undefined : tryReadText(path);

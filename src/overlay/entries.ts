@@ -1,6 +1,7 @@
 /**
- * What leads to the other nodes, as a set: entries of the FDB, neighbours and routes. Each has a key, by which the kernel tells them apart, and a value. What the
- * kernel has and what there should be are the same kind of set, and what is to be done is the difference.
+ * What leads to the other nodes, as a set: FDB entries, neighbours and routes. Each entry has a value and a key, by
+ * which the kernel tells entries apart. What the kernel has and what it should have are sets of the same kind, and the
+ * work to do is their difference.
  */
 import { hasCode } from '../error.ts';
 import type { Ip } from '../net/ip.ts';
@@ -17,12 +18,15 @@ import type { OverlayNetwork } from './network.ts';
 export const ENTRY_KINDS = ['fdb', 'neighbour', 'route'] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 
-/** NB: of classes, of which 15,000 are a megabyte. With texts and functions of their own they were twenty. */
+/**
+ * NB: classes implement it, so that 15,000 entries take a megabyte. With texts and functions of their own they took
+ * twenty.
+ */
 export interface Entry {
-  /** By which the kernel tells it apart. */
+  /** What the kernel tells entries apart by. */
   readonly key: string;
   readonly value: string;
-  /** For a sentence. */
+  /** How sentences name it. */
   readonly name: string;
   put(): Request;
   drop(): Request;
@@ -31,11 +35,11 @@ export interface Entry {
 /** By their keys. */
 export type Entries = ReadonlyMap<string, Entry>;
 
-/** Something that differs: what is there and should not be, or the other way round. */
+/** An entry that is missing, has another value, or should not be there. */
 export interface Difference {
   readonly sentence: string;
   readonly isRemoval: boolean;
-  /** Of a removal: the node that frames to everybody go to no more. */
+  /** For the removal of a flood entry: the node that no longer gets frames to everybody. */
   readonly left?: Ip | undefined;
   request(): Request;
 }
@@ -174,9 +178,10 @@ export function byKey(entries: Iterable<Entry>): Entries {
 }
 
 /**
- * What the kernel has.
- * @param tunnel the index of the tunnel's device; undefined where there is none: then only routes lead to other nodes, by whatever link
- * @param kinds which of it
+ * The entries that the kernel has.
+ * @param tunnel the index of the tunnel; undefined where there is none: then only routes lead to other nodes, over any
+ * link
+ * @param kinds the kinds to read
  */
 export function readEntries(
   nl: NetlinkSocket,
@@ -208,8 +213,9 @@ function* entriesOf(
 }
 
 /**
- * What is to be done: first what is missing or different, in the order of `want`, then what is too many, the last first.
- * @param want each is looked at once, and need not be kept
+ * The changes to make: first what is missing or different, in the order of `want`; then what is superfluous, in reverse
+ * order.
+ * @param want each entry is looked at once, and need not be kept
  */
 export function* difference(have: Entries, want: Iterable<Entry>): Generator<Difference> {
   const wanted = new Set<string>();
@@ -218,8 +224,8 @@ export function* difference(have: Entries, want: Iterable<Entry>): Generator<Dif
 }
 
 /**
- * What is missing or different, one after another: of thousands nobody needs all at a time.
- * @param wanted gets the keys of what is wanted
+ * What is missing or different, one at a time: with thousands, nobody needs all of them at once.
+ * @param wanted filled with the keys of `want`
  */
 export function* missing(have: Entries, want: Iterable<Entry>, wanted: Set<string>): Generator<Difference> {
   for (const entry of want) {
@@ -231,7 +237,7 @@ export function* missing(have: Entries, want: Iterable<Entry>, wanted: Set<strin
   }
 }
 
-/** What is there and not wanted, the last first. */
+/** What the kernel has and nobody wants, in reverse order. */
 export function extra(have: Entries, wanted: ReadonlySet<string>): Difference[] {
   const found: Difference[] = [];
   for (const [key, entry] of have) if (!wanted.has(key)) found.push(new Extra(entry));
@@ -280,14 +286,14 @@ class Extra implements Difference {
 }
 
 /**
- * Forgets what a tunnel has learned from nodes that are not where they were. The kernel would send on to there for 5
- * minutes, or until it hears of each station anew: what nothing is known of goes to everybody, and so finds its way.
+ * Forgets what a tunnel has learned from nodes that have left or moved. The kernel would keep sending there for 5
+ * minutes, or until it hears from each station again. Frames to unknown stations go to everybody, and so arrive.
  */
 export function forgetLearned(nl: NetlinkSocket, tunnel: number, nodes: readonly Ip[]): void {
   if (nodes.length === 0) return;
   const left = new Set(nodes.map(String));
   const learned = fdb.list(nl, tunnel).filter(({ isPermanent, dst }) => !isPermanent && left.has(`${dst}`));
   for (const error of nl.attempt(learned.map(({ mac, dst }) => fdb.remove(tunnel, mac, dst))).values()) {
-    if (!hasCode(error, 'ENOENT', 'ENODEV')) throw error; // heard of elsewhere meanwhile, or aged
+    if (!hasCode(error, 'ENOENT', 'ENODEV')) throw error; // learned elsewhere meanwhile, or aged out
   }
 }

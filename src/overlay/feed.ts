@@ -1,19 +1,24 @@
 /**
- * A store as one follows it that has read it once: what has changed since, node by node, as soon as something tells of
- * it.
+ * A store that is followed after it has been read once: what has changed since, node by node, as soon as a notification
+ * comes.
  */
 import type { Change, NodeRecord } from './record.ts';
 
 export interface Feed extends Disposable {
-  /** Readable where there may be news; undefined where nothing tells of them, and they are to be asked for. */
+  /**
+   * Becomes readable when there may be news; undefined where no notifications come, and catchUp() has to be called
+   * instead.
+   */
   readonly fd: number | undefined;
-  /** Reads all nodes; undefined where the store is not there. What cannot be read is said, and is no node. */
+  /**
+   * Reads all nodes; undefined where the store is missing. Warns of records that cannot be read, and leaves them out.
+   */
   records(warn: (message: string) => void): NodeRecord[] | undefined;
   /**
-   * What has changed since the last call of any of these, as far as it was told; undefined where all nodes are to be
-   * read.
+   * The changes since the last call of any of these methods, as far as notifications tell; undefined where all nodes
+   * have to be read again.
    */
   news(): readonly Change[] | undefined;
-  /** The same, and what nobody has told. */
+  /** The same, including changes that no notification has told. */
   catchUp(): readonly Change[] | undefined;
 }

@@ -1,12 +1,12 @@
 /**
- * The store `file`: a directory that all nodes see, by a shared mount, or kept alike by configuration management. One
- * file a node, named after its prefix:
+ * The store `file`: a directory that all nodes see, over a shared mount or kept in step by configuration management.
+ * Each node has one file, named after its prefix:
  *
  *   10.96.3.0_24.json    { "name": "node3", "address": "192.0.2.13", "subnet": "10.96.3.0/24", "machine": "5f2e…" }
  *
- * A prefix is taken by link(2), which gives a name to one file only, on every file system. Names are kept unique by a
- * lock beside. Nothing expires: a record is a fact until somebody reclaims it. When a file was last changed says when
- * its node was last seen, and decides nothing.
+ * A prefix is taken with link(2), which gives a name to one file only, on every file system. A lock in the directory
+ * keeps names unique. Nothing expires: a record holds until somebody reclaims it. A file's mtime says when its node was
+ * last seen; only reclaim() acts upon it.
  */
 import { messageOf } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
@@ -21,9 +21,9 @@ import { type Applicant, type NodeRecord, nameTaken, noSuchNode, recordOf, still
 const SUFFIX = '.json';
 
 /**
- * All nodes, in the order of their prefixes; undefined where the directory is not there. What cannot be read is said,
- * and is no node.
- * @throws NetloomError of a mount that does not answer: EIO, ESTALE, ENOTCONN
+ * All nodes, in the order of their prefixes; undefined where the directory is missing. Warns of files that cannot be
+ * read, and leaves them out.
+ * @throws NetloomError EIO, ESTALE, ENOTCONN where a mount does not answer
  */
 export function readRecords(directory: string, warn: (message: string) => void): NodeRecord[] | undefined {
   const before = tryStat(directory);
@@ -36,42 +36,41 @@ export function readRecords(directory: string, warn: (message: string) => void):
     isOneGone ||= text === undefined;
     return text === undefined ? [] : (readRecord(file, text, warn) ?? []);
   });
-  // NB: one that is gone since it was listed was given back, or all are with the directory. Half of the nodes must not
-  // look as if the others had left.
+  // NB: a file that is gone since the listing was given back, or the whole directory is gone. In that case the nodes
+  // not read must not look as if they had left.
   if (isOneGone && !isSame(before, tryStat(directory))) return undefined;
   return inOrder(records);
 }
 
-/** In the order of their prefixes. */
+/** Sorts records by their prefixes, in place. */
 export function inOrder(records: NodeRecord[]): NodeRecord[] {
   return records.sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
 }
 
 /**
- * Changes whenever a node joins, leaves or changes: of the directory, or of a file that is replaced. Empty where it is
- * away.
+ * A stamp of the directory, which changes whenever a node joins, leaves or changes: a file comes, goes or is replaced.
+ * Empty where the directory is missing.
  */
 export function stampOf(directory: string): string {
   try {
     const stat = tryStat(directory);
     return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.mtime}`;
   } catch {
-    return ''; // of a mount that does not answer
+    return ''; // a mount that does not answer
   }
 }
 
 /**
- * Gets a node its record: the one that it has, with its present address, or a new one with a prefix that nobody has.
- * The search begins at a place that follows from the name, so that nodes that come at once seldom meet.
- * @throws NetloomError name-taken, address-exhausted
+ * Gives a node its record: the one it has, with its present address, or a new one with a free prefix. The search begins
+ * at a place that follows from the name, so that nodes that join at the same time seldom collide.
  */
 export function join(directory: string, subnet: Cidr, nodePrefix: number, applicant: Applicant): NodeRecord {
   return withLock(directory, () => {
     const records = readRecords(directory, () => {}) ?? [];
     const existing = records.find(({ name }) => name === applicant.name);
     if (existing !== undefined) return returned(directory, existing, applicant);
-    // NB: those of the length in question are looked up. Whoever numbers nodes without gaps leaves thousands in a row
-    // to search past.
+    // NB: prefixes of this length are looked up in a set. Where nodes are numbered without gaps, the search has to pass
+    // thousands in a row.
     const taken = new Set(records.map((record) => `${record.subnet}`));
     const others = records.filter((record) => record.subnet.prefix !== nodePrefix);
     for (const candidate of candidates(subnet, nodePrefix, applicant)) {
@@ -85,16 +84,17 @@ export function join(directory: string, subnet: Cidr, nodePrefix: number, applic
 }
 
 /**
- * Says that a node is there. Changes nothing that others act upon. NB: by the clock of the file system, so that no
- * machine's own matters: that may be hours off, and is set.
- * @returns false where its record cannot be reached
+ * Marks a node as seen now. Changes nothing that others act upon. NB: by the clock of the file system, not a machine's
+ * own, which may be hours off or be set.
+ * @returns false where the record cannot be reached
  */
 export function touch(directory: string, { subnet }: OverlayNode): boolean {
   return tryTouch(fileOf(directory, subnet));
 }
 
 /**
- * What time it is for the file system, in ms since 1970; undefined where nobody has joined yet, or it can only be read.
+ * The time by the clock of the file system, in ms since 1970; undefined where no node has joined yet, or the directory
+ * is read-only.
  */
 export function timeOf(directory: string): number | undefined {
   const file = lockOf(directory);
@@ -111,8 +111,8 @@ export function silenceOf(directory: string, { subnet }: OverlayNode, now: numbe
 }
 
 /**
- * Gives a prefix back that a node no longer has.
- * @param grace for how long it must not have been seen, in ms
+ * Removes the record of a node that is gone, which frees its prefix.
+ * @param grace how long the node must not have been seen, in ms
  * @throws NetloomError no-such-node, still-seen
  */
 export function reclaim(directory: string, name: string, grace: number): NodeRecord {
@@ -126,9 +126,9 @@ export function reclaim(directory: string, name: string, grace: number): NodeRec
   });
 }
 
-/** The node is back, be it with another address, or with an empty disk at the same address. */
+/** The record of a node that is back, perhaps with another address, or with an empty disk at the same address. */
 function returned(directory: string, existing: NodeRecord, { address, machine }: Applicant): NodeRecord {
-  // Somebody else keeps a record without a machine.
+  // A record without a machine is kept by somebody else.
   const isSame = existing.machine === machine || existing.machine === '';
   if (!isSame && !existing.address.equals(address)) {
     throw nameTaken(existing);
@@ -142,8 +142,8 @@ function returned(directory: string, existing: NodeRecord, { address, machine }:
 function take(directory: string, record: NodeRecord): boolean {
   const beside = `${directory}/.${record.machine}.${libc.gettid()}.tmp`;
   try {
-    // NB: on the disk before it has the name, or a machine that loses power leaves an empty file, and with it a prefix
-    // that is nobody's and taken.
+    // NB: the text must be on disk before the file gets its name. Otherwise a machine that loses power leaves an empty
+    // file: a prefix that is taken and belongs to nobody.
     replaceText(beside, textOf(record), 0o644);
     return tryLink(beside, fileOf(directory, record.subnet));
   } finally {
@@ -170,7 +170,7 @@ function fileOf(directory: string, subnet: Cidr): string {
   return `${directory}/${subnet.toString().replaceAll(':', '-').replace('/', '_')}${SUFFIX}`;
 }
 
-/** Whether a file is to be a record of a node. */
+/** Whether a name is that of a node's record. */
 export function isRecordName(name: string): boolean {
   return name.endsWith(SUFFIX) && !name.startsWith('.');
 }
@@ -183,7 +183,7 @@ function isSame(one: Stat, other: Stat | undefined): boolean {
   return one.dev === other?.dev && one.ino === other.ino;
 }
 
-/** The record in a file. @returns undefined where it is none: then that is said */
+/** The record in a file; undefined, with a warning, where there is none. */
 export function readRecord(file: string, text: string, warn: (message: string) => void): NodeRecord | undefined {
   try {
     const record = recordOf(JSON.parse(text));

@@ -13,7 +13,7 @@ export interface Intent {
   readonly own: OverlayNode;
   /** All other nodes. */
   readonly peers: readonly OverlayNode[];
-  /** Of the containers, and so of tunnel and bridge. */
+  /** Of the containers, and so of the tunnel and the bridge. */
   readonly mtu: number;
 }
 
@@ -24,17 +24,17 @@ export function gatewayOf({ network, own }: Pick<Intent, 'network' | 'own'>): Ci
 }
 
 /**
- * The address of a node's tunnel in the mode `l3`: the prefix without host bits, which no container gets. Peers take it
- * for the gateway to the prefix.
+ * The address of a node's tunnel in the mode `l3`: the prefix without host bits, which no container gets. Peers use it
+ * as the gateway to the prefix.
  */
 export function tunnelAddress({ subnet }: OverlayNode): Cidr {
   return Cidr.alone(subnet.first());
 }
 
 /**
- * What is to lead to the peers.
- * @param tunnel the index of the tunnel's device, undefined in the mode `direct`
- * @param kinds which of it
+ * The entries that should lead to the peers.
+ * @param tunnel the index of the tunnel, undefined in the mode `direct`
+ * @param kinds the kinds to generate
  */
 export function* wantedEntries(
   { network, peers }: Pick<Intent, 'network' | 'peers'>,
@@ -74,7 +74,7 @@ function wantedEntry(
 
 /**
  * NB: each route has a metric of its own, the number of the prefix in the subnet. The kernel compares a new route with
- * all that share device and metric (fib_find_info), so that 5,000 with the same would take it 12 million comparisons.
+ * all that share its device and metric (fib_find_info): 5,000 routes with one metric would take 12 million comparisons.
  */
 function towards({ subnet }: OverlayNetwork, peer: OverlayNode) {
   const number = (peer.subnet.first().toBigInt() - subnet.first().toBigInt()) / peer.subnet.size();

@@ -1,15 +1,14 @@
 /**
- * What the thread of the agent that looks after overlays (src/agent/overlays.ts) has read and carried out, for the
- * calls that the same agent serves. They need not read thousands of nodes again, and compare each with the kernel: a
- * call asks for a look, and the look tells it what it needs. Shared memory, for neither of them comes back to the
- * engine's event loop.
+ * What the agent's thread for overlays (src/agent/overlays.ts) has read and applied, for the calls that the same agent
+ * serves. A call need not read thousands of nodes again and compare each with the kernel: it asks for a look, and the
+ * answer has what it needs. It is shared memory because neither side returns to the engine's event loop.
  */
 import { fnv1a, hashWord } from '../fnv.ts';
 import type { Paths } from '../paths.ts';
 import type { OverlayNetwork } from './network.ts';
 import { type NodeRecord, recordOf } from './record.ts';
 
-/** What is known of a network. `pending`: it is one that the agent looks after, and there is nothing to build upon. */
+/** What is known of a network. `pending`: the agent looks after it, but there is nothing to build upon yet. */
 export type Kept = 'pending' | Carried;
 
 export interface Carried {
@@ -17,13 +16,13 @@ export interface Carried {
   readonly own: NodeRecord;
   readonly mtu: number;
   /**
-   * The devices with which all other nodes are reached; undefined where there are none yet. NB: by their indices, of
-   * which a device that is made anew has another.
+   * The devices through which all other nodes are reached; undefined where there are none yet. NB: by index, because a
+   * device that is made anew has another one.
    */
   readonly devices?: { readonly bridge: number; readonly tunnel?: number };
 }
 
-/** Words of the shared memory before those in which threads say which network they want. */
+/** Indices of words in the shared memory. From WANTED on, each thread has one that says which network it wants. */
 const HAS_KEEPER = 0;
 const ASKED = 1;
 const DONE = 2;
@@ -33,14 +32,15 @@ const LENGTH = 4;
 const WANTED = 8;
 const THREADS = 64;
 const TEXT = (WANTED + THREADS) * 4;
-/** Of all networks: what does not fit calls work out for themselves, as without an agent. */
+/** In bytes, for all networks. Where they do not fit, calls work everything out for themselves, as without an agent. */
 const TEXT_MAX = 64 * 1024;
 
 /**
- * How long a call waits for a look, in ms. One of thousands of nodes is half a second, on a machine that is busy some.
+ * How long a call waits for a look, in ms. A look at thousands of nodes takes half a second, and some seconds on a busy
+ * machine.
  */
 const PATIENCE = 5_000;
-/** How often a call looks at a text that is being written, which takes some microseconds. */
+/** How often a call retries while the text is being written, which takes some microseconds. */
 const TRIES = 10_000;
 
 export class Keeping {
@@ -49,14 +49,14 @@ export class Keeping {
   readonly #text: Uint8Array;
   readonly #wake: () => void;
   /**
-   * What had been answered last when a call waited in vain. Until there is more nobody waits again: a store that does
-   * not answer holds up its own network only.
+   * The last answer (DONE) when a call waited in vain. No call waits again until there is a newer one: a store that
+   * does not answer holds up its own network only.
    */
   #isStuckAt: number | undefined;
 
   /**
-   * @param wake wakes the keeper, for who asks it. NB: no event of ours, the engine of a plugin without an agent has
-   * none
+   * @param wake wakes the keeper when it is asked. NB: passed in, not imported: the engine of a plugin without an agent
+   * has no events
    */
   constructor(wake: () => void, memory = new SharedArrayBuffer(TEXT + TEXT_MAX)) {
     this.memory = memory;
@@ -65,13 +65,13 @@ export class Keeping {
     this.#wake = wake;
   }
 
-  /** Whether there is a keeper to wait for. Without one nobody waits any more. */
+  /** Whether there is a keeper to wait for. Without one, no call waits any longer. */
   set hasKeeper(isThere: boolean) {
     Atomics.store(this.#words, HAS_KEEPER, isThere ? 1 : 0);
     if (!isThere) this.tell(this.asked, {});
   }
 
-  /** For the keeper: the number of the latest question. What is looked at from now on answers it. */
+  /** For the keeper: the number of the latest question. A look that begins now answers it. */
   get asked(): number {
     return Atomics.load(this.#words, ASKED);
   }
@@ -83,7 +83,7 @@ export class Keeping {
     return false;
   }
 
-  /** For the keeper: answers the questions up to a number. @param networks by printOf() */
+  /** For the keeper: answers the questions up to a number. @param networks keyed by printOf() */
   tell(number: number, networks: Readonly<Record<string, Kept>>): void {
     const bytes = new TextEncoder().encode(JSON.stringify(networks));
     Atomics.add(this.#words, EDITION, 1);
@@ -95,15 +95,15 @@ export class Keeping {
     Atomics.notify(this.#words, DONE);
   }
 
-  /** For a call: says that a thread wants a network looked after, until the end. */
+  /** For a call: says that a thread wants a network looked after, until it is disposed of. */
   want(thread: number, network: string): Disposable {
     Atomics.store(this.#words, WANTED + thread, hashWord(network));
     return { [Symbol.dispose]: () => void Atomics.store(this.#words, WANTED + thread, 0) };
   }
 
   /**
-   * For a call: has everything looked at.
-   * @returns what there is then of a network; undefined where nobody looks after it, or has no time
+   * For a call: asks for a look at everything, and waits for it.
+   * @returns what is then known of the network; undefined where nobody looks after it, or no answer came in time
    */
   look(print: string): Kept | undefined {
     const number = (Atomics.add(this.#words, ASKED, 1) + 1) | 0;
@@ -128,7 +128,7 @@ export class Keeping {
   #read(): string {
     for (let i = 0; i < TRIES; i++) {
       const edition = Atomics.load(this.#words, EDITION);
-      // NB: a copy, TextDecoder takes no shared memory.
+      // NB: a copy, because TextDecoder takes no shared memory.
       const bytes = this.#text.slice(0, Atomics.load(this.#words, LENGTH));
       if ((edition & 1) === 0 && Atomics.load(this.#words, EDITION) === edition) {
         return new TextDecoder().decode(new Uint8Array(bytes));
@@ -139,7 +139,7 @@ export class Keeping {
 }
 
 /**
- * By what call and keeper know that they speak of the same: the network, its store and where this machine keeps what it
+ * The key by which call and keeper mean the same: the network, its store, its MTU, and where this machine keeps what it
  * knows.
  */
 export function printOf({ run, state }: Paths, network: OverlayNetwork, source: unknown, mtu: number): string {
@@ -156,16 +156,16 @@ function read(text: string, print: string): Kept | undefined {
 
 let reliedOn: { readonly keeping: Keeping; readonly thread: number } | undefined;
 
-/** From here on calls of this thread build upon what the agent keeps. */
+/** From here on, calls of this thread use what the agent keeps. */
 export function relyOn(keeping: Keeping, thread: number): void {
   reliedOn = { keeping, thread };
-  // A thread of that number may have broken down within a call.
+  // An earlier thread of that number may have broken down during a call.
   keeping.want(thread, '')[Symbol.dispose]();
 }
 
-/** A call's part in it. */
+/** A call's handle on the keeper. */
 export interface Keeper extends Disposable {
-  /** @returns what there is now; undefined where the call has to see to everything itself */
+  /** @returns what is known now; undefined where the call has to do everything itself */
   look(): Kept | undefined;
 }
 

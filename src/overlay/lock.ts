@@ -3,7 +3,7 @@ import type { Paths } from '../paths.ts';
 
 /**
  * Runs a function while no other process makes or removes the devices of an overlay: the last container's DEL must not
- * take away what the next one's ADD has just found. The lock falls with the process.
+ * take away what the next one's ADD has just found. The lock ends with the process.
  */
 export function withOverlayLock<T>({ run }: Paths, action: () => T): T {
   makeDirectories(`${run}/overlay`);

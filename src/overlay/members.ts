@@ -1,4 +1,7 @@
-/** Who is in an overlay, by the store `file`: this node and the others, whether or not the store can be reached now. */
+/**
+ * The members of an overlay with the store `file`: this node and the others, whether or not the store can be reached
+ * now.
+ */
 import { messageOf, NetloomError } from '../error.ts';
 import { writeFault } from '../ffi/access.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -14,9 +17,9 @@ export interface FileMembership extends Membership {
 }
 
 /**
- * The members as they are now, or where the store cannot be reached as they last were. An empty directory is one whose
- * mount is missing, where this node was in it before: it must not look as if everybody had left.
- * @param joins whether this node gets a record where it has none, or one with another address
+ * The members as they are now, or as they last were where the store cannot be reached. If this node was a member
+ * before, an empty directory means that its mount is missing, not that everybody has left.
+ * @param joins whether to give this node a record where it has none, or one with another address
  * @throws NetloomError not-available, name-taken, address-exhausted
  */
 export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroundings, joins: boolean): Members {
@@ -24,7 +27,7 @@ export function membersOf(nl: NetlinkSocket, of: FileMembership, around: Surroun
   const name = nodeName(of);
   const found = read(path, around);
   let own = found.nodes?.find((each) => each.name === name);
-  // NB: what is remembered may be thousands, and is read where it matters only.
+  // NB: thousands of nodes may be remembered, so they are read only where they matter.
   const known = own === undefined ? remembered(around.paths, of.network) : [];
   const former = own ?? known.find((each) => each.name === name);
   if (former !== undefined && (found.fault !== undefined || found.nodes.length === 0)) {
@@ -66,7 +69,7 @@ type Found =
   | { readonly nodes: readonly NodeRecord[]; readonly fault?: undefined }
   | { readonly nodes?: undefined; readonly fault: string };
 
-/** NB: a mount that has ended answers in many ways. For who was in it before they are all the same. */
+/** NB: a mount that has failed answers in many ways. A node that was a member before treats them all alike. */
 function read(path: string, { warn, records }: Surroundings): Found {
   try {
     const nodes = records === undefined ? readRecords(path, warn) : records(warn);
@@ -76,7 +79,7 @@ function read(path: string, { warn, records }: Surroundings): Found {
   }
 }
 
-/** The nodes when this one has just got its record, whatever has become of the directory since. */
+/** The nodes, now that this one has got its record, whatever has become of the directory since. */
 function withOwn(
   own: NodeRecord,
   before: readonly NodeRecord[],

@@ -1,4 +1,4 @@
-/** What being in an overlay takes, whatever the store. */
+/** What a node needs to be in an overlay, with any store. */
 import { NetloomError } from '../error.ts';
 import { readText } from '../ffi/file.ts';
 import type { Cidr } from '../net/cidr.ts';
@@ -9,14 +9,17 @@ import * as addr from '../rtnl/addr.ts';
 import * as route from '../rtnl/route.ts';
 import type { NodeRecord } from './record.ts';
 
-/** How a machine wants to be in an overlay. */
+/** How a machine is configured to be in an overlay. */
 export interface Membership {
   readonly network: string;
   readonly subnet: Cidr;
   readonly nodePrefix: number;
-  /** This node's name; the machine's where it is not given. */
+  /** This node's name; the hostname where none is given. */
   readonly node?: string | undefined;
-  /** The prefix of the underlay that this machine has its address in; otherwise it is the one of the default route. */
+  /**
+   * The prefix of the underlay in which this machine has its address; otherwise the address is the source of the
+   * default route.
+   */
   readonly underlay?: Cidr | undefined;
 }
 
@@ -28,14 +31,14 @@ export interface Members {
 export interface Surroundings {
   readonly paths: Paths;
   warn(message: string): void;
-  /** The records of the store, for who has read them before (feed.ts). */
+  /** The records of the store, where the caller has read them before (feed.ts). */
   records?(warn: (message: string) => void): NodeRecord[] | undefined;
 }
 
 /**
- * Those that can be peers of this node. A record that cannot be one is said, and the others are kept. NB: one that has
- * this node's address is of a machine that had it before, and is down. What a tunnel sends to its own address comes back
- * out of it, and on one layer 2 that sets containers where they are not.
+ * The nodes that can be peers of this node. Warns of the others, and leaves them out. NB: another record with this
+ * node's address is from a machine that had the address before, and is down. What a tunnel sends to its own address
+ * comes back out of it, and on one layer 2 containers would be learned where they are not.
  */
 export function fitting(
   nodes: readonly NodeRecord[],
@@ -60,7 +63,7 @@ export function fitting(
   });
 }
 
-/** The name of this node; the machine's where it is not given. */
+/** The name of this node; the hostname where none is given. */
 export function nodeName({ node }: Pick<Membership, 'node'>): string {
   return node ?? readText('/proc/sys/kernel/hostname').trim();
 }

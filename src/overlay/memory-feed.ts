@@ -1,4 +1,4 @@
-/** The changes that the thread which speaks to a store writes down (memory.ts), for the one that acts upon them. */
+/** Follows the changes that the store's thread writes down (memory.ts), for the thread that applies them. */
 import { type Fd, readAll, statFd, tryOpen, tryStat } from '../ffi/file.ts';
 import { readFrom } from '../ffi/read-from.ts';
 import { IN, Watch } from '../ffi/watch.ts';

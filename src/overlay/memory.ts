@@ -1,9 +1,9 @@
 /**
- * What a node remembers by itself: which machine it is, and the nodes that it last knew, so that it forwards while the
- * store cannot be reached, also after a boot.
+ * What a node remembers by itself: its machine id, and the nodes that it last knew, so that it forwards while the store
+ * is unreachable, even after a boot.
  *
- * The nodes are in one file: a line with all of them, then a line for each change since. A change is so one short
- * write, whatever the number of nodes, and whoever has read the file before reads on from there (memory-feed.ts).
+ * The nodes are in one file: a line with all of them, then a line for each change since. So a change is one short
+ * write, however many nodes there are, and a reader can go on where it stopped (memory-feed.ts).
  */
 import { hasCode } from '../error.ts';
 import { makeDirectories, O, replaceText, tryOpen, tryReadText, writeAll } from '../ffi/file.ts';
@@ -29,7 +29,7 @@ export function remembered(paths: Paths, network: string): NodeRecord[] {
   return recordsOf(tryReadText(memoryOf(paths, network)) ?? '');
 }
 
-/** The nodes that a text of this kind is about, in the order of their prefixes. */
+/** The nodes in the text of such a file, in the order of their prefixes. */
 export function recordsOf(text: string): NodeRecord[] {
   const end = text.indexOf('\n');
   try {
@@ -39,13 +39,13 @@ export function recordsOf(text: string): NodeRecord[] {
     const changes = end < 0 ? [] : changesOf(text.slice(end + 1));
     return changes.length === 0 ? records : after(records, changes);
   } catch {
-    return []; // damaged, or not there: as good as none, the store has the truth
+    return []; // damaged or missing: as if there were none, the store has the truth
   }
 }
 
 /**
- * The changes that whole lines tell of. NB: up to one that cannot be read, which was being written when the power
- * failed.
+ * The changes in the complete lines of a text. NB: it stops at a line that cannot be read, which was being written when
+ * the power failed.
  */
 export function changesOf(text: string): Change[] {
   const changes: Change[] = [];
@@ -58,8 +58,8 @@ export function changesOf(text: string): Change[] {
 }
 
 /**
- * Writes it down where it is not what is there.
- * @returns whether it is there now. A full disk is no reason to forward nothing
+ * Writes the nodes down, unless the file has them already.
+ * @returns whether the file has them now: not on a full or read-only disk, which is no reason to stop forwarding
  */
 export function remember(paths: Paths, network: string, nodes: readonly NodeRecord[]): boolean {
   const file = memoryOf(paths, network);
@@ -76,8 +76,8 @@ export function remember(paths: Paths, network: string, nodes: readonly NodeReco
 }
 
 /**
- * Adds changes to what is written down. They are not on the disk yet when it returns: keepMemory().
- * @returns false where nothing is written down to add them to
+ * Appends changes to the file. They are not on disk yet when it returns: see keepMemory().
+ * @returns false where there is no file to append to, or the disk is full
  */
 export function amend(paths: Paths, network: string, changes: readonly Change[]): boolean {
   using fd = tryOpen(memoryOf(paths, network), O.WRONLY | O.APPEND);
@@ -93,7 +93,7 @@ export function amend(paths: Paths, network: string, changes: readonly Change[])
   return true;
 }
 
-/** Has what amend() has written on the disk. */
+/** Syncs what amend() has written to disk. */
 export function keepMemory(paths: Paths, network: string): void {
   using fd = tryOpen(memoryOf(paths, network));
   if (fd !== undefined) libc.fsync(fd.number);

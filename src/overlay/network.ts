@@ -1,6 +1,6 @@
 /**
- * An overlay as all its nodes agree on it, and the names and MACs that each of them works out by itself, so that none
- * has to be told.
+ * An overlay as all its nodes agree on it, and the names and MACs that each node works out by itself, so that nodes
+ * need not exchange them.
  */
 import { aliasOf, hostLinkName } from '../attach/owner.ts';
 import { fnv1a } from '../fnv.ts';
@@ -22,7 +22,7 @@ export interface OverlayNetwork {
   readonly name: string;
   readonly mode: Mode;
   readonly vni: number;
-  /** UDP, on every node. */
+  /** The UDP port of the tunnel, the same on every node. */
   readonly port: number;
   /** Everything inside: the prefixes of all nodes. */
   readonly subnet: Cidr;
@@ -31,22 +31,22 @@ export interface OverlayNetwork {
 /** A machine of the overlay. */
 export interface OverlayNode {
   readonly name: string;
-  /** On the underlay. */
+  /** Its address on the underlay. */
   readonly address: Ip;
-  /** The addresses of its containers. */
+  /** The prefix of its containers' addresses. */
   readonly subnet: Cidr;
-  /** More of them, in the mode `l2`. */
+  /** More prefixes for its containers, in the mode `l2`. */
   readonly blocks?: readonly Cidr[];
 }
 
 /** A VNI has 24 bits; 0 is none. */
 export const VNI_MAX = 2 ** 24 - 1;
-/** NB: not `netloom:NETWORK/`, which marks an attachment: GC removes those that are not listed. */
+/** NB: not `netloom:NETWORK/`, which marks an attachment: GC removes attachments that are not listed. */
 const MARK = 'netloom-overlay:';
 
 /**
- * The VNI of a network that names none: from its name, so that all nodes have the same. The first 4,096, which people
- * choose, stay free.
+ * The VNI of a network that configures none. It follows from the name, so that all nodes have the same. The first
+ * 4,096, which people choose, stay free.
  */
 export function vniOf(network: string): number {
   const free = VNI_MAX - 4096;
@@ -63,12 +63,12 @@ export function bridgeName(network: string): string {
   return hostLinkName('nlb-', network);
 }
 
-/** Whether a link may be one of the two, of whatever network. */
+/** Whether a name is that of a tunnel or bridge, of any network. */
 export function isDeviceName(name: string): boolean {
   return name.startsWith('nlx-') || name.startsWith('nlb-');
 }
 
-/** The ifalias of both. */
+/** The ifalias of tunnel and bridge. */
 export function markOf(network: string): string {
   return MARK + aliasOf(network).slice(aliasOf('').length);
 }
@@ -84,14 +84,14 @@ export function bridgeMac(network: string, node: string): Mac {
 }
 
 /**
- * The MAC of a container, from its address: whoever gets the address next answers with the same, so no neighbour's
+ * The MAC of a container, from its address: the next container with that address has the same MAC, so no neighbour
  * entry is ever out of date.
  */
 export function containerMac(network: string, address: Ip): Mac {
   return macFrom(`container ${network} ${address}`);
 }
 
-/** 46 bits: two of ten thousand stations meet once in 1.4 million networks. */
+/** 46 bits: two of ten thousand stations collide once in 1.4 million networks. */
 function macFrom(text: string): Mac {
   const hash = fnv1a(text);
   const bytes = new Uint8Array(6);

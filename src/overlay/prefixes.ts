@@ -6,8 +6,8 @@ import { bitsOf } from '../net/ip.ts';
 import type { Applicant } from './record.ts';
 
 /**
- * All of them, the one that the node had first, then from a place that follows from its name: nodes that come at once
- * seldom meet.
+ * All candidates: first the prefix that the node had, then all from a place that follows from its name, so that nodes
+ * that join at the same time seldom collide.
  */
 export function* candidates(
   subnet: Cidr,

@@ -1,6 +1,6 @@
 /**
- * The nodes of a store for the length of one call, which needs them several times: they are read once, and again only
- * where the store has changed since.
+ * The nodes of a store for one call, which needs them several times. They are read once, and again only where the store
+ * has changed since.
  */
 import { tryStat } from '../ffi/file.ts';
 import type { Paths } from '../paths.ts';
@@ -12,10 +12,10 @@ import type { NodeRecord } from './record.ts';
 
 type Records = Required<Surroundings>['records'];
 
-/** The clock of a file system goes in steps of up to so many ms. */
+/** The clock of a file system may advance in steps of this many ms. */
 const TICK = 10;
 
-/** Of the store `file`. */
+/** For the store `file`. */
 export function readingOfDirectory({ path }: Pick<FileMembership, 'path'>): Records {
   return reading(
     () => stampOf(path),
@@ -23,7 +23,7 @@ export function readingOfDirectory({ path }: Pick<FileMembership, 'path'>): Reco
   );
 }
 
-/** Of one that the agent speaks to. */
+/** For a store that only the agent talks to. */
 export function readingOfMemory({ network }: Pick<Membership, 'network'>, paths: Paths): Records {
   const file = memoryOf(paths, network);
   return reading(
@@ -42,7 +42,8 @@ function reading(stampNow: () => string, read: Records): Records {
     if (known !== undefined && known.stamp === stamp) return known.records;
     const begin = performance.now();
     const records = read(warn);
-    // NB: what is read faster may have been changed since without another stamp, and is read again as fast.
+    // NB: after a faster read the store may change again within the same stamp. Then nothing is kept: reading again is
+    // as fast.
     const isSafe = stamp !== '' && performance.now() - begin > TICK;
     known = records !== undefined && isSafe ? { stamp, records } : undefined;
     return records;

@@ -1,4 +1,4 @@
-/** Making the kernel what it should be for an overlay: a set difference. Where nothing differs, nothing is written. */
+/** Brings the kernel to what an overlay needs, by a set difference. Where nothing differs, nothing is written. */
 import { hasCode } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { deviceDifferences, ensureDevices, type OverlayDevices } from './devices.ts';
@@ -15,15 +15,16 @@ import {
 import { type Intent, wantedEntries } from './intent.ts';
 import type { OverlayNode } from './network.ts';
 
-/** For so many differences requests are made at a time: each is some hundred bytes, and nobody needs it twice. */
+/** How many requests are made at a time: each takes some hundred bytes, and is needed only once. */
 const AT_ONCE = 128;
 
-/** Brings devices, FDB, neighbours and routes to what is wanted. Safe beside others that do the same. */
+/** Brings devices, FDB, neighbours and routes to what is wanted. Safe while others do the same. */
 export function reconcile(nl: NetlinkSocket, intent: Intent): OverlayDevices {
   const devices = ensureDevices(nl, intent);
   const tunnel = devices.tunnel?.index;
   const leftOver: Difference[] = [];
-  // NB: kind by kind, so that what the kernel has of thousands of peers is not there three times over. A route comes last and goes first.
+  // NB: kind by kind, so that of thousands of peers only one kind of entries is in memory at a time. A route comes last
+  // and goes first.
   for (const kind of ENTRY_KINDS) {
     const have = readEntries(nl, intent.network, tunnel, [kind]);
     const wanted = new Set<string>();
@@ -49,7 +50,7 @@ export function overlayDifferences(nl: NetlinkSocket, intent: Intent): string[] 
   return sentences;
 }
 
-/** Sends it in batches. What is to go and is gone already, or went with something else, is as it should be. */
+/** Sends the requests in batches. It is no error if an entry to remove is gone already, or went with something else. */
 export function carryOut(nl: NetlinkSocket, differences: Iterable<Difference>): void {
   let some: Difference[] = [];
   for (const each of differences) {
@@ -69,8 +70,9 @@ function send(nl: NetlinkSocket, some: readonly Difference[]): void {
 }
 
 /**
- * Goes from one intent that is carried out to the next by what differs between the two, without reading what the kernel has: of 5,000 peers one that moves is a
- * millisecond. For whoever has just carried out the first; what others have changed meanwhile, reconcile() finds.
+ * Goes from one applied intent to the next by their difference, without reading what the kernel has: one peer of 5,000
+ * that moves takes a millisecond. The caller must have just applied the first; reconcile() finds what others have
+ * changed meanwhile.
  */
 export function follow(nl: NetlinkSocket, before: Intent, after: Intent, tunnel: number | undefined): void {
   const { gone, come } = changesOf(before.peers, after.peers);
@@ -78,8 +80,9 @@ export function follow(nl: NetlinkSocket, before: Intent, after: Intent, tunnel:
 }
 
 /**
- * Puts what leads to some peers in the place of what leads to others, where it is known to be there.
- * @param after all peers as they are then
+ * Replaces the entries of the peers that are gone, which are known to be in the kernel, with those of the peers that
+ * have come.
+ * @param after all peers after the change
  */
 export function replacePeers(
   nl: NetlinkSocket,
@@ -89,8 +92,8 @@ export function replacePeers(
   tunnel: number | undefined,
 ): void {
   const isOneLink = network.mode === 'l2';
-  // NB: on one layer 2 what leads to a peer is its address. One that has crashed has it in the store still when another
-  // machine gets it.
+  // NB: on one layer 2 the entry of a peer is its address alone. A crashed peer still has its address in the store when
+  // another machine gets it.
   const held = new Set(isOneLink && gone.length > 0 ? after.map(({ address }) => `${address}`) : []);
   const left = gone.filter(({ address }) => !held.has(`${address}`));
   const entries = (peers: readonly OverlayNode[]) => wantedEntries({ network, peers }, tunnel);
@@ -101,12 +104,12 @@ export function replacePeers(
   }
 }
 
-/** Who is there no more, and who was not there before. One that has moved is both. */
+/** The peers that are gone, and those that are new. One that has changed is in both. */
 export function changesOf(
   before: readonly OverlayNode[],
   after: readonly OverlayNode[],
 ): { readonly gone: OverlayNode[]; readonly come: OverlayNode[] } {
-  // Most may be the same objects; of the rest, those that say the same are no change either.
+  // Most may be the same objects. Of the rest, those with equal content are no change either.
   const former = new Set(before);
   const others = after.filter((peer) => !former.delete(peer));
   const gone = new Map([...former].map((peer) => [keyOf(peer), peer]));

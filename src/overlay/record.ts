@@ -1,4 +1,4 @@
-/** What stores have of a node. */
+/** The record of a node, as all stores have it. */
 import { NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
 import { Ip } from '../net/ip.ts';
@@ -6,11 +6,11 @@ import type { OverlayNode } from './network.ts';
 
 /** A node as the store has it. */
 export interface NodeRecord extends OverlayNode {
-  /** Which machine has the name: another one with the same is refused. */
+  /** The id of the machine that has the name: another machine with that name is refused. */
   readonly machine: string;
 }
 
-/** What has become of one node: it is there like this, or it is there no more. */
+/** The change of one node: it has this record now, or the node of that name is gone. */
 export type Change = { readonly put: NodeRecord } | { readonly gone: string };
 
 /** A node that wants a prefix. */
@@ -18,12 +18,12 @@ export interface Applicant {
   readonly name: string;
   readonly address: Ip;
   readonly machine: string;
-  /** The prefix that it had, which its containers may still have addresses of. */
+  /** The prefix that it had: its containers may still have addresses from it. */
   readonly former?: Cidr | undefined;
 }
 
 /**
- * The node that a JSON value describes, or undefined where it describes none. A file that somebody else keeps has no
+ * The node that a JSON value describes; undefined where it describes none. A record that somebody else keeps has no
  * `machine`.
  */
 export function recordOf(json: unknown): NodeRecord | undefined {
@@ -48,12 +48,12 @@ export function nameTaken({ name, address }: NodeRecord): NetloomError {
   );
 }
 
-/** The error for a node that is to be reclaimed and is not there. */
+/** The error for reclaiming a node that is not there. */
 export function noSuchNode(name: string, why: string): NetloomError {
   return new NetloomError('no-such-node', `Cannot reclaim the prefix of "${name}": ${why}`);
 }
 
-/** The error for one that was there a moment ago. @param silence in seconds, as `grace` is */
+/** The error for reclaiming a node that was seen too recently. @param silence in seconds, like `grace` */
 export function stillSeen({ name, subnet }: NodeRecord, silence: number, grace: number): NetloomError {
   return new NetloomError(
     'still-seen',
@@ -62,7 +62,7 @@ export function stillSeen({ name, subnet }: NodeRecord, silence: number, grace: 
   );
 }
 
-/** The error for one of which nobody can tell when it was there. */
+/** The error for reclaiming a node of which nobody knows when it was last seen. */
 export function neverSeen({ name, subnet }: NodeRecord, grace: number): NetloomError {
   return new NetloomError(
     'still-seen',

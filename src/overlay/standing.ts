@@ -1,6 +1,6 @@
 /**
- * How a node stands with a store that its agent speaks to: what an ADD waits for, for people to read. It decides
- * nothing of the data plane.
+ * How a node stands with a store that its agent talks to: what an ADD waits for, in words for people. The data plane
+ * does not depend on it.
  */
 import { NetloomError } from '../error.ts';
 import { makeDirectories, replaceText, tryReadText } from '../ffi/file.ts';
@@ -9,16 +9,16 @@ import type { Paths } from '../paths.ts';
 import type { Membership } from './membership.ts';
 
 export interface Standing {
-  /** What the agent does, or what keeps it from it. */
+  /** What the agent is doing, or what keeps it from joining. */
   readonly message: string;
   /** The code of the error with which the store has refused this machine: waiting would not help. */
   readonly refusal?: string;
 }
 
-/** What keeps a machine out until somebody changes something. */
+/** The errors that keep a machine out until somebody changes something. */
 const REFUSALS = ['name-taken', 'address-exhausted', 'invalid-config'];
 
-/** NB: by the configuration. What was said of another one counts for nothing. */
+/** NB: it holds for one configuration only. What was said of another one is ignored. */
 export function readStanding(paths: Paths, of: Membership): Standing | undefined {
   const text = tryReadText(fileOf(paths, of));
   if (text === undefined) return undefined;
@@ -27,7 +27,7 @@ export function readStanding(paths: Paths, of: Membership): Standing | undefined
     if (said !== printOf(of) || typeof message !== 'string') return undefined;
     return { message, ...(typeof refusal === 'string' && { refusal }) };
   } catch {
-    return undefined; // damaged: as good as none, the agent says it again
+    return undefined; // damaged: as if there were none, the agent says it again
   }
 }
 
@@ -36,7 +36,7 @@ export function writeStanding(paths: Paths, of: Membership, { message, refusal }
   replaceText(fileOf(paths, of), `${JSON.stringify({ of: printOf(of), message, refusal })}\n`);
 }
 
-/** What an error means for who waits. */
+/** What an error means for an ADD that waits. */
 export function standingOf(error: unknown): Standing {
   const message = error instanceof Error ? error.message : String(error);
   const refusal = error instanceof NetloomError && REFUSALS.includes(error.code) ? error.code : undefined;

@@ -1,13 +1,13 @@
 /**
- * The mark of a directory that is an overlay's store: a file `network` with the network's name. An empty directory is
- * what is left where a mount is missing. A machine that has never been in the overlay could not tell that from a store
- * in which nobody is yet, and would begin an overlay of its own, with prefixes that others have. So the first one joins
- * where somebody has said that this is the place.
+ * The mark of a directory that is an overlay's store: a file `network` with the network's name. Where a mount is
+ * missing, an empty directory is left. A machine that has never been in the overlay could not tell that from a new
+ * store, and would begin an overlay of its own, with prefixes that others have. So the first node joins only where
+ * somebody has marked the directory.
  */
 import { NetloomError } from '../error.ts';
 import { directoryOf, isDirectory, makeDirectories, O, tryReadText, tryStat, writeText } from '../ffi/file.ts';
 
-/** Whether a directory may be joined, in which nobody is yet. @throws NetloomError not-available, invalid-config */
+/** Checks that a directory without nodes may be joined. @throws NetloomError not-available, invalid-config */
 export function requireMark(directory: string, network: string): void {
   const marked = read(directory);
   if (marked === undefined) {
@@ -19,7 +19,7 @@ export function requireMark(directory: string, network: string): void {
 }
 
 /**
- * Marks a directory, and makes it where it is not there. NB: not the one above, whose mount may be missing.
+ * Marks a directory, and creates it where it is missing. NB: not its parent, whose mount may be missing.
  * @returns false where it was marked before
  * @throws NetloomError not-available, invalid-config
  */

@@ -1,4 +1,4 @@
-/** What the nodes reach each other by: which node this is, and what fits through. */
+/** The underlay, over which nodes reach each other: which node this machine is, and how large a packet can be. */
 import { NetloomError } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as addr from '../rtnl/addr.ts';
@@ -7,9 +7,12 @@ import * as link from '../rtnl/link.ts';
 import * as route from '../rtnl/route.ts';
 import type { OverlayNetwork, OverlayNode } from './network.ts';
 
-/** What a tunnel adds to a packet: the inner Ethernet header 14, VXLAN 8, UDP 8, and IPv4 20 or IPv6 40. RFC 7348, section 5. */
+/**
+ * What a tunnel adds to a packet: the inner Ethernet header 14, VXLAN 8, UDP 8, and IPv4 20 or IPv6 40. RFC 7348,
+ * section 5.
+ */
 export const OVERHEAD = { 4: 50, 6: 70 } as const;
-/** The least that IPv6 takes. RFC 8200, section 5. */
+/** The least MTU that IPv4 and IPv6 take. IPv6: RFC 8200, section 5. */
 export const MTU_MIN = { 4: 68, 6: 1280 } as const;
 const MTU_ETHERNET = 1500;
 
@@ -32,7 +35,7 @@ function whyNone(nodes: readonly OverlayNode[], name: string | undefined): strin
     : `This machine is to be the node "${name}", but does not have its address ${named.address}`;
 }
 
-/** Told of a peer that cannot be one, with the reason. */
+/** Called for a peer that cannot be one, with the reason. */
 export type PassOver = (peer: OverlayNode, error: NetloomError) => void;
 
 export interface MtuOptions {
@@ -41,11 +44,12 @@ export interface MtuOptions {
 }
 
 /**
- * The largest packet of a container that goes to every peer in one piece: that of the links and routes to them, less what the tunnel adds.
- * @param asked 0 is: as large as it goes
- * @param before what it was for other peers, which are not asked about again
- * @param passOver told of a peer that is not on a layer 2 of this node's, with why, in the mode `direct`; otherwise that
- * is thrown, and so it is where this node has no link to the underlay
+ * The largest packet of a container that reaches every peer in one piece: the least MTU of the links and routes to
+ * them, less what the tunnel adds.
+ * @param asked the configured MTU; 0 for the largest possible
+ * @param before the result for other peers, which are not looked at again
+ * @param passOver called in the mode `direct` for a peer that is not on a layer 2 of this node's. Without it the error
+ * is thrown, and also where this node's link to the underlay is missing or down
  * @throws NetloomError not-available, invalid-config
  */
 export function overlayMtu(
@@ -74,7 +78,10 @@ export function overlayMtu(
   return mtu;
 }
 
-/** NB: a peer that no route leads to says nothing here, and keeps nobody from starting containers. In the mode `direct` its own route would be refused. */
+/**
+ * NB: a peer without a route to it does not count here, and keeps nobody from starting containers. In the mode `direct`
+ * the kernel would refuse the route to its prefix.
+ */
 function underlayMtu(
   nl: NetlinkSocket,
   mode: OverlayNetwork['mode'],
@@ -84,7 +91,7 @@ function underlayMtu(
 ): number {
   const links = new Map(link.list(nl).map((each) => [each.index, each]));
   const home = links.get(homeOf(nl, own) ?? 0);
-  // An address on `lo`, as routing daemons like it, says nothing of the wires.
+  // An address on `lo`, as routing daemons like it, says nothing about the wires.
   let least = home === undefined || home.hardware === ARPHRD.LOOPBACK ? Number.POSITIVE_INFINITY : home.mtu;
   for (const peer of peers) {
     const way = route.lookup(nl, peer.address);
@@ -109,7 +116,7 @@ function notDirect({ name, address }: OverlayNode, way: route.Route | undefined)
   );
 }
 
-/** The link that has a node's address. */
+/** The index of the link that has a node's address. */
 export function homeOf(nl: NetlinkSocket, { address: own }: Pick<OverlayNode, 'address'>): number | undefined {
   return addr.list(nl, { family: own.family }).find(({ address }) => address.ip.equals(own))?.link;
 }

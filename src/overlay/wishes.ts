@@ -1,13 +1,13 @@
 /**
- * What ADDs want of the agent: blocks of addresses that this node does not have yet. A wish is an empty file, which the
- * agent removes when it has done what it can, so that it holds from any process, and through a restart of the agent.
+ * What ADDs want from the agent: blocks of addresses that this node does not have yet. A wish is an empty file, which
+ * the agent removes when it has done what it can. So any process can make one, and it survives a restart of the agent.
  */
 import { tryList } from '../ffi/directory.ts';
 import { makeDirectories, O, tryStat, unlink, writeText } from '../ffi/file.ts';
 import { Cidr } from '../net/cidr.ts';
 import type { Paths } from '../paths.ts';
 
-/** A block that is wanted, or whichever is free. */
+/** A certain block, or any free one. */
 export type Wish = Cidr | 'any';
 
 export function wish(paths: Paths, network: string, wanted: Wish): void {
@@ -25,7 +25,7 @@ export function wishes(paths: Paths, network: string): Wish[] {
   );
 }
 
-/** Done, or given up. */
+/** Removes a wish that is fulfilled or given up. */
 export function settle(paths: Paths, network: string, wanted: Wish): void {
   unlink(fileOf(paths, network, wanted));
 }

@@ -1,6 +1,6 @@
 /**
- * The blocks of a node in the mode `l2`: those that ADDs wish for, and one more before they are all full, so that an
- * ADD need not wait.
+ * Gives a node its blocks in the mode `l2`: those that ADDs wish for, and one more before all are full, so that an ADD
+ * need not wait.
  */
 import { hasCode } from '../../error.ts';
 import type { Cidr } from '../../net/cidr.ts';
@@ -11,16 +11,13 @@ import { pause } from './pause.ts';
 import type { EtcdRegistry, Listing } from './registry.ts';
 import type { EtcdMembership } from './settings.ts';
 
-/** How often it is looked what ADDs wish for, in ms. */
+/** How often the wishes of ADDs are read, in ms. */
 const LOOK = 100;
-/** How long the watch may take to tell of a block before its ADD goes on without, in ms. */
+/** How long the watch may take to report a block, in ms. After that its ADD goes on without. */
 const LAG = 2_000;
-/** How often it is asked whether the watch has told of it, in ms. */
+/** How often to look whether the watch has reported a block, in ms. */
 const TOLD = 5;
-/**
- * How long nobody is asked for one that nobody wished for, where none is left, in ms: to ask is to read all that etcd
- * has.
- */
+/** How long to ask for no spare block where none is left, in ms: to ask is to read everything that etcd has. */
 const NONE_LEFT = 30_000;
 
 export class Blocks {
@@ -28,9 +25,12 @@ export class Blocks {
   readonly #paths: Paths;
   readonly #registry: Pick<EtcdRegistry, 'claim'>;
   readonly #leases: LeaseCount;
-  /** One that etcd has given. NB: until the watch has told of it no other is taken: the first may well do. */
+  /**
+   * A block that etcd has granted. NB: no other is taken until the watch has reported this one, which may well be
+   * enough.
+   */
   #awaited: Cidr | undefined;
-  /** How many prefixes were taken at the last look, and when to ask again, where none is left. */
+  /** Where no block is left: how many prefixes were taken at the last look, and when to ask again. */
   #noneLeft: { taken: number; readonly until: number } | undefined;
 
   constructor(of: EtcdMembership, paths: Paths, registry: Pick<EtcdRegistry, 'claim'>) {
@@ -41,9 +41,9 @@ export class Blocks {
   }
 
   /**
-   * Until the signal says so.
-   * @param listing which a watch keeps in step
-   * @param writeDown what the ADD waits for
+   * Grants blocks until the signal aborts.
+   * @param listing kept in step by a watch
+   * @param writeDown writes the nodes down, which the ADD waits for
    */
   async grant(name: string, listing: Pick<Listing, 'nodes'>, writeDown: () => void, signal: AbortSignal) {
     const { network } = this.#of;
@@ -62,7 +62,7 @@ export class Blocks {
     }
   }
 
-  /** Whether one more is to be taken that nobody wished for. */
+  /** Whether to take a spare block. */
   #isDue(name: string, { nodes }: Pick<Listing, 'nodes'>): boolean {
     if (this.#awaited !== undefined && nodes.holderOf(this.#awaited) === undefined) return false;
     if (!this.#leases.isScarce(nodes.prefixesOf(name))) return false;
@@ -72,7 +72,7 @@ export class Blocks {
     return false;
   }
 
-  /** @returns the block that the ADD waits for; undefined where none is left, as the ADD then says */
+  /** @returns the block that the ADD waits for; undefined where none is left, which the ADD then says */
   async #claim(name: string, wish: Wish, { nodes }: Pick<Listing, 'nodes'>, signal: AbortSignal) {
     if (wish !== 'any') return (await this.#registry.claim(name, wish, signal)) ?? wish;
     if (this.#awaited !== undefined && nodes.holderOf(this.#awaited) === undefined) return this.#awaited;

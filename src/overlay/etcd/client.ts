@@ -1,6 +1,6 @@
 /**
- * An etcd of one or several members. It stays with an endpoint as long as that answers; one that is dead or slow is
- * left for the next, once. A token that is no longer taken is renewed.
+ * A client for an etcd of one or several members. It stays with an endpoint as long as that answers. Where one is dead
+ * or slow it goes on with the next, trying each once. It renews a token that etcd no longer accepts.
  */
 import { hasCode, NetloomError } from '../../error.ts';
 import { readText } from '../../ffi/file.ts';
@@ -13,13 +13,13 @@ import { type Part, part } from './wire.ts';
  * leader.
  */
 const LIMIT = 2_000;
-/** The same for one that is asked again because there is no other: it may be slow rather than dead. */
+/** The same for a single endpoint that is asked again: it may be slow rather than dead. */
 const LAST_LIMIT = 6_000;
 /** Answers after which another member is asked: no leader, timed out, too many requests. */
 const PASSING = [408, 429, 500, 502, 503, 504];
-/** What etcd says of a token that it does not take (any more), and of a call without one. */
+/** What etcd says of a token that it does not accept (any more), and of a call without one. */
 const TOKEN_FAULT = /invalid auth token|revision of auth store is old|user name is empty/;
-/** Whoever gives a user may switch authentication on later. */
+/** What etcd says where authentication is off. A user may be configured before it is switched on. */
 const NO_AUTHENTICATION = 'authentication is not enabled';
 
 export class EtcdClient implements Disposable {
@@ -39,8 +39,8 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * Goes on with the next endpoint: this one has not done what it should. NB: of several who find that out at once the
-   * first one leaves it, or they would leave the next one as well.
+   * Goes on with the next endpoint, because this one has failed. NB: of several callers that notice it at once only the
+   * first one leaves it, or the others would leave the next one as well.
    */
   leave(endpoint: string): void {
     if (endpoint !== this.endpoint) return;
@@ -48,10 +48,7 @@ export class EtcdClient implements Disposable {
     this.#transport.forgetCertificates();
   }
 
-  /**
-   * Asks one endpoint after another, each once; a single one twice, for a connection that was kept may be gone.
-   * @throws NetloomError unreachable with what each said; etcd-refused
-   */
+  /** Asks one endpoint after another, each once; a single one twice, because a connection that was kept may be gone. */
   async ask(path: string, body: unknown, signal?: AbortSignal): Promise<Part> {
     const failures = new Set<string>();
     const count = this.#settings.endpoints.length;
@@ -70,9 +67,8 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * Hears what a watch tells, from the endpoint that was asked last, until it ends. `hasleader`: it ends by itself
-   * where its member has lost the others; without, it would stay open and tell nothing.
-   * @throws NetloomError unreachable, etcd-refused
+   * Runs a watch on the endpoint that was asked last, until the watch ends. `hasleader`: it ends by itself where its
+   * member has lost the others; otherwise it would stay open and report nothing.
    */
   async watch(request: unknown, signal: AbortSignal, hear: (result: Part) => void): Promise<void> {
     const { endpoint } = this;

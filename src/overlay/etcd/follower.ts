@@ -1,6 +1,6 @@
 /**
- * A node's part in one overlay with the store `etcd`: it joins, follows who else does, and writes down what it knows for those who act upon it (memory.ts). What it
- * cannot reach it goes on without: what is written down stays.
+ * A node's part in one overlay with the store `etcd`: it joins, follows the other nodes, and writes down what it knows
+ * for those that act upon it (memory.ts). While it cannot reach etcd it goes on with what is written down.
  */
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -19,26 +19,29 @@ import { EtcdRegistry, type Joined, type Listing } from './registry.ts';
 import type { EtcdMembership } from './settings.ts';
 import { int64, keyEvent, part, parts, startingWith } from './wire.ts';
 
-/** Before the second try, and the longest before any, in ms. Each is shortened by chance. */
+/** The pause before the second try, and the longest before any, in ms. Each is shortened at random. */
 const BACKOFF = { first: 200, longest: 5_000 };
-/** How long a watch may take to tell what a question has found, in ms. */
+/** How long a watch may take to report what a request has found, in ms. */
 const LAG = 2_000;
 /**
- * How often it is looked whether this machine's address is another, in ms: until etcd has it nobody reaches this node.
+ * How often to look whether this machine's address has changed, in ms: until etcd has the new one nobody reaches this
+ * node.
  */
 const HERE = 1_000;
-/** How often a node says that it is there, in ms. */
+/** How often a node says that it is alive, in ms. */
 const ALIVE = 20_000;
-/** How long changes may be on their way to the disk, in ms. */
+/** The longest time from a change until it is synced to disk, in ms. */
 const KEEP = 1_000;
-/** So many changes are told one by one until all is written down anew. */
+/** How many changes are appended one by one before all nodes are written down anew. */
 const CHANGES_MAX = 1_000;
 
-/** How often it does what does not wait for anybody to tell of something, in ms. Each time is shortened by chance. */
+/** Intervals of what is done without a notification, in ms. Each is shortened at random. */
 export interface Intervals {
-  /** It is asked whether the watch has told all. */
+  /** It asks whether the watch has reported everything. */
   readonly check: number;
-  /** All is read again: old servers can lose a DELETE when they compact (etcd 18089), and of one no question tells. */
+  /**
+   * It reads everything again: old servers can lose a DELETE when they compact (etcd 18089), which no request reveals.
+   */
   readonly relist: number;
 }
 
@@ -54,10 +57,10 @@ export class EtcdFollower {
   readonly #forgotten = new Forgotten();
   readonly #every: Intervals;
   readonly #wroteAll: () => void;
-  /** How many were written down one by one since all was. */
+  /** How many changes were appended since all nodes were written down. */
   #changes = 0;
 
-  /** @param wroteAll told when all nodes were read or written down: thousands leave much behind */
+  /** @param wroteAll called when all nodes were read or written down: thousands of them leave much garbage */
   constructor(
     of: EtcdMembership,
     paths: Paths,
@@ -75,7 +78,7 @@ export class EtcdFollower {
     this.#presence = new Presence(this.#client, `${this.#registry.base}alive/${nodeName(of)}`);
   }
 
-  /** Until the signal says so. */
+  /** Runs until the signal aborts. */
   async run(nl: NetlinkSocket, signal: AbortSignal): Promise<void> {
     using _client = this.#client;
     let failures = 0;
@@ -90,7 +93,7 @@ export class EtcdFollower {
       } catch (error) {
         if (signal.aborted) break;
         this.#tell(error);
-        // NB: not by having joined. Where its watch is refused a node joins each time, and reads everything each time.
+        // NB: joining alone is no success. Where its watch is refused, a node joins and reads everything each time.
         if (performance.now() - joinedAt > BACKOFF.longest) failures = 0;
         const longest = Math.min(BACKOFF.longest, BACKOFF.first * 2 ** failures++);
         await pause(Math.random() * longest, signal).catch(() => {});
@@ -100,7 +103,7 @@ export class EtcdFollower {
     }
   }
 
-  /** Joins, reads all, and follows until something is to be done anew. */
+  /** Joins, reads everything, and follows until it has to start anew. */
   async #follow(nl: NetlinkSocket, signal: AbortSignal, joined: () => void): Promise<void> {
     const { record: own, listing } = await this.#join(nl, signal);
     this.#forgotten.compare(listing, () => this.#known());
@@ -122,7 +125,7 @@ export class EtcdFollower {
     try {
       await Promise.race(tasks);
     } catch (error) {
-      // NB: the one that it followed. A question may have found another by now.
+      // NB: the endpoint that was followed. A request may have moved on to another by now.
       if (hasCode(error, 'unreachable')) this.#client.leave(endpoint);
       throw error;
     }
@@ -137,7 +140,7 @@ export class EtcdFollower {
     return joined;
   }
 
-  /** Ends where this node's own record is another, or the store says that there is more than it can tell. */
+  /** Ends where this node's own record is another, or etcd no longer has the revisions that the watch needs. */
   async #watch(
     nl: NetlinkSocket,
     own: NodeRecord,
@@ -161,7 +164,7 @@ export class EtcdFollower {
         }
         const changed = new Set(parts(result['events']).flatMap((event) => nodes.apply(keyEvent(event))));
         const revision = BigInt(int64(part(result['header'])['revision']));
-        // NB: one that was just made says where etcd is, and has yet to tell what has happened until then.
+        // NB: a watch that was just created gives etcd's revision, and has yet to report what happened up to it.
         if (result['created'] !== true && revision > seen.revision) seen.revision = revision;
         this.#forgotten.saw(revision);
         if (changed.size === 0) return;
@@ -186,7 +189,7 @@ export class EtcdFollower {
     if (!isOver) throw cause ?? new NetloomError('unreachable', `etcd at ${this.#client.endpoint} ended the watch`);
   }
 
-  /** Ends where all is to be read again. @throws NetloomError unreachable where the watch does not tell what is there */
+  /** Ends where everything has to be read again. @throws NetloomError unreachable where the watch misses a change */
   async #check(endpoint: string, seen: { revision: bigint }, signal: AbortSignal): Promise<void> {
     const limit = performance.now() + this.#every.relist * (1 - Math.random() / 2);
     let clear = seen.revision;
@@ -215,7 +218,7 @@ export class EtcdFollower {
     }
   }
 
-  /** The revision that etcd is at, and that of the latest change of our keys which is above the one that is known. */
+  /** The revision of etcd, and that of the latest change of our keys above the known one; 0 where there is none. */
   async #latest(known: bigint, signal: AbortSignal): Promise<{ readonly all: bigint; readonly ours: bigint }> {
     const range = startingWith(this.#registry.base);
     const count = await this.#client.ask('/v3/kv/range', { ...range, count_only: true }, signal);
@@ -232,7 +235,7 @@ export class EtcdFollower {
     return { all, ours };
   }
 
-  /** NB: status only. Where it cannot say so people hear of it, and nothing else follows. */
+  /** NB: status only. Where the node cannot say so people hear of it, and nothing else follows. */
   async #stayAlive(name: string, { nodes }: Listing, signal: AbortSignal): Promise<void> {
     for (;;) {
       try {
@@ -246,7 +249,10 @@ export class EtcdFollower {
     }
   }
 
-  /** A copied disk has the id of the machine as well, by which a node is known again: two machines then have one prefix, and nobody but they can tell. */
+  /**
+   * A copied disk also has the machine's id, by which a node is recognized. Then two machines have one prefix, and only
+   * they can notice.
+   */
   #lookForTwin(nl: NetlinkSocket, own: NodeRecord, { address }: NodeRecord): void {
     if (address.equals(own.address) || addressNow(nl, this.#of)?.equals(address) === true) return;
     const message = `another machine is the node "${own.name}", too, at ${address}, and has this one's id: remove ${this.#paths.state}/machine on one of them, and give it another "node"`;
@@ -254,7 +260,7 @@ export class EtcdFollower {
     this.#stand({ message });
   }
 
-  /** NB: at once. Who acts upon it waits for nothing else. */
+  /** NB: at once. Those that act upon the changes wait for nothing else. */
   #amend(listing: Listing, changed: ReadonlySet<string>): void {
     const { network } = this.#of;
     const changes = [...changed].flatMap((name) => listing.nodes.changeOf(name) ?? []);
@@ -266,7 +272,7 @@ export class EtcdFollower {
   #writeDown({ nodes }: Listing): void {
     const records = nodes.records((message, { key, value }) => this.#notices.say(key, message, value));
     const isThere = remember(this.#paths, this.#of.network, this.#forgotten.with(records));
-    // NB: nothing is added to what could not be written.
+    // NB: nothing may be appended to a file that could not be written.
     this.#changes = isThere ? 0 : Number.POSITIVE_INFINITY;
     this.#wroteAll();
   }
@@ -280,7 +286,7 @@ export class EtcdFollower {
     this.#stand(standingOf(error));
   }
 
-  /** NB: status only. A full /run, or too many open files, ends nothing. */
+  /** NB: status only. A full /run, or too many open files, must not end the follower. */
   #stand(standing: Standing): void {
     try {
       writeStanding(this.#paths, this.#of, standing);
@@ -291,7 +297,7 @@ export class EtcdFollower {
   }
 }
 
-/** Undefined where it has none, for the moment. */
+/** This machine's address; undefined while it has none. */
 function addressNow(nl: NetlinkSocket, of: EtcdMembership) {
   try {
     return underlayAddress(nl, of);

@@ -1,6 +1,7 @@
 /**
- * Nodes that the store has forgotten, and did not tell so: it was made anew, or restored from what it was earlier. They are known for a while yet, until each has come
- * back with the prefix that it had: nothing that works may end because a store has lost its memory.
+ * Nodes that the store has forgotten without reporting it: it was made anew, or restored from an earlier state. They
+ * are kept for a while, until each has come back with its former prefix: nothing that works may stop because a store
+ * has lost its memory.
  */
 import type { NodeRecord } from '../record.ts';
 import type { Listing } from './registry.ts';
@@ -12,7 +13,7 @@ export class Forgotten {
   #nodes: readonly NodeRecord[] = [];
   #until = 0;
   #cluster: string | undefined;
-  /** The highest that the store is known to have been at. */
+  /** The highest revision that the store is known to have had. */
   #revision = 0n;
 
   /** Keeps nodes that the store may not know. */
@@ -21,14 +22,14 @@ export class Forgotten {
     this.#until = performance.now() + KEEP;
   }
 
-  /** Notes how far the store was, by whichever answer. */
+  /** Notes the revision of any answer of the store. */
   saw(revision: bigint): void {
     if (revision > this.#revision) this.#revision = revision;
   }
 
   /**
-   * Looks whether the store is another than it was, or has gone back.
-   * @param known asked only then: it may be thousands
+   * Keeps the known nodes where the store is another cluster than before, or its revision has gone back.
+   * @param known called only then: it may be thousands of nodes
    */
   compare({ cluster, revision }: Pick<Listing, 'cluster' | 'revision'>, known: () => readonly NodeRecord[]): void {
     const before = { cluster: this.#cluster, revision: this.#revision };
@@ -38,12 +39,12 @@ export class Forgotten {
     if (before.cluster !== cluster || this.#revision < before.revision) this.keep(known());
   }
 
-  /** Whether there may be such nodes. */
+  /** Whether there may be forgotten nodes. */
   get isAny(): boolean {
     return this.#nodes.length > 0 && performance.now() <= this.#until;
   }
 
-  /** The nodes that the store has, and those that it should. */
+  /** The nodes that the store has, and the forgotten ones whose name and prefix are still free. */
   with(records: readonly NodeRecord[]): NodeRecord[] {
     if (performance.now() > this.#until) return [...records];
     const names = new Set(records.map(({ name }) => name));

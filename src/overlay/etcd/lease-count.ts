@@ -1,4 +1,4 @@
-/** How full the blocks of a node are: by the files of host-local's leases, which are named after their addresses. */
+/** How full the blocks of a node are, counted by host-local's lease files, which are named after their addresses. */
 import { tryList } from '../../ffi/directory.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import { Ip } from '../../net/ip.ts';
@@ -18,8 +18,8 @@ export class LeaseCount {
   }
 
   /**
-   * Whether three quarters of all are taken. Network and gateway are nobody's, and the last of each block
-   * (src/plugins/overlay/ipam.ts).
+   * Whether three quarters of the usable addresses are taken. Not usable are the network's address, the gateway, and
+   * the last address of each block (src/plugins/overlay/ipam.ts).
    */
   isScarce(blocks: readonly Cidr[]): boolean {
     const size = blocks.reduce((sum, block) => sum + block.size() - 1n, -2n);
@@ -28,8 +28,8 @@ export class LeaseCount {
   }
 
   /**
-   * NB: by the clock. The time of the directory's change is host-local's own (src/ipam/host-local/lease-index.ts), and
-   * need not change with it.
+   * NB: refreshed by time. host-local sets the directory's mtime itself (src/ipam/host-local/lease-index.ts), so that
+   * it need not change with the leases.
    */
   #read(): readonly Ip[] {
     const now = performance.now();

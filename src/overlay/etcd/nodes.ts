@@ -3,7 +3,7 @@ import { Cidr } from '../../net/cidr.ts';
 import { type Change, type NodeRecord, recordOf } from '../record.ts';
 import type { KeyEvent, KeyValue } from './wire.ts';
 
-/** NB: a text, which is read whenever somebody asks for what it says: as objects thousands of nodes are twice as large. */
+/** NB: kept as text, and parsed whenever it is asked for: as objects thousands of nodes are twice as large. */
 type Stored = Pick<KeyValue, 'value' | 'revision'>;
 
 /** By their keys. */
@@ -18,9 +18,9 @@ interface Holding {
 export class Nodes {
   readonly #base: string;
   readonly #nodes: Folder = new Map();
-  /** Who has which prefix, by its length, which is one as a rule (`settings`). */
+  /** Who has which prefix, by prefix length. As a rule there is one length (`settings`). */
   readonly #prefixes = new Map<number, Folder>();
-  /** All else. */
+  /** All other keys. */
   readonly #others: Folder = new Map();
 
   /** @param base what all keys begin with */
@@ -37,8 +37,8 @@ export class Nodes {
   }
 
   /**
-   * @returns the nodes that others see otherwise than before: when one was last seen is status only, and what is known
-   * already may be told once more
+   * @returns the nodes that have changed for others: not for a sign of life, which is status only, nor for an event
+   * that is known already
    */
   apply(event: KeyEvent): string[] {
     const key = 'put' in event ? event.put.key : event.deleted;
@@ -64,7 +64,10 @@ export class Nodes {
     return false;
   }
 
-  /** Who has a prefix, or a part of it. NB: those of its length are looked up. Where all are in a row, thousands are asked for. */
+  /**
+   * Who has a prefix, or overlaps with it. NB: prefixes of the same length are looked up. Where nodes are numbered
+   * without gaps, thousands are asked for.
+   */
   holderOf(prefix: Cidr): string | undefined {
     const same = this.#prefixes.get(prefix.prefix)?.get(keyOfPrefix(this.#base, prefix));
     if (same !== undefined) return same.value;
@@ -96,7 +99,7 @@ export class Nodes {
     return typeof length?.nodePrefix === 'number' ? length.nodePrefix : undefined;
   }
 
-  /** Of a key's last change; 0 where there is no such key. */
+  /** The revision of a key's last change; 0 where there is no such key. */
   revisionOf(key: string): number {
     return this.#folderOf(key).get(key)?.revision ?? 0;
   }
@@ -107,7 +110,7 @@ export class Nodes {
     return lease !== undefined && /^\d+$/.test(lease) ? lease : undefined;
   }
 
-  /** What has become of one node; undefined where what is stored of it cannot be read. */
+  /** The change of one node; undefined where its record cannot be read. */
   changeOf(name: string): Change | undefined {
     if (!this.#nodes.has(this.#nodeKey(name))) return { gone: name };
     const record = this.find(name);
@@ -115,8 +118,9 @@ export class Nodes {
   }
 
   /**
-   * All nodes with all their prefixes, in the order of their first ones. What cannot be read is said, and is no node.
-   * @param warn with what the message is about
+   * All nodes with all their prefixes, in the order of the prefixes in their records. Warns of records that cannot be
+   * read, and leaves them out.
+   * @param warn also gets the key and the value that the message is about
    */
   records(warn: (message: string, about: Pick<KeyValue, 'key' | 'value'>) => void): NodeRecord[] {
     const records = new Map<string, NodeRecord>();
@@ -133,8 +137,8 @@ export class Nodes {
   }
 
   /**
-   * The prefixes that nodes have besides those in their records, by nodes. NB: of thousands nearly all have no other, and
-   * only the others are read.
+   * The prefixes of nodes besides those in their records, by node. NB: of thousands of prefixes nearly all are in a
+   * record, and only the others are parsed.
    */
   #blocks(records: ReadonlyMap<string, NodeRecord>): Map<string, Cidr[]> {
     const blocks = new Map<string, Cidr[]>();
@@ -149,7 +153,7 @@ export class Nodes {
     return blocks;
   }
 
-  /** What a folder of prefixes says. @param of of which node only */
+  /** What a folder of prefixes says. @param of only of this node */
   *#holdingsIn(folder: Folder, of?: string): Generator<Holding> {
     for (const [key, { value: node }] of folder) {
       const prefix = of === undefined || of === node ? this.#prefixOf(key) : undefined;
@@ -171,7 +175,7 @@ export class Nodes {
     return folder;
   }
 
-  /** The prefix that a key is about. NB: written otherwise than keyOfPrefix() does it would not be found. */
+  /** The prefix in a key. NB: one that is written otherwise than by keyOfPrefix() would not be found. */
   #prefixOf(key: string): Cidr | undefined {
     const [folder, name = ''] = this.#split(key);
     const prefix = folder === 'prefixes' ? Cidr.tryParse(name.replace('_', '/'))?.network() : undefined;

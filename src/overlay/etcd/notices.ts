@@ -1,21 +1,21 @@
-/** What is said to people, once: again only where it has changed, or has been otherwise in between. */
+/** Messages to people, each said once, and again only where its state has changed. */
 export class Notices {
   readonly #say: (message: string) => void;
-  /** What stood when it was said, by what it is about. */
+  /** The state when it was said, by subject. */
   readonly #said = new Map<string, string>();
 
   constructor(say: (message: string) => void) {
     this.#say = say;
   }
 
-  /** @param state what it follows from, where the message does not tell all of it */
+  /** @param state what decides whether it is new, where the message does not say all of it */
   say(about: string, message: string, state: string = message): void {
     if (this.#said.get(about) === state) return;
     this.#said.set(about, state);
     this.#say(message);
   }
 
-  /** It is otherwise now. */
+  /** The matter is settled: the next message about it is said again. */
   forget(about: string): void {
     this.#said.delete(about);
   }

@@ -1,8 +1,9 @@
 /**
- * That a node is there: a lease that the node keeps alive, and a key that names it. Status only: nobody acts upon it
- * but who reclaims a prefix, and asks how long ago the node was last heard of. etcd counts that, so no clock of a
- * machine matters. NB: the key does not go with the lease. One that is missing is of a node that could never say so,
- * which may well be there; one whose lease is gone is of a node that has been silent for longer than etcd remembers.
+ * A node's presence: a lease that the node keeps alive, and a key that names the lease. Status only: just the
+ * reclaiming of a prefix depends on it, and asks how long ago the node was last heard of. etcd counts that time, so no
+ * machine's clock matters. NB: the key does not go with the lease. A missing key is that of a node that could never say
+ * so, which may well be alive. A key whose lease is gone is that of a node that has been silent for longer than etcd
+ * remembers.
  */
 import type { EtcdClient } from './client.ts';
 import { int64, type Part, part, put } from './wire.ts';
@@ -21,8 +22,8 @@ export class Presence {
   }
 
   /**
-   * Says so once.
-   * @param known the lease that etcd has of the node, as far as it is known: reclaim() takes the key away
+   * Says once that the node is there.
+   * @param known the lease in etcd's key, as far as it is known: reclaim() removes the key
    */
   async tell(known: string | undefined, signal: AbortSignal): Promise<void> {
     if (!(await this.#isKept(signal))) {

@@ -3,10 +3,11 @@
  *
  *   PREFIX/NETWORK/nodes/NAME              { "name", "address", "subnet", "machine" }
  *   PREFIX/NETWORK/prefixes/10.96.3.0_24   NAME: who has the prefix
- *   PREFIX/NETWORK/settings                { "nodePrefix": 24 }: with prefixes of several lengths one could be part of another
+ *   PREFIX/NETWORK/settings                { "nodePrefix": 24 }: prefixes of several lengths could overlap
  *   PREFIX/NETWORK/alive/NAME              a lease: status only
  *
- * A node and its prefix are made in one transaction, where neither is there. They have no lease: nothing but reclaim() takes them away.
+ * A node and its prefix are created in one transaction, which requires that neither exists. They have no lease: only
+ * reclaim() removes them.
  */
 import { NetloomError } from '../../error.ts';
 import type { Cidr } from '../../net/cidr.ts';
@@ -18,23 +19,23 @@ import { REMEMBERED, silenceOf } from './presence.ts';
 import type { EtcdMembership } from './settings.ts';
 import { encode, int64, isAt, keyValue, type Part, part, parts, put, remove, startingWith } from './wire.ts';
 
-/** How often a node is tried to be made, where others are faster. */
+/** How often to try to create a node, where others are faster. */
 const ATTEMPTS = 50;
 
 /** How many keys are asked for at a time. With 1,000 the thread that reads them is a megabyte larger. */
 const PAGE = 250;
 
-/** How many leases are asked for at once: a connection each, of which thousands would be refused. */
+/** How many leases are asked for at once: each takes a connection, and thousands would be refused. */
 const AT_ONCE = 16;
 
-/** How often one is tried to be taken out, where it changes meanwhile. */
+/** How often to try to reclaim a node that changes meanwhile. */
 const RECLAIM_ATTEMPTS = 5;
 
-/** All there is, as of one revision. */
+/** All keys of the overlay, as of one revision. */
 export interface Listing {
   readonly nodes: Nodes;
   readonly revision: string;
-  /** Which etcd it is. */
+  /** The id of the etcd cluster. */
   readonly cluster: string;
 }
 
@@ -43,8 +44,8 @@ export interface Joined {
   /** Whether the store did not know the node. */
   readonly isNew: boolean;
   /**
-   * All there was when it was read, and what was written since for the node. NB: as of the reading, what others have done
-   * meanwhile the watch has yet to tell.
+   * What was read, and what was then written for the node. NB: the revision is that of the reading. The watch has yet
+   * to report what others have done since.
    */
   readonly listing: Listing;
 }
@@ -61,7 +62,10 @@ export class EtcdRegistry {
     this.base = `${of.etcd.prefix}/${of.network}/`;
   }
 
-  /** Page by page, all of one revision: thousands of nodes in one answer are tens of megabytes while it is read. */
+  /**
+   * Reads all keys page by page, as of one revision: with thousands of nodes, one answer would take tens of megabytes
+   * while it is read.
+   */
   async list(signal?: AbortSignal): Promise<Listing> {
     const nodes = new Nodes(this.base);
     const { range_end, ...first } = startingWith(this.base);
@@ -80,7 +84,7 @@ export class EtcdRegistry {
   }
 
   /**
-   * Gets a node its record: the one that it has, with its present address, or a new one with a prefix that nobody has.
+   * Gives a node its record: the one it has, with its present address, or a new one with a free prefix.
    * @throws NetloomError name-taken, address-exhausted, invalid-config; unreachable, etcd-refused
    */
   async join(applicant: Applicant, signal?: AbortSignal): Promise<Joined> {
@@ -107,9 +111,9 @@ export class EtcdRegistry {
   }
 
   /**
-   * Gets a node one more prefix.
-   * @param wanted the one that it is to be; otherwise whichever is free
-   * @returns the prefix, or undefined where somebody has it
+   * Gives a node one more prefix.
+   * @param wanted a certain prefix; undefined for any free one
+   * @returns the prefix; undefined where somebody has it, or it is not one of the network
    * @throws NetloomError address-exhausted; unreachable, etcd-refused
    */
   async claim(name: string, wanted: Cidr | undefined, signal?: AbortSignal): Promise<Cidr | undefined> {
@@ -122,15 +126,15 @@ export class EtcdRegistry {
       const answer = await this.#transact(compare, [put(key, name)], signal);
       if (answer['succeeded'] === true) return prefix;
       nodes = this.#read(answer).nodes;
-      // It was asked twice, and has done so the first time: that answer was lost.
+      // The request was sent twice. The first one succeeded, and its answer was lost.
       if (nodes.holderOf(prefix) === name) return prefix;
     }
     throw tooSlow();
   }
 
   /**
-   * Gives the prefixes back that a node no longer has.
-   * @param grace for how long it must not have been heard of, in seconds
+   * Removes a node that is gone, which frees its prefixes.
+   * @param grace how long the node must not have been heard of, in seconds
    * @throws NetloomError no-such-node, still-seen, try-again; unreachable, etcd-refused
    */
   async reclaim(name: string, grace: number): Promise<NodeRecord> {
@@ -138,7 +142,7 @@ export class EtcdRegistry {
     for (let attempt = 0; attempt < RECLAIM_ATTEMPTS; attempt++) {
       const { nodes } = await this.list();
       const found = nodes.find(name);
-      // One that has gone in between has what it was to get: it may be that only the answer was lost.
+      // If the node has gone in between, all is done: perhaps only the answer was lost.
       if (found === undefined && record !== undefined) return record;
       if (found === undefined) throw noSuchNode(name, `etcd has none below "${this.base}"`);
       record = found;
@@ -147,7 +151,10 @@ export class EtcdRegistry {
     throw new NetloomError('try-again', `Cannot reclaim the prefix of "${name}": its record changes all the time`);
   }
 
-  /** @returns false where a key has changed in between, as by the last word of a node that is leaving: all is to be judged anew */
+  /**
+   * @returns false where a key has changed in between, e.g. by the last sign of life of a node that is leaving:
+   * everything has to be judged anew
+   */
   async #tryReclaim(nodes: Nodes, record: NodeRecord, grace: number): Promise<boolean> {
     const { name } = record;
     const lease = nodes.leaseOf(name);
@@ -178,7 +185,7 @@ export class EtcdRegistry {
     return silences;
   }
 
-  /** The prefix that the node has or gets, where it is one of the network as it is configured now. */
+  /** The record that the node should have. It keeps its prefix where that is one of the network as configured now. */
   #wanted(nodes: Nodes, { name, address, machine, former }: Applicant, attempt: number): NodeRecord {
     const { nodePrefix } = this.#of;
     const existing = nodes.find(name);
@@ -201,7 +208,7 @@ export class EtcdRegistry {
     return { name, address, subnet: prefix, machine };
   }
 
-  /** Whoever was too late looks elsewhere: those that met once would meet again. */
+  /** A free prefix. One that was too late looks elsewhere: nodes that collided once would collide again. */
   #free(nodes: Nodes, name: string, attempt: number, former?: Cidr): Cidr {
     const { subnet, nodePrefix } = this.#of;
     const place = attempt === 0 ? name : `${name} ${attempt}`;
@@ -211,7 +218,7 @@ export class EtcdRegistry {
     throw allTaken(subnet, nodePrefix);
   }
 
-  /** What is stored of a node, by keys; undefined for what is to go. */
+  /** What to store for a node, by key; undefined for a key to delete. */
   #entriesOf(nodes: Nodes, { name, address, subnet, machine }: NodeRecord): [key: string, value: string | undefined][] {
     const { nodePrefix } = this.#of;
     const given = nodes.prefixesOf(name).filter((each) => !this.#isOfNetwork(each));
@@ -225,7 +232,7 @@ export class EtcdRegistry {
     ];
   }
 
-  /** One transaction: all of it, or nothing where somebody was faster. */
+  /** One transaction: it writes everything, or nothing where somebody was faster. */
   #write(
     nodes: Nodes,
     { name, subnet }: NodeRecord,
@@ -244,7 +251,7 @@ export class EtcdRegistry {
     return prefix.prefix === this.#of.nodePrefix && this.#of.subnet.contains(prefix.ip);
   }
 
-  /** @returns the answer; where something has changed, with all that there is now */
+  /** @returns the answer; where a key has changed, with all current keys */
   #transact(compare: readonly Part[], success: readonly Part[], signal?: AbortSignal): Promise<Part> {
     return this.#client.ask('/v3/kv/txn', { compare, success, failure: [this.#range()] }, signal);
   }

@@ -1,6 +1,6 @@
 /**
- * HTTP to one endpoint. The modules for it are Node's: Bun has them, too, and unlike fetch() they take certificates on
- * both. NB: nothing that the call of a plugin loads may import this file, it takes 10 ms.
+ * HTTP to one endpoint, with Node's modules: Bun has them too, and unlike fetch() they take certificates on both. NB:
+ * nothing that a plugin's call loads may import this file, which takes 10 ms.
  */
 import {
   type ClientRequest,
@@ -19,7 +19,7 @@ export interface Question {
   readonly path: string;
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** For the answer; for one that comes in parts, for its beginning, in ms. */
+  /** The time limit for the answer, or for the beginning of a stream, in ms. */
   readonly limit: number;
   readonly signal?: AbortSignal;
 }
@@ -46,7 +46,7 @@ export class Transport implements Disposable {
     this.#certificates = undefined;
   }
 
-  /** @throws NetloomError unreachable, and what is wrong with a file of certificates */
+  /** @throws NetloomError unreachable; or what is wrong with a certificate file */
   async ask(question: Question): Promise<Answer> {
     let text = '';
     const status = await this.#send(question, false, (part) => (text += part));
@@ -54,7 +54,7 @@ export class Transport implements Disposable {
   }
 
   /**
-   * Hears an answer line by line, until it ends or the signal says so.
+   * Passes an answer on line by line, until it ends or the signal aborts.
    * @throws NetloomError as ask(); what `hear` throws, as it is
    */
   async listen(question: Question, hear: (line: Answer) => void): Promise<void> {
@@ -72,7 +72,7 @@ export class Transport implements Disposable {
     this.#https.destroy();
   }
 
-  /** @returns the status, when all has come */
+  /** @returns the HTTP status, once the whole answer has come */
   async #send(question: Question, isStream: boolean, hear: (part: string, status: number) => void): Promise<number> {
     const { endpoint, path, body, headers, limit, signal } = question;
     const options = { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers } };
@@ -91,7 +91,7 @@ export class Transport implements Disposable {
         });
         response.on('error', fail);
         response.on('end', () => finish(() => resolve(status)));
-        // An answer that broke off has no end.
+        // An answer that breaks off has no 'end'.
         response.on('close', () => fail(new Error('the connection was lost')));
       });
       const finish = (settle: () => void) => {
@@ -114,8 +114,8 @@ export class Transport implements Disposable {
   }
 
   /**
-   * @throws NetloomError unreachable where the certificates are none, such as one without its key, whose file is
-   * replaced a moment later
+   * @throws NetloomError unreachable where the certificates are invalid, e.g. one whose key does not match yet because
+   * its file is replaced a moment later
    */
   #begin(
     endpoint: string,

@@ -1,17 +1,18 @@
 /**
- * What etcd's JSON gateway takes and gives: bytes are Base64, int64 are strings, and what is zero is missing. A PUT event has no `type`, a transaction that failed
- * no `succeeded`, a lease that is gone no `TTL`. https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/
+ * What etcd's JSON gateway takes and gives: bytes are Base64, int64 are strings, and zero values are missing. A PUT
+ * event has no `type`, a failed transaction no `succeeded`, an expired lease no `TTL`.
+ * https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/
  */
 
 export interface KeyValue {
   readonly key: string;
   readonly value: string;
   /**
-   * The revision of its last change. NB: a number, of which thousands take nothing: exact until a store with a million
-   * changes a second is 285 years old.
+   * The revision of its last change. NB: a number, of which thousands take no memory: exact until a store with a
+   * million changes a second is 285 years old.
    */
   readonly revision: number;
-  /** The lease that it goes with; '0' where there is none. */
+  /** The lease that the key expires with; '0' where there is none. */
   readonly lease: string;
 }
 
@@ -22,7 +23,7 @@ export interface RangeAnswer {
 /** What happened to a key. */
 export type KeyEvent = { readonly put: KeyValue } | { readonly deleted: string };
 
-/** A part of an answer of which nothing is known yet. */
+/** A part of an answer that has not been checked yet. */
 export type Part = Readonly<Record<string, unknown>>;
 
 const decoder = new TextDecoder();
@@ -36,7 +37,10 @@ export function decode(base64: unknown): string {
   return typeof base64 === 'string' ? decoder.decode(Uint8Array.fromBase64(base64)) : '';
 }
 
-/** All keys that begin with a text, as `key` and `range_end`. NB: the text is not empty, and its last letter has a next one. */
+/**
+ * All keys that begin with a text, as `key` and `range_end`. NB: the text must not be empty, and its last character
+ * must have a successor.
+ */
 export function startingWith(text: string) {
   const end = text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1);
   return { key: encode(text), range_end: encode(end) };
@@ -50,7 +54,7 @@ export function remove(key: string) {
   return { request_delete_range: { key: encode(key) } };
 }
 
-/** That a key is as it was at its revision, where 0 is: that there is none. */
+/** Requires that a key has not changed since a revision; 0: that the key does not exist. */
 export function isAt(key: string, revision: number) {
   return { key: encode(key), target: 'MOD', result: 'EQUAL', mod_revision: `${revision}` };
 }
