@@ -1,6 +1,7 @@
 /**
- * The resident agent: threads with warm code that carry out the calls of plugins. This file looks after them; it takes
- * no part in a call. It keeps nothing that is not on disk or in the kernel, so that it may be killed at any moment.
+ * The resident agent: threads with warm code that execute the calls of plugins. This file looks after the threads, and
+ * takes no part in a call. The agent keeps nothing that is not on disk or in the kernel, so that it may be killed at
+ * any moment.
  */
 import { rest } from '../activity.ts';
 import { messageOf } from '../error.ts';
@@ -31,33 +32,34 @@ import type { Assignment, Report } from './worker.ts';
 export interface AgentOptions {
   readonly paths: Paths;
   readonly version: string;
-  /** What counts more than the file of settings. */
+  /** Settings that override those of the file. */
   readonly flags: SomeSettings;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /**
- * How long nobody may wait for calls before one thread more does, in ms. Above what calls take that only compete for
- * the processors: a thread more is one more that competes.
+ * How long no thread may be waiting for calls, in ms, before one more does. It is longer than calls take that only
+ * compete for the processors: for those, one more thread is one more competitor.
  */
 const PATIENCE = 40;
-/** How long a thread that was made up stays without work, in ms. */
+/** How long an extra thread stays without work, in ms. */
 const KEEP = 30_000;
-/** The most there can be: threads that wait for something else (a lock, another plugin) are made up for. */
+/**
+ * The most threads there can be. Extra threads stand in for those that wait for something else (a lock, another
+ * plugin).
+ */
 const THREADS_MAX = 32;
 /** How often the agent looks after its threads, in ms. */
 const TICK = 250;
 /**
- * For so long, in ms, nobody takes calls where the agent is not well: then shims give up waiting for it (native/shim.c,
- * ACCEPT_LIMIT_MS).
+ * How long no thread may take calls, in ms, before the agent counts as unhealthy: then shims give up waiting for it
+ * (native/shim.c, ACCEPT_LIMIT_MS).
  */
 const DEAF = 10_000;
-/**
- * How often the engine's code is given back, in ms: some 10 MB that nobody needs again come together between two times.
- */
+/** How often the engine's code is given back, in ms: meanwhile some 10 MB accumulate that nobody needs again. */
 const SPARE = 5_000;
 
-/** What a thread does, for people. Any other state is a call that it is at. */
+/** What a thread does, for people. Any other state means that it executes a call. */
 const WORDS: Readonly<Record<number, 'idle' | 'waiting'>> = {
   [STATES.ABSENT]: 'idle',
   [STATES.IDLE]: 'idle',
@@ -66,7 +68,10 @@ const WORDS: Readonly<Record<number, 'idle' | 'waiting'>> = {
   [STATES.GONE]: 'idle',
 };
 
-/** Inside the executable. NB: by its whole path, or a file of that name in the working directory would do as well. */
+/**
+ * The threads' files inside the executable. NB: absolute paths, or a file of that name in the working directory could
+ * be loaded instead.
+ */
 const WORKER = '/$bunfs/root/agent/worker.js';
 const OVERLAY_WORKER = '/$bunfs/root/agent/overlay-worker.js';
 const ETCD_WORKER = '/$bunfs/root/agent/etcd-worker.js';
@@ -87,13 +92,13 @@ export function runAgent(options: AgentOptions): void {
 class Agent {
   readonly #options: AgentOptions;
   readonly #door: Door;
-  /** Calls that make progress at once. A call sleeps now and then, so one more than there are processors. */
+  /** How many calls may run at once. Calls sleep now and then, so it is one more than there are processors. */
   readonly #active = Math.max(2, Math.min(navigator.hardwareConcurrency + 1, THREADS_MAX / 2));
   readonly #board = new Board(THREADS_MAX, this.#active);
   readonly #threads = new Map<number, Worker>();
   /**
-   * Each thread's latest call as it was seen first, to know for how long it has been going on, or how long nothing has
-   * come after it.
+   * Each thread's latest call, and when it was first seen: how long the call has been running, or how long the thread
+   * has had none since.
    */
   readonly #seen = new Map<number, { readonly call: number; readonly since: number }>();
   readonly #tally = new Tally([...plugins.keys()]);
@@ -102,7 +107,7 @@ class Agent {
   readonly #health = new Health(DEAF / TICK);
   readonly #keeping = new Keeping(() => {});
   readonly #since = new Date().toISOString();
-  /** Where questions are answered, by address. */
+  /** By address. */
   readonly #desks = new Map<string, Desk>();
   #settings: Settings;
   #isDraining = false;
@@ -115,14 +120,14 @@ class Agent {
   }
 
   start(): void {
-    // NB: before calls are served. The first one is to wait for what it needs of them.
+    // NB: before calls are served, so that the first one waits for the overlays that it needs.
     this.#startOverlays();
     for (let id = 0; id <= this.#active; id++) this.#addThread(id);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#drain(`got ${signal}`));
     process.on('SIGHUP', () => this.#reread());
     setInterval(() => this.#look(), TICK);
     this.#openDesks();
-    // When the threads have begun as well; from then on what something rare has needed.
+    // Once when the threads have started too, and from then on for code that rare work has loaded.
     setTimeout(giveCodeBack, REST);
     setInterval(giveCodeBack, SPARE);
     this.#log.write('info', 'serving calls', {
@@ -148,7 +153,7 @@ class Agent {
     notify(state, this.#options.environment);
   }
 
-  /** What is wrong with the new settings is told, and the old ones stay. */
+  /** Reads the settings again. Where the file is wrong it logs why, and the old settings stay. */
   #reread(): void {
     const file = this.#options.paths.agentSettings;
     try {
@@ -163,8 +168,8 @@ class Agent {
   }
 
   /**
-   * Opens those that are missing and closes those that are no longer wanted. One that cannot be opened keeps nobody
-   * from calling.
+   * Opens the desks that are missing and closes those that are no longer wanted. One that cannot be opened does not
+   * affect calls.
    */
   #openDesks(): void {
     const own = statusSocket(this.#options.paths.run);
@@ -254,8 +259,8 @@ class Agent {
   }
 
   /**
-   * Looks until somebody waits for calls again. Where those that are at work do not end, they wait themselves, for
-   * whatever it is.
+   * Looks again and again until a thread waits for calls. Busy threads that do not finish are waiting for something
+   * themselves, so that one more thread may take calls.
    */
   #watch(): void {
     setTimeout(() => {
@@ -265,7 +270,7 @@ class Agent {
     }, PATIENCE);
   }
 
-  /** One thread more, where all are at work. */
+  /** Adds a thread where all are busy. */
   #makeUp(): void {
     if (this.#isDraining || [...this.#threads.keys()].some((id) => this.#board.stateOf(id) === STATES.ABSENT)) return;
     for (let id = 0; id < THREADS_MAX; id++) {

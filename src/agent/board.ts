@@ -1,13 +1,13 @@
 /**
  * What the agent's threads know of each other: a piece of shared memory, changed by atomic operations only.
  *
- * One thread at a time, the leader, waits for a call. When it has one it first makes another idle thread the leader,
- * the one with the lowest number, and then carries the call out: no call goes from thread to thread, and a few calls at
- * a time always meet the same threads, whose code is warm.
+ * One thread at a time, the leader, waits for a call. When it gets one, it first makes the idle thread with the lowest
+ * number the leader, and then executes the call. So no call passes from thread to thread, and a few calls at a time
+ * always meet the same threads, whose code is warm.
  *
- * More calls at once than there are processors only get in each other's way, on threads whose code is cold. So nobody
- * is made the leader while so many are at work; only where none of them ends for a moment, because they wait for
- * something, one more is (press()).
+ * More calls at once than there are processors only get in each other's way, on threads whose code is cold. So no
+ * leader is chosen while that many threads are busy. Only where none of them finishes for a moment, because they wait
+ * for something, one more thread leads (press()).
  */
 import type { Look } from './health.ts';
 
@@ -41,9 +41,9 @@ export const STATES = {
   RETIRED: 8,
 } as const;
 
-/** How long a thread sleeps until it looks around again, in ms. Only a guard: whoever changes something wakes it. */
+/** How long a thread sleeps before it looks again, in ms. Only a guard: every change wakes it. */
 const GUARD = 60_000;
-/** After so long without a call a thread gives back the memory that calls have left, in ms. */
+/** How long a thread has no call before it gives back the memory that calls have left, in ms. */
 export const REST = 1_000;
 
 export class Board {
@@ -54,7 +54,7 @@ export class Board {
 
   /**
    * @param size the most threads there can be
-   * @param active how many may be at work before more are only there for those that wait
+   * @param active how many may be busy; further threads only stand in for those that wait
    */
   constructor(size: number, active: number, memory = new SharedArrayBuffer((HEAD + size * WORDS) * 4)) {
     this.memory = memory;
@@ -82,8 +82,8 @@ export class Board {
   }
 
   /**
-   * The leader has a call: another one leads.
-   * @returns false where none does and somebody has to be told, who calls press() until one does
+   * The leader has a call: another thread is to lead.
+   * @returns false where none does and nobody is watching: the agent has to be told, and calls press() until one does
    */
   begin(id: number, fd: number): boolean {
     Atomics.store(this.#words, at(id, FD), fd);
@@ -95,20 +95,21 @@ export class Board {
   }
 
   /**
-   * @returns `led` where somebody waits for calls: nobody needs to look any more. Else one more does from now on, or
-   * `short`: there is nobody to
+   * Makes an idle thread the leader, however many are busy.
+   * @returns `led` where a thread already waits for calls: no need to look any more; `pressed` where one does from now
+   * on; `short` where no thread is idle
    */
   press(): 'led' | 'pressed' | 'short' {
     if (this.#hasLeader()) {
       Atomics.store(this.#words, WATCHED, 0);
-      // Whoever has begun in between has seen that somebody looks.
+      // A call that has begun before that has seen that somebody watches.
       if (this.#hasLeader()) return 'led';
       Atomics.store(this.#words, WATCHED, 1);
     }
     return this.#elect(this.#size) ? 'pressed' : 'short';
   }
 
-  /** Lets an idle thread go. @returns false where it is not idle */
+  /** Ends an idle thread. @returns false where it is not idle */
   retire(id: number): boolean {
     const word = at(id, STATE);
     if (Atomics.compareExchange(this.#words, word, STATES.IDLE, STATES.RETIRED) !== STATES.IDLE) return false;
@@ -117,13 +118,13 @@ export class Board {
   }
 
   /**
-   * Waits until every earlier call for the same container has ended: one that was given up by its runtime may still be
-   * at work when the next one comes.
-   * @param key a hash of the container; others with the same wait in vain, which is rare and harmless
+   * Waits until every earlier call for the same container has ended: a call that its runtime has given up may still be
+   * running when the next one comes.
+   * @param key a hash of the container's id; containers with the same hash wait in vain, which is rare and harmless
    * @returns false where this call has expired meanwhile
    */
   awaitOrder(id: number, key: number): boolean {
-    // NB: the key before the ticket, so that whoever has a later ticket sees it.
+    // NB: the key before the ticket, so that a thread with a later ticket sees it.
     Atomics.store(this.#words, at(id, KEY), key);
     const ticket = Atomics.add(this.#words, TICKET, 1) + 1;
     Atomics.store(this.#words, at(id, OWN_TICKET), ticket);
@@ -139,7 +140,7 @@ export class Board {
     for (let other = 0; other < this.#size; other++) {
       if (other === id || Atomics.load(this.#words, at(other, KEY)) !== key) continue;
       const theirs = Atomics.load(this.#words, at(other, OWN_TICKET));
-      // None yet: it may become an earlier one. The difference, because tickets have 32 bits.
+      // 0: no ticket yet, which may become an earlier one. By the difference, because tickets have 32 bits.
       if (theirs === 0 || ((ticket - theirs) | 0) > 0) return true;
     }
     return false;
@@ -169,7 +170,7 @@ export class Board {
     this.#elect(this.#size);
   }
 
-  /** What was a thread is no more, whatever it was doing. @returns the descriptor that it leaves open, or -1 */
+  /** Notes that a thread is gone, whatever it was doing. @returns the descriptor that it leaves open, or -1 */
   bury(id: number): number {
     const state = Atomics.exchange(this.#words, at(id, STATE), STATES.ABSENT);
     this.#clear(id);
@@ -181,14 +182,14 @@ export class Board {
   }
 
   /**
-   * Ends a call that takes too long, if it still is that call.
-   * @param act gets its descriptor, which is good for as long as act runs
+   * Gives up a call that takes too long, if the thread is still executing it.
+   * @param act gets the call's descriptor, which is valid while act runs
    */
   expire(id: number, call: number, act: (fd: number) => void): boolean {
     const word = at(id, STATE);
     if (this.callOf(id) !== call) return false;
     if (Atomics.compareExchange(this.#words, word, STATES.BUSY, STATES.EXPIRING) !== STATES.BUSY) return false;
-    // NB: looked at again. The thread may have ended that call and begun another in between.
+    // NB: checked again, because the thread may have ended that call and begun another in between.
     const isSame = this.callOf(id) === call;
     if (isSame) {
       act(Atomics.load(this.#words, at(id, FD)));
@@ -203,14 +204,14 @@ export class Board {
     return Atomics.load(this.#words, at(id, STATE));
   }
 
-  /** Which of a thread's calls is the one that it is at, or was at last. */
+  /** The number of the call that a thread is executing, or executed last. */
   callOf(id: number): number {
     return Atomics.load(this.#words, at(id, CALLS));
   }
 
   /**
-   * How it is with all of them: whether somebody waits for a call, and how many calls were begun. NB: 32 bits a thread,
-   * so it may begin anew.
+   * Whether a thread waits for a call, and how many calls were begun in all. NB: counted in 32 bits per thread, so the
+   * number may wrap.
    */
   look(): Look {
     let begun = 0;
@@ -231,8 +232,8 @@ export class Board {
   }
 
   /**
-   * Makes the idle thread with the lowest number the leader, where there is none and fewer than `most` are at work.
-   * @returns false where nobody is idle
+   * Makes the idle thread with the lowest number the leader, where there is none and fewer than `most` are busy.
+   * @returns false where no thread is idle
    */
   #elect(most: number): boolean {
     for (;;) {
@@ -246,7 +247,7 @@ export class Board {
         return true;
       }
       Atomics.store(this.#words, LEADER, NOBODY);
-      // Whoever has become idle in between has found somebody choosing.
+      // A thread that became idle in between has found a choice in progress, and made none itself.
       if (isEnough ? this.#count(STATES.BUSY) >= most : this.#count(STATES.IDLE) === 0) return isEnough;
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Put here by scripts/build.mjs: what the executable was built from. The shim has the same, and they serve each other
- * only where it is.
+ * Set by scripts/build.mjs: what the executable was built from. The shim has the same value, and the two work together
+ * only where it is equal.
  */
 declare const NETLOOM_BUILD: string | undefined;
 

@@ -1,6 +1,5 @@
 /**
- * One call on the agent's side: what the shim has sent is served as if the plugin had been executed in the caller's
- * place.
+ * One call on the agent's side: it serves the shim's request as if the plugin had been executed in the caller's place.
  */
 import type { Environment } from '../cni/environment.ts';
 import { checkNetns } from '../cni/netns.ts';
@@ -25,32 +24,32 @@ import {
 } from './protocol.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** How long the shim has for what is its turn, in seconds: to send its request, to print. */
+/** How long the shim may take when it is its turn, in seconds: to send its request, or to print. */
 const TURN_LIMIT = 10;
 
-/** What a call needs of the thread that carries it out. */
+/** What a call needs from the thread that executes it. */
 export interface Thread {
   readonly surroundings: Surroundings;
-  /** For requests: of the thread, because 128 KiB for each call would be most of its garbage. */
+  /** For requests. It is the thread's, because 128 KiB for each call would be most of its garbage. */
   readonly buffer: Uint8Array;
-  /** Where the thread is between calls. */
+  /** The thread's directory between calls. */
   readonly home: Fd;
   /** Waits until it is the call's turn among those of its container. @returns false where it was given up meanwhile */
   awaitOrder(containerId: string): boolean;
-  /** A call was left to its caller. */
+  /** Called where a call was left to its caller. */
   declined(): void;
-  /** A call is over, and the caller has all of it or is gone. */
+  /** Called when a call is over, and the caller has all of it or is gone. */
   ended(call: EndedCall): void;
 }
 
-/** What is told of a call afterwards. */
+/** What is counted and logged of a call. */
 export interface EndedCall {
   readonly type: string;
   readonly environment: Environment;
   readonly stdin: string;
   /** The error object that was printed; undefined for success. */
   readonly failure: string | undefined;
-  /** From when it was read, in ms. */
+  /** Since the request was read, in ms. */
   readonly time: number;
 }
 
@@ -86,7 +85,7 @@ export function handle(connection: Connection, thread: Thread): void {
   }
 }
 
-/** Why a call is declined. */
+/** Why a call is declined; undefined where it is not. */
 function faultOf(
   { build, environment }: Request,
   connection: Connection,
@@ -95,7 +94,7 @@ function faultOf(
 ): string | undefined {
   if (build !== BUILD) return `the agent is of the build ${BUILD}, the shim of ${build}`;
   const path = environment['CNI_NETNS'] ?? '';
-  // These lead elsewhere for whoever looks.
+  // These lead somewhere else for each process that looks.
   if (path.startsWith('/proc/self/') || path.startsWith('/proc/thread-self/') || path.startsWith('/dev/fd/')) {
     return `CNI_NETNS "${path}" is the caller's own`;
   }
@@ -136,8 +135,8 @@ function run(plugin: AnyPlugin, request: Request, connection: Connection): Outco
 
 function ioOf({ environment, stdin }: Request, connection: Connection): ServeIo {
   return {
-    // NB: a plugin of somebody else that we execute, and that executes us, would wait for the call that it is a part
-    // of.
+    // NB: another plugin that we execute may execute netloom itself. Through the agent, that call would wait for the
+    // one that it is a part of.
     environment: { ...environment, NETLOOM_WITHIN: 'agent' },
     readStdin: () => stdin,
     writeStdout(text, status) {
@@ -181,7 +180,7 @@ function awaitPrinted(connection: Connection): void {
   } catch (error) {
     if (!hasCode(error, 'EAGAIN')) throw error;
     hangUp(connection.fd, GIVEN_UP);
-    // NB: it may have printed at the last moment. If not, it knows from now on that this is undone.
+    // NB: the caller may have printed at the last moment. If not, it knows from now on that the call is undone.
     errno = printedBy(connection, buffer);
     reason = `nobody has read it for ${TURN_LIMIT} s`;
   }

@@ -1,6 +1,6 @@
 /**
- * Where questions are answered, apart from the calls: `/healthz`, `/metrics` and `/status` by HTTP, at unix sockets and
- * addresses. The server is the engine's own, so that nothing has to be loaded for it.
+ * Answers questions about the agent, apart from the calls: `/healthz`, `/metrics` and `/status` over HTTP, at unix
+ * sockets and TCP addresses. The server is the engine's own, so that nothing has to be loaded for it.
  */
 import { messageOf, NetloomError } from '../error.ts';
 import { isSocket, rename, tryStat, unlink } from '../ffi/file.ts';
@@ -8,10 +8,10 @@ import { libc } from '../ffi/libc.ts';
 import { METRICS_TYPE } from './metrics.ts';
 import type { Address } from './settings.ts';
 
-/** How long a question that has come may take to be answered where its place is closed, in ms. */
+/** How long a request may still take to be answered once its desk is closed, in ms. */
 const GRACE = 1_000;
 
-/** What there is to ask. */
+/** What can be asked. */
 export interface Answers {
   /** Why calls are not served at this moment; undefined where they are. */
   faultOf(): string | undefined;
@@ -19,19 +19,19 @@ export interface Answers {
   status(): unknown;
 }
 
-/** One place where questions are answered. */
+/** One address where questions are answered. */
 export interface Desk {
   readonly name: string;
-  /** Nobody is let in any more. Who is being answered has a second. */
+  /** Accepts no more requests. Those that are being answered have a second. */
   close(): void;
 }
 
-/** @throws Error where it cannot be listened there */
+/** @throws Error where the address cannot be listened at */
 export function openDesk(address: Address, answers: Answers): Desk {
   return 'unix' in address ? openUnix(address.unix, answers) : openTcp(address, answers);
 }
 
-/** In the place of an agent that is there already, as its successor, or of one that was killed. */
+/** Replaces the socket of an agent that is still running, as its successor, or of one that was killed. */
 function openUnix(path: string, answers: Answers): Desk {
   const there = tryStat(path, { follow: false });
   if (there !== undefined && !isSocket(there)) throw new NetloomError('EEXIST', 'what is there is no socket');
@@ -59,8 +59,8 @@ function openTcp({ hostname, port }: Exclude<Address, { unix: string }>, answers
 }
 
 /**
- * NB: an agent ends while its successor is asked at the same address, and the kernel may have given the question to
- * either.
+ * NB: requests that are being answered may finish. The successor listens at the same address already, and the kernel
+ * may have given a request to either.
  */
 function end(server: Bun.Server<undefined>): void {
   void server.stop();

@@ -1,4 +1,4 @@
-/** The place where callers find the agent: a socket in a directory that is root's alone. */
+/** The place where callers find the agent: a socket in a directory that only root can enter. */
 import { adapter } from '#ffi';
 import { begin } from '../activity.ts';
 import { happen, makeEvent } from '../ffi/event.ts';
@@ -9,14 +9,14 @@ import type { Paths } from '../paths.ts';
 
 const lib = adapter.load({ chmod: { args: ['ptr', 'u32'], returns: 'i32' } });
 
-/** Callers that wait to be accepted. Who comes when so many do executes netloom-cni. */
+/** How many callers may wait to be accepted. Any more execute netloom-cni. */
 const BACKLOG = 128;
 
 export class Door {
   readonly path: string;
   readonly #socket: Fd;
   readonly #ino: bigint | undefined;
-  /** What happens when nobody is to be accepted any more, where the socket is somebody else's as well. */
+  /** The event that ends accepting, where the socket is somebody else's as well. */
   readonly #closing: Fd | undefined;
 
   private constructor(path: string, socket: Fd, closing?: Fd) {
@@ -27,8 +27,8 @@ export class Door {
   }
 
   /**
-   * A door that a service manager has opened, and that stays open when this agent ends: who comes in between waits for
-   * the next one.
+   * A door that a service manager has opened. It stays open when this agent ends: callers in between wait for the next
+   * agent.
    * NB: shutdown(2) would close it for the manager, too.
    */
   static take({ run }: Pick<Paths, 'run'>, socket: Fd): Door {
@@ -36,8 +36,8 @@ export class Door {
   }
 
   /**
-   * Opens it. An agent that is there already is succeeded: callers come here from one moment to the next, it sees so
-   * and leaves when its calls have ended.
+   * Opens the door. It replaces that of a running agent: from one moment to the next callers come here. The other agent
+   * notices that, and leaves when its calls have ended.
    */
   static open({ run }: Pick<Paths, 'run'>): Door {
     makeDirectories(run, 0o700);
@@ -57,7 +57,7 @@ export class Door {
     return this.#socket.number;
   }
 
-  /** Readable once nobody is to be accepted any more, or -1 where accepting says so by itself. */
+  /** Becomes readable when no more callers are to be accepted; -1 where accept(2) fails then by itself. */
   get closing(): number {
     return this.#closing?.number ?? -1;
   }
@@ -67,7 +67,7 @@ export class Door {
     return tryStat(this.path)?.ino === this.#ino;
   }
 
-  /** Nobody comes in any more; who waits is still served, by this agent or by the next one at the same door. */
+  /** Lets no more callers in. Those that wait are still served, by this agent or by the next one at the same door. */
   close({ run }: Pick<Paths, 'run'>): void {
     if (this.#closing !== undefined) {
       happen(this.#closing.number);
@@ -80,7 +80,7 @@ export class Door {
   }
 }
 
-/** Two agents that begin or end at once do so one after the other. */
+/** Two agents that begin or end at the same time do so one after the other. */
 function hold(run: string): Fd {
   begin('waiting for another agent that begins or ends');
   const fd = open(`${run}/agent.lock`, O.RDWR | O.CREAT);
@@ -88,7 +88,7 @@ function hold(run: string): Fd {
   return fd;
 }
 
-/** For the end: nothing is left to flush. */
+/** Ends the process at once: nothing is left to flush. */
 export function leave(status: number): never {
   libc._exit(status);
   throw new Error('unreachable');

@@ -1,6 +1,6 @@
 /**
- * The thread of the agent that speaks to etcd. Unlike the others it comes back to the engine's event loop, which HTTP
- * needs. What it learns it writes down; the thread for overlays acts upon it.
+ * The agent's thread that talks to etcd. Unlike the others it returns to the engine's event loop, which HTTP needs. It
+ * writes down what it learns; the thread for overlays acts upon it.
  */
 import { messageOf } from '../error.ts';
 import { EtcdFollower } from '../overlay/etcd/follower.ts';
@@ -15,7 +15,7 @@ interface Scope {
   postMessage(message: string): void;
 }
 
-/** How often conflists are looked at, in ms. */
+/** How often conflists are read, in ms. */
 const LOOK = 1_000;
 
 const scope = globalThis as unknown as Scope;
@@ -23,7 +23,7 @@ const scope = globalThis as unknown as Scope;
 scope.onmessage = ({ data: { paths } }) => {
   scope.onmessage = null;
   const nl = openRoute();
-  /** By what the conflist says. */
+  /** By the membership that the conflist gives. */
   const following = new Map<string, AbortController>();
   const look = () => {
     const wanted = new Map(etcdMemberships(paths).map((of) => [JSON.stringify(of), of]));
@@ -43,7 +43,7 @@ scope.onmessage = ({ data: { paths } }) => {
     new EtcdFollower(of, paths, say, {}, () => void setTimeout(giveBack, 0))
       .run(nl, end.signal)
       .catch((error) => say(messageOf(error)))
-      // One that has failed is started anew with the next look. NB: another may follow by now.
+      // A follower that has failed is started anew at the next look. NB: another one may be running by now.
       .finally(() => following.get(print) === end && following.delete(print));
   };
   look();

@@ -1,14 +1,14 @@
 /**
- * Whether calls are served: what `/healthz` says of it. It is looked at now and then, because a thread that waits for
- * calls does so for microseconds only where many come. So it counts as well that one was begun meanwhile. NB: in looks,
- * not by the clock, which goes on while the whole process is held.
+ * Whether calls are served, for `/healthz`. The agent looks at intervals. Where many calls come, a thread waits for the
+ * next one for microseconds only, and a look seldom sees it. So a call that was begun since the last look counts as
+ * well. NB: time is counted in looks, not by the clock, which goes on while the whole process is stopped.
  */
 
-/** How it stands with the threads at a moment. */
+/** The state of the threads at one moment. */
 export interface Look {
   /** Whether one of them waits for calls. */
   readonly isLed: boolean;
-  /** Calls that were begun since the agent began. */
+  /** How many calls were begun since the agent began. */
   readonly begun: number;
 }
 
@@ -17,7 +17,7 @@ export class Health {
   #looks = 0;
   #begun = 0;
 
-  /** @param patience looks, one after another, in which nobody serves */
+  /** @param patience after how many looks in a row without service there is a fault */
   constructor(patience: number) {
     this.#patience = patience;
   }

@@ -8,7 +8,7 @@ export type Level = (typeof LEVELS)[number];
 export type Fields = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
 export class Log {
-  /** The lowest level that is written, as a place in LEVELS: shared, so that all threads follow at once. */
+  /** The lowest level that is written, as an index into LEVELS: shared, so that all threads follow at once. */
   readonly memory: SharedArrayBuffer;
   readonly #level: Int32Array;
 
@@ -34,8 +34,8 @@ export class Log {
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-|$)/;
 
 /**
- * The trace that a caller is part of, under the names that OpenTelemetry has for logs of other formats. Undefined where
- * it is none. https://www.w3.org/TR/trace-context/#traceparent-header,
+ * The trace that a caller is part of, with the field names that OpenTelemetry has for logs of other formats. Undefined
+ * where the header is invalid. https://www.w3.org/TR/trace-context/#traceparent-header,
  * https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
  */
 export function traceOf(traceparent: string): Fields | undefined {
@@ -44,7 +44,7 @@ export function traceOf(traceparent: string): Fields | undefined {
   return isValid ? { trace_id: trace, span_id: span, trace_flags: flags } : undefined;
 }
 
-/** An id of zeros only is none. */
+/** An id of only zeros is invalid. */
 function hasBits(id: string): boolean {
   return /[^0]/.test(id);
 }

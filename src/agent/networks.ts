@@ -1,4 +1,4 @@
-/** What there is of each network on this host: read when somebody asks, from files that are there anyway. */
+/** The figures of each network on this host: read when somebody asks, from files that exist anyway. */
 import { endpointsByNetwork } from '../attach/record.ts';
 import { readHeader } from '../cni/config.ts';
 import { tryList } from '../ffi/directory.ts';
@@ -31,7 +31,7 @@ export function networkFigures(paths: Paths): NetworkFigures[] {
 }
 
 /**
- * NB: without the lock of the leases: a figure of a moment need not wait for it, and nobody has to wait for who asks.
+ * NB: it does not take the lock of the leases. A momentary figure need not wait for it, and must not make others wait.
  */
 function leasesOf({ list }: Network, paths: Paths): NetworkFigures['leases'] {
   const entry = list.plugins.find(({ conf }) => isHostLocal(conf['ipam']));
@@ -47,7 +47,7 @@ function leasesOf({ list }: Network, paths: Paths): NetworkFigures['leases'] {
       return { free: Number(capacity(set) - used), used: Number(used), ranges };
     });
   } catch {
-    // What is wrong with it is told by whoever is to attach something: there are no leases to count.
+    // There are no leases to count. The next ADD says what is wrong with the configuration.
     return [];
   }
 }

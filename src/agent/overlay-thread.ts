@@ -1,20 +1,20 @@
 /**
- * A thread of the agent that has to do with overlays, from when there is such a one: most hosts have none, and a thread
- * is some megabytes.
+ * A thread of the agent for overlays. It begins when the host has one: most hosts have none, and a thread takes some
+ * megabytes.
  */
 import type { Paths } from '../paths.ts';
 import type { OverlayAssignment } from './overlay-worker.ts';
 
-/** What it does it for. */
+/** The thread's assignment, and what is called for it. */
 interface Task extends OverlayAssignment {
   /** Whether it has anything to do. */
   isWanted(paths: Paths): boolean;
   say(message: string): void;
-  /** Told when the thread is about to begin, and when it is there no more. */
+  /** Called when the thread is about to begin, and when it has ended. */
   begins?(isThere: boolean): void;
 }
 
-/** How often it is looked whether there is one, in ms. */
+/** How often to look whether there is an overlay, in ms. */
 const LOOK = 5_000;
 
 export class OverlayThread {
@@ -22,7 +22,7 @@ export class OverlayThread {
   readonly #task: Task;
   #thread: Worker | undefined;
 
-  /** @param worker its file, inside the executable. NB: by its whole path, see agent.ts */
+  /** @param worker the thread's file inside the executable. NB: an absolute path, see agent.ts */
   constructor(worker: string, task: Task) {
     this.#worker = worker;
     this.#task = task;

@@ -1,6 +1,6 @@
 /**
- * The thread of the agent that looks after overlays. Like the others it never comes back to the engine's event loop: it
- * waits for what the kernel tells of links, and for what stores tell.
+ * The agent's thread that looks after overlays. Like those for calls it never returns to the engine's event loop: it
+ * waits for notifications of the kernel about links, and of stores.
  */
 import { hasCode, messageOf } from '../error.ts';
 import { forget } from '../ffi/event.ts';
@@ -19,7 +19,7 @@ import { OverlayKeeper } from './overlays.ts';
 
 export interface OverlayAssignment {
   readonly paths: Paths;
-  /** Where calls ask for a look, and by which event. */
+  /** Where calls ask for a look, and the event by which they wake this thread. */
   readonly keeping: SharedArrayBuffer;
   readonly wake: number;
 }
@@ -29,21 +29,21 @@ interface Scope {
   postMessage(message: string): void;
 }
 
-/** How often stores are looked at, in ms: of what another machine does in a shared directory nothing tells. */
+/** How often stores are looked at, in ms: nothing notifies of what another machine does in a shared directory. */
 const TICK = 1_000;
 /**
- * How often it is looked whether the thread that speaks to etcd has written something down, where nothing tells of it,
- * in ms.
+ * How often to look whether the thread that talks to etcd has written something down, where nothing notifies of it, in
+ * ms.
  */
 const NEWS = 20;
 
-/** A look that takes so long, in ms, has read thousands of records, and leaves as much behind. */
+/** A look that takes this long, in ms, has read thousands of records, and leaves as much garbage. */
 const LONG = 50;
 
-/** So many datagrams of the kernel, at the most, before something else has its turn. */
+/** The most datagrams of the kernel that are read before something else has its turn. */
 const HEARD_AT_ONCE = 1_000;
 
-/** RT_SCOPE_LINK: of the addresses that every link has by itself, as containers come and go. */
+/** RT_SCOPE_LINK: the scope of the addresses that every link has by itself, which change as containers come and go. */
 const SCOPE_LINK = 253;
 
 const scope = globalThis as unknown as Scope;
@@ -61,7 +61,7 @@ scope.onmessage = ({ data }) => {
     const wait = Math.max(0, Math.min(next - performance.now(), keeper.isAsking ? NEWS : TICK));
     const [isAboutLinks, isAsked] = awaitReadable([events.fd, data.wake, ...keeper.tellers], wait);
     const now = performance.now();
-    // NB: in this order. Who asks from now on wakes this thread once more.
+    // NB: in this order. A call that asks from now on wakes this thread once more.
     if (isAsked === true) forget(data.wake);
     const { asked } = keeping;
     let carried: typeof keeper.carried = {};
@@ -73,7 +73,7 @@ scope.onmessage = ({ data }) => {
       carried = keeper.carried;
     } catch (error) {
       scope.postMessage(messageOf(error));
-      // NB: a socket that lost an answer is as good as before, the next look begins anew.
+      // NB: a socket that lost an answer still works, and the next look begins anew.
       if (hasCode(error, 'EBADF')) {
         keeping.hasKeeper = false;
         return;
@@ -86,8 +86,8 @@ scope.onmessage = ({ data }) => {
 };
 
 /**
- * Hears all that the kernel has told. NB: to the end. A device that is made is told of several times, and each would
- * take a look at everything.
+ * Reads all notifications of the kernel. NB: to the end. A new device causes several, and each would take a look at
+ * everything.
  */
 function hasSuspects(events: NetlinkSocket, keeper: OverlayKeeper): boolean {
   let isSuspect = false;
@@ -100,9 +100,9 @@ function hasSuspects(events: NetlinkSocket, keeper: OverlayKeeper): boolean {
 }
 
 /**
- * Whether a link of an overlay was made, changed or removed, or one that leads to other nodes, or an address: the
- * node's own may have changed, and with the last one of a link the kernel drops the routes by it. Or too much has
- * happened to say.
+ * Whether a notification may concern overlays. Either a link of an overlay, or one that leads to other nodes, was made,
+ * changed or removed. Or an address was: the node's own may have changed, and with the last address of a link the
+ * kernel drops the routes over it. Or notifications were lost.
  */
 function isAboutOverlays(raw: RawMessage, keeper: OverlayKeeper): boolean {
   switch (raw.type) {

@@ -1,6 +1,7 @@
 /**
- * The agent's part in overlays: it follows the stores and the kernel. A node that joins, leaves or moves is carried over within a second; what somebody has removed comes
- * back; what is as it should be is not written. It looks after networks that have containers here, whose bridge is there: what an ADD has made and the last DEL takes away.
+ * The agent's part in overlays: it follows the stores and the kernel. A node that joins, leaves or moves is applied
+ * within a second; what somebody has removed is restored; what is as it should be is not written. It looks after the
+ * networks that have containers here, and so a bridge, which an ADD has made and the last DEL removes.
  */
 import { readHeader } from '../cni/config.ts';
 import { messageOf } from '../error.ts';
@@ -24,14 +25,17 @@ import { intentOf } from '../plugins/overlay/intent.ts';
 import { readNetworks } from '../runtime/conf-directory.ts';
 import { collectGarbage } from './garbage.ts';
 
-/** How often everything is compared, whatever was heard or not, in ms. Shifted by up to a tenth, so that nodes that booted together do not all do it at once. */
+/**
+ * How often everything is compared, with or without notifications, in ms. Shortened by up to a tenth, so that nodes
+ * that booted together do not all do it at once.
+ */
 const FULL = 60_000;
-/** A reading of a store that takes so long, in ms, was one of thousands. */
+/** A reading of a store that takes this long, in ms, has read thousands of nodes. */
 const LONG = 50;
-/** How often a node says in its store that it is there, in ms. */
+/** How often a node says in its store that it is alive, in ms. */
 const ALIVE = 30_000;
 
-/** One network as it was last carried out. */
+/** One network as it was last applied. */
 interface Kept {
   readonly intent: Intent;
   readonly tunnel: number | undefined;
@@ -40,7 +44,7 @@ interface Kept {
   readonly bridge: number;
   readonly conf: OverlayConf;
   readonly fullAt: number;
-  /** Whether there was nothing to say of the nodes. Otherwise each call reads them, and says it. */
+  /** Whether the nodes were read without a warning. Otherwise each call reads them itself, and warns. */
   readonly isSound: boolean;
 }
 
@@ -55,9 +59,9 @@ export class OverlayKeeper {
   readonly #prepared = new Map<string, Prepared>();
   #confs: readonly OverlayConf[] = [];
   readonly #aliveAt = new Map<string, number>();
-  /** The store of each network, by the store. */
+  /** The feed of each network, and the store that it follows. */
   readonly #feeds = new Map<string, { readonly store: string; readonly feed: Feed }>();
-  /** What was said last of each network: said again only where it is something else. */
+  /** The last message about each network: it is repeated only where it has changed. */
   readonly #said = new Map<string, string>();
 
   /** @param isWanted whether a call is about to attach the first container to a network */
@@ -69,8 +73,8 @@ export class OverlayKeeper {
 
   /**
    * Looks at every network once.
-   * @param now in ms, of a clock that is never set back
-   * @param isSuspect whether something has happened to devices, so that all is to be compared
+   * @param now in ms, by a clock that is never set back
+   * @param isSuspect whether something has happened to devices, so that everything has to be compared
    */
   look(nl: NetlinkSocket, now: number, isSuspect: boolean): void {
     const confs = overlayConfs(this.#paths);
@@ -84,33 +88,33 @@ export class OverlayKeeper {
         this.#said.delete(conf.name);
       } catch (error) {
         this.#tell(conf.name, messageOf(error));
-        // What has happened is not forgotten over it: the next look compares everything.
+        // The error must not make it forget what has happened: the next look compares everything.
         const kept = this.#kept.get(conf.name);
         if (kept !== undefined) this.#kept.set(conf.name, { ...kept, fullAt: 0 });
       }
     }
   }
 
-  /** What can be read where a store may have something to tell: then hear(). */
+  /** Descriptors that become readable when a store may have news: then call hear(). */
   get tellers(): number[] {
     return [...this.#feeds.values()].flatMap(({ feed }) => feed.fd ?? []);
   }
 
-  /** Whether a store tells nothing by itself that is to be heard at once. */
+  /** Whether a store has to be asked again and again, because it does not notify. */
   get isAsking(): boolean {
     return [...this.#kept].some(([name, { conf }]) => conf.store.type === 'etcd' && this.#isSilent(name));
   }
 
   /**
-   * Carries over what stores tell of single nodes.
-   * @returns whether there is something that takes a look at everything
+   * Applies what stores notify of single nodes.
+   * @returns whether something requires a look at everything
    */
   hear(nl: NetlinkSocket): boolean {
     let isDue = false;
     for (const [name, { feed }] of this.#feeds) {
       const changes = told(() => feed.news());
       const kept = this.#kept.get(name);
-      // NB: what was read for the first container is out of date by what was just told, and that is told only once.
+      // NB: the changes make what was read for the first container out of date, and are reported only once.
       if (changes?.length !== 0) this.#prepared.delete(name);
       if (kept === undefined || this.#carryOver(nl, kept, changes)) continue;
       this.#kept.set(name, { ...kept, fullAt: 0 });
@@ -119,7 +123,7 @@ export class OverlayKeeper {
     return isDue;
   }
 
-  /** Whether the way to other nodes begins at a link, as far as is known. */
+  /** Whether a link is known to lead to other nodes. */
   usesLink(index: number): boolean {
     return [...this.#kept.values()].some(({ home }) => home === index);
   }
@@ -171,7 +175,7 @@ export class OverlayKeeper {
     const { intent, isSound } = known ?? this.#read(nl, conf, isDue ? undefined : kept.intent);
     this.#prepared.delete(name);
     withOverlayLock(this.#paths, () => {
-      // NB: once more, under the lock. The last DEL may have taken everything away.
+      // NB: once more, under the lock: the last DEL may have removed everything.
       if (!isInUse(nl, name)) return;
       const canFollow = !isDue && isSameButPeers(kept.intent, intent);
       if (canFollow) follow(nl, kept.intent, intent, kept.tunnel);
@@ -194,12 +198,15 @@ export class OverlayKeeper {
     const call = { conf, paths: this.#paths, warn, ...(feed && { records: () => feed.records(warn) }) };
     const begin = performance.now();
     const intent = intentOf(nl, call, true, before);
-    // So that the heap need not grow over what the reading of thousands has left.
+    // So that the heap need not grow over the garbage of thousands of nodes.
     if (performance.now() - begin > LONG) collectGarbage();
     return { intent, conf, isSound };
   }
 
-  /** Reads who is in a network before it has devices here: the call that waits for it makes them, and whatever becomes of the call takes them away. */
+  /**
+   * Reads the members of a network before it has devices here. The call that waits for this makes the devices; its
+   * undo, or the last DEL, removes them.
+   */
   #prepare(nl: NetlinkSocket, conf: OverlayConf): void {
     if (this.#preparedFor(conf) !== undefined) return;
     this.#prepared.delete(conf.name);
@@ -214,7 +221,7 @@ export class OverlayKeeper {
     return told(() => feed.catchUp())?.length === 0 ? prepared : undefined;
   }
 
-  /** @returns false where it takes a look at everything */
+  /** Applies changes of single nodes. @returns false where they require a look at everything */
   #carryOver(nl: NetlinkSocket, kept: Kept, changes: readonly Change[] | undefined): boolean {
     if (changes === undefined || changes.length === 0) return changes !== undefined;
     const { conf, intent, tunnel } = kept;
@@ -227,11 +234,11 @@ export class OverlayKeeper {
         replacePeers(nl, next.intent, gone, come, tunnel);
         return true;
       });
-      // What leads to it is there by now. That less fits through is rare.
+      // The entries are in place by now. Seldom does a new peer lower the MTU, which takes a look at everything.
       const isRoom = overlayMtu(nl, intent.network, intent.own, come, conf.mtu, { before: intent.mtu }) === intent.mtu;
       if (!isThere || !isRoom) return false;
     } catch {
-      return false; // which says it
+      return false; // the look at everything reports the error
     }
     this.#kept.set(conf.name, { ...kept, intent: next.intent });
     if (conf.store.type === 'file') amend(this.#paths, conf.name, changes);
@@ -273,7 +280,7 @@ export class OverlayKeeper {
   }
 }
 
-/** The overlays that the conflists of this machine are about. What is wrong with a conflist, its next ADD says. */
+/** The overlays in this machine's conflists. One with an error is left out: its next ADD says what is wrong. */
 export function overlayConfs({ conf: directory }: Paths): OverlayConf[] {
   return readNetworks(directory).networks.flatMap(({ list: { name, cniVersion, plugins } }) =>
     plugins.flatMap(({ type, conf }) => {
@@ -289,7 +296,10 @@ export function overlayConfs({ conf: directory }: Paths): OverlayConf[] {
   );
 }
 
-/** What a store tells. Where it cannot be read, everything is to be: that says why, or goes on with what is remembered. */
+/**
+ * The changes of a store; undefined where it cannot be read. Then everything is read again, which says why it fails, or
+ * goes on with what is remembered.
+ */
 function told(tell: () => readonly Change[] | undefined): readonly Change[] | undefined {
   try {
     return tell();
@@ -302,7 +312,7 @@ function isSame(one: OverlayConf, other: OverlayConf): boolean {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** Whether only peers have come, gone or changed: nothing of the devices. */
+/** Whether two intents differ in their peers only, so that the devices stay. */
 function isSameButPeers(one: Intent, other: Intent): boolean {
   const rest = ({ network, own, mtu }: Intent) => JSON.stringify([network, own, mtu]);
   return rest(one) === rest(other);

@@ -1,16 +1,15 @@
 /**
- * What shim and agent say to each other, one message each. docs/agent.md has the whole of it, native/shim.c the other
- * side.
+ * The messages between shim and agent. docs/agent.md has the whole protocol; native/shim.c is the other side.
  *
  * The shim begins: u32 magic, u32 umask, strings that end with NUL (the build, the plugin type, the environment, an
  * empty one), then stdin. With it come two open files: the shim's network namespace and its directory. The agent
- * answers with frames: a letter, and what belongs to it.
+ * answers with frames, one a message: a letter, and the content that belongs to it.
  */
 import type { Environment } from '../cni/environment.ts';
 
-/** The longest request. A shim executes netloom-cni for what is longer. */
+/** The longest request, in bytes. For a longer one the shim executes netloom-cni. */
 export const REQUEST_MAX = 128 << 10;
-/** How much of an output goes into one frame. */
+/** How much of an output goes into one frame, in bytes. */
 export const PART_MAX = 32 << 10;
 
 const MAGIC = 0x316d6c6e; // "nlm1"
@@ -20,7 +19,7 @@ const HEAD = 8;
 export const FRAME = {
   /** The call begins: from here on the shim does not execute netloom any more. */
   ACCEPTED: 'A',
-  /** It does not begin, for the reason that follows. */
+  /** The call does not begin; the reason follows. */
   DECLINED: 'D',
   /** A part of stdout, to be kept. */
   STDOUT: 'o',
@@ -31,7 +30,7 @@ export const FRAME = {
   PRINT: 'p',
   /** A part of stderr, to be printed at once. */
   STDERR: 'e',
-  /** The end where nothing is printed, with the exit status. */
+  /** The end without output, with the exit status. */
   EXIT: 'x',
   /** The call is given up, and undone: what the shim prints from here on is no success. */
   GIVEN_UP: 'w',
@@ -44,7 +43,8 @@ export const PRINTED_LENGTH = 8;
 const PRINTED = 0x6b;
 
 /**
- * Said before the agent stops listening to a shim. One that dies does not say it, and has not undone what was printed.
+ * Sent before the agent stops listening to a shim. An agent that dies does not send it, and has not undone what was
+ * printed.
  */
 export const GIVEN_UP: Uint8Array = Uint8Array.of(FRAME.GIVEN_UP.charCodeAt(0));
 

@@ -1,10 +1,11 @@
 /**
- * Removing a link without waiting for the kernel to be through with it.
+ * Removes a link without waiting until the kernel has finished with it.
  *
- * RTM_DELLINK returns after 14 to 20 ms, but the link is gone after 0.7: closed, out of every list, its addresses and
- * routes flushed, its name and index free. The kernel says so then (RTM_DELLINK to the multicast group) and gives its
- * big lock back; the rest of the time netdev_run_todo() waits until nobody can hold a pointer to its memory. That wait
- * is left to another thread. See docs/decisions.md, where it is compared with removing links in groups.
+ * RTM_DELLINK returns after 14 to 20 ms, but the link is gone after 0.7: closed, off every list, its addresses and
+ * routes flushed, its name and index free. The kernel then reports that (RTM_DELLINK to the multicast group) and
+ * releases its big lock. For the rest of the time netdev_run_todo() waits until nobody can hold a pointer to the link's
+ * memory. That wait is left to another thread. See docs/decisions.md, which compares this with removing links in
+ * groups.
  */
 
 import { removeIfThere, removeOnHostBy } from '../attach/removal.ts';
@@ -42,12 +43,12 @@ class Pending {
 }
 
 /**
- * So many links can be on their way out at once. Each takes the kernel 15 ms when it has little to do, and many times
- * that when it has much: a removal that had to wait for another one to end would take as long.
+ * How many removals can be pending at once. Each takes the kernel 15 ms when it has little to do, and many times that
+ * when it is busy: a removal that had to wait for another one would take as long.
  */
 const AT_ONCE = 128;
 
-/** From here on this thread removes links of the host so. */
+/** From here on, this thread removes links of the host in this way. */
 export function removeInBackground(): void {
   const pending = new Pending();
   BackgroundWrite.allow(AT_ONCE);
@@ -83,8 +84,9 @@ function encode(request: Request): Uint8Array {
 }
 
 /**
- * Returns when the link is gone, without the answer, or with the answer where that comes first: it was gone already, or
- * must not go.
+ * Waits until the link is gone.
+ * @returns the kernel's answer where it comes first: the link was gone already, or cannot be removed. Otherwise
+ * undefined
  */
 function awaitEnd(events: Socket, socket: Socket, index: number): Ack | undefined {
   for (;;) {
@@ -96,12 +98,12 @@ function awaitEnd(events: Socket, socket: Socket, index: number): Ack | undefine
   }
 }
 
-/** NB: a bridge tells of its ports with the same message in its own family, earlier. */
+/** NB: a bridge reports its ports with the same message in its own family, earlier. */
 function isRemovalOf({ type, payload }: RawMessage, index: number): boolean {
   return type === RTM.DELLINK && payload.getUint8(0) === AF_UNSPEC && payload.getInt32(4, true) === index;
 }
 
-/** What has come in one datagram. Where more was told than the socket holds, the answer is what is left to wait for. */
+/** The messages of one datagram; none where the socket has overflowed. Then only the answer is left to wait for. */
 function drain(socket: Socket): RawMessage[] {
   try {
     const datagram = socket.receive(false);

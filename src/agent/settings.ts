@@ -1,4 +1,4 @@
-/** What the agent can be told: flags count most, then `/etc/netloom/agent.json`, which SIGHUP makes it read again. */
+/** The agent's settings: flags count most, then `/etc/netloom/agent.json`, which it reads again on SIGHUP. */
 import * as v from 'valibot';
 import { parse } from '../cni/schema.ts';
 import { NetloomError } from '../error.ts';
@@ -18,12 +18,13 @@ export interface Settings {
 
 export const DEFAULTS: Settings = { callLimit: 120, drainLimit: 30, logLevel: 'info', metrics: [] };
 
-/** Where somebody can ask the agent. */
+/** Where the agent can be asked. */
 export type Address = { readonly unix: string } | { readonly hostname: string; readonly port: number };
 
 const ADDRESS = 'an address such as "127.0.0.1:9464", "[::1]:9464" or "unix:/run/netloom/metrics.sock"';
 /**
- * A shim waits for 150 s (native/shim.c, ANSWER_LIMIT_MS): a call that may take longer would be undone when it is done.
+ * A shim waits for 150 s (native/shim.c, ANSWER_LIMIT_MS): a call that takes longer would be undone when it has
+ * finished.
  */
 export const CALL_LIMIT_MAX = 140;
 export const DRAIN_LIMIT_MAX = 86_400;
@@ -55,7 +56,7 @@ const SCHEMA = v.strictObject(
   `no such key, only ${Object.keys(DEFAULTS).join(', ')}`,
 );
 
-/** Settings of which some are given. */
+/** Settings, some of which are given. */
 export type SomeSettings = { readonly [K in keyof Settings]?: Settings[K] | undefined };
 
 /** @throws NetloomError invalid-json, invalid-config: what is wrong with the file */

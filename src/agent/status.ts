@@ -3,12 +3,12 @@ import { errnoName } from '../ffi/errno.ts';
 import type { NetworkFigures } from './networks.ts';
 import { type Figures, quantile } from './tally.ts';
 
-/** Calls of one type and command since the agent began; latencies in ms, estimated by the histogram. */
+/** Calls of one type and command since the agent began; latencies in ms, estimated from the histogram. */
 export interface CallStatus {
   readonly type: string;
   readonly command: string;
   readonly count: number;
-  /** By the code of the CNI error. */
+  /** Failed calls by the code of the CNI error. */
   readonly failed: Readonly<Record<string, number>>;
   readonly median: number;
   readonly p90: number;
@@ -21,7 +21,7 @@ export interface Status {
   readonly pid: number;
   /** When it began. */
   readonly since: string;
-  /** What it looks after: who connects here is served; whoever puts another socket here is made way for. */
+  /** What it looks after. It serves callers at the socket, and makes way for an agent that replaces the socket. */
   readonly watches: {
     readonly socket: string;
     readonly settings: string;
@@ -56,7 +56,7 @@ export function kernelErrorNames({ kernelErrors }: Figures): Record<string, numb
   return Object.fromEntries([...kernelErrors].map(([errno, count]) => [errnoName(errno), count]));
 }
 
-/** Where the agent of a root directory answers. */
+/** The socket where the agent of a run directory answers. */
 export function statusSocket(run: string): string {
   return `${run}/status.sock`;
 }

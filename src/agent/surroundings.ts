@@ -4,7 +4,7 @@
 import { type Fd, statFd, tryStat } from '../ffi/file.ts';
 import type { Peer } from '../ffi/unix-socket.ts';
 
-/** What is compared, by /proc. The network namespace comes as an open file. */
+/** What is compared, by paths in /proc. The network namespace comes as an open file. */
 const SAME = ['ns/mnt', 'ns/user', 'root'] as const;
 
 export class Surroundings {
@@ -17,8 +17,8 @@ export class Surroundings {
   }
 
   /**
-   * Why a call must not be carried out here; undefined where it may.
-   * NB: what /proc says of the peer is the kernel's word, not the peer's.
+   * Why a call must not be executed here; undefined where it may.
+   * NB: what /proc says of the peer comes from the kernel, not from the peer.
    */
   faultOf({ pid, uid }: Peer, netns: Fd): string | undefined {
     if (uid !== 0) return 'the caller is not root';

@@ -1,18 +1,21 @@
 /**
- * What the agent's threads count: a piece of shared memory, changed by atomic additions only. A call costs a few of
- * them (0.2 µs each), and no thread is woken for it; whoever wants to know reads it (metrics.ts, status.ts).
+ * What the agent's threads count, in shared memory that is changed by atomic additions only. A call costs a few of them
+ * (0.2 µs each), and wakes no thread. metrics.ts and status.ts read it when somebody asks.
  */
 
-/** Upper bounds of the latency buckets in µs; what takes longer is in one more. */
+/** Upper bounds of the latency buckets in µs; one more bucket has what takes longer. */
 export const BOUNDS = [
   250, 500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 15_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
   2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ] as const;
 
-/** What is served (native/shim.c, is_for_agent()). */
+/** The commands that are served (native/shim.c, is_for_agent()). */
 export const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS'] as const;
 
-/** CNI codes by number; 0 is success. The last one stands for all above, of which netloom has one: 999, internal. */
+/**
+ * How many CNI codes are counted, by number; 0 is success. The last stands for all higher ones, of which netloom has
+ * one: 999, internal.
+ */
 const CODES = 128;
 const ERRNOS = 256;
 
@@ -36,7 +39,7 @@ export interface CallFigures {
   readonly count: number;
   /** How many were in each bucket, the one above the bounds last. */
   readonly buckets: readonly number[];
-  /** In µs. */
+  /** The sum of all latencies, in µs. */
   readonly sum: number;
 }
 
@@ -44,9 +47,9 @@ export interface Figures {
   readonly calls: readonly CallFigures[];
   /** Calls that were left to the caller. */
   readonly declined: number;
-  /** Callers that went away in the middle of it, or did not keep to the protocol. */
+  /** Callers that went away in the middle of a call, or did not keep to the protocol. */
   readonly broken: number;
-  /** Refusals of the kernel by errno. */
+  /** Requests that the kernel refused, by errno. */
   readonly kernelErrors: ReadonlyMap<number, number>;
 }
 
@@ -110,7 +113,7 @@ export class Tally {
       if (count > 0) outcomes.set(slot === CODES - 1 ? 999 : slot, count);
     }
     const buckets = Array.from({ length: BUCKETS }, (_, bucket) => this.#at(base + CODES + bucket));
-    // NB: of the buckets, not of the outcomes, so that a histogram agrees with itself while calls go on.
+    // NB: the sum of the buckets, not of the outcomes, so that a histogram agrees with itself while calls go on.
     const count = buckets.reduce((sum, each) => sum + each, 0);
     return { type, command, outcomes, count, buckets, sum: this.#at(base + SUM) };
   }
@@ -129,8 +132,9 @@ export class Tally {
 }
 
 /**
- * Below which latency a share of the calls were, in ms, by the buckets: within one it is taken to be even, as
- * Prometheus does. Undefined without a call; the highest bound where it is above all.
+ * The latency below which a share of the calls were, in ms, estimated from the buckets. Within a bucket they are taken
+ * to be spread evenly, as Prometheus does. Undefined without a call; the highest bound where the latency is above all
+ * of them.
  */
 export function quantile(
   { buckets, count }: Pick<CallFigures, 'buckets' | 'count'>,

@@ -1,9 +1,9 @@
-/** What is kept of a call when it is over: it is counted, and told of in the log. */
+/** What is kept of a call when it is over: it is counted and logged. */
 import type { EndedCall } from './call.ts';
 import { type Log, traceOf } from './log.ts';
 import type { Tally } from './tally.ts';
 
-/** What cannot be told from the error object: netloom's own code for a fault of its own. */
+/** For an error object without a code: netloom's code for a fault of its own. */
 const INTERNAL = 999;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * A thread of the agent: takes calls from the listening socket, one after another. It never comes back to the engine's
+ * A thread of the agent: takes calls from the listening socket, one after another. It never returns to the engine's
  * event loop, so that everything may block here: the kernel's waits, another plugin, a lock. See board.ts for how
  * threads take turns.
  */
@@ -27,7 +27,7 @@ import { Surroundings } from './surroundings.ts';
 import { Tally } from './tally.ts';
 import { witness } from './witness.ts';
 
-/** A call that takes so long, in ms, and mostly works rather than waits, is one among thousands of nodes or rules. */
+/** A call that takes this long, in ms, and is not just waiting, deals with thousands of nodes or rules. */
 const LONG = 200;
 
 /** What a thread is told when it begins. */
@@ -37,7 +37,7 @@ export interface Assignment {
   readonly active: number;
   readonly memory: SharedArrayBuffer;
   readonly listening: number;
-  /** Readable once nobody is to be accepted any more, where that cannot be told by the socket; or -1. */
+  /** Becomes readable when no more callers are to be accepted, where the socket cannot tell; otherwise -1. */
   readonly closing: number;
   readonly tally: SharedArrayBuffer;
   readonly log: SharedArrayBuffer;
@@ -46,7 +46,7 @@ export interface Assignment {
   readonly wake: number;
 }
 
-/** What it tells: that nobody waits for the next call now that its own has begun; that it has ended. */
+/** What a thread reports. `short`: its call has begun, and nobody waits for the next one. `ended`: it has ended. */
 export interface Report {
   readonly kind: 'short' | 'ended';
 }
@@ -108,7 +108,7 @@ function work({ id, size, active, memory, listening, closing, ...shared }: Assig
     }
     board.end(id);
     connection[Symbol.dispose]();
-    // What thousands of nodes have left does not wait for a rest, with the next thread's beside it.
+    // The garbage of thousands of nodes is not left until the next rest, or another thread's would come on top.
     if (performance.now() - begin > LONG) giveBack();
     board.rest(id);
   }
