@@ -1,4 +1,4 @@
-/* Sends small UDP datagrams to ADDRESS for SECONDS, as fast as one core does, and prints how many a second. */
+/* Sends small UDP datagrams to ADDRESS for SECONDS, as fast as one core can, and prints how many it sent per second. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,2 +1,2 @@
-/* The floor: what no program can go below. */
+/* The floor for any program. */
 int main(void) { return 0; }

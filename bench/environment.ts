@@ -1,9 +1,9 @@
-/** The environment of a plugin's call. */
+/** The environment of a plugin call. */
 import type { Side } from './experiment.ts';
 
 /**
  * @param root NETLOOM_ROOT
- * @param container its id and the path of its namespace; not given for a herd, which gives each call its own
+ * @param container its id and the path of its namespace; absent for a herd, which sets them for each call
  */
 export function callEnvironment(
   { plugins }: Pick<Side, 'plugins'>,

@@ -1,7 +1,4 @@
-/**
- * What the bench is made of: experiments, each of which measures both sides in one run and answers with rows of a
- * table.
- */
+/** The bench consists of experiments. Each measures both sides in one run, and returns rows of a table. */
 import type { Launcher } from './launcher.ts';
 import type { Summary } from './statistics.ts';
 
@@ -10,42 +7,42 @@ export type SideName = (typeof SIDES)[number];
 
 export interface Side {
   readonly name: SideName;
-  /** Where its plugins are. */
+  /** The directory of its plugins. */
   readonly plugins: string;
 }
 
-/** What an experiment works with. The process is in a network namespace that plays the host, and alone in it. */
+/** What an experiment works with. The process is alone in a network namespace that plays the host. */
 export interface Bench {
   readonly launcher: Launcher;
-  /** A directory for what is kept on disk; NETLOOM_ROOT of what is called. */
+  /** A directory for files on disk; NETLOOM_ROOT of the plugins. */
   readonly root: string;
-  /** Measurements of each side. */
+  /** The number of measurements per side. */
   readonly n: number;
   readonly reference: Side;
   readonly netloom: Side;
-  /** An empty static program, executed in the same way. */
+  /** The times of an empty static program, executed in the same way. */
   readonly empty: Summary;
 }
 
 export interface Report {
-  /** Column heads. Reports that follow each other with the same heads share a table. */
+  /** Column heads. Consecutive reports with the same heads share a table. */
   readonly heads: readonly string[];
   readonly rows: readonly (readonly string[])[];
   /** Sentences below the table. */
   readonly notes?: readonly string[];
-  /** The same for programs: `--json`. */
+  /** The same for programs to read: `--json`. */
   readonly figures: unknown;
 }
 
 export interface Experiment {
   readonly name: string;
   readonly about: string;
-  /** Run only where it is asked for by name. */
+  /** Runs only when it is named. */
   readonly isApart?: true;
   run(bench: Bench): Report | Promise<Report>;
 }
 
-/** A ratio beside what it is to stay below: empty where there is no budget. */
+/** A cell with the budget of a ratio; empty if there is none. */
 export function budgetCell(budget: number | undefined): string {
   return budget === undefined ? '' : budget.toFixed(2);
 }

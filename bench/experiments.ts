@@ -1,4 +1,4 @@
-/** Every experiment, in the order in which `npm run bench` runs them. */
+/** All experiments, in the order in which `npm run bench` runs them. */
 import type { Experiment } from './experiment.ts';
 import { agent } from './experiments/agent.ts';
 import { chain } from './experiments/chain.ts';

@@ -1,5 +1,6 @@
 /*
- * The floor of an attachment: the messages to the kernel that no plugin can do without, and nothing else. No lease, no look at what is there, no answer.
+ * The floor of an attachment: only the messages to the kernel that every plugin must send. No lease, no look at what
+ * exists, no answer.
  *
  *   floor add NETNS BRIDGE NAME ADDRESS GATEWAY   a pair of links, one end a port of BRIDGE, the other one eth0 in NETNS with ADDRESS/16 and a default route
  *   floor del NAME                                removes it, and waits for the kernel as long as that takes
@@ -60,7 +61,7 @@ static int opened(void) {
   return fd;
 }
 
-/* Sends what was begun, and reads as many answers. */
+/* Sends the queued messages, and reads as many answers. */
 static void flush(int fd) {
   char answer[4096];
   if (send(fd, buffer, length, 0) < 0) fail("send");
@@ -74,7 +75,10 @@ static void flush(int fd) {
 }
 
 static void add(const char *netns, const char *bridge, const char *name, const char *address, const char *gateway) {
-  /* Both ends' indices are chosen here, so that nobody has to ask: the kernel takes the other end's only where this one's is given, too. */
+  /*
+   * We choose the indices of both ends, so that we need not ask for them. The kernel accepts the peer's index only if
+   * this end's is given, too.
+   */
   const int index = 1000000;
   struct ifinfomsg up = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP, .ifi_index = index}, peer = {.ifi_index = index};
   struct in_addr ip, via;

@@ -1,10 +1,12 @@
 /*
- * Executes a plugin for many containers at once and writes how long each call took, from the moment at which all may begin to the end of its process.
+ * Executes a plugin for many containers at once, and writes how long each call took, from the moment at which all may
+ * begin to the end of its process.
  *
  *   herd PROGRAM STDIN COUNT CONTAINER NETNS
  *
- * Container i of COUNT gets CONTAINERi as CNI_CONTAINERID and NETNSi as CNI_NETNS, and the file STDIN as its stdin; the rest of the environment is ours. One line a call to
- * descriptor 3: nanoseconds, exit status. The children are forked before the clock runs and wait at a pipe, so that forking them is no part of it.
+ * Container i of COUNT gets CONTAINERi as CNI_CONTAINERID, NETNSi as CNI_NETNS, and the file STDIN as its stdin. The
+ * rest of the environment is ours. It writes one line per call to descriptor 3: nanoseconds, exit status. The children
+ * are forked before the clock starts, and wait at a pipe, so the times exclude the forks.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -28,7 +30,7 @@ static void run(char **argv, int number, int gate) {
   setenv("CNI_NETNS", name, 1);
   int input = open(argv[2], O_RDONLY), nothing = open("/dev/null", O_WRONLY);
   if (input < 0 || nothing < 0 || dup2(input, 0) < 0 || dup2(nothing, 1) < 0) _exit(126);
-  if (read(gate, &byte, 1) < 0) _exit(126); /* the end of it: all may begin */
+  if (read(gate, &byte, 1) < 0) _exit(126); /* end of file: all may begin */
   execl(argv[1], argv[1], (char *)NULL);
   _exit(127);
 }
@@ -46,7 +48,7 @@ int main(int argc, char **argv) {
       run(argv, i, gate[0]);
     }
   }
-  usleep(2000 + 200 * count); /* until all of them wait */
+  usleep(2000 + 200 * count); /* until all of them wait at the pipe */
   long long begin = now();
   close(gate[1]);
   for (int i = 0; i < count; i++) {

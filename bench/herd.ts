@@ -1,4 +1,4 @@
-/** Compiles herd.c, and executes a plugin for many containers at once with it. */
+/** Compiles herd.c, and uses it to execute a plugin for many containers at once. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ export interface HerdCall {
   readonly program: string;
   readonly environment: NodeJS.ProcessEnv;
   readonly conf: unknown;
-  /** What the names of the containers and the paths of their namespaces begin with; their numbers follow. */
+  /** The prefixes of the containers' names and of the paths of their namespaces; a number follows. */
   readonly container: string;
   readonly netns: string;
 }
@@ -17,13 +17,13 @@ export class Herd {
   readonly #program: string;
   readonly #stdin: string;
 
-  /** @param dir where the program is put */
+  /** @param dir the directory for the program */
   constructor(dir: string) {
     this.#program = compile('herd', dir);
     this.#stdin = join(dir, 'herd-stdin');
   }
 
-  /** @returns what each call took, in ms @throws where one fails */
+  /** @returns how long each call took, in ms @throws if one fails */
   execute({ program, environment, conf, container, netns }: HerdCall, count: number): number[] {
     writeFileSync(this.#stdin, JSON.stringify(conf));
     const { status, output } = spawnSync(this.#program, [program, this.#stdin, String(count), container, netns], {

@@ -1,16 +1,16 @@
-/** Compiles launch.c, and executes plugins with it. */
+/** Compiles launch.c, and uses it to execute plugins. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Debian's names of machines. */
+/** Debian's names of architectures. */
 const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
 export interface Timing {
-  /** Whole process, in ms. */
+  /** The time of the whole process, in ms. */
   readonly time: number;
-  /** Peak of its memory, in KB. */
+  /** Its peak memory, in KB. */
   readonly memory: number;
   readonly stdout: string;
 }
@@ -21,14 +21,14 @@ export class Launcher {
   /** An empty static program. */
   readonly empty: string;
 
-  /** @param dir where the programs are put */
+  /** @param dir the directory for the programs */
   constructor(dir: string) {
     this.#program = compile('launch', dir);
     this.empty = compile('empty', dir);
     this.#stdin = join(dir, 'stdin');
   }
 
-  /** @throws where the program fails */
+  /** @throws if the program fails */
   execute(program: string, environment: NodeJS.ProcessEnv = {}, stdin = '', args: readonly string[] = []): Timing {
     writeFileSync(this.#stdin, stdin);
     const input = openSync(this.#stdin, 'r');
@@ -52,15 +52,15 @@ export class Launcher {
 }
 
 /**
- * musl first: a floor is what no program can do without, and glibc's start is more than that (docs/decisions.md). The
- * kernel's headers are the machine's.
+ * musl first: the floor must be minimal, and starting a glibc program takes longer (docs/decisions.md). The kernel's
+ * headers are the machine's.
  */
 const COMPILERS: readonly (readonly [string, ...string[]])[] = [
   ['musl-gcc', '-idirafter', '/usr/include', '-idirafter', `/usr/include/${MACHINES[process.arch] ?? ''}`],
   ['cc'],
 ];
 
-/** Compiles NAME.c of this folder. @returns the program */
+/** Compiles NAME.c of this folder. @returns the path of the program */
 export function compile(name: string, dir: string): string {
   const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
   const program = join(dir, name);

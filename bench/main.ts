@@ -9,8 +9,8 @@
  *   --json FILE      the figures as one JSON document
  *   --into FILE      puts the tables into that file, between `<!-- bench -->` and `<!-- /bench -->`
  *
- * Leases are kept below TMPDIR: what writing them costs depends on its file system, which is printed. What belongs to
- * /run is in memory, as on any system.
+ * Leases are kept below TMPDIR. The cost of writing them depends on the file system there, which is printed. Files of
+ * /run are in memory, as on any system.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -55,7 +55,7 @@ for (const { name, plugins } of [reference, netloom]) {
   if (!existsSync(join(plugins, 'bridge'))) stop(`there is no "bridge" in ${plugins}: ${hint[name]}`);
 }
 
-// npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide nftables' nft.
+// npm puts node_modules/.bin first. There, @vercel/nft, a dependency of AVA, would hide nftables' nft.
 process.env['PATH'] = `/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`;
 becomeHost();
 const root = makeRoot();
@@ -95,7 +95,7 @@ function unknown(name: string): never {
   return stop(`--only ${name}: expected one of ${EXPERIMENTS.map((experiment) => experiment.name).join(', ')}`);
 }
 
-/** Replaces what stands between the two marks. */
+/** Replaces the text between the two marks. */
 function fill(file: string, text: string): void {
   const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
   const old = readFileSync(file, 'utf8');

@@ -1,4 +1,4 @@
-/** Measures one scenario: both sides in turn, so that whatever the machine does in between falls on both. */
+/** Measures one scenario: both sides in turn, so that disturbances on the machine affect both. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Sandbox } from '../test/support/host.ts';
@@ -16,37 +16,35 @@ export interface Outcome {
   readonly scenario: string;
   readonly verbs: Readonly<Record<Verb, Readonly<Record<SideName, Summary>> & { readonly ratio: number }>>;
   readonly yardsticks: Yardsticks;
-  /** The first ADD of all in ms: what the next ones may find prepared. */
+  /** The time of the very first ADD, in ms; later ones may find things prepared. */
   readonly first: Readonly<Record<SideName, number>>;
-  /** Peak memory of an ADD in KB, the median. */
+  /** The median of an ADD's peak memory, in KB. */
   readonly memory: Readonly<Record<SideName, number>>;
 }
 
 const WARM_UP = 2;
 
-/**
- * @param warmUp rounds of netloom's before the ones that count; the reference, a process each time, has no more than
- * two
- */
+/** @param warmUp netloom's rounds before the measurement; the reference, a new process each time, has at most two */
 export function measure(bench: Bench, scenario: Scenario, warmUp = WARM_UP): Outcome {
   const { launcher, root, n } = bench;
   const sides = SIDES.map((name) => bench[name]);
   const dataDir = (side: Side) => join(root, scenario.name, side.name);
   for (const side of sides) prefill(dataDir(side), scenario.name, scenario.leases);
-  // What filling left to be written must not be written while the clock runs.
+  // Write out the leases now, and not while the clock runs.
   execFileSync('sync');
 
   const times = bySide(() => ({ ADD: [] as number[], CHECK: [] as number[], DEL: [] as number[] }));
   const memory = bySide(() => [] as number[]);
   const first = bySide(() => Number.NaN);
-  // Removed all at the end: the kernel takes a namespace down in the background, holding the lock that an ADD needs.
+  // Remove all of them at the end: the kernel removes a namespace in the background, and holds the lock that an ADD
+  // needs.
   const sandboxes: Sandbox[] = [];
-  // Those before the ones that count share one: taking some hundred namespaces down takes longer than their calls.
+  // The rounds before the measurement share a namespace: removing some hundred of them takes longer than their calls.
   const warm = bySide((name) => new Sandbox(root, `${scenario.name}-${name}-warm`));
   sandboxes.push(...Object.values(warm));
 
   for (let round = -warmUp; round < n; round++) {
-    // A B, B A: neither side is always the one after the other.
+    // A B, B A: neither side always comes second.
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
       if (round < -WARM_UP && side.name === 'reference') continue;
       const sandbox = round < 0 ? warm[side.name] : new Sandbox(root, `${scenario.name}-${side.name}-${round}`);
@@ -93,14 +91,14 @@ function cycle(launcher: Launcher, root: string, side: Side, chain: readonly Plu
       return timing;
     }),
   );
-  // Where a container has no IPv6 address, the reference's portmap looks for rules of IPv6 all the same, and fails.
+  // If a container has no IPv6 address, the reference portmap looks for IPv6 rules all the same, and fails.
   const checked = chain.filter(({ type }) => type !== 'portmap');
   const CHECK = together(checked.map((plugin) => call('CHECK', plugin, result)));
   const DEL = together(chain.toReversed().map((plugin) => call('DEL', plugin, result)));
   return { ADD, CHECK, DEL };
 }
 
-/** What the processes of a chain took, one after the other. */
+/** The total time of a chain's processes, and their highest peak memory. */
 function together(timings: readonly Timing[]): Pick<Timing, 'time' | 'memory'> {
   return {
     time: timings.reduce((sum, { time }) => sum + time, 0),
@@ -108,7 +106,7 @@ function together(timings: readonly Timing[]): Pick<Timing, 'time' | 'memory'> {
   };
 }
 
-/** Returns when the kernel has taken the last one down: its end of a pair of links takes the other end along. */
+/** Returns when the kernel has removed the last of them, with both ends of its veth. */
 export function removeSandboxes(sandboxes: readonly Sandbox[]): void {
   const last = sandboxes.at(-1);
   if (last === undefined) return;

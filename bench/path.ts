@@ -1,4 +1,4 @@
-/** What a path between two sandboxes is worth, by one TCP connection (wire.c). */
+/** Measures a path between two sandboxes, with one TCP connection (wire.c). */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Sandbox } from '../test/support/host.ts';
@@ -7,19 +7,22 @@ import { round, summarize } from './statistics.ts';
 const PORT = 5201;
 const ROUND_TRIPS = 2000;
 const STREAM_MS = 300;
-/** All are measured as often, one after the other, and the median counts: the machine may pause in one of them. */
+/**
+ * How often each path is measured, one after the other. The median counts, because the machine may pause during one of
+ * them.
+ */
 const TIMES = 15;
 
 export interface Path {
-  /** Median of a TCP round trip of one byte, in µs. */
+  /** The median TCP round-trip time of one byte, in µs. */
   readonly roundTrip: number;
-  /** One TCP stream, in Gbit/s. */
+  /** The throughput of one TCP stream, in Gbit/s. */
   readonly throughput: number;
-  /** Each of the streams whose median that is, in the order of time. */
+  /** The streams behind that median, in order of time. */
   readonly streams: readonly number[];
 }
 
-/** Two ends of a path, and the address of the first as the second knows it. */
+/** The two ends of a path, and the first one's address as the second one knows it. */
 export interface Ends {
   readonly server: Sandbox;
   readonly client: Sandbox;
@@ -27,9 +30,9 @@ export interface Ends {
 }
 
 export interface How {
-  /** The processors that are the server's and the client's. Where nothing is said the kernel chooses. */
+  /** The processors of the server and the client. If undefined, the kernel chooses. */
   readonly processors?: readonly [server: number, client: number];
-  /** Whether the ends ask again and again instead of waiting, so that their processors never sleep. */
+  /** Whether the ends poll instead of waiting, so that their processors never sleep. */
   readonly isBusy?: boolean;
   readonly times?: number;
 }
@@ -40,7 +43,7 @@ export async function path(wire: string, server: Sandbox, client: Sandbox, addre
   return measured;
 }
 
-/** Several paths, each measured in turn, so that whatever the machine does in between falls on all of them. */
+/** Measures several paths in turn, so that disturbances on the machine affect all of them. */
 export async function paths(wire: string, all: readonly Ends[], how: How = {}): Promise<Path[]> {
   const servers = [...new Set(all.map(({ server }) => server))];
   const serving = servers.map(({ path }) => {
@@ -65,15 +68,15 @@ export async function paths(wire: string, all: readonly Ends[], how: How = {}): 
 }
 
 /**
- * What is left of a path's throughput in another that was measured in turn with it: the median of the shares of each
- * pair. A processor whose clock changes from one minute to the next then is in both, where two medians may be of
- * different minutes.
+ * The share of one path's throughput that another path reaches, if both were measured in turn: the median of the shares
+ * of all pairs. If the processor's clock changes from one minute to the next, both members of a pair are affected; two
+ * medians might come from different minutes.
  */
 export function shareOf(part: Path, whole: Path): number {
   return summarize(part.streams.map((each, i) => each / (whole.streams[i] ?? Number.NaN))).median;
 }
 
-/** What was measured of each path. */
+/** The measurements of each path. */
 function inTurn(wire: string, all: readonly Ends[], how: How, what: 'rtt' | 'stream', n: number): number[][] {
   const samples = all.map((): number[] => []);
   for (let i = 0; i < (how.times ?? TIMES); i++) {
@@ -88,7 +91,7 @@ function flags({ processors, isBusy = false }: How, end: 0 | 1): string[] {
   return [...(processors === undefined ? [] : ['-c', `${processors[end]}`]), ...(isBusy ? ['-b'] : [])];
 }
 
-/** The server ends with its input. */
+/** Waits for the server, which ends with its input. */
 async function ended(serving: ChildProcess): Promise<void> {
   serving.stdin?.end();
   if (serving.exitCode === null) await once(serving, 'exit');

@@ -1,4 +1,4 @@
-/** A plot of lines as SVG: both axes are logarithmic, the horizontal one may have a 0 at its left. */
+/** A line plot as SVG. Both axes are logarithmic; the horizontal one may have a 0 at its left. */
 
 export interface Series {
   readonly name: string;
@@ -7,7 +7,7 @@ export interface Series {
 
 export interface Plot {
   readonly title: string;
-  /** Lines below the title: on what and when it was measured. */
+  /** Lines below the title: the machine, and the date. */
   readonly caption: readonly string[];
   readonly x: string;
   readonly y: string;
@@ -17,7 +17,7 @@ export interface Plot {
 const WIDTH = 760;
 const HEIGHT = 460;
 const AREA = { left: 64, right: 150, top: 82, bottom: 52 };
-/** Told apart without colours, too: Okabe and Ito's, and a mark of its own for each. */
+/** Distinguishable without colours, too: the palette of Okabe and Ito, and a different mark for each. */
 const COLOURS = ['#d55e00', '#0072b2', '#009e73', '#cc79a7'];
 const DASHES = ['', '7 4', '2 3', '9 3 2 3'];
 
@@ -66,7 +66,7 @@ function line({ points }: Series, i: number, atX: (value: number) => number, atY
   ];
 }
 
-/** In the order in which the lines end, from the top. */
+/** The legend, in the order in which the lines end, from the top. */
 function legend(series: readonly Series[]): string[] {
   const left = WIDTH - AREA.right + 16;
   const last = ({ points }: Series) => points.at(-1)?.[1] ?? 0;
@@ -84,7 +84,7 @@ function dash(i: number): string {
 }
 
 /**
- * Where each value stands, from 0 to 1: by its logarithm; 0 as far before the first one as the steps are on average.
+ * The position of each value, from 0 to 1, by its logarithm. 0 is as far before the first value as the average step.
  */
 function positions(xs: readonly number[]): Map<number, number> {
   const above = xs.filter((value) => value > 0).map(Math.log10);

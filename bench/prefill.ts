@@ -1,8 +1,8 @@
-/** A network of host-local that has been in use: one file an address, and the last address given. */
+/** A host-local network in use: one file per address, and the last address allocated. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Fills 10.64.0.2 and those after it. */
+/** Fills addresses from 10.64.0.2 on. */
 export function prefill(dataDir: string, network: string, count: number): void {
   const dir = join(dataDir, network);
   mkdirSync(dir, { recursive: true });

@@ -1,4 +1,4 @@
-/** What the bench prints, for a terminal and for Markdown. */
+/** The output of the bench, for a terminal and for Markdown. */
 import type { Report } from './experiment.ts';
 
 interface Table {
@@ -23,7 +23,7 @@ export function asMarkdown(reports: readonly Report[]): string {
     .join('\n\n');
 }
 
-/** Reports that follow each other with the same heads share a table. */
+/** Consecutive reports with the same heads share a table. */
 function tablesOf(reports: readonly Report[]): Table[] {
   const tables: Table[] = [];
   for (const { heads, rows, notes = [] } of reports) {
@@ -48,7 +48,7 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** The first two columns are names, to the left; the others are figures, to the right. */
+/** The first two columns are names, aligned left; the others are figures, aligned right. */
 function isName(column: number): boolean {
   return column < 2;
 }

@@ -1,4 +1,4 @@
-/** The agent of the netloom that is measured. */
+/** The agent of the netloom under measurement. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ export class Resident {
     this.#child = child;
   }
 
-  /** Starts it for the bench's root, and waits until it serves. */
+  /** Starts an agent for the bench's root, and waits until it serves. */
   static async start({ netloom, root }: Bench): Promise<Resident> {
     const child = spawn(join(netloom.plugins, '../netloom'), ['agent', '--log-level', 'warn'], {
       env: { NETLOOM_ROOT: root },
@@ -26,7 +26,7 @@ export class Resident {
     return new Resident(child);
   }
 
-  /** Its memory in MB that is nobody else's: PSS. */
+  /** Its memory in MB, as PSS. */
   get memory(): number {
     const text = readFileSync(`/proc/${this.#child.pid}/smaps_rollup`, 'utf8');
     return Number(/^Pss: +(\d+)/m.exec(text)?.[1]) / 1024;

@@ -1,24 +1,24 @@
-/** A configuration of bridge and host-local, with the same meaning on both sides. */
+/** A configuration of bridge and host-local that means the same to both sides. */
 
 export interface Scenario {
   readonly name: string;
-  /** Keys of the plugin. */
+  /** Keys of bridge. */
   readonly plugin: Readonly<Record<string, unknown>>;
   /** The range sets of host-local. */
   readonly subnets: readonly string[];
-  /** Leases in the network before the first ADD. */
+  /** The number of leases in the network before the first ADD. */
   readonly leases: number;
-  /** The plugins that come after it in a chain. */
+  /** The plugins behind it in the chain. */
   readonly behind?: readonly Plugin[];
 }
 
-/** A plugin's own keys. */
+/** The configuration of one plugin. */
 export type Plugin = Readonly<Record<string, unknown>> & { readonly type: string };
 
 export const IPV4 = '10.64.0.0/16';
 export const IPV6 = 'fd00:64::/64';
 
-/** The configurations of a scenario, plugin by plugin, as a runtime hands them over. */
+/** The configurations of a scenario, plugin by plugin, as a runtime passes them. */
 export function configurations(scenario: Scenario, dataDir: string): Plugin[] {
   const bridge = {
     type: 'bridge',
@@ -27,7 +27,7 @@ export function configurations(scenario: Scenario, dataDir: string): Plugin[] {
     ...scenario.plugin,
     ipam: { type: 'host-local', dataDir, ranges: scenario.subnets.map((subnet) => [{ subnet }]) },
   };
-  // The reference's latest version is this.
+  // The latest version that the reference supports.
   const common = { cniVersion: '1.0.0', name: scenario.name };
   return [bridge, ...(scenario.behind ?? [])].map((plugin) => ({ ...common, ...plugin }));
 }

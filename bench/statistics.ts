@@ -1,4 +1,4 @@
-/** Medians rather than means: one pause of the machine must not move a figure. */
+/** Medians rather than means: a single pause of the machine must not change a figure. */
 
 export interface Summary {
   readonly n: number;
@@ -17,7 +17,7 @@ export function summarize(samples: readonly number[]): Summary {
   return { n: sorted.length, median: round(median), p90: round(at(0.9)), min: round(at(0)) };
 }
 
-/** To microseconds, where the figure is in milliseconds. */
+/** Rounds to three decimals: to microseconds, if the figure is in milliseconds. */
 export function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }

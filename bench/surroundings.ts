@@ -1,4 +1,4 @@
-/** On what the figures were taken. */
+/** The machine and the programs behind the figures. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
@@ -12,7 +12,7 @@ export interface Surroundings {
   readonly cpu: string;
   readonly cpus: number;
   readonly memoryMB: number;
-  /** Of the lease files: what a write costs depends on it. */
+  /** The file system of the leases: the cost of a write depends on it. */
   readonly fileSystem: string;
 }
 
@@ -32,7 +32,7 @@ export function surroundings(reference: string, root: string): Surroundings {
   };
 }
 
-/** What the package says; else what the plugin says of itself when it is executed without CNI_COMMAND. */
+/** The version of the package; else what the plugin prints when it is executed without CNI_COMMAND. */
 function referenceVersion(dir: string): string {
   const query = spawnSync('dpkg-query', ['--show', 'containernetworking-plugins'], { encoding: 'utf8' });
   if (dir === '/usr/lib/cni' && query.status === 0) return query.stdout.trim().replace('\t', ' ');

@@ -1,5 +1,5 @@
 /*
- * Measures a path between two sandboxes over one TCP connection.
+ * Measures a path between two sandboxes with one TCP connection.
  *   wire serve PORT             answers what it gets in kind, until its input ends; prints a line when it listens
  *   wire rtt ADDRESS PORT N     round trips of one byte: the median in nanoseconds
  *   wire stream ADDRESS PORT MS sends for that long: bytes a second that arrived
@@ -8,8 +8,9 @@
  *   -c CPU  on that processor, and before everybody else who wants it
  *   -b      busy: asks again and again instead of waiting, so that this processor never sleeps and nobody has to wake it
  *
- * The congestion control is reno, which every kernel has. The machine's own may be bbr, which sets itself a pace by what it takes for the path's, and a path without
- * a cable has none: one stream then has 16 Gbit/s and the next 42, where reno and cubic have 43 each time.
+ * The congestion control is reno, which every kernel has. The machine's own may be bbr, which paces itself by what it
+ * estimates of the path, and there is nothing to estimate on a path without a cable: one stream then reaches 16 Gbit/s
+ * and the next 42, while reno and cubic reach 43 each time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -43,7 +44,7 @@ static void fail(const char *what) {
   exit(1);
 }
 
-/* By the system call: musl has none of these functions, since a thread is not a process. */
+/* By system call: musl lacks these functions, because a thread is not a process. */
 static void own(int cpu) {
   cpu_set_t set;
   struct sched_param first = {.sched_priority = 1};
@@ -60,7 +61,7 @@ static int opened(int fd) {
   return fd;
 }
 
-/* NB: by poll(), which does not take the socket's lock. To read again and again would keep packets from it. */
+/* NB: by poll(), which does not take the socket's lock. Repeated reads would keep packets from it. */
 static void await(int fd, short what) {
   struct pollfd event = {.fd = fd, .events = what};
   while (busy && poll(&event, 1, 0) == 0) continue;
@@ -71,7 +72,7 @@ static ssize_t get(int fd, void *to, size_t size) {
   return read(fd, to, size);
 }
 
-/* All of it. */
+/* Writes all of it. */
 static ssize_t put(int fd, const char *from, size_t size) {
   for (size_t done = 0; done < size;) {
     ssize_t n = send(fd, from + done, size - done, busy ? MSG_DONTWAIT : 0);
@@ -82,7 +83,10 @@ static ssize_t put(int fd, const char *from, size_t size) {
   return (ssize_t)size;
 }
 
-/* The first byte says what the client wants: 'r' has each byte sent back, 's' counts until the client has no more to send. */
+/*
+ * The first byte is the client's request: for 'r' each byte is sent back; for 's' the bytes are counted until the
+ * client has no more.
+ */
 static void *answer(void *arg) {
   int fd = opened((int)(intptr_t)arg);
   char kind, *sink = malloc(sizeof buffer);

@@ -1,5 +1,5 @@
 /**
- * What both sides are held against besides each other: netavark, which podman uses in place of plugins, and the floor.
+ * What both sides are compared with besides each other: netavark, which podman uses instead of plugins, and the floor.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -14,10 +14,10 @@ export const YARDSTICKS = ['netavark', 'floor'] as const;
 type YardstickName = (typeof YARDSTICKS)[number];
 type Command = 'ADD' | 'DEL';
 
-/** In ms. One that has nothing equal to the scenario, or is not installed, is missing. */
+/** In ms. A yardstick is missing if it has no equivalent of the scenario, or is not installed. */
 export type Yardsticks = Readonly<Partial<Record<YardstickName, Readonly<Record<Command, Summary>>>>>;
 
-/** Attaches a container, and detaches it. @returns what the process took, in ms */
+/** Attaches a container, and detaches it. @returns the time of the process, in ms */
 interface Yardstick {
   call(command: Command, sandbox: Sandbox): number;
   close?(): void;
@@ -25,11 +25,11 @@ interface Yardstick {
 
 /** Debian package netavark. */
 const NETAVARK = '/usr/lib/podman/netavark';
-/** A bridge of its own: it counts whose containers are on it. */
+/** netavark has a bridge of its own: it counts the containers on it. */
 const NETAVARK_BRIDGE = 'bench-netavark';
 
 /**
- * Measures them after the two sides, whose bridge must still be there.
+ * Measures the yardsticks after the two sides. The bridge of those must still exist.
  * @param sandboxes gets the namespaces that were made
  */
 export function measureYardsticks(bench: Bench, scenario: Scenario, sandboxes: Sandbox[]): Yardsticks {
@@ -55,7 +55,7 @@ export function measureYardsticks(bench: Bench, scenario: Scenario, sandboxes: S
   return { [name]: { ADD: summarize(times.ADD), DEL: summarize(times.DEL) } };
 }
 
-/** What no plugin can do without: the messages to the kernel of a plain ADD. */
+/** The floor: the messages to the kernel that a plain ADD cannot do without. */
 function floor({ launcher, root }: Bench): Yardstick {
   const program = compile('floor', join(root, 'programs'));
   return {
@@ -68,9 +68,9 @@ function floor({ launcher, root }: Bench): Yardstick {
 }
 
 /**
- * netavark as podman executes it: one process for the network, its ports and its firewall, and the address is podman's.
+ * netavark as podman executes it: one process for the network, its ports and its firewall. podman chooses the address.
  * It always masquerades.
- * NB: one container stays, as with the plugins, whose bridge stays, too: netavark removes its own with the last one.
+ * NB: one container stays, because netavark removes its bridge with the last one. The plugins keep theirs.
  */
 function netavark(
   { launcher }: Bench,

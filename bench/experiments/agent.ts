@@ -1,4 +1,4 @@
-/** The same calls through the agent: one by one, many at once, and what it takes of memory. */
+/** The same calls through the agent: one by one, many at once, and the agent's memory. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Sandbox } from '../../test/support/host.ts';
@@ -14,16 +14,16 @@ import { table } from './lifecycle.ts';
 
 interface Resided extends Scenario {
   readonly about: string;
-  /** What the ratio of ADD to the reference's is to stay below */
+  /** The upper limit for the ratio of ADD to the reference's */
   readonly budget?: number;
 }
 
 /**
- * ADDs, CHECKs and DELs before those that count. A resident agent's code is compiled while it works, by what it has
- * been called, and calls that come one by one are shared by two threads: after 200 each has seen enough.
+ * ADDs, CHECKs and DELs before the measurement. A resident agent compiles its code while it works, according to the
+ * calls that it gets. Two threads share calls that come one by one; after 200, each has seen enough.
  */
 const WARM_UP = 200;
-/** Rounds of many calls at once before those that count. Of the last two the reference has a part as well. */
+/** Rounds of many calls at once before the measurement. The reference takes part in the last two. */
 const BURSTS_WARM_UP = 12;
 const LEASES_BUDGET = 1.3;
 const ENDPOINTS = 1_000;
@@ -95,10 +95,10 @@ const memory: Experiment = {
       const conf = bridgeOf(scenario, join(bench.root, 'memory'));
       const sandbox = new Sandbox(bench.root, 'memory');
       const begin = resident.memory;
-      // Interfaces of one container: a namespace each would measure the kernel.
+      // All interfaces are in one container. A namespace each would measure the kernel.
       for (let i = 0; i < ENDPOINTS; i++) add(bench, conf, sandbox, `e${i}`);
       const busy = resident.memory;
-      // A thread gives back what calls have left when it has rested for a second.
+      // A thread frees what calls have left when it has been idle for a second.
       await delay(3_000);
       const end = resident.memory;
       sandbox[Symbol.dispose]();
@@ -127,8 +127,8 @@ function lifecycle(bench: Bench, scenario: Resided): Report {
 }
 
 /**
- * So many ADDs at once, then so many DELs, several times, both sides in turn. The time is that from the moment at which
- * all may begin to the end of the last one: forking them, which takes longer than the calls, is no part of it.
+ * Runs `count` ADDs at once, then as many DELs, several times, with the sides in turn. The time runs from the moment at
+ * which all may begin until the last one ends. It excludes forking them, which takes longer than the calls.
  */
 function burst(bench: Bench, herd: Herd, count: number) {
   const name = `at-once-${count}`;

@@ -1,5 +1,5 @@
 /**
- * The chain that podman writes, executed as a runtime does it: each plugin a process, with the result of the one
+ * The chain that podman writes, executed as a runtime does: each plugin is a process, and gets the result of the one
  * before.
  */
 import type { Experiment } from '../experiment.ts';
@@ -7,7 +7,7 @@ import { measure } from '../measure.ts';
 import { IPV4, type Scenario } from '../scenario.ts';
 import { table } from './lifecycle.ts';
 
-/** What the ratio of ADD to the reference's is to stay below */
+/** The upper limit for the ratio of ADD to the reference's */
 const BUDGET = 0.6;
 
 export const CHAIN: Scenario = {

@@ -1,5 +1,5 @@
 /**
- * How long it takes to look at a host with many sandboxes. The reference has nothing like it: the budget is a second.
+ * How long it takes to inspect a host with many sandboxes. The reference has nothing like it; the budget is a second.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -49,7 +49,7 @@ export const inspect: Experiment = {
   },
 };
 
-/** Made in this process, which is quicker; what is measured is executed. */
+/** The sandboxes are made in this process, which is quicker. What is measured is executed. */
 function populated({ root }: Bench, executable: string): Disposable {
   const context = contextOf({ ...process.env, NETLOOM_ROOT: root }, executable, () => {});
   const nothing = { ports: [], nameservers: [], search: [], hosts: [] };
@@ -59,7 +59,7 @@ function populated({ root }: Bench, executable: string): Disposable {
   for (const name of names) createSandbox(context, { ...nothing, name, networks: ['many'] });
   return {
     [Symbol.dispose]: () => {
-      // The wires go with the namespaces, and all of it with this process's own.
+      // The wires go with the namespaces, and everything else with this process's own namespace.
       for (const name of names) unpin(sandboxNetns(context, name));
     },
   };

@@ -1,11 +1,11 @@
-/** What leases that are there already cost an ADD. */
+/** How much existing leases cost an ADD. */
 import type { Bench, Experiment, Report } from '../experiment.ts';
 import { measure, type Outcome } from '../measure.ts';
 import { IPV4 } from '../scenario.ts';
 import { round } from '../statistics.ts';
 import { table } from './lifecycle.ts';
 
-/** ADD with 65,000 leases to ADD with none */
+/** The upper limit for the ratio of ADD with 65,000 leases to ADD with none */
 const BUDGET = 1.3;
 
 export const leases: Experiment = {

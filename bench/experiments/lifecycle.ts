@@ -1,4 +1,4 @@
-/** Whole-process ADD, CHECK and DEL of one container, as a runtime executes them. */
+/** ADD, CHECK and DEL of one container as whole processes, as a runtime executes them. */
 import { type Bench, budgetCell, type Experiment, type Report, type SideName } from '../experiment.ts';
 import { measure, type Outcome, VERBS } from '../measure.ts';
 import { IPV4, IPV6, type Scenario } from '../scenario.ts';
@@ -6,11 +6,11 @@ import { YARDSTICKS } from '../yardstick.ts';
 
 interface Lifecycle extends Scenario {
   readonly about: string;
-  /** What the ratio of ADD to the reference's is to stay below, where there is a budget */
+  /** The upper limit for the ratio of ADD to the reference's, if there is a budget */
   readonly budget?: number;
 }
 
-/** DEL is bound by the kernel, which waits for RCU. */
+/** DEL mostly waits for the kernel (RCU). */
 const DEL_BUDGET = 1;
 
 const LIFECYCLES: readonly Lifecycle[] = [

@@ -1,6 +1,6 @@
 /**
- * What each mode costs on the wire: the path between two sandboxes that have it. The figures of README's table of
- * modes.
+ * The cost of each mode on the wire: the path between two sandboxes in that mode. README's table of modes has these
+ * figures.
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -14,11 +14,11 @@ type Json = Readonly<Record<string, unknown>>;
 
 interface Mode {
   readonly name: string;
-  /** The plugin's keys for the first and the second sandbox; undefined where both ends share a namespace. */
+  /** The plugin's keys for the first and the second sandbox; undefined if both ends share a namespace. */
   readonly conf?: (end: 0 | 1) => Json;
 }
 
-/** The two ends of a cable, links of the host that modes with a master stand on. */
+/** The two ends of a cable on the host, as masters for the modes that need one. */
 const CABLE = ['master0', 'master1'] as const;
 
 const MODES: readonly Mode[] = [
@@ -58,7 +58,7 @@ export const modes: Experiment = {
   },
 };
 
-/** @returns what stands in the way, where this kernel has not what the mode needs */
+/** @returns the path, or the reason if this kernel lacks what the mode needs */
 async function measure(bench: Bench, wire: string, { name, conf }: Mode): Promise<Path | string> {
   using sandboxes = new DisposableStack();
   const ends = ([0, 1] as const).map((end) =>

@@ -1,7 +1,7 @@
 /**
- * An agent among 5,000 peers that are in a store: how long a change of one takes from the store to the kernel, what a
- * restart writes, and what the agent has of memory. When the kernel has it, `ip monitor` says, by the clock of the
- * machine.
+ * An agent with 5,000 peers in a store: how long a change of one peer takes from the store to the kernel, how much a
+ * restart writes, and how much memory the agent needs. `ip monitor` reports when the kernel has the change, by the
+ * machine's clock.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -17,16 +17,16 @@ import { Resident } from '../resident.ts';
 import { type Summary, summarize } from '../statistics.ts';
 
 export interface Followed {
-  /** From what the store has answered to what the kernel has told, in ms. */
+  /** From the store's answer to the kernel's event, in ms. */
   readonly change: Summary;
-  /** Messages of the kernel about links, addresses, neighbours and routes while an agent starts anew. */
+  /** How many events about links, addresses, neighbours and routes the kernel sends while an agent restarts. */
   readonly restart: number;
-  /** PSS in MB: right after an ADD, and when the agent has rested since. */
+  /** PSS in MB: right after an ADD, and after the agent has been idle. */
   readonly busy: number;
   readonly rest: number;
 }
 
-/** A store with all peers. */
+/** A store that has all peers. */
 interface Store {
   readonly conf: object;
   /** Gives a peer another address. @returns when the store has it, in ms since 1970 */
@@ -36,11 +36,11 @@ interface Store {
 export const NETWORK = 'followed';
 const UNDERLAY = '192.0.0.0/16';
 const OWN = '192.0.0.1';
-/** How many changes of one peer are measured. */
+/** How many changes of a single peer are measured. */
 const CHANGES = 40;
 /**
- * Before each one: the agent is at rest, as it nearly always is. Of no length that the agent's own times are a multiple
- * of.
+ * The pause before each change, in ms: the agent is idle then, as it nearly always is. It is no multiple of the agent's
+ * own intervals.
  */
 const BETWEEN = 370;
 
@@ -72,7 +72,7 @@ export async function followed(bench: Bench, kind: 'file' | 'etcd', peers: numbe
   things.defer(() => void call('DEL'));
   const busy = resident.memory;
   using monitor = await Monitor.start();
-  // Before those that count: it looks after the network from now on.
+  // Not measured. From this change on, the agent maintains the network.
   await store.move(1, '192.0.201.1');
   await monitor.tellsOf('192.0.201.1');
   await delay(5_000);
@@ -89,13 +89,13 @@ export async function followed(bench: Bench, kind: 'file' | 'etcd', peers: numbe
   await resident.stop();
   const before = monitor.count;
   resident = await Resident.start({ ...bench, root });
-  // What it tells of this change is all that it tells.
+  // The event of this change comes after all those of the restart.
   await store.move(1, '192.0.201.2');
   await monitor.tellsOf('192.0.201.2');
   return { change: summarize(times), restart: monitor.count - before - 1, busy, rest };
 }
 
-/** What the kernel tells of what was changed, and when. */
+/** The kernel's events about changes, with their times. */
 class Monitor implements Disposable {
   readonly #child: ChildProcess;
   #said = '';
@@ -114,7 +114,7 @@ class Monitor implements Disposable {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const monitor = new Monitor(child);
-    // It says nothing of when it begins.
+    // `ip monitor` does not report when it begins.
     await until('the monitor hears what is done', () => {
       execFileSync('ip', ['link', 'set', 'follow1', 'alias', `heard ${performance.now()}`]);
       return monitor.count > 0;
@@ -122,12 +122,12 @@ class Monitor implements Disposable {
     return monitor;
   }
 
-  /** How many messages there were. Each begins with its time. */
+  /** How many events there were. Each begins with its time. */
   get count(): number {
     return this.#said.match(/^\[/gm)?.length ?? 0;
   }
 
-  /** When the kernel told that an entry leads to an address, in ms since 1970. */
+  /** When the kernel reported an entry that leads to the address, in ms since 1970. */
   async tellsOf(address: string): Promise<number> {
     const pattern = new RegExp(`^\\[(\\S+?)(\\d{3})\\] ${address.replaceAll('.', '\\.')} `, 'm');
     await until(`the kernel has ${address}`, () => pattern.test(this.#said));
@@ -181,7 +181,7 @@ export async function etcd(things: AsyncDisposableStack, root: string, peers: nu
     ];
   };
   const all = Array.from({ length: peers }, (_, i) => keysOf(i + 1)).flat();
-  // A transaction has at most 128 steps.
+  // A transaction has at most 128 operations.
   for (let i = 0; i < all.length; i += 128) await server.ask('/v3/kv/txn', { success: all.slice(i, i + 128) });
   return {
     conf: { type: 'etcd', endpoints: server.endpoints },
@@ -194,7 +194,7 @@ export async function etcd(things: AsyncDisposableStack, root: string, peers: nu
   };
 }
 
-/** The time since 1970 in finer steps than Date has them. */
+/** The time since 1970, with a finer resolution than Date. */
 class Clock {
   readonly #offset: number;
 

@@ -1,5 +1,5 @@
 /**
- * What the other nodes of an overlay cost one node: 5,000 of them from nothing, one that moves, a look that finds
+ * The cost of the other nodes of an overlay for one node: 5,000 of them from nothing, one that moves, a look that finds
  * nothing to do, and an agent that follows them.
  */
 import { execFileSync } from 'node:child_process';
@@ -84,7 +84,7 @@ async function run(bench: Bench): Promise<Report> {
   };
 }
 
-/** How many messages it takes to get there from what is, off the clock. */
+/** How many messages it takes to apply an intent; not timed. */
 function writesOf(intent: Intent): number {
   let writes = 0;
   using nl = openRoute({

@@ -1,18 +1,18 @@
 /**
- * What an overlay costs on the wire: between containers of two machines, in each mode, against the path between the
- * machines themselves.
+ * The cost of an overlay on the wire: between containers of two machines, in each mode, compared with the path between
+ * the machines themselves.
  *
- * Two machines are two network namespaces here, and that makes three ways to measure the same path:
+ * Two machines are two network namespaces here. So there are three ways to measure the same path:
  *
  *   each its own        as on two machines: each has a processor for its end and for what comes to its network card (RPS). Neither ever sleeps
  *   the sender's        as namespaces are: the processor that sends carries the packet through both machines, up to the socket that it is for
  *   the sender's, waits and the ends wait in the kernel, as programs do, so that their processors sleep
  *
- * In a virtual machine it is dear to wake a processor that sleeps, since that interrupt leaves the guest. The faster a
- * path, the more often its receiver sleeps: so what that costs has little to do with the path.
+ * In a virtual machine it is expensive to wake a sleeping processor, because the interrupt must leave the guest. The
+ * faster a path is, the more often its receiver sleeps. So that cost says little about the path.
  *
- * VXLAN alone is a tunnel by iproute2 between the same machines, without containers: what the kernel's VXLAN costs
- * whoever makes it.
+ * VXLAN alone is a tunnel made with iproute2 between the same machines, without containers: the cost of the kernel's
+ * VXLAN, whoever sets it up.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -33,10 +33,10 @@ const NETWORKS = [
 ] as const;
 type Network = (typeof NETWORKS)[number];
 
-/** What is left of the throughput of the bare path. */
+/** The least share of the bare path's throughput. */
 const BUDGET = 0.9;
 const TIMES = 11;
-/** Of the first machine, which receives, and of the second. */
+/** The processor of the first machine, which receives, and that of the second. */
 const PROCESSORS = [0, 1] as const;
 
 /** A machine, and the container on it. */
@@ -49,14 +49,14 @@ interface Node {
 
 interface Way {
   readonly name: string;
-  /** Whether a machine takes what comes to its network card with its own processor. */
+  /** Whether a machine processes what comes to its network card on its own processor. */
   readonly isApart: boolean;
   readonly isBusy: boolean;
 }
 
 interface Figures {
   readonly bare: Path;
-  /** Not in the mode `direct`, which has no tunnel. */
+  /** Absent in the mode `direct`, which has no tunnel. */
   readonly vxlan?: Path;
   readonly inside: Path;
 }
@@ -116,7 +116,7 @@ function nameOf({ mode, wiring }: Network): string {
   return wiring === 'bridge' ? mode : `${mode}, ${wiring}`;
 }
 
-/** @returns figures of each way */
+/** @returns the figures for each way */
 async function measure(bench: Bench, wire: string, { mode, wiring }: Network): Promise<Figures[]> {
   using things = new DisposableStack();
   execFileSync('ip', ['link', 'add', 'under0', 'up', 'type', 'bridge']);
@@ -172,7 +172,7 @@ function machine(bench: Bench, things: DisposableStack, name: string, number: nu
   return { machine, container, root, address };
 }
 
-/** A tunnel that netloom has no part in. @returns the address of the first */
+/** A tunnel made without netloom. @returns the address of the first */
 function tunnel(one: Node, two: Node): string {
   const ends = [
     { at: one, peer: two, address: '198.51.100.1' },
@@ -189,17 +189,17 @@ function tunnel(one: Node, two: Node): string {
 }
 
 /**
- * Receive packet steering, see Documentation/networking/scaling.rst.
- * @param processor undefined for none of it, as at first
+ * Sets receive packet steering (Documentation/networking/scaling.rst).
+ * @param processor undefined turns it off, which is the default
  */
 function receiveOn(machine: Sandbox, processor: number | undefined): void {
   const mask = processor === undefined ? '0' : (1 << processor).toString(16);
-  // Which links /sys has depends on who mounted it.
+  // Which links /sys has depends on where it was mounted.
   const write = `mount -t sysfs sysfs /sys; echo ${mask} | tee /sys/class/net/eth0/queues/rx-*/rps_cpus`;
   machine.run('unshare', '--mount', 'bash', '-ec', write);
 }
 
-/** As on a machine of its own. */
+/** Calls the plugin as on a machine of its own. */
 function call({ netloom }: Bench, { machine, container, root }: Node, command: 'ADD' | 'DEL', conf: object): void {
   execFileSync('nsenter', [`--net=${machine.path}`, join(netloom.plugins, 'overlay')], {
     env: callEnvironment(netloom, root, command, container),

@@ -1,6 +1,6 @@
 /**
- * Two plots for docs/performance.md: how long an ADD takes when many come at once, and when many endpoints are there
- * already. Three sides: the reference, netloom by itself (the shim finds no agent), and netloom's agent.
+ * Two plots for docs/performance.md: how long an ADD takes when many come at once, and when many endpoints exist
+ * already. They have three sides: the reference, netloom by itself (the shim finds no agent), and netloom's agent.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -23,17 +23,17 @@ const PLOTS = fileURLToPath(new URL('../../docs/plots', import.meta.url));
 
 const AT_ONCE = [1, 2, 4, 8, 16, 32, 64] as const;
 const ENDPOINTS = [0, 10, 100, 300, 1000] as const;
-/** Calls before those that count: the agent's code is interpreted until it is worth compiling. */
+/** How many calls come before the measurement: the agent interprets its code until it is worth compiling. */
 const WARM_UP = 50;
 
 interface PlotSide {
   readonly name: string;
   readonly plugins: string;
-  /** NETLOOM_ROOT: an agent serves in one of them only. */
+  /** NETLOOM_ROOT. An agent serves in only one of them. */
   readonly root: string;
 }
 
-/** Measured on each side: x, and the median of so many calls. */
+/** The figures of each side: x, and the median of the calls. */
 type Figures = readonly Series[];
 
 const atOnce: Experiment = {
@@ -96,7 +96,7 @@ function write(file: string, plot: Plot): void {
   writeFileSync(join(PLOTS, file), svgOf(plot));
 }
 
-/** A row for each x, a column for each side. */
+/** A row for each x and a column for each side. */
 function table(x: string, series: Figures): Pick<Report, 'heads' | 'rows'> {
   const xs = series[0]?.points.map(([value]) => value) ?? [];
   const cell = ({ points }: Series, i: number) => points[i]?.[1].toFixed(2) ?? '';
@@ -106,7 +106,7 @@ function table(x: string, series: Figures): Pick<Report, 'heads' | 'rows'> {
   };
 }
 
-/** So many ADDs at once, then as many DELs, several times, the sides in turn. */
+/** Runs ADDs at once, then as many DELs, several times, with the sides in turn. */
 function concurrency(bench: Bench, sides: readonly PlotSide[]): Figures {
   const herd = new Herd(join(bench.root, 'programs'));
   const most = Math.max(...AT_ONCE);
@@ -142,7 +142,7 @@ function concurrency(bench: Bench, sides: readonly PlotSide[]): Figures {
   return [...points].map(([name, each]) => ({ name, points: each }));
 }
 
-/** Each side has the host for itself: another one's rules would be in its way. */
+/** Each side has the host to itself, because the rules of another would slow it down. */
 async function population(bench: Bench, sides: readonly PlotSide[]): Promise<Figures> {
   const figures: Series[] = [];
   for (const side of sides) {
@@ -154,7 +154,7 @@ async function population(bench: Bench, sides: readonly PlotSide[]): Promise<Fig
 }
 
 /**
- * ADDs one by one, with more and more endpoints there. All are interfaces in one namespace: one each would measure the
+ * ADDs one by one, with a growing number of endpoints. All are interfaces in one namespace; one each would measure the
  * kernel.
  */
 function populate(bench: Bench, side: PlotSide): [number, number][] {
@@ -163,7 +163,7 @@ function populate(bench: Bench, side: PlotSide): [number, number][] {
   const call = (command: string, ifname: string) => {
     const environment = {
       ...callEnvironment(side, side.root, command),
-      // The reference has one chain of iptables a container.
+      // The reference makes a chain of iptables per container.
       CNI_CONTAINERID: `${sandbox.name}-${ifname}`,
       CNI_NETNS: sandbox.path,
       CNI_IFNAME: ifname,
@@ -199,7 +199,7 @@ function clean(sides: readonly PlotSide[]): void {
 }
 
 /**
- * Until the links of a namespace that is gone are gone from the bridge as well: the kernel does that in the background.
+ * Waits until the links of a namespace that is gone have left the bridge, too. The kernel does that in the background.
  */
 async function settled(): Promise<void> {
   while (spawnSync('ip', ['-o', 'link', 'show', 'type', 'veth'], { encoding: 'utf8' }).stdout !== '') await delay(50);

@@ -1,4 +1,4 @@
-/** What many policies cost: an ADD beside them, and packets between two containers that are allowed to talk. */
+/** The cost of many policies: for an ADD, and for packets between two containers that may talk. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Ip } from '../../src/net/ip.ts';
@@ -12,7 +12,7 @@ import { compile } from '../launcher.ts';
 import { round, summarize } from '../statistics.ts';
 
 const ENDPOINTS = 1_000;
-/** Of each endpoint, no two of them with the same. */
+/** The number of allows per endpoint; no two endpoints have the same ones. */
 const ALLOWS = 10;
 const ADD_BUDGET = 1.5;
 const PACKETS_BUDGET = 0.95;
@@ -54,7 +54,7 @@ function run(bench: Bench): Report {
   };
 }
 
-/** One ADD is one batch; its DEL is not on the clock. */
+/** Each ADD is one batch. Its DEL is not timed. */
 function addTimes({ launcher, netloom, n, root }: Bench) {
   const sandbox = new Sandbox(root, 'policy-add');
   const call = (command: string, i: number) =>
@@ -87,7 +87,7 @@ function addTimes({ launcher, netloom, n, root }: Bench) {
   return { one, many };
 }
 
-/** Both in turn, so that whatever the machine does in between falls on both. */
+/** Both in turn, so that disturbances on the machine affect both. */
 function packetRates({ launcher, root }: Bench) {
   const blast = compile('blast', join(root, 'programs'));
   void launcher;
@@ -121,7 +121,7 @@ function packetRates({ launcher, root }: Bench) {
   return { one: summarize(rates.one), many: summarize(rates.many) };
 }
 
-/** @returns what takes them away again */
+/** @returns what removes them again */
 function fill(): () => void {
   using nft = openNft();
   const entries = Array.from({ length: ENDPOINTS }, (_, i) => entry(`10.64.${i >> 8}.${i & 255}`, i));
@@ -133,7 +133,7 @@ function fill(): () => void {
   };
 }
 
-/** Allows of its own, and everybody of the pair that talks. */
+/** An endpoint with one allow for the pair that talks, and the others of its own. */
 function entry(ip: string, i: number): policy.Policed {
   const talking: Box = { peer: [0x0a40_ff00n, 0x0a40_ffffn], protocol: [0, 255], port: [0, 65_535] };
   const own = Array.from({ length: ALLOWS - 1 }, (_, k): Box => {

@@ -1,5 +1,5 @@
 /**
- * What ports that are published already cost: an ADD of portmap, and a new connection to the port that was published
+ * The cost of existing published ports: for an ADD of portmap, and for a new connection to the port that was published
  * last.
  */
 import { execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
@@ -24,14 +24,14 @@ import {
 import { round, summarize } from '../statistics.ts';
 
 const PUBLISHED = 5000;
-/** Of the issue that asked for it. */
+/** From the issue that asked for it. */
 const ADD_BUDGET = 1.2;
 const LATENCY_BUDGET = 1.1;
-/** Connections to each of the two ports. */
+/** How many connections are made to each of the two ports. */
 const CONNECTIONS = 1000;
 
 const HOST = '10.64.0.1';
-/** Two addresses of one container: what publishes by an address is the container that has it. */
+/** The two addresses of one container. Publishing by address means the container that has it. */
 const CONTAINER = '10.64.0.2';
 const CONTAINER_TOO = '10.64.0.3';
 const FIRST = 20_000;
@@ -96,7 +96,7 @@ async function measure(bench: Bench, side: Side): Promise<Measured> {
   }
 }
 
-/** The container, by hand: only portmap is measured. */
+/** Wires the container by hand, because only portmap is measured. */
 function wire(sandbox: Sandbox): void {
   const ip = (...args: string[]) => execFileSync('ip', args);
   ip('link', 'add', 'bench0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', sandbox.path);
@@ -114,7 +114,7 @@ async function listen(sandbox: Sandbox) {
   return server;
 }
 
-/** The median of an ADD of one port, each undone again. */
+/** The median time of an ADD of one port; each is undone again. */
 function adds(bench: Bench, side: Side, sandbox: Sandbox): number {
   const times: number[] = [];
   for (let i = -2; i < bench.n; i++) {
@@ -149,7 +149,7 @@ function call(
   return launcher.execute(join(side.plugins, 'portmap'), environment, JSON.stringify(conf));
 }
 
-/** One port each of as many containers, as the plugin writes them. */
+/** Publishes one port for each of many containers, as the plugin writes them. */
 function fillMap(): void {
   using nft = openNft();
   for (let port = FIRST + 1; port < LAST; port++) {
@@ -165,8 +165,8 @@ function fillMap(): void {
 }
 
 /**
- * The same for the reference: the chain and the rule that it has made for the first container, once more for each of
- * the others. Executing it would take hours.
+ * The same for the reference: copies the chain and the rule that it made for the first container once for each of the
+ * others. Executing it that often would take hours.
  */
 function fillChains(): void {
   const save = execFileSync('iptables-save', ['-t', 'nat'], { encoding: 'utf8' });
@@ -193,7 +193,7 @@ function addressOf(port: number): Ip {
   return Ip.parse(`10.64.0.0`).plus(BigInt(port));
 }
 
-/** Medians of the time until a connection stands, to one port and the other in turn. */
+/** The median times until a connection is established, to one port and the other in turn. */
 async function connections(): Promise<[first: number, last: number]> {
   const times: [number[], number[]] = [[], []];
   for (let i = -50; i < CONNECTIONS; i++) {
@@ -212,7 +212,7 @@ function connectionTo(port: number): Promise<number> {
     socket.on('error', reject);
     socket.on('connect', () => {
       const time = performance.now() - begin;
-      socket.resetAndDestroy(); // leaves no port waiting
+      socket.resetAndDestroy(); // leaves no port in TIME_WAIT
       resolve(time);
     });
   });
