@@ -1,7 +1,7 @@
 /**
  * The part of the build that needs a C compiler: the shim, which runtimes execute, and netloom-cni, which the shim
- * executes where no agent answers: the plugins' programs as bytecode in one small executable with the engine QuickJS
- * (native/).
+ * executes if no agent answers. netloom-cni contains the plugins' programs as bytecode and the engine QuickJS, in one
+ * small executable (native/).
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,29 +12,27 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 
 /**
- * musl where it is there (Debian: musl-tools): a program of glibc asks the processor what it can do before it begins,
- * some 30 times by CPUID, each of which is a trip to the hypervisor where there is one: 0.5 ms of 0.55 for a program
- * that does nothing.
+ * musl, if it is installed (Debian: musl-tools). A glibc program asks for the processor's features when it starts, with
+ * some 30 CPUIDs. Each of them is an exit to the hypervisor in a virtual machine: 0.5 ms of the 0.55 that a program
+ * takes to do nothing.
  */
 export const cc = [process.env.CC, 'musl-gcc', 'cc'].find(
   (command) => command !== undefined && spawnSync(command, ['--version']).status === 0,
 );
-/** Static: a plugin that is executed thousands of times is not linked each time, and 0.5 ms is what that takes. */
+/** Static: linking takes 0.5 ms, and a plugin that is executed thousands of times should not do it each time. */
 const CFLAGS = ['-std=c11', '-O2', '-static', '-Wall', '-Wextra', '-Werror'];
 /**
- * Optimized once more than ours, and without what it prints to be debugged: a tenth of a call. Its warnings are not
+ * Optimized further than our own code, and without debugging output: that saves a tenth of a call. Its warnings are not
  * ours to mend.
  */
 const ENGINE_FLAGS = ['-std=gnu11', '-O3', '-DNDEBUG', '-fwrapv', '-funsigned-char', '-w', '-D_GNU_SOURCE'];
-/** The engine is one large file and some that are not. */
+/** The engine consists of one large file and some small ones. */
 const ENGINE = ['quickjs', 'libregexp', 'libunicode', 'dtoa'];
 
-/**
- * For programs on QuickJS, which has neither modules of Node's nor Bun's: `#ffi` is src/ffi/quickjs.ts (package.json).
- */
+/** For programs on QuickJS, which lacks the modules of Node and Bun: `#ffi` is src/ffi/quickjs.ts (package.json). */
 const BUNDLE_FLAGS = ['--minify', '--format=iife', '--target=browser', '--conditions=quickjs'];
 
-/** What cannot be run is an error with all that it said. */
+/** Runs a command. If it fails, the error has all of its output. */
 async function run(command, args, options = {}) {
   try {
     return (await execute(command, args, { encoding: 'buffer', maxBuffer: 64 << 20, ...options })).stdout;
@@ -45,7 +43,7 @@ async function run(command, args, options = {}) {
 
 /**
  * @param root of the tree
- * @param id of the build: what shim and agent know each other by
+ * @param id of the build, by which shim and agent know each other
  * @returns when ROOT/dist has netloom-shim and netloom-cni
  */
 export async function buildNative(root, id) {
@@ -81,7 +79,7 @@ async function buildCni(root, id, work) {
   );
 }
 
-/** Compiles the engine, once for each version of it and each compiler. @returns its objects */
+/** Compiles the engine, once for each version of it and each compiler. @returns its object files */
 async function buildEngine(root, work) {
   const source = join(root, 'native/quickjs');
   const hash = createHash('sha256')
@@ -102,7 +100,7 @@ async function buildEngine(root, work) {
   );
 }
 
-/** The program of each plugin type; the first one is run before any of them (native/cni.c). */
+/** The program of each plugin type. The first one runs before any of them (native/cni.c). */
 function sources(root) {
   const types = ['src/plugins', 'src/ipam'].flatMap((directory) =>
     readdirSync(join(root, directory))
@@ -130,7 +128,7 @@ async function bundle(root, id, programs) {
   }
 }
 
-/** The table of native/cni.c, with the files themselves. */
+/** The table for native/cni.c, with the programs' bytecode. */
 function tableOf(programs) {
   const data = programs.map(
     ([name, file], i) =>
@@ -138,7 +136,7 @@ function tableOf(programs) {
   );
   const rows = programs.map((_, i) => `.quad name${i}, begin${i}, end${i}\n`);
   return [
-    // Else the linker writes down the name of a temporary file, another one each time.
+    // Otherwise the linker records the name of a temporary file, which changes each time.
     '.file "programs.S"\n',
     '.section .rodata\n',
     ...data,
@@ -155,7 +153,7 @@ function spawnWithInput(command, args, input) {
   return stdout;
 }
 
-/** Makes a file beside its place and moves it there, so that it is never missing and never half. */
+/** Makes a file beside its final place and moves it there, so that it is never missing and never incomplete. */
 async function install(file, make) {
   const beside = `${file}.${process.pid}.tmp`;
   try {

@@ -1,9 +1,9 @@
 /**
- * Builds dist/netloom, one executable, dist/netloom-shim, the small program that runtimes execute, dist/netloom-cni,
- * which it executes where no agent answers, and dist/bin/<type>, a link to the shim for every plugin type. Where there
- * is no C compiler there are only netloom and links to it: everything works, but no call goes to an agent, and each
- * takes twice as long. Does nothing where dist/ was built from the same sources: `npm test` and `npm run bench` begin
- * with this script. Runs on the Node of whoever builds (20 or later).
+ * Builds four things: dist/netloom, one executable; dist/netloom-shim, the small program that runtimes execute;
+ * dist/netloom-cni, which the shim executes if no agent answers; and dist/bin/<type>, a link to the shim for every
+ * plugin type. Without a C compiler there are only netloom and links to it. Everything works then, but no call goes to
+ * an agent, and each takes twice as long. Does nothing if dist/ was built from the same sources: `npm test` and `npm
+ * run bench` begin with this script. Runs on the Node of the person who builds (20 or later).
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -33,28 +33,29 @@ const stamp = join(dist, '.built-from');
 const programs = join(dist, '.programs');
 const bun = join(root, 'node_modules/.bin/bun');
 
-/** For the plugin types' programs, one file each: src/main.ts. */
+/** For the programs of the plugin types, one file each: src/main.ts. */
 const BUNDLE_FLAGS = ['--minify', '--format=esm', '--target=bun'];
 
 const FLAGS = [
   '--compile',
   '--bytecode',
   '--minify',
-  // Only what a call needs is read: the command line is a chunk of its own, 1.5 ms that a plugin does not pay.
+  // A call only reads what it needs: the command line is a chunk of its own, which saves a plugin 1.5 ms.
   '--splitting',
   '--format=esm',
-  // A runtime executes a plugin in whatever directory it happens to be in. By default a compiled Bun program reads .env
-  // and bunfig.toml there, and runs the latter's `preload`: code of whoever can write to that directory, run as root.
+  // A runtime may execute a plugin in any working directory. By default, a compiled Bun program reads .env and
+  // bunfig.toml there, and runs the `preload` of the latter. Anyone who can write to that directory could run code as
+  // root.
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',
-  // Off by default today; said so that no later default changes it.
+  // Off by default today. Stated, so that a later default does not change it.
   '--no-compile-autoload-tsconfig',
   '--no-compile-autoload-package-json',
 ];
 
 /**
- * What the build depends on: the sources, the versions of what they import, and how they are compiled: also by what, so
- * that who installs a compiler gets the shim.
+ * What the build depends on: the sources, the versions of their imports, the flags, and the compiler. If a compiler is
+ * installed later, the next build makes the shim.
  */
 function fingerprint() {
   const hash = createHash('sha256');
@@ -93,7 +94,7 @@ function run(command, args) {
   return stdout;
 }
 
-/** A link is replaced by renaming another one over it, so that a plugin is never missing. */
+/** Replaces a link by renaming a new one over it, so that a plugin is never missing. */
 function link(target, path) {
   const beside = `${path}.${process.pid}.tmp`;
   symlinkSync(target, beside);
@@ -117,7 +118,7 @@ function programSources() {
   );
 }
 
-/** @returns what the plugin types' links lead to */
+/** @returns the target of the plugin types' links */
 async function linked(id) {
   if (cc !== undefined) {
     await buildNative(root, id);
@@ -130,7 +131,7 @@ async function linked(id) {
 
 async function build(print) {
   const beside = `${executable}.${process.pid}.tmp`;
-  // What shim and agent know each other by.
+  // The build id by which shim and agent know each other.
   const id = print.slice(0, 16);
   try {
     const define = ['--define', `NETLOOM_BUILD="${id}"`];
@@ -139,7 +140,7 @@ async function build(print) {
       'build',
       ...FLAGS,
       ...define,
-      // The programs as they were just bundled, and not their sources: package.json.
+      // The programs as just bundled, instead of their sources: package.json.
       '--conditions=bundled',
       'src/main.ts',
       'src/agent/worker.ts',
@@ -158,7 +159,7 @@ async function build(print) {
     mkdirSync(bin, { recursive: true });
     for (const type of types) link(target, join(bin, type));
     for (const name of readdirSync(bin)) if (!types.includes(name)) rmSync(join(bin, name), { recursive: true });
-    // Last: what is not stamped is built again.
+    // Last: a build without the stamp is repeated.
     writeFileSync(stamp, `${print}\n${target}\n${types.join('\n')}\n`);
     return types;
   } finally {
@@ -166,7 +167,7 @@ async function build(print) {
   }
 }
 
-/** Whether dist/ is whole, and built from these sources. */
+/** Whether dist/ is complete, and built from these sources. */
 function upToDate(print) {
   if (!existsSync(executable) || !existsSync(stamp)) return false;
   const [built, target, ...types] = readFileSync(stamp, 'utf8').trim().split('\n');

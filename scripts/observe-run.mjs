@@ -1,13 +1,13 @@
 /**
- * Records how a run of AVA went, for scripts/test.mjs: AVA's reporter is for people, and its closing lines are not
- * counted by every CI. AVA calls it in its own process (ava.config.js); without NETLOOM_TEST_REPORT it records nothing.
- * NB: `observeRun` is an experiment of AVA 8.0.1, which package.json pins.
+ * Records a run of AVA for scripts/test.mjs: AVA's reporter is for people, and not every CI understands its last lines.
+ * AVA calls it in its own process (ava.config.js). Without NETLOOM_TEST_REPORT it records nothing. NB: `observeRun` is
+ * an experiment of AVA 8.0.1, which package.json pins.
  */
 import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
-/** What went wrong with a file as a whole rather than with one of its tests. */
+/** Failures of a whole file rather than of one test. */
 const CRASHES = new Set([
   'uncaught-exception',
   'unhandled-rejection',
@@ -16,16 +16,16 @@ const CRASHES = new Set([
   'worker-failed',
 ]);
 
-/** How long AVA may take to end after a run in which nothing happened any more, in milliseconds. */
+/** How long AVA may take to end after a run that timed out, in milliseconds. */
 const GRACE = 5_000;
 
 export async function observeRun({ events }) {
   const report = process.env.NETLOOM_TEST_REPORT;
   const failures = [];
-  /** Why they failed, for those that say so. */
+  /** Why they failed, by name, if they say so. */
   const reasons = {};
   const skips = [];
-  /** Those that passed, with the milliseconds that they took. */
+  /** Those that passed, by name, with their duration in milliseconds. */
   const tests = {};
   const crashed = new Set();
   let stats;
@@ -49,7 +49,7 @@ export async function observeRun({ events }) {
     if (CRASHES.has(event.type)) crashed.add(file);
     if (event.type === 'worker-finished' && !event.forcedExit && stats?.byFile.get(event.testFile)?.declaredTests === 0)
       crashed.add(file);
-    // The same event drops its tests from what is pending, so they are counted here.
+    // This event also drops the tests from the pending ones, so count them here.
     if (event.pendingTests) {
       for (const [pending, titles] of event.pendingTests) {
         for (const title of titles) failures.push(`${relative(process.cwd(), pending)} › ${title} (never ended)`);
@@ -57,8 +57,8 @@ export async function observeRun({ events }) {
     }
     if (event.type === 'end' || event.type === 'interrupt') write();
     if (event.type === 'timeout') {
-      // NB: AVA waits until nobody holds the standard error of a file that it has ended, which a program that its test
-      // started may do for good.
+      // NB: AVA waits until no process holds the standard error of a file that it has ended. A program that its test
+      // started may hold it for good.
       setTimeout(() => {
         write();
         process.exit(1);
@@ -67,7 +67,7 @@ export async function observeRun({ events }) {
   }
 }
 
-/** How much of a reason is kept. A whole ruleset may be compared with another. */
+/** How much of a reason is kept: it may be the difference of two whole rulesets. */
 const [MESSAGE_MAX, LINES_MAX, WIDTH_MAX] = [12, 40, 300];
 
 /** The error as lines: its message, the values that differ, and where. */

@@ -1,8 +1,8 @@
 /**
- * All tests on all kernels: those of this machine, then those that ask something of their kernel in a virtual machine
- * of each series, and those of the plugins here once more, by an agent. Prints the matrix of kernel feature against
- * test, and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure. Arguments go
- * to AVA, here and there: `npm run test:all -- test/rtnl`.
+ * All tests on all kernels: the tests of this machine; those that depend on the kernel, in a virtual machine of each
+ * series; and those of the plugins here once more, with an agent. Prints the matrix of kernel features against tests,
+ * and as its last line `N passed, N failed`. A test that was skipped on every kernel is a failure. Arguments go to AVA
+ * on all machines: `npm run test:all -- test/rtnl`.
  */
 import { spawn } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { testIn } from './bed/run.mjs';
 
 const patterns = process.argv.slice(2);
 
-/** @returns the report, with a failure more where the run failed by something that is no test's */
+/** @returns the report, with one more failure if the run itself failed */
 async function testHere(args, environment = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'netloom-test-'));
   const path = join(dir, 'report.json');
@@ -37,7 +37,10 @@ async function testHere(args, environment = {}) {
   }
 }
 
-/** The tests of plugins with an agent, but for what test/not-by-agent.txt names. Skipped are the same as without. */
+/**
+ * The tests of the plugins with an agent, except those named in test/not-by-agent.txt. Their skips are the same as
+ * without an agent.
+ */
 async function testByAgent(args) {
   console.log('\nThe tests of plugins once more, by an agent:');
   const begin = performance.now();
@@ -46,7 +49,7 @@ async function testByAgent(args) {
   return report;
 }
 
-/** What of the arguments is meant for them, flags included; all of their files where there are no arguments. */
+/** Those of the arguments that concern these tests, including flags; all of their files if there are no arguments. */
 function agentArguments() {
   const PLUGINS = 'test/plugins';
   if (patterns.length > 0) {
@@ -62,7 +65,7 @@ function secondsSince(begin) {
   return ((performance.now() - begin) / 1000).toFixed(0);
 }
 
-/** Quiet while all is well. */
+/** Prints nothing while all is well. */
 async function testThere(series) {
   const begin = performance.now();
   const report = await testIn(series, { patterns });
@@ -74,9 +77,9 @@ async function testThere(series) {
 }
 
 const runs = [{ kernel: release().split('.', 2).join('.'), report: await testHere(patterns) }];
-const there = SERIES.map(async (series) => ({ kernel: series, report: await testThere(series) })); // at once: each has one processor
+const there = SERIES.map(async (series) => ({ kernel: series, report: await testThere(series) })); // at the same time: each has one processor
 const agentArgs = agentArguments();
-// The first guest that ends leaves a processor to the plugins' second run, while the other one goes on.
+// When the first guest ends, it leaves a processor for the plugins' second run, while the other goes on.
 const byAgent = agentArgs.length > 0 ? Promise.race(there).then(() => testByAgent(agentArgs)) : undefined;
 runs.push(...(await Promise.all(there)));
 
@@ -87,7 +90,7 @@ const failures = runs.flatMap(({ kernel, report: { failures, reasons = {} } }) =
   failures.map((name) => `${kernel}: ${[name, ...(reasons[name] ?? '').split('\n')].join('\n      ').trimEnd()}`),
 );
 failures.push(...nowhere);
-// With the reasons once more: what tests have printed may be far above, or cut off.
+// The reasons are printed once more: the tests' own output may be far above, or cut off.
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((name) => `  ${name}\n`).join('')}`);
 const passed = runs.reduce((sum, { report }) => sum + report.passed, 0);
 console.log(`\n${passed} passed, ${failures.length} failed`);

@@ -2,8 +2,8 @@
  * Runs the tests: checks for the programs that they execute, runs AVA on the Node of node_modules, and prints as its
  * last line `N passed, N failed`. Fails on a failure, a crash, a hang, and a skipped test that test/allowed-skips.txt
  * does not name. Arguments go to AVA: `npm test -- test/net`, `npm test -- --match='*lease*'`. NETLOOM_TEST_REPORT=FILE
- * keeps the report as JSON; NETLOOM_TEST_SKIPS=any leaves it to its reader to judge skipped tests. Runs on the Node of
- * whoever tests (20 or later).
+ * keeps the report as JSON. NETLOOM_TEST_SKIPS=any lets the reader of the report judge skipped tests. Runs on the Node
+ * of the person who tests (20 or later).
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,13 +15,13 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const node = join(root, 'node_modules/node/bin/node');
 const ava = join(root, 'node_modules/ava/entrypoints/cli.js');
 
-/** Options for the Node of AVA itself; those for the tests' are AVA's --node-arguments. */
+/** Options for the Node of AVA itself; AVA's --node-arguments are for the tests' Node. */
 const NODE_ARGUMENTS = (process.env.NETLOOM_TEST_NODE_ARGUMENTS ?? '').split(' ').filter(Boolean);
 
-/** AVA ends a run in which nothing happens for 10 minutes (ava.config.js). This ends AVA itself. */
+/** AVA ends a run in which nothing happens for 10 minutes (ava.config.js). This limit ends AVA itself. */
 const LIMIT_MINUTES = Number(process.env.NETLOOM_TEST_MINUTES ?? 40);
 
-// A user's PATH may lack sbin. npm puts node_modules/.bin first, where AVA's dependency @vercel/nft would hide
+// A user's PATH may lack sbin. npm puts node_modules/.bin first. There, @vercel/nft, a dependency of AVA, would hide
 // nftables' nft.
 const PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'].filter(
   (dir, i, all) => dir !== '' && !dir.endsWith('node_modules/.bin') && all.indexOf(dir) === i,
@@ -60,7 +60,7 @@ function checkPrograms() {
   stop(`programs that the tests execute are missing (scripts/setup-test installs them):\n${list}`);
 }
 
-/** npm's node wants a library that a minimal Debian lacks. */
+/** npm's node needs a library that a minimal Debian lacks. */
 function checkNode() {
   const { status, stderr } = spawnSync(node, ['--version'], { encoding: 'utf8' });
   if (status !== 0) {
@@ -68,12 +68,15 @@ function checkNode() {
   }
 }
 
-/** Files at once. More than processors: what removes links waits for the kernel (RCU) rather than for a processor. */
+/**
+ * How many files run at a time. More than there are processors, because tests that remove links wait for the kernel
+ * (RCU) rather than for a processor.
+ */
 const CONCURRENCY = Math.min(2 * availableParallelism(), 8);
 
 /**
- * Runs AVA in a process group of its own, so that nothing it started survives it. Each test file is a process that
- * loads most of src/: what Node has made of it once, the others find compiled, which starts them three times as fast.
+ * Runs AVA in a process group of its own, so that nothing that it started survives it. Each test file is a process that
+ * loads most of src/. Node caches what it has compiled, so the others start three times as fast.
  */
 function runAva(args, report) {
   return new Promise((resolve) => {
@@ -92,7 +95,7 @@ function runAva(args, report) {
       try {
         process.kill(-child.pid, signal);
       } catch {
-        // The group is gone already.
+        // The group has ended already.
       }
     };
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end(signal));

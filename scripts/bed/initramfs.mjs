@@ -1,6 +1,6 @@
 /**
- * The little that stands before the root file system: busybox, the modules of 9p and overlayfs in the order of their
- * dependencies, and `init`. It depends on the kernel alone, so one is made for each and kept.
+ * The few files needed before the root file system: busybox, the modules of 9p and overlayfs in the order of their
+ * dependencies, and `init`. It depends on the kernel alone, so there is one per kernel, which is kept.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -21,7 +21,7 @@ import { CACHE } from './kernel.mjs';
 const INIT = fileURLToPath(new URL('init', import.meta.url));
 const MODULES = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 
-/** @returns its path */
+/** @returns the path of the initramfs */
 export function initramfs({ version, modules }) {
   const path = join(CACHE, `initramfs-${version}`);
   if (existsSync(path) && statSync(path).mtimeMs > statSync(INIT).mtimeMs) return path;
@@ -43,7 +43,7 @@ export function initramfs({ version, modules }) {
   }
 }
 
-/** What modules.dep says: a module's file, and those it needs, the last one first. What is built in is not there. */
+/** The modules in modules.dep, each with those that it needs, in loading order. Built-in ones are not listed there. */
 function loadOrder(dependencies) {
   const order = [];
   const lines = dependencies.split('\n').map((line) => line.split(':'));

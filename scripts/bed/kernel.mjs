@@ -1,7 +1,7 @@
 /**
- * Kernels of Debian for the virtual machine: the package of a series, by apt from the mirrors that this machine has
- * configured, unpacked into a cache. Only its files are used; nothing is installed. apt keeps its lists beside them, so
- * the machine's own stay as they are.
+ * Debian's kernels for the virtual machine. apt fetches the package of a series from the configured mirrors, and it is
+ * unpacked into a cache. Only its files are used; nothing is installed. apt keeps its lists beside them, so the
+ * machine's own lists stay as they are.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -17,17 +17,17 @@ import {
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** The series that can be booted: Debian 12's own kernel, and the one of its backports and of Debian 13. */
+/** The series that can be booted: Debian 12's own kernel, and that of its backports and of Debian 13. */
 export const SERIES = ['6.1', '6.12'];
 
 export const CACHE = process.env.NETLOOM_VM_CACHE || join(homedir(), '.cache/netloom/vm');
 
-/** Debian's own keys. Without the file, those that apt trusts for every source. */
+/** Debian's own keys. If the file is missing, apt uses the keys that it trusts for every source. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
- * A kernel of a series; fetched where the cache has none. To get a newer one, remove the cache.
- * @returns {{version: string, image: string, modules: string}} `uname -r`, the image, and the directory that belongs at
+ * A kernel of a series, fetched if it is not in the cache. To get a newer one, remove the cache.
+ * @returns {{version: string, image: string, modules: string}} `uname -r`, the image, and the directory for
  * /lib/modules/<version>
  */
 export function kernel(series) {
@@ -38,7 +38,7 @@ export function kernel(series) {
   return { version, image: join(dir, `boot/vmlinuz-${version}`), modules: join(modules, version) };
 }
 
-/** It appears in the cache only when it is whole. */
+/** Fetches a kernel. It appears in the cache only when it is complete. */
 function fetch(series, dir) {
   mkdirSync(CACHE, { recursive: true });
   const work = mkdtempSync(join(CACHE, 'fetch-'));
@@ -58,7 +58,7 @@ function fetch(series, dir) {
   }
 }
 
-/** The newest package of a series: from the suites that are configured, else from the backports of the same mirror. */
+/** Downloads the newest package of a series: from the configured suites, else from the backports of the same mirror. */
 function download(series, work) {
   const suites = configured();
   const own = suites.map(({ line }) => line);
@@ -67,8 +67,7 @@ function download(series, work) {
     .map(({ line, release }) => line.replace(` ${release} `, ` ${release}-backports `));
   for (const sources of [own, [...own, ...backports]]) {
     const apt = aptOf(sources, work);
-    // A mirror that fails is no reason to end: what is asked for may be in another suite. Where it is not, that is said
-    // below.
+    // Go on if a mirror fails: another suite may have the package. If none has, the error below says so.
     spawnSync('apt-get', [...apt, '-q', 'update'], { stdio: 'ignore' });
     const name = newest(
       series,
@@ -84,7 +83,7 @@ function download(series, work) {
   );
 }
 
-/** Debian's suites among those that apt has configured, as lines of a sources.list. */
+/** Debian's suites among those configured for apt, as lines of a sources.list. */
 function configured() {
   const codename = /^VERSION_CODENAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
   const format = '$(REPO_URI) $(RELEASE) $(COMPONENT)';
@@ -102,7 +101,7 @@ function configured() {
     }));
 }
 
-/** Options by which apt uses these sources, and lists of its own. */
+/** Options that make apt use these sources, and lists of its own. */
 function aptOf(sources, work) {
   const lists = join(work, 'lists');
   mkdirSync(join(lists, 'partial'), { recursive: true });
@@ -115,12 +114,12 @@ function aptOf(sources, work) {
     'Dir::Cache::srcpkgcache': '',
     'Acquire::Languages': 'none',
     'Acquire::Retries': '3',
-    'APT::Sandbox::User': 'root', // the cache may lie where no other user may write
+    'APT::Sandbox::User': 'root', // the cache may be in a directory that only root can write to
   };
   return Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
 }
 
-/** Neither the cloud flavour (it has few modules) nor the real-time one. */
+/** The newest package, but not the cloud flavour (it has few modules) or the real-time one. */
 function newest(series, found) {
   const pattern = new RegExp(`^linux-image-${series.replace('.', '\\.')}\\.[0-9][^ ]*-amd64(?= )`, 'gm');
   const names = (found.match(pattern) ?? []).filter((name) => !/cloud|-rt-/.test(name));

@@ -1,6 +1,6 @@
 /**
- * The virtual machine: Debian's kernel in qemu, with the host's files and the working tree as they are. Software
- * emulation by default, which runs everywhere.
+ * The virtual machine: Debian's kernel in qemu, with the host's files and the working tree, unchanged. Software
+ * emulation is the default, because it runs everywhere.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,39 +12,39 @@ import { kernel } from './kernel.mjs';
 
 export const TREE = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
-/** A guest that has not ended by then hangs. */
+/** A guest that runs longer than this hangs. */
 const LIMIT_MINUTES = Number(process.env.NETLOOM_VM_MINUTES ?? 40);
-/** KVM where it works is 50 times as fast: NETLOOM_VM_ACCEL=kvm. */
+/** NETLOOM_VM_ACCEL=kvm, where KVM works, is 50 times as fast. */
 const ACCEL = process.env.NETLOOM_VM_ACCEL ?? 'tcg,thread=multi';
 const MEMORY = process.env.NETLOOM_VM_MEMORY ?? '4096';
 
 /**
- * One: emulated processors that share two real ones with others wait for locks that a processor holds which does not
- * run. With one, starting Node takes half as long; two machines keep two processors busy.
+ * One processor. Emulated processors that share two real ones with other work wait for locks whose holder is not
+ * running. With one, Node starts in half the time, and two machines keep two processors busy.
  */
 const CPUS = process.env.NETLOOM_VM_CPUS ?? '1';
 
 /**
- * For measuring, and for tests that do: a clock of the guest that counts its instructions, 4 ns each, and does not wait
- * where nothing runs. What else this machine does moves no figure then; a figure is the length of a way, without what
- * caches and memory add to it.
+ * For measurements, and tests that measure: the guest's clock counts its instructions, 4 ns each, and skips idle time.
+ * Other work on this machine then changes no figure. A figure is the length of a code path, without the effects of
+ * caches and memory.
  */
 const COUNTING = ['-accel', 'tcg,thread=single', '-icount', 'shift=2,sleep=off'];
 
 /**
- * What a boot does not need. Without mitigations a system call changes no page tables, which is dear to emulate. The
- * kernel panics where its timer seems to stand still at first, which is so when this machine does not let the guest run
- * for a while: it is not to look.
+ * Turns off what a boot does not need. Without mitigations a system call changes no page tables, which is expensive to
+ * emulate. no_timer_check: the kernel panics if its timer seems to stand still at boot, as it does when this machine
+ * does not let the guest run for a while.
  */
 const CMDLINE =
   'console=ttyS0 panic=-1 no_timer_check mitigations=off nokaslr audit=0 apparmor=0 tsc=reliable nowatchdog';
 
 /**
- * For tests: everything that can be emulated, but for what an emulated processor is slower with, and without the
- * kernel's second looks. Those are strings that are copied byte by byte (erms, fsrm), a fifth level of page tables,
- * looks at whose memory is used, memory that is emptied before anybody asks, and stacks that are where nobody expects
- * them. Three test files took 74 s of a real processor with it, and 79 without. NB: not for measuring, where ways would
- * have another length than those that were measured.
+ * For tests: everything that can be emulated, except for features that slow an emulated processor down, and without the
+ * kernel's hardening. Left out are string copies byte by byte (erms, fsrm), a fifth level of page tables (la57), checks
+ * of whose memory is accessed (smap, smep, hardened usercopy), zeroing memory on allocation, and randomized kernel
+ * stacks. Three test files took 74 s of a real processor with all this, and 79 without. NB: not for measurements,
+ * because code paths would not have the lengths that were measured before.
  */
 const LEAN = {
   cpu: 'max,-erms,-fsrm,-la57,-smap,-smep',
@@ -52,8 +52,8 @@ const LEAN = {
 };
 
 /**
- * A directory that the guest shares: `job` goes in (a bash script), `log`, `status` and what the job puts there come
- * out.
+ * A directory that is shared with the guest: `job` (a bash script) goes in; `log`, `status` and the job's own files
+ * come out.
  */
 export class Job {
   constructor(script) {
@@ -61,7 +61,7 @@ export class Job {
     writeFileSync(join(this.dir, 'job'), script);
   }
 
-  /** A file of it, or undefined where the guest left none. */
+  /** A file of it, or undefined if the guest left none. */
   read(name) {
     try {
       return readFileSync(join(this.dir, name), 'utf8');
@@ -76,10 +76,10 @@ export class Job {
 }
 
 /**
- * Boots a kernel and waits for its end.
- * @param options isInteractive: the console is the terminal's, and the job is a shell; isCounting: its clock counts
- * instructions
- * @returns {Promise<string | undefined>} why it did not come to its end
+ * Boots a kernel and waits until the guest ends.
+ * @param options isInteractive: the console is the terminal, and the job is a shell; isCounting: the guest's clock
+ * counts instructions
+ * @returns {Promise<string | undefined>} why it did not end regularly
  */
 export async function boot(series, job, { isInteractive = false, isCounting = false } = {}) {
   const linux = kernel(series);

@@ -1,8 +1,8 @@
 /**
- * Boots Debian's kernel over the working tree: `scripts/vm test [--kernel 6.1|6.12|all] [pattern…]` runs the tests that
- * ask something of their kernel (or those of the patterns, which go to AVA), `scripts/vm shell [--kernel 6.1|6.12]`
- * gives a shell in it, `scripts/vm bench [--kernel 6.1|6.12] [argument…]` runs the bench. Nothing written there reaches
- * this machine.
+ * Boots Debian's kernel over the working tree. `scripts/vm test [--kernel 6.1|6.12|all] [pattern…]` runs the tests that
+ * depend on the kernel, or those of the patterns, which go to AVA. `scripts/vm shell [--kernel 6.1|6.12]` opens a shell
+ * in the guest. `scripts/vm bench [--kernel 6.1|6.12] [argument…]` runs the bench. Nothing written there reaches this
+ * machine.
  */
 import { spawnSync } from 'node:child_process';
 import { SERIES } from './kernel.mjs';
@@ -18,7 +18,7 @@ function stop(message) {
   process.exit(1);
 }
 
-/** Takes `--kernel X` out of the arguments. */
+/** Removes `--kernel X` from the arguments. */
 function seriesOf(args) {
   const at = args.findIndex((arg) => arg === '--kernel' || arg.startsWith('--kernel='));
   if (at < 0) return [SERIES[0]];

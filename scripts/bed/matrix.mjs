@@ -1,6 +1,6 @@
 /**
- * The matrix of kernel feature against test: on which kernels each test ran that needs something of its kernel
- * (test/support/features.ts puts it in the title). And what ran on no kernel at all, which is a failure of the whole.
+ * The matrix of kernel features against tests: on which kernels each test that needs a kernel feature ran
+ * (test/support/features.ts puts the feature in the title). A test that ran on no kernel is a failure of the whole run.
  */
 
 const NEEDS = / \[needs (.+)\]$/;
@@ -14,7 +14,7 @@ export function ranNowhere(runs) {
   return [...skipped].filter((name) => !runs.some(({ report }) => hasRun(report, name)));
 }
 
-/** As lines of text: a feature, its tests below it, a column for each kernel. */
+/** The matrix as lines of text: a feature, its tests below it, a column for each kernel. */
 export function matrix(runs) {
   const tests = new Map();
   for (const { report } of runs) {

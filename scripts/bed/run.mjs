@@ -1,23 +1,20 @@
-/**
- * A run of the tests in a guest, and its report as scripts/test.mjs writes it; and one of the bench.
- */
+/** Runs the tests in a guest, with a report like that of scripts/test.mjs, or the bench. */
 import { closeSync, globSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { boot, Job, TREE } from './machine.mjs';
 
-/** How much of the guest's console is worth reading when something went wrong. */
+/** How many lines of the guest's console are shown after an error. */
 const CONSOLE_LINES = 60;
 
 /**
- * Code that is made while it runs is what emulation is slowest at: it must be translated again and again. Without
- * compilers Node starts a third faster.
+ * Emulation is slowest at code that is generated at run time, because it must translate it again and again. Without its
+ * compilers, Node starts a third faster.
  */
 const NODE_ARGUMENTS = '--no-opt --no-maglev --no-sparkplug';
 
 /**
  * Runs tests in a guest.
- * @param options patterns: for AVA, in place of every test of its kernel; onOutput gets what the run prints as it
- * prints it
+ * @param options patterns: for AVA, instead of all tests for the kernel; onOutput gets the output as it is printed
  * @returns {Promise<{passed: number, failures: string[], reasons: Record<string, string>,
  * skips: string[], tests: Record<string, number>, log: string}>}
  */
@@ -29,7 +26,7 @@ export async function testIn(series, { patterns = [], onOutput } = {}) {
   return { ...together(reports), log: reports.map(({ log }) => log).join('') };
 }
 
-/** Runs of AVA in one guest, from its boot to its end. */
+/** Several runs of AVA in one guest, from its boot to its end. */
 async function guest(series, runs, { onOutput, isCounting = false }) {
   using job = new Job(script(runs, isCounting));
   const reason = await booted(series, job, { onOutput, isCounting });
@@ -47,7 +44,7 @@ async function guest(series, runs, { onOutput, isCounting = false }) {
 /**
  * Runs the bench in a guest.
  * @param args for bench/main.ts
- * @returns why it failed
+ * @returns the reason if it failed
  */
 export async function benchIn(series, { args, onOutput }) {
   using job = new Job(
@@ -58,7 +55,7 @@ export async function benchIn(series, { args, onOutput }) {
   return reason ?? (status === '0' ? undefined : `the bench left with ${status ?? 'nothing'}`);
 }
 
-/** A boot whose log is told of while it grows. */
+/** Boots, and passes on the log while it grows. */
 async function booted(series, job, { onOutput, ...options }) {
   const log = new Tail(join(job.dir, 'log'));
   const timer = setInterval(() => onOutput?.(log.more()), 500);
@@ -68,7 +65,7 @@ async function booted(series, job, { onOutput, ...options }) {
   return reason;
 }
 
-/** Reports of several runs of AVA as one. */
+/** Merges the reports of several runs of AVA. */
 function together(reports) {
   return {
     passed: reports.reduce((sum, { passed }) => sum + passed, 0),
@@ -80,9 +77,9 @@ function together(reports) {
 }
 
 /**
- * What AVA gets: first the files that ask something of their kernel as a whole, those of kernel-tests and those with a
- * test that needs a feature; then the files of which kernel-tests names tests, and these, for AVA takes titles for all
- * of its files.
+ * The arguments of AVA's runs. First come the files that run whole: those of kernel-tests, and those with a test that
+ * needs a feature. Then come the files of which kernel-tests names tests. They need a run of their own, because AVA
+ * applies titles to all files of a run.
  */
 export function guestRuns(series) {
   const all = kernelTests();
@@ -92,7 +89,7 @@ export function guestRuns(series) {
   const whole = entries.filter((entry) => !leftOut.includes(entry) && !parts.includes(entry));
   const elsewhere = all.filter(({ path }) => !entries.some((entry) => entry.path === path));
   const isIn = (file) => (entry) => file === entry.path || file.startsWith(`${entry.path}/`);
-  const needs = (file) => /\bneeds[(:]/.test(readFileSync(join(TREE, file), 'utf8')); // also `needs: 'vlan'` of a table of cases
+  const needs = (file) => /\bneeds[(:]/.test(readFileSync(join(TREE, file), 'utf8')); // also `needs: 'vlan'` in a table of cases
   const files = globSync('test/**/*.test.ts', { cwd: TREE })
     .filter((file) => ![...leftOut, ...elsewhere].some(isIn(file)))
     .filter((file) => !parts.some(isIn(file)) && (whole.some(isIn(file)) || needs(file)))
@@ -104,17 +101,14 @@ export function guestRuns(series) {
   ].filter((args) => args.length > 0); // AVA without arguments runs everything
 }
 
-/** What AVA gets in a guest whose clock counts instructions: tests that measure time, by their titles. */
+/** The arguments of AVA's runs in a guest whose clock counts instructions: tests that measure time, by their titles. */
 export function countedRuns(series) {
   return kernelTests()
     .filter(({ only }) => only === `${series}:counted`)
     .map(({ path, titles }) => [path, ...titles.map((title) => `--match=${title}`)]);
 }
 
-/**
- * The lines of kernel-tests: paths, each with the titles that are indented below it: those that run, or with `!` those
- * that do not.
- */
+/** The lines of kernel-tests: paths, each with the titles indented below it, which run, or do not run with `!`. */
 function kernelTests() {
   const entries = [];
   for (const line of readFileSync(new URL('kernel-tests', import.meta.url), 'utf8').split('\n')) {
@@ -129,8 +123,8 @@ function kernelTests() {
 }
 
 /**
- * Each run with a report of its own; what Node has compiled in the first is there in the second.
- * @param isCounting the clock leaps to the next timer whenever the guest waits, for a file as well: nothing may end by
+ * The script of several runs, each with a report of its own. The second run finds what Node compiled in the first.
+ * @param isCounting the clock leaps to the next timer whenever the guest waits, even for a file; so nothing may end by
  * time alone
  */
 function script(runs, isCounting) {
@@ -144,7 +138,7 @@ status=0
 ${lines.join('')}exit $status\n`;
 }
 
-/** As words of the shell. */
+/** Quotes arguments for the shell. */
 function quoted(args) {
   return args.map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(' ');
 }
@@ -171,7 +165,7 @@ class Tail {
     try {
       file = openSync(this.#path);
     } catch {
-      return ''; // not there yet
+      return ''; // it does not exist yet
     }
     try {
       const chunk = Buffer.alloc(1 << 20);
