@@ -2,10 +2,10 @@
  * `npm run bench`: netloom's plugins against the reference plugins, both sides in turn, in a private network namespace.
  *
  *   --n N            measurements of each verb and side (40)
- *   --only NAME      one experiment, or several with commas; they are experiments.ts
- *                    `plots` draws those of docs/performance.md, and is run only where it is named
- *   --plugins DIR    in place of dist/bin
- *   --reference DIR  in place of /usr/lib/cni
+ *   --only NAME      one experiment, or several with commas; experiments.ts has their names
+ *                    `plots` draws those of docs/performance.md, and runs only when it is named
+ *   --plugins DIR    instead of dist/bin
+ *   --reference DIR  instead of /usr/lib/cni
  *   --json FILE      the figures as one JSON document
  *   --into FILE      puts the tables into that file, between `<!-- bench -->` and `<!-- /bench -->`
  *

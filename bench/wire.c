@@ -1,12 +1,12 @@
 /*
  * Measures a path between two sandboxes with one TCP connection.
- *   wire serve PORT             answers what it gets in kind, until its input ends; prints a line when it listens
+ *   wire serve PORT             serves rtt and stream until its input ends; prints a line when it listens
  *   wire rtt ADDRESS PORT N     round trips of one byte: the median in nanoseconds
- *   wire stream ADDRESS PORT MS sends for that long: bytes a second that arrived
+ *   wire stream ADDRESS PORT MS sends for so many milliseconds: the bytes per second that arrived
  *
- * In front of these words:
- *   -c CPU  on that processor, and before everybody else who wants it
- *   -b      busy: asks again and again instead of waiting, so that this processor never sleeps and nobody has to wake it
+ * Options before the verb:
+ *   -c CPU  runs on that processor, with priority over everything else there
+ *   -b      busy: polls instead of waiting, so that the processor never sleeps and need not be woken
  *
  * The congestion control is reno, which every kernel has. The machine's own may be bbr, which paces itself by what it
  * estimates of the path, and there is nothing to estimate on a path without a cable: one stream then reaches 16 Gbit/s

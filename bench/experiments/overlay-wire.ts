@@ -4,9 +4,11 @@
  *
  * Two machines are two network namespaces here. So there are three ways to measure the same path:
  *
- *   each its own        as on two machines: each has a processor for its end and for what comes to its network card (RPS). Neither ever sleeps
- *   the sender's        as namespaces are: the processor that sends carries the packet through both machines, up to the socket that it is for
- *   the sender's, waits and the ends wait in the kernel, as programs do, so that their processors sleep
+ *   each its own         as on two machines: each has a processor for its own end and for its network card (RPS).
+ *                        Neither ever sleeps
+ *   the sender's         as with namespaces: the sending processor carries the packet through both machines, up to
+ *                        the receiving socket
+ *   the sender's, waits  the same, but the ends wait in the kernel, as programs do, so that their processors sleep
  *
  * In a virtual machine it is expensive to wake a sleeping processor, because the interrupt must leave the guest. The
  * faster a path is, the more often its receiver sleeps. So that cost says little about the path.

@@ -78,8 +78,8 @@ function together(reports) {
 
 /**
  * The arguments of AVA's runs. First come the files that run whole: those of kernel-tests, and those with a test that
- * needs a feature. Then come the files of which kernel-tests names tests. They need a run of their own, because AVA
- * applies titles to all files of a run.
+ * needs a feature. Then come the files with single tests named in kernel-tests. They need a run of their own, because
+ * AVA applies titles to all files of a run.
  */
 export function guestRuns(series) {
   const all = kernelTests();
@@ -151,7 +151,7 @@ function consoleEnd(job) {
     .join('')}`;
 }
 
-/** What is appended to a file, from one look to the next. */
+/** Reads what was appended to a file since the last time. */
 class Tail {
   #path;
   #offset = 0;
