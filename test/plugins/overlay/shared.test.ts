@@ -139,7 +139,7 @@ test.serial(
     t.throws(() => netloom('reclaim', 'net', 'n2'), {
       message: /"n2": it was seen \d+ s ago, expected 600 s of silence/,
     });
-    t.throws(() => netloom('reclaim', 'net', 'n1'), { message: /"n1" is this machine/ });
+    t.throws(() => netloom('reclaim', 'net', 'n1'), { message: /"n1": it is this machine/ });
     t.regex(netloom('reclaim', 'net', 'n2', '--grace', '0'), /^10\.96\.\d+\.0\/24 is free\n$/);
     t.deepEqual(
       storeOf(cluster)
