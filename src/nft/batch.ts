@@ -2,12 +2,12 @@
  * Transactions: the messages between NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END take effect together, or none does.
  * linux/netfilter/nfnetlink.h; nfnetlink_rcv_batch() in net/netfilter/nfnetlink.c.
  *
- * What the kernel answers. It works through the batch before send() returns, under a mutex of the network namespace, so
- * batches of many processes come one after another and none is told to try again; where it has to load a module it
- * replays the batch by itself. It goes on after a failed message and answers each failure at the end, in order: the
- * first is the cause, the rest are often its consequences. Without NLM_F_ACK a message that succeeds is not answered,
- * so silence is success. A fault of the whole batch (no nf_tables, no permission, out of memory, another generation) is
- * answered to the BATCH_BEGIN.
+ * What the kernel answers. It processes the batch before send() returns, under a mutex of the network namespace.
+ * Batches of several processes therefore run one after another, and none has to be tried again. If the kernel has to
+ * load a module, it replays the batch by itself. It goes on after a failed message and reports all failures at the end,
+ * in order: the first is the cause, the others are often its consequences. Without NLM_F_ACK a message that succeeds is
+ * not answered, so silence means success. An error of the whole batch (no nf_tables, no permission, out of memory,
+ * another generation) is reported for the BATCH_BEGIN.
  */
 import type { AttrTable } from '../netlink/attribute.ts';
 import { be32 } from '../netlink/codec.ts';
@@ -30,7 +30,7 @@ const attrs = {
 const batchKind = { name: 'batch', header: nfgenmsg, attrs } as const satisfies MessageKind;
 
 export interface BatchOptions {
-  /** Of generation.ts: the batch is refused with ERESTART unless the ruleset is still the one that was read. */
+  /** From generation.ts: the kernel refuses the batch with ERESTART if the ruleset has changed since it was read. */
   readonly generation?: number;
 }
 

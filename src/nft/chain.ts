@@ -9,7 +9,7 @@ import { type Table, tableText } from './table.ts';
 import { nftCommand, quoted } from './text.ts';
 import { commentData, userdata } from './userdata.ts';
 
-/** NF_INET_*: where a base chain meets packets. */
+/** NF_INET_*: where a base chain sees packets. */
 const HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4, ingress: 5 } as const;
 
 /** The priorities that have names. nft(8), "Standard priority names". */
@@ -39,7 +39,7 @@ const attrs = {
 
 export const chainKind = { name: 'chain', header: nfgenmsg, attrs } as const satisfies MessageKind;
 
-/** What makes a chain a base chain: packets come to it by themselves. */
+/** What makes a chain a base chain: the kernel passes packets to it without a jump. */
 export interface BaseChain {
   readonly type: 'filter' | 'nat' | 'route';
   readonly hook: keyof typeof HOOKS;
@@ -55,7 +55,7 @@ export interface Chain {
 }
 
 /**
- * Adds a chain, or does nothing where it exists in the same form.
+ * Adds a chain, or does nothing if it exists in the same form.
  * Equivalent to: `nft 'add chain inet netloom web'`
  */
 export function add(chain: Chain): Request {
@@ -63,7 +63,8 @@ export function add(chain: Chain): Request {
 }
 
 /**
- * Adds a chain that must not exist. Rules in the same batch are then there once, whoever else tries the same.
+ * Adds a chain that must not exist. So rules in the same batch are added only once, even if another process does the
+ * same.
  * Equivalent to: `nft 'create chain inet netloom web'`
  */
 export function create(chain: Chain): Request {
@@ -97,7 +98,7 @@ export interface ChainState {
   readonly comment: string | undefined;
 }
 
-/** What the kernel says of a chain, or undefined where there is none. */
+/** The state of a chain in the kernel, or undefined if it does not exist. */
 export function get(nft: NetlinkSocket, chain: Chain): ChainState | undefined {
   const wanted = request(
     chainKind,
@@ -113,7 +114,7 @@ export function get(nft: NetlinkSocket, chain: Chain): ChainState | undefined {
 
 /** The chains of a table. Equivalent to: `nft 'list chains inet'`, of one table */
 export function list(nft: NetlinkSocket, table: Table): ChainState[] {
-  // NB: the kernel takes no table for a dump of chains, so the others are left out here.
+  // NB: a dump of chains cannot be limited to one table, so the chains of other tables are left out here.
   const wanted = request(
     chainKind,
     NFT_MSG.GETCHAIN,

@@ -26,7 +26,7 @@ export const data: Codec<NftData> = nest(dataTable);
 /** NF_DROP, NF_ACCEPT and NFT_CONTINUE to NFT_RETURN. */
 const CODES = { drop: 0, accept: 1, continue: -1, break: -2, jump: -3, goto: -4, return: -5 } as const;
 
-/** What becomes of a packet: `accept`, or `{ jump: 'chain' }`. */
+/** What happens to a packet: `accept`, or `{ jump: 'chain' }`. */
 export type Verdict = 'accept' | 'drop' | 'continue' | 'return' | { readonly jump: string } | { readonly goto: string };
 
 export function verdictData(verdict: Verdict): NftData {
@@ -36,7 +36,7 @@ export function verdictData(verdict: Verdict): NftData {
     : { verdict: { code: CODES.goto, chain: verdict.goto } };
 }
 
-/** The verdict in what the kernel sent, or undefined where it holds none that we know. */
+/** The verdict in data from the kernel, or undefined if there is none that we know. */
 export function verdictOf(value: NftData): Verdict | undefined {
   const { code: number, chain = '' } = value.verdict ?? {};
   if (number === CODES.jump) return { jump: chain };

@@ -1,15 +1,16 @@
 /**
- * Types of keys and of data: how a value becomes the bytes that the kernel compares, and nft's words for it. The kernel
- * stores the numbers without reading them; nft prints sets by them. nftables, include/datatype.h ("enum datatypes").
+ * Types of keys and of data: how a value is encoded as the bytes that the kernel compares, and how nft writes it. The
+ * kernel stores the types' numbers without reading them; nft needs them to print sets. nftables, include/datatype.h
+ * ("enum datatypes").
  */
 import { NetloomError } from '../error.ts';
 import { Ip } from '../net/ip.ts';
 import { type Mac, macBytes, macOf } from '../net/mac.ts';
 
-/** Big endian (as in packets), the machine's order, or neither, as nft's "enum byteorder" numbers them. */
+/** None, host byte order, or big endian as in packets. The numbers of nft's "enum byteorder". */
 const BYTE_ORDER = { none: 0, host: 1, big: 2 } as const;
 
-/** A type. Methods, not properties: a DataType<number> must pass for a DataType<unknown>. */
+/** A type. It has methods, not properties, so that a DataType<number> is assignable to a DataType<unknown>. */
 export interface DataType<T> {
   readonly name: string;
   readonly id: number;
@@ -21,11 +22,11 @@ export interface DataType<T> {
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array): T;
   text(value: T): string;
-  /** A range in nft's words. */
+  /** A range as nft writes it. */
   rangeText(first: T, last: T): string;
 }
 
-/** nft gives each type of a concatenation six bits of the whole's number. */
+/** The number of a concatenation has six bits for each of its types, as in nft. */
 const TYPE_BITS = 6;
 
 export const ipv4Addr: DataType<Ip> = address('ipv4_addr', 7, 4);
@@ -45,7 +46,7 @@ export const inetService: DataType<number> = integer('inet_service', 13, 2, 'big
 export const mark: DataType<number> = integer('mark', 19, 4, 'host', hex);
 /** An interface by its index. */
 export const ifaceIndex: DataType<number> = integer('iface_index', 20, 4, 'host', String);
-/** A plain number of the machine's, such as numgen's. */
+/** A plain number in host byte order, such as numgen's. */
 export const integer32: DataType<number> = integer('integer', 4, 4, 'host', String);
 
 export const inetProto = words('inet_proto', 12, 1, { icmp: 1, tcp: 6, udp: 17, 'ipv6-icmp': 58, sctp: 132 });
@@ -53,13 +54,14 @@ export const nfProto = words('nf_proto', 2, 1, { ipv4: 2, ipv6: 10 });
 export const pktType = words('pkt_type', 31, 1, { host: 0, broadcast: 1, multicast: 2, other: 3 });
 export const ctDir = words('ct_dir', 27, 1, { original: 0, reply: 1 });
 export const fibAddrType = words('fib_addrtype', 38, 4, { unicast: 1, local: 2, broadcast: 3, multicast: 5 });
-/** NF_CT_STATE_BIT(): bits, of which a packet has one. */
+/** NF_CT_STATE_BIT(): bits. A packet has one of them. */
 export const ctState = words('ct_state', 26, 4, { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 });
 /** IPS_*: bits. */
 export const ctStatus = words('ct_status', 28, 4, { 'seen-reply': 2, assured: 4, confirmed: 8, snat: 16, dnat: 32 });
 
 /**
- * The name of an interface. With `*` at its end it stands for all that begin so, but only in a comparison: match.ts.
+ * The name of an interface. In a comparison (match.ts), and only there, a name that ends in `*` matches all names with
+ * that prefix.
  */
 export const ifname: DataType<string> = simple({
   name: 'ifname',
@@ -117,7 +119,7 @@ export function concat<T extends readonly unknown[]>(
   };
 }
 
-/** Bytes that a field takes in registers and keys. */
+/** Bytes that a field of `size` bytes takes in registers and keys. */
 export function padded(size: number): number {
   return (size + 3) & ~3;
 }
@@ -167,7 +169,7 @@ function integer(name: string, id: number, size: 1 | 2 | 4, order: 'big' | 'host
   });
 }
 
-/** Numbers that have names. Bits are numbers as well: the names of several are joined by commas. */
+/** Numbers that have names; single bits as well. For several bits see has() in match.ts. */
 function words<W extends string>(name: string, id: number, size: 1 | 4, numbers: Readonly<Record<W, number>>) {
   const base = integer(name, id, size, 'host', String);
   const names = new Map<number, W>();

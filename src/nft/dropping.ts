@@ -1,5 +1,6 @@
 /**
- * Which base chains of others drop what they do not know: a drop is final, whatever our own table says. nft(8) "CHAINS"
+ * Finds base chains of other programs with the policy drop. A drop is final, whatever our own table says. nft(8)
+ * "CHAINS"
  */
 import { request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -10,11 +11,11 @@ import { nftCommand } from './text.ts';
 /** NF_INET_FORWARD, NF_DROP. */
 const FORWARD = 2;
 const DROP = 0;
-/** A chain has another number of the same hook in these families. */
+/** The families whose hook with this number is the forward hook of routed packets. */
 const LAYER3: ReadonlySet<number> = new Set([NFPROTO.ip, NFPROTO.ip6, NFPROTO.inet]);
 
 /**
- * `ip filter FORWARD` of each chain in the forward hook whose policy is to drop.
+ * Each chain in the forward hook with the policy drop, as `ip filter FORWARD`.
  * Equivalent to: `nft list chains`, read
  */
 export function droppingForward(nft: NetlinkSocket): string[] {

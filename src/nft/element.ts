@@ -15,7 +15,7 @@ import { commentData, userdata } from './userdata.ts';
 /** NFT_SET_ELEM_INTERVAL_END */
 const INTERVAL_END = 1;
 
-/** The kernel's attributes are at most 65535 bytes, and the list of a message's elements is one attribute. */
+/** An attribute has at most 65535 bytes, and all elements of a message are in one attribute. */
 const LIST_BYTES = 60_000;
 const OVERHEAD = 48;
 
@@ -44,7 +44,7 @@ interface Bounds<K> {
   readonly last?: K;
 }
 
-/** An element; in a map with its data. With `last` its key is a range, of a concatenation a range in each field. */
+/** An element; in a map, with its data. With `last` the key is a range, in a concatenation a range in each field. */
 export type Element<K, D> = {
   readonly key: K;
   readonly last?: K;
@@ -60,8 +60,8 @@ export interface ElementState<K, D> {
 }
 
 /**
- * Adds an element. Where it exists already with the same data nothing changes, not even its comment; with other data it
- * is refused.
+ * Adds an element. If it exists with the same data, nothing changes, not even its comment. If it exists with other
+ * data, the kernel refuses.
  * Equivalent to: `nft 'add element inet netloom web { 10.1.0.2 }'`
  */
 export function add<K, D = never>(set: NftSet<K, D>, element: Element<K, D>): Request {
@@ -73,25 +73,25 @@ export function create<K, D = never>(set: NftSet<K, D>, element: Element<K, D>):
   return newElements(set, [element], 'create', NLM_F.CREATE | NLM_F.EXCL);
 }
 
-/** As add(), for many elements in as few messages as hold them. */
+/** Like add(), for many elements, in as few messages as possible. */
 export function addAll<K, D = never>(set: NftSet<K, D>, elements: readonly Element<K, D>[]): Request[] {
   return chunks(set, elements).map((chunk) => newElements(set, chunk, 'add', NLM_F.CREATE));
 }
 
-/** As create(), for many elements in as few messages as hold them. */
+/** Like create(), for many elements, in as few messages as possible. */
 export function createAll<K, D = never>(set: NftSet<K, D>, elements: readonly Element<K, D>[]): Request[] {
   return chunks(set, elements).map((chunk) => newElements(set, chunk, 'create', NLM_F.CREATE | NLM_F.EXCL));
 }
 
 /**
- * Deletes an element. The kernel answers ENOENT where there is none.
+ * Deletes an element. The kernel answers ENOENT if it does not exist.
  * Equivalent to: `nft 'delete element inet netloom web { 10.1.0.2 }'`
  */
 export function remove<K, D = never>(set: NftSet<K, D>, key: K, last?: K): Request {
   return oldElements(set, [last === undefined ? { key } : { key, last }]);
 }
 
-/** As remove(), for many elements in as few messages as hold them. */
+/** Like remove(), for many elements, in as few messages as possible. */
 export function removeAll<K, D = never>(set: NftSet<K, D>, keys: readonly K[]): Request[] {
   return chunks(
     set,
@@ -100,7 +100,7 @@ export function removeAll<K, D = never>(set: NftSet<K, D>, keys: readonly K[]): 
 }
 
 /**
- * The element with a key, or undefined where there is none.
+ * The element with a key, or undefined if there is none.
  * Equivalent to: `nft 'get element inet netloom web { 10.1.0.2 }'`
  */
 export function get<K, D = never>(nft: NetlinkSocket, set: NftSet<K, D>, key: K): ElementState<K, D> | undefined {
@@ -135,7 +135,7 @@ export function list<K, D = never>(nft: NetlinkSocket, set: NftSet<K, D>): Eleme
     : elements.map((each) => stateOf(set, each));
 }
 
-/** Whether a set of any type has an element. */
+/** Whether a set of any type has at least one element. */
 export function hasAny(nft: NetlinkSocket, table: Table, name: string): boolean {
   const wanted = request(
     elementKind,
@@ -189,7 +189,8 @@ function oldElements<K, D>(set: NftSet<K, D>, elements: readonly Bounds<K>[]): R
 }
 
 /**
- * The kernel's form of a key: a range of a concatenation has two keys in one element, any other range is two elements.
+ * The kernel's form of a key. A range of a concatenation is one element with two keys; any other range is two elements,
+ * its start and its end.
  */
 function keyAttrs<K, D>(set: NftSet<K, D>, { key, last }: Bounds<K>, extras: ElementAttrs = {}): ElementAttrs[] {
   const first = set.key.encode(key);
@@ -197,7 +198,7 @@ function keyAttrs<K, D>(set: NftSet<K, D>, { key, last }: Bounds<K>, extras: Ele
   const end = last === undefined ? first : set.key.encode(last);
   if (set.key.fields !== undefined) return [{ key: { value: first }, keyEnd: { value: end }, ...extras }];
   const behind = successor(end);
-  // A range up to the last key of all has no end.
+  // A range up to the last possible key has no end element.
   const closing = behind && { key: { value: behind }, flags: INTERVAL_END };
   return [{ key: { value: first }, ...extras }, ...(closing === undefined ? [] : [closing])];
 }
@@ -217,7 +218,7 @@ function dataOf<K, D>(set: NftSet<K, D>, element: Element<K, D>): NftData | unde
     : { value: (set.data as DataType<unknown>).encode(element.data) };
 }
 
-/** The next key in the order of bytes, or undefined behind the last. */
+/** The next key in byte order, or undefined after the last one. */
 function successor(bytes: Uint8Array): Uint8Array | undefined {
   const next = bytes.slice();
   for (let i = next.length - 1; i >= 0; i--) {
@@ -255,7 +256,8 @@ function readData<K, D>(set: NftSet<K, D>, value: NftData | undefined): D | unde
 }
 
 /**
- * Ranges from begins and ends. The kernel dumps them in either order, by the set's back end, so they are sorted first.
+ * Builds ranges from their start and end elements. The order in a dump depends on the set's back end, so they are
+ * sorted first.
  */
 function pairs<K, D>(set: NftSet<K, D>, elements: readonly ElementAttrs[]): ElementState<K, D>[] {
   const sorted = [...elements].sort((a, b) => compareBytes(a.key?.value, b.key?.value) || isEnd(b) - isEnd(a));

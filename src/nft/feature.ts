@@ -1,14 +1,14 @@
 /**
- * What a kernel without a part of nf_tables answers, told in one sentence.
+ * Explains in one sentence what a kernel answers that lacks a part of nf_tables.
  *
  * nfnetlink without nf_tables refuses a batch with EOPNOTSUPP on its first message (nfnetlink_rcv_batch) and a plain
- * request with EINVAL (nfnetlink_rcv_msg). A chain type or an expression that is not there is ENOENT, the same as a
- * name that is not there: only the kind of request tells them apart (nf_tables_chain_type_lookup, nft_expr_type_get).
+ * request with EINVAL (nfnetlink_rcv_msg). A missing chain type or expression gives ENOENT, like a missing name: only
+ * the kind of request tells them apart (nf_tables_chain_type_lookup, nft_expr_type_get).
  */
 import { NetloomError } from '../error.ts';
 import type { NetlinkError } from '../netlink/error.ts';
 
-/** The sentence for a refusal that means a missing feature, or undefined where it means something else. */
+/** The error for a refusal that means a missing feature or privilege, or undefined if it means something else. */
 export function unsupported(error: NetlinkError): NetloomError | undefined {
   if (error.request.kind.name !== 'batch') return undefined;
   if (error.code === 'EOPNOTSUPP') return missing(error, 'nf_tables', 'CONFIG_NF_TABLES');
@@ -19,7 +19,8 @@ export function unsupported(error: NetlinkError): NetloomError | undefined {
 }
 
 /**
- * As unsupported(), for a batch that makes all that it refers to: ENOENT then means that the kernel has not the means.
+ * Like unsupported(), for a batch that creates everything it refers to: ENOENT then means that the kernel lacks a
+ * feature.
  */
 export function unsupportedMeans(error: NetlinkError): NetloomError | undefined {
   const { kind } = error.request;

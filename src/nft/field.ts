@@ -1,6 +1,6 @@
 /**
- * Fields: what a rule can look at, such as `ip saddr` or `ct state`: nft's words, a type, and the expressions that load
- * it.
+ * Fields: what a rule can look at, such as `ip saddr` or `ct state`. A field has its text in nft's language, a type,
+ * and the expressions that load it.
  */
 import { concat as concatType, type DataType, padded } from './datatype.ts';
 import { compare } from './expressions/cmp.ts';
@@ -12,9 +12,9 @@ export interface Field<T> {
   readonly text: string;
   readonly type: DataType<T>;
   readonly needs: readonly Dependency[];
-  /** The dependency that a comparison with a value makes superfluous. */
+  /** The name of the dependency that is met by a comparison with this value. */
   provides?(value: T): string;
-  /** Loads it, so many bytes behind the first register's begin. */
+  /** Loads the field into registers, at an offset in bytes from the first one. */
   load(offset: number): readonly Expression[];
 }
 
@@ -37,7 +37,7 @@ export function concat<T extends readonly unknown[]>(...fields: { readonly [K in
   };
 }
 
-/** The packet is IPv4, or IPv6. Tables of the families ip and ip6 see no other. */
+/** The packet is IPv4, or IPv6. Tables of the families ip and ip6 need no test: they see no other packets. */
 export const needsIpv4: Dependency = nfproto('ipv4', 2);
 export const needsIpv6: Dependency = nfproto('ipv6', 10);
 

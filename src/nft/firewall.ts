@@ -1,5 +1,5 @@
 /**
- * Forwarding: what an endpoint may send through this host, and what may come to it.
+ * Forwarding: what an endpoint may send and receive through this host.
  *
  *   map forward4 { type ipv4_addr : verdict; elements = { 10.1.0.2 comment "net/container/eth0" : jump forwarded } }
  *   chain forwarded { meta mark set meta mark | 0x1000 }
@@ -12,14 +12,14 @@
  *     ct status dnat ip daddr vmap @forward4 }
  *   chain firewall-end { type filter hook forward priority filter + 10; meta mark & 0x1000 == 0x1000 meta mark set meta mark & 0xffffefff }
  *
- * Nothing is accepted here for good: what an endpoint may forward gets a mark, by which iptables' forward chain lets it
- * pass where that drops the rest (iptables-forward.ts). What comes to an endpoint are answers, and what a port map sent
- * there.
+ * No verdict here accepts a packet for good. Allowed packets get a mark. Where iptables' FORWARD chain drops the rest,
+ * a rule in it accepts this mark (iptables-forward.ts). An endpoint may send; it receives only replies and the
+ * connections of port maps.
  *
- * An endpoint is one element an address. Interfaces whose traffic is held back (`ingressPolicy`, `internal`) are
- * elements as well, of which each stands for all endpoints behind it; such an interface has a chain of its own,
- * `fw-cni0`, that its endpoints jump to. How often a chain is jumped to is how many endpoints there are: the last one
- * out takes the interface's elements along, the last of all everything.
+ * An endpoint is one element for each address. An interface whose traffic is restricted (`ingressPolicy`, `internal`)
+ * is an element as well and stands for all endpoints behind it. Such an interface has a chain of its own, `fw-cni0`,
+ * that the elements of its endpoints jump to. The number of jumps to a chain is the number of its endpoints: the last
+ * endpoint of an interface removes that interface's elements, the last of all removes everything.
  */
 import { ignoring } from '../error.ts';
 import { FAMILIES, type Family, type Ip } from '../net/ip.ts';
@@ -47,13 +47,15 @@ import { keepBits, setBits } from './statements/mark.ts';
 import { verdict } from './statements/verdict.ts';
 import * as table from './table.ts';
 
-/** What holds for all endpoints behind an interface of the host. */
+/** Restrictions for all endpoints behind an interface of the host. */
 export interface Fence {
-  /** By which their packets are routed: the bridge, or the host's end of a wire. */
+  /** The interface that routes their packets: the bridge, or the host's end of a wire. */
   readonly ifname: string;
-  /** `same-bridge`: nothing from or to other fenced interfaces. `isolated`: nor among the endpoints behind this one. */
+  /**
+   * `same-bridge`: nothing from or to other fenced interfaces. `isolated`: also nothing between endpoints behind it.
+   */
   readonly ingress: 'open' | 'same-bridge' | 'isolated';
-  /** Nothing in from any other interface, and nothing out. */
+  /** Nothing in from other interfaces, and nothing out to them. */
   readonly internal: boolean;
 }
 
@@ -61,7 +63,7 @@ export interface Fence {
 export interface Forwarding {
   readonly ip: Ip;
   readonly fence?: Fence | undefined;
-  /** Whose it is: `network/container/ifname`. */
+  /** The holder: `network/container/ifname`. */
   readonly comment: string;
 }
 
@@ -71,13 +73,13 @@ const base: chain.Chain = {
   base: { type: 'filter', hook: 'forward', priority: chain.PRIORITY.filter - 10 },
   comment: 'netloom firewall, layout 1',
 };
-/** Behind iptables' chain: the mark has done its work. */
+/** Runs after iptables' chain and clears the mark, which nobody needs then. */
 const end: chain.Chain = {
   ...base,
   name: 'firewall-end',
   base: { type: 'filter', hook: 'forward', priority: chain.PRIORITY.filter + 10 },
 };
-/** Where every way of an allowed packet leads. Its uses are counted, so its one rule must stay one. */
+/** Every allowed packet passes this chain. Its uses are counted, so it must have exactly one rule. */
 const forwarded: chain.Chain = { table: netloomTable, name: 'forwarded', comment: 'netloom firewall, layout 1' };
 const RULES_OF_A_CHAIN = 1;
 
@@ -91,7 +93,7 @@ const pair = concatType<Pair>(ifname, ifname);
 const internal = nameSet('firewall-internal', 'nothing in, nothing out');
 const fenced = nameSet('firewall-fenced', 'nothing from one to another');
 const isolated = pairSet('firewall-isolated', 'nothing within');
-/** Each interface above with itself: nftables cannot compare two fields. */
+/** Each interface of the sets above, paired with itself: nftables cannot compare two fields. */
 const within = pairSet('firewall-within', 'what stays behind one interface');
 
 const sets: readonly set.AnySet[] = [maps[4], maps[6], internal, fenced, isolated, within];
@@ -99,8 +101,9 @@ const sets: readonly set.AnySet[] = [maps[4], maps[6], internal, fenced, isolate
 const CHAIN_PREFIX = 'fw-';
 
 /**
- * Allows an endpoint. Where it is so already, nothing happens.
- * @throws NetloomError EEXIST where the address is another network's
+ * Allows an endpoint's address to be forwarded. Does nothing if it already is.
+ * @throws NetloomError EEXIST if another holder has the address and its element jumps to another chain; with the same
+ * chain that element is a left-over and is replaced
  */
 export function add(nft: NetlinkSocket, entry: Forwarding, adminChain: string): void {
   withRetries(`allow ${entry.ip} to be forwarded`, () => {
@@ -115,7 +118,7 @@ export function add(nft: NetlinkSocket, entry: Forwarding, adminChain: string): 
   });
 }
 
-/** What add() would send: what is missing, as one batch. */
+/** The requests of add(): what is missing, as one batch. */
 function plan(nft: NetlinkSocket, entry: Forwarding, adminChain: string): Request[] {
   const { ip, comment } = entry;
   const map = maps[ip.family];
@@ -136,9 +139,9 @@ function plan(nft: NetlinkSocket, entry: Forwarding, adminChain: string): Reques
 }
 
 /**
- * Ends it: the element, with the last of an interface what holds for that, with the last of all everything. Where there
- * is none, or where it is another holder's by now, nothing happens.
- * @returns whether there was one
+ * Removes an endpoint's element, and with the last one behind an interface the chain and the elements of that
+ * interface. An element that another holder has by now stays. The rest is for sweep().
+ * @returns whether the endpoint had an element
  */
 export function remove(nft: NetlinkSocket, entry: Forwarding): boolean {
   const { ip, comment } = entry;
@@ -151,9 +154,8 @@ export function remove(nft: NetlinkSocket, entry: Forwarding): boolean {
 }
 
 /**
- * Takes everything away where no endpoint is left. Safe at any time, whoever else works on it.
- * @param isThorough also looks for interfaces whose last endpoint went without them, as when a process was killed in
- * between
+ * Removes everything if no endpoint is left. Safe at any time, even while other processes change the table.
+ * @param isThorough also looks for interfaces without an endpoint, which remain if a process is killed halfway
  */
 export function sweep(nft: NetlinkSocket, isThorough: boolean): void {
   if (isThorough && chain.get(nft, forwarded) !== undefined) {
@@ -162,7 +164,7 @@ export function sweep(nft: NetlinkSocket, isThorough: boolean): void {
     }
   }
   let isUsed = true;
-  // Somebody's own rule jumps to a chain of ours, or looks into a set: let it.
+  // EBUSY: somebody's own rule jumps to a chain of ours or looks into a set. Then everything stays.
   ignoring(['EBUSY'], () =>
     atGeneration(nft, () => {
       const found = chain.get(nft, forwarded);
@@ -176,7 +178,7 @@ export function sweep(nft: NetlinkSocket, isThorough: boolean): void {
   closeLegacyWays(() => (chain.get(nft, forwarded)?.use ?? 0) > RULES_OF_A_CHAIN);
 }
 
-/** What the kernel lacks of it, in sentences, for CHECK. */
+/** What is missing in the kernel, in sentences, for CHECK. */
 export function differences(nft: NetlinkSocket, entry: Forwarding, adminChain: string): string[] {
   const { ip, fence, comment } = entry;
   const found = element.get(nft, maps[ip.family], ip);
@@ -190,7 +192,7 @@ export function differences(nft: NetlinkSocket, entry: Forwarding, adminChain: s
   ];
 }
 
-/** All of them, for GC and for a DEL without a result. The interface is known where it is held back. */
+/** All endpoints, for GC and for a DEL without a result. Without their fences. */
 export function list(nft: NetlinkSocket): Forwarding[] {
   if (table.get(nft, netloomTable) === undefined) return [];
   return FAMILIES.flatMap((family) => {
@@ -226,7 +228,7 @@ function baseRequests(): Request[] {
   ];
 }
 
-/** What is there of them: somebody may have removed some by hand. */
+/** Removes those objects that exist: somebody may have removed some by hand. */
 function removalOfAll(nft: NetlinkSocket): Request[] {
   const there = new Set(set.list(nft, netloomTable).map(({ name }) => name));
   return [
@@ -236,7 +238,7 @@ function removalOfAll(nft: NetlinkSocket): Request[] {
   ];
 }
 
-/** The chain of a fence and its elements, as far as they are missing. */
+/** The requests for the chain and the elements of a fence, if they are missing. */
 function fenceRequests(nft: NetlinkSocket, fence: Fence | undefined): Request[] {
   const target = chainOf(fence);
   if (target.name === forwarded.name) return [];
@@ -247,7 +249,7 @@ function fenceRequests(nft: NetlinkSocket, fence: Fence | undefined): Request[] 
   ];
 }
 
-/** NB: what one network asks for an interface holds for all behind it, until the last is gone. */
+/** NB: what one network asks for an interface applies to all endpoints behind it, until the last one is gone. */
 function fenceElements(nft: NetlinkSocket, fence: Fence | undefined): Request[] {
   if (fence === undefined || !isHeldBack(fence)) return [];
   const { ifname: name, ingress } = fence;
@@ -264,8 +266,8 @@ function fenceElements(nft: NetlinkSocket, fence: Fence | undefined): Request[] 
 }
 
 /**
- * Removes what holds for an interface where no endpoint is left behind it. Whoever jumps to its chain meanwhile makes
- * the kernel refuse.
+ * Removes the chain and the elements of an interface if no endpoint is left behind it. If another process adds an
+ * endpoint in the meantime, the kernel refuses the batch.
  */
 function sweepFence(nft: NetlinkSocket, name: string): void {
   const target = fenceChain(name);

@@ -17,7 +17,7 @@ const attrs = {
 
 const generationKind = { name: 'generation', header: nfgenmsg, attrs } as const satisfies MessageKind;
 
-/** The present generation, for a batch that must fail if anything changes between reading and writing. */
+/** The current generation, for a batch that must fail if anything changes between reading and writing. */
 export function get(nft: NetlinkSocket): number {
   const wanted = request(
     generationKind,

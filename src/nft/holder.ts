@@ -1,5 +1,5 @@
 /**
- * Whose an element is, by its comment: `network/container/ifname`, or two hashes where that is too long
+ * The holder of an element, as its comment names it: `network/container/ifname`, or two hashes if that is too long
  * (attach/owner.ts).
  */
 import { NetloomError } from '../error.ts';
@@ -10,9 +10,9 @@ export function networkOf(comment = ''): string {
 }
 
 /**
- * An address is another holder's.
- * @param what what cannot be done, and for whom
- * @param where what else is known of the holder
+ * The error for an address that another holder has.
+ * @param what the action that failed, and for whom
+ * @param where more about the holder; it ends the message
  */
 export function addressTaken(what: string, holder = 'unknown', where = ''): NetloomError {
   return new NetloomError('EEXIST', `Cannot ${what}: EEXIST, "${holder}" has the address${where}`, {

@@ -1,15 +1,15 @@
 /**
- * The way past a forward policy that drops. A drop is final in nftables whichever base chain it comes from, so no
- * accept in `inet netloom` helps where iptables' FORWARD chain drops what it does not know, as Docker sets it up. What
- * does help is a rule in that chain itself, the same one for every container: it accepts what carries a mark, and who
- * gets the mark is a matter of elements in our own table (firewall.ts).
+ * Forwarding past a FORWARD chain with the policy drop. In nftables a drop is final, whichever base chain it comes
+ * from. So an accept in `inet netloom` does not help if iptables' FORWARD chain drops unknown traffic, as Docker sets
+ * it up. A rule in that chain itself does help. It is the same one for every container: it accepts packets with a mark,
+ * and the elements in our own table decide which packets get the mark (firewall.ts).
  *
  *   -A FORWARD -m comment --comment "netloom" -j NETLOOM-FORWARD
  *   -A NETLOOM-FORWARD -m comment --comment "rules of the administrator" -j CNI-ADMIN
  *   -A NETLOOM-FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT
  *
- * They are written as iptables-nft writes its own, so `iptables -L`, `iptables -S`, `iptables-save` and
- * `iptables-restore` go on working. Where there is neither a FORWARD chain nor an administrator's, nothing is made.
+ * The rules have the form that iptables-nft gives its own, so `iptables -L`, `iptables -S`, `iptables-save` and
+ * `iptables-restore` go on working. If there is neither a FORWARD chain nor an administrator's chain, nothing is added.
  */
 import type { AttrTable } from '../netlink/attribute.ts';
 import { list as listCodec } from '../netlink/attribute.ts';
@@ -28,7 +28,10 @@ import { verdict } from './statements/verdict.ts';
 import * as table from './table.ts';
 import { nftCommand } from './text.ts';
 
-/** The mark's bit, beside the one of port maps (0x2000). It is on a packet only while that passes the forward hook. */
+/**
+ * The mark's bit, next to the one of the reference's portmap (0x2000). A packet has it only while it passes the forward
+ * hook.
+ */
 export const FORWARD_MARK = 0x1000;
 
 const OWN = 'NETLOOM-FORWARD';
@@ -36,14 +39,14 @@ const MADE_BY_US = 'made by netloom';
 const FAMILY_NAMES = ['ip', 'ip6'] as const;
 type IptablesFamily = (typeof FAMILY_NAMES)[number];
 
-/** What is missing of it, as requests for the batch that adds an endpoint. */
+/** The requests for missing chains and rules, for the batch that adds an endpoint. */
 export function missing(nft: NetlinkSocket, adminChain: string): Request[] {
   return FAMILY_NAMES.flatMap((family) => missingOf(nft, family, adminChain));
 }
 
 /**
- * Where iptables forwards, and nothing of ours is in the way yet: the bare chains, as requests for a namespace that
- * plays this one.
+ * The requests for the bare FORWARD chains of iptables that have no chain of ours yet, for a namespace that plays this
+ * one.
  */
 export function unaltered(nft: NetlinkSocket): Request[] {
   return FAMILY_NAMES.filter(
@@ -53,15 +56,16 @@ export function unaltered(nft: NetlinkSocket): Request[] {
 }
 
 /**
- * The bare chains that rules of ours stand in, as requests for a namespace that plays this one from before they did.
+ * The requests for the bare FORWARD chains that have a rule of ours, for a namespace that plays this one as it was
+ * before.
  */
 export function beneath(nft: NetlinkSocket): Request[] {
   return FAMILY_NAMES.filter((family) => chain.get(nft, chainOf(family, OWN)) !== undefined).flatMap(bare);
 }
 
 /**
- * What is there of it, as requests that take it away. The administrator's chain stays, unless we made it and it is
- * still empty.
+ * The requests that remove our chains and rules, as far as they exist. The administrator's chain stays, unless we made
+ * it and it is still empty.
  */
 export function present(nft: NetlinkSocket): Request[] {
   return FAMILY_NAMES.flatMap((family) => presentOf(nft, family));
@@ -70,7 +74,7 @@ export function present(nft: NetlinkSocket): Request[] {
 function missingOf(nft: NetlinkSocket, family: IptablesFamily, adminChain: string): Request[] {
   const forward = forwardOf(family);
   const [own, admin] = [chainOf(family, OWN), chainOf(family, adminChain)];
-  // iptables makes FORWARD when it is first needed: an administrator's rules alone are none of its.
+  // iptables makes FORWARD when it first needs it, so the administrator's chain can exist without it.
   const isForwarding = chain.get(nft, forward)?.isBase === true;
   if (!isForwarding && chain.get(nft, admin) === undefined) return [];
   const found = chain.get(nft, own);
@@ -100,7 +104,7 @@ function presentOf(nft: NetlinkSocket, family: IptablesFamily): Request[] {
   ];
 }
 
-/** A chain that we made has our comment, and our jump as its only use. */
+/** A chain that we made has our comment. If it is empty, our jump is its only use. */
 function isOursAndEmpty(nft: NetlinkSocket, of: chain.Chain): boolean {
   const found = chain.get(nft, of);
   return found?.comment === MADE_BY_US && found.use === 1;
@@ -118,7 +122,7 @@ function bare(family: IptablesFamily): Request[] {
   return [table.add({ family, name: 'filter' }), chain.add(forwardOf(family))];
 }
 
-/** As iptables makes it. */
+/** FORWARD as iptables makes it. */
 function forwardOf(family: IptablesFamily): chain.Chain {
   const base = { type: 'filter', hook: 'forward', priority: chain.PRIORITY.filter } as const;
   return { table: { family, name: 'filter' }, name: 'FORWARD', base };
@@ -132,7 +136,7 @@ function targetOf(of: Verdict | undefined): string | undefined {
   return typeof of === 'object' && 'jump' in of ? of.jump : undefined;
 }
 
-/** Rules of which only the verdict at their end is read. */
+/** Rules, read only for the verdict at their end. */
 const verdictKind = {
   ...ruleKind,
   attrs: {

@@ -1,11 +1,11 @@
 /**
- * The way past the forward chain of the legacy iptables, where its policy is to drop. A drop there is as final as in
- * iptables' chain of nf_tables (iptables-forward.ts), and what helps is the same: one rule for all containers, which
- * accepts what netloom lets pass, by its mark (firewall.ts).
+ * Forwarding past the FORWARD chain of legacy iptables if its policy is drop. A drop there is as final as in the
+ * FORWARD chain of iptables-nft (iptables-forward.ts), and the remedy is the same: one rule for all containers, which
+ * accepts packets with netloom's mark (firewall.ts).
  *
  *   -A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT
  *
- * It stands last: whatever other rules drop or reject stays dropped or rejected, and only the policy is passed.
+ * The rule comes last: what other rules drop or reject stays dropped or rejected, and only the policy is overridden.
  */
 import { hasCode } from '../error.ts';
 import { FAMILIES, type Family } from '../net/ip.ts';
@@ -28,7 +28,7 @@ const PROGRAMS = { 4: 'iptables-legacy', 6: 'ip6tables-legacy' } as const;
 const COMMENT = 'allowed by netloom';
 /** XT_MAX_COMMENT_LEN */
 const COMMENT_SIZE = 256;
-/** struct xt_mark_mtinfo1: u32 mark, u32 mask, u8 invert; and what follows up to its end. */
+/** struct xt_mark_mtinfo1: u32 mark, u32 mask, u8 invert; then padding. */
 const MARK_SIZE = 9;
 const MARK_PADDING = 3;
 
@@ -36,24 +36,24 @@ const rule = `FORWARD -m mark --mark 0x${FORWARD_MARK.toString(16)}/0x${FORWARD_
 
 /**
  * Equivalent to: `iptables-legacy -S FORWARD`, read.
- * @returns what a person does about it; undefined where nothing is in the way
+ * @returns the command that lets allowed packets pass; undefined if nothing blocks them
  */
 export function legacyWayOut(family: Family): string | undefined {
   const table = readTable(family);
   return table !== undefined && isShut(table) ? legacyCommand(family) : undefined;
 }
 
-/** In front of all other rules, which a person may decide. */
+/** The command puts the rule before all others: a person may decide that. */
 export function legacyCommand(family: Family): string {
   return `${PROGRAMS[family]} -I ${rule}`;
 }
 
 /**
- * Lets pass what netloom allows. Where nothing is in the way, nothing happens.
+ * Lets packets pass that netloom allows. Does nothing if nothing blocks them.
  * Equivalent to:
  * `iptables-legacy -A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment "allowed by netloom" -j ACCEPT`
- * NB: the table is read with the lock held, and after the endpoint's element is there: closeLegacyWays() looks for
- * elements with it held.
+ * NB: the table is read with the lock held, and after the endpoint's element was added: closeLegacyWays() looks for
+ * elements while it holds the lock.
  */
 export function openLegacyWay(family: Family): void {
   if (!dropsByPolicy(readTable(family))) return;
@@ -63,7 +63,7 @@ export function openLegacyWay(family: Family): void {
     insertEntry(table, policyOf(table), entryOf(family, [markMatch(), commentMatch()], ACCEPT));
 }
 
-/** Takes away what openLegacyWay() has made, unless somebody needs it. A rule that a person has made stays. */
+/** Removes the rule of openLegacyWay(), unless an endpoint still needs it. A rule that a person has made stays. */
 export function closeLegacyWays(isUsed: () => boolean): void {
   for (const family of FAMILIES) {
     const before = tryReadTable(family);
@@ -75,7 +75,7 @@ export function closeLegacyWays(isUsed: () => boolean): void {
   }
 }
 
-/** Undefined as well for who may not read it: a rule of his is not there. */
+/** Like readTable(), but undefined for a caller who may not read the table: such a caller has no rule in it. */
 function tryReadTable(family: Family): XTable | undefined {
   try {
     return readTable(family);
@@ -89,7 +89,7 @@ function dropsByPolicy(table: XTable | undefined): boolean {
   return table !== undefined && verdictOf(table.entries, policyOf(table), table.family) === DROP;
 }
 
-/** Whether the policy is to drop, and no rule for our mark stands in FORWARD or in a chain that somebody has made. */
+/** Whether the policy is drop, and neither FORWARD nor a user-defined chain has a rule that accepts our mark. */
 function isShut(table: XTable): boolean {
   if (!dropsByPolicy(table)) return false;
   const { entries, validHooks, policies } = table;
@@ -102,7 +102,7 @@ function isShut(table: XTable): boolean {
   return true;
 }
 
-/** Where our own rule stands. */
+/** The offset of our own rule. */
 function ownRule(table: XTable): number | undefined {
   const { family, entries, begins } = table;
   return offsetsFrom(table, begins[FORWARD] ?? 0, policyOf(table)).find(
@@ -125,7 +125,7 @@ function offsetsFrom({ entries, family }: XTable, begin: number, end: number): n
   return offsets;
 }
 
-/** Whether an entry accepts all that has our mark: comments narrow nothing. */
+/** Whether an entry accepts all packets with our mark. A comment does not narrow a rule. */
 function acceptsMark({ entries, family }: XTable, at: number): boolean {
   if (verdictOf(entries, at, family) !== ACCEPT || !isUnconditional(entries, at, family)) return false;
   const narrowing = matchesOf(entries, at, family).filter(({ name }) => name !== 'comment');

@@ -1,12 +1,12 @@
 /**
- * Guarding bridge ports: a port that is guarded may send frames from its own MAC only.
+ * Guarding bridge ports: a guarded port may send frames only from its own MAC.
  *
  *   table bridge netloom
  *   set guarded { type ifname; elements = { "veth3f2a" comment "net/container/eth0" } }
  *   set allowed { type ifname . ether_addr; elements = { "veth3f2a" . 02:42:0a:01:00:02 } }
  *   chain spoof { type filter hook prerouting priority -300; iifname @guarded iifname . ether saddr != @allowed drop }
  *
- * In a table of its own, because only the bridge family sees frames that stay within a bridge.
+ * It needs a table of its own, because only the bridge family sees frames that stay within a bridge.
  */
 import { hasCode } from '../error.ts';
 import type { Mac } from '../net/mac.ts';
@@ -28,11 +28,11 @@ import * as table from './table.ts';
 
 /** A port that is guarded. */
 export interface Guard {
-  /** The name of the host's end. */
+  /** The name of the host's end of the wire. */
   readonly port: string;
-  /** The only source of its frames. */
+  /** The only source that its frames may have. */
   readonly mac: Mac;
-  /** Whose it is: `network/container/ifname`. */
+  /** The holder: `network/container/ifname`. */
   readonly comment: string;
 }
 
@@ -54,7 +54,7 @@ const allowed: set.NftSet<readonly [string, Mac]> = {
   comment: 'the MAC of each guarded port',
 };
 
-/** Guards a port. Nothing happens where it is guarded so already. */
+/** Guards a port. Changes nothing if it is already guarded with this MAC. */
 export function add(nft: NetlinkSocket, { port, mac, comment }: Guard): void {
   withRetries(`guard the port "${port}"`, () => {
     const requests = [
@@ -66,7 +66,7 @@ export function add(nft: NetlinkSocket, { port, mac, comment }: Guard): void {
   });
 }
 
-/** No longer guards an owner's ports; with the last of all the table goes. */
+/** Stops guarding an owner's ports, and removes the table with the last guarded port. */
 export function remove(nft: NetlinkSocket, isOwner: (comment: string) => boolean): void {
   if (table.get(nft, bridgeTable) === undefined) return;
   const requests: Request[] = [

@@ -1,16 +1,16 @@
 /**
- * Masquerading: what an endpoint sends out of its subnet gets the address of the interface by which it leaves.
+ * Masquerading: a packet that an endpoint sends out of its subnet gets the address of the outgoing interface.
  *
  *   chain masq { type nat hook postrouting priority srcnat; ip saddr vmap @masquerade4; ip6 saddr vmap @masquerade6 }
  *   map masquerade4 { type ipv4_addr : verdict; elements = { 10.1.0.2 comment "net/container/eth0" : jump masq-10.1.0.0/24 } }
  *   chain masq-10.1.0.0/24 { ip daddr 10.1.0.0/24 return; ip daddr 224.0.0.0/4 return; masquerade }
  *
- * An endpoint is one element, a subnet one chain; a packet costs one lookup however many there are. As in the reference
- * plugins, traffic within the subnet and multicast keep their source.
+ * An endpoint is one element, a subnet one chain; a packet costs one lookup, however many endpoints there are. As in
+ * the reference plugins, traffic within the subnet and multicast keep their source.
  *
- * What we send does not grow with the endpoints, but the kernel does look at all elements of a verdict map when one
- * with a jump is added, lest chains jump in circles (nf_tables_validate): 0.04 ms an ADD beside one endpoint, 0.45 ms
- * beside 10,000 (Linux 6.18). Removal: 0.04 ms always.
+ * Our messages do not grow with the number of endpoints. But when an element with a jump is added to a verdict map, the
+ * kernel looks at all its elements to make sure that no chains jump in circles (nf_tables_validate): 0.04 ms an ADD
+ * beside one endpoint, 0.45 ms beside 10,000 (Linux 6.18). Removal always takes 0.04 ms.
  */
 import { ignoring, type NetloomError } from '../error.ts';
 import { Cidr } from '../net/cidr.ts';
@@ -38,9 +38,9 @@ import * as table from './table.ts';
 /** An endpoint's address that is masqueraded. */
 export interface Masquerade {
   readonly ip: Ip;
-  /** Within it the source stays. Host bits do not matter. */
+  /** Packets within it keep their source. Host bits do not matter. */
   readonly subnet: Cidr;
-  /** Whose it is: `network/container/ifname`. */
+  /** The holder: `network/container/ifname`. */
   readonly comment: string;
 }
 
@@ -64,9 +64,9 @@ const maps: Readonly<Record<Family, set.NftSet<Ip, Verdict>>> = {
 const CHAIN_PREFIX = 'masq-';
 
 /**
- * Masquerades an endpoint. Where it is so already, nothing happens. An element of another holder for the same address
- * in the same subnet is a left-over, since the address is ours now: it is taken over.
- * @throws NetloomError EEXIST where the address is masqueraded in another subnet
+ * Masquerades an endpoint. Does nothing if it already is. If another holder has an element for the same address in the
+ * same subnet, that is a left-over, since the address is ours now: it is replaced.
+ * @throws NetloomError EEXIST if the address is masqueraded in another subnet
  */
 export function add(nft: NetlinkSocket, entry: Masquerade): void {
   withRetries(`masquerade ${entry.ip}`, () => {
@@ -81,7 +81,7 @@ export function add(nft: NetlinkSocket, entry: Masquerade): void {
   });
 }
 
-/** What add() would send: what is missing, as one batch. It reads three objects at the most, by name. */
+/** The requests of add(): what is missing, as one batch. Reads at most three objects, by name. */
 export function plan(nft: NetlinkSocket, entry: Masquerade): Request[] {
   const { ip, subnet, comment } = entry;
   const map = maps[ip.family];
@@ -97,8 +97,8 @@ export function plan(nft: NetlinkSocket, entry: Masquerade): Request[] {
 }
 
 /**
- * Ends it: the element, with the last of a subnet the subnet's chain, with the last of all the table. Where there is
- * none, or where it is another holder's by now, nothing happens.
+ * Removes an endpoint's element; with the last one of a subnet, the subnet's chain; with the last of all, the table. An
+ * element that another holder has by now stays.
  */
 export function remove(nft: NetlinkSocket, entry: Masquerade): void {
   const { ip, comment } = entry;
@@ -114,7 +114,7 @@ export function has(nft: NetlinkSocket, entry: Masquerade): boolean {
   return found !== undefined && found.comment === entry.comment && isJumpTo(found.data, chainOf(entry.subnet));
 }
 
-/** All of them, for GC. */
+/** All masqueraded endpoints, for GC. */
 export function list(nft: NetlinkSocket): Masquerade[] {
   if (table.get(nft, netloomTable) === undefined) return [];
   return FAMILIES.flatMap((family) =>
@@ -126,8 +126,8 @@ export function list(nft: NetlinkSocket): Masquerade[] {
 }
 
 /**
- * The table may be there for another feature, so add(); the chain must be new, or its rules would be there twice:
- * create().
+ * The table may exist already for another feature, so add(). The chain must be new, or its rules would be added twice,
+ * so create().
  */
 function baseRequests(): Request[] {
   return [
@@ -153,7 +153,7 @@ function subnetRules(subnet: Cidr): readonly (readonly Statement[])[] {
   ];
 }
 
-/** The chain of a subnet. nft's names have no colons. */
+/** The chain of a subnet. Names in nft cannot have colons. */
 function chainOf(subnet: Cidr): chain.Chain {
   const name = subnet.network().toString().replaceAll(':', '_');
   return { table: netloomTable, name: `${CHAIN_PREFIX}${name}`, comment: `what leaves ${subnet.network()}` };
@@ -170,17 +170,17 @@ function isJumpTo(data: Verdict | undefined, target: chain.Chain): boolean {
 
 function listOf(nft: NetlinkSocket, family: Family) {
   let elements: element.ElementState<Ip, Verdict>[] = [];
-  // The maps may go between the two reads.
+  // The maps may be removed between the two reads.
   ignoring(['ENOENT'], () => {
     elements = element.list<Ip, Verdict>(nft, maps[family]);
   });
   return elements;
 }
 
-/** Removes a subnet's chain that nobody jumps to any more, and then the table where that was the last. */
+/** Removes a subnet's chain if nobody jumps to it any more, and the table if that was the last. */
 function sweep(nft: NetlinkSocket, target: chain.Chain): void {
   const found = chain.get(nft, target);
-  // The rules count as uses, too. Whoever jumps to it meanwhile makes the kernel refuse.
+  // The rules count as uses, too. If another process adds an endpoint in the meantime, the kernel refuses the batch.
   if (found !== undefined && found.use > rulesOfSubnet()) return;
   if (found !== undefined) ignoring(['ENOENT', 'EBUSY'], () => commit(nft, [chain.remove(target)]));
   removeIfUnused(nft);

@@ -1,6 +1,6 @@
 /**
- * Who is masqueraded by the rules of anybody, in nft's own words or in those of iptables-nft: what `inspect` shows of
- * other people's NAT.
+ * Finds the sources that rules of other programs masquerade, whether nft or iptables-nft wrote them. `inspect` shows
+ * them.
  */
 import { Cidr } from '../net/cidr.ts';
 import { FAMILIES, type Family, Ip } from '../net/ip.ts';
@@ -33,14 +33,14 @@ const readKind = {
   } satisfies AttrTable,
 } as const satisfies MessageKind;
 
-/** Where the source address lies in its header, and how long it is. RFC 791, RFC 8200 */
+/** Offset and length of the source address in the IP header, in bytes. RFC 791, RFC 8200 */
 const SOURCE: Readonly<Record<Family, { readonly offset: number; readonly length: number }>> = {
   4: { offset: 12, length: 4 },
   6: { offset: 8, length: 16 },
 };
 
 export interface Masqueraded {
-  /** Undefined where the rules name none. */
+  /** Undefined if the rules name none. */
   readonly source: Cidr | undefined;
   /** `ip nat POSTROUTING` */
   readonly chain: string;
@@ -54,8 +54,8 @@ interface Rule {
 }
 
 /**
- * Every source that some rule masquerades, by itself or by a jump to a chain that does. Our own table is left out:
- * there a source is an element (masquerade.ts).
+ * Every source that a rule masquerades, by itself or by a jump to a chain that does. Our own table is left out: a
+ * source is an element there (masquerade.ts).
  * Equivalent to: `nft list ruleset`, read
  */
 export function masqueraded(nft: NetlinkSocket): Masqueraded[] {
@@ -64,7 +64,7 @@ export function masqueraded(nft: NetlinkSocket): Masqueraded[] {
   const called = new Set(rules.flatMap(({ jumpsTo }) => jumpsTo ?? []));
   return rules
     .filter(({ isMasquerade, source, chain, jumpsTo }) =>
-      // In a chain that others jump to, those say for whom.
+      // If rules jump to this chain, they name the sources.
       isMasquerade ? source !== undefined || !called.has(chain) : jumpsTo !== undefined && direct.has(jumpsTo),
     )
     .map(({ source, chain }) => ({ source, chain }));
@@ -109,7 +109,7 @@ function sourceOf(expressions: readonly Expression[]): Cidr | undefined {
     const compared = mask === undefined ? next : afterNext;
     const value = (compared?.attrs['data'] as NftData | undefined)?.value;
     if (family === undefined || compared?.name !== 'cmp' || compared.attrs['op'] !== 0 || value === undefined) continue;
-    // A prefix of whole bytes is compared without a mask: only so many bytes are loaded.
+    // A prefix of whole bytes is compared without a mask: only these bytes are loaded.
     const bytes = new Uint8Array(SOURCE[family].length);
     bytes.set(value.subarray(0, bytes.length));
     const prefix = mask === undefined ? Number(attrs['length']) * 8 : ones(mask);

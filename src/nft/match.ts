@@ -1,6 +1,6 @@
 /**
- * Matches: statements that compare a field with values, ranges, prefixes and sets, and end the rule where it does not
- * hold.
+ * Matches: statements that compare a field with values, ranges, prefixes and sets, and end the rule if the comparison
+ * is false.
  */
 import type { Cidr } from '../net/cidr.ts';
 import { bitsOf } from '../net/ip.ts';
@@ -29,7 +29,7 @@ export function ne<T>(field: Field<T>, value: T): Statement {
   return match(field, `!= ${field.type.text(value)}`, [compare(REGISTER, 'neq', valueBytes(field, value))]);
 }
 
-/** `tcp dport 80-90`. NB: of types in the packet's order; the kernel compares bytes. */
+/** `tcp dport 80-90`. NB: only for types in network byte order; the kernel compares bytes. */
 export function between<T>(field: Field<T>, first: T, last: T): Statement {
   const { type } = field;
   return match(field, type.rangeText(first, last), [
@@ -89,7 +89,7 @@ export function notInSet<K>(field: Field<K>, set: NftSet<K>): Statement {
   return match(field, `!= @${set.name}`, [lookupSet(set.name, REGISTER, true)]);
 }
 
-/** `ip saddr vmap @masquerade4`: what the map says is done; where it has nothing, the next rule's turn comes. */
+/** `ip saddr vmap @masquerade4`: carries out the map's verdict; without an element for it, the next rule follows. */
 export function vmap<K>(field: Field<K>, map: NftSet<K, Verdict>): Statement {
   return match(field, `vmap @${map.name}`, [lookupMap(map.name, REGISTER, VERDICT_REGISTER)]);
 }
@@ -103,7 +103,7 @@ function prefix(field: AddressField, subnet: Cidr, op: 'eq' | 'neq'): Statement 
   const address = subnet.first().bytes;
   const text = `${op === 'eq' ? '' : '!= '}${subnet.network()}`;
   if (length === bitsOf(subnet.family)) return match(field, text, [compare(REGISTER, op, address)]);
-  // As nft has it: whole bytes need no mask.
+  // As in nft: a prefix of whole bytes needs no mask.
   if (length > 0 && length % 8 === 0) {
     const expressions = [field.loadFirst(length / 8), compare(REGISTER, op, address.subarray(0, length / 8))];
     return { text: `${field.text} ${text}`, needs: field.needs, expressions };
@@ -113,7 +113,7 @@ function prefix(field: AddressField, subnet: Cidr, op: 'eq' | 'neq'): Statement 
   return match(field, text, [maskXor(REGISTER, mask), compare(REGISTER, op, address)]);
 }
 
-/** A name of an interface that ends in `*` is compared up to there, without the NUL. */
+/** The bytes to compare with. Of an interface name that ends in `*`, those before the `*`, without the NUL. */
 function valueBytes<T>(field: Field<T>, value: T): Uint8Array {
   const bytes = field.type.encode(value);
   const isPattern = isIfname(field) && typeof value === 'string' && value.endsWith('*');

@@ -1,5 +1,5 @@
 /**
- * What every message to nf_tables begins with: struct nfgenmsg of linux/netfilter/nfnetlink.h, and the types of
+ * The header of every message to nf_tables, struct nfgenmsg of linux/netfilter/nfnetlink.h, and the message types of
  * nf_tables.h.
  */
 import { be16, u8 } from '../netlink/codec.ts';

@@ -4,21 +4,22 @@
  * A feature (masquerading, port maps, forwarding, policy) owns objects in it: base chains of its own, named after it,
  * with a fixed list of rules, and the sets and maps that these rules look into. They are made together in one batch, by
  * the first endpoint that needs them. Endpoints are elements; what a network needs is one regular chain. A newer
- * netloom with one feature more finds its objects missing and makes them.
+ * netloom with an additional feature finds that feature's objects missing and makes them.
  *
- * Layout. The base chain's comment carries a mark, such as `netloom masquerade, layout 1`. The mark changes with
- * anything that another version would trip over (a map's type, the rules' meaning), and then the objects' names change
- * too: both versions then work side by side during an upgrade, each on its own objects, and the old ones go with the
- * last container that they serve. (The table's own comment cannot be such a mark: it stays as the first version wrote
- * it.)
+ * Layout. The base chain's comment carries a mark, such as `netloom masquerade, layout 1`. The mark changes with every
+ * change that another version could not handle (a map's type, the rules' meaning), and the objects' names change with
+ * it. During an upgrade both versions then work side by side, each on its own objects, and the old objects are removed
+ * with the last container that uses them. (The table's own comment cannot be such a mark: it stays as the first version
+ * wrote it.)
  *
  * Look before you write. A batch that the kernel refuses costs 12 ms, whatever the reason: __nf_tables_abort() waits
  * for RCU. Reading an object by its name costs 0.02 ms, a batch that succeeds 0.02 to 0.35 ms (Linux 6.18; 40 of each).
- * So a change reads first what is there, by name and never by listing, sends what fits, and only where another process
- * was faster (ENOENT, EEXIST, EBUSY) does it all again.
+ * So a change first reads what exists, by name and never by listing, and sends what is missing. Only if another process
+ * was faster (ENOENT, EEXIST, EBUSY) it starts again.
  *
- * The last one out removes the table: netloom leaves a host's ruleset as it found it. Making the table anew costs 0.3
- * ms. The generation in the batch proves to the kernel that nothing has come since it was seen to be unused.
+ * The last endpoint removes the table: netloom leaves a host's ruleset as it found it. Making the table again costs 0.3
+ * ms. The batch has the generation in which the table was found unused: if anything was added since, the kernel
+ * refuses.
  */
 import { hasCode, NetloomError } from '../error.ts';
 import { NetlinkError } from '../netlink/error.ts';
@@ -34,12 +35,12 @@ import * as table from './table.ts';
 export const netloomTable: table.Table = { family: 'inet', name: 'netloom', comment: 'made by netloom' };
 
 /**
- * How often a change is tried again because another process changed the same: each time at least one of them has got
- * on.
+ * How often a change is tried because another process changes the same objects. Each time at least one of them makes
+ * progress.
  */
 const TRIES = 100;
 
-/** Does a change that reads and then writes, again for as long as another process comes between. */
+/** Makes a change that reads and then writes, and repeats it when another process came in between. */
 export function withRetries(what: string, change: () => void): void {
   let cause: unknown;
   for (let i = 0; i < TRIES; i++) {
@@ -57,7 +58,7 @@ export function withRetries(what: string, change: () => void): void {
   });
 }
 
-/** Whether a feature's objects are there. @throws NetloomError where another version laid them out */
+/** Whether a feature's objects exist. @throws NetloomError conflict if they have the layout of another version */
 export function hasLayout(nft: NetlinkSocket, base: chain.Chain): boolean {
   const found = chain.get(nft, base);
   if (found === undefined) return false;
@@ -70,8 +71,8 @@ export function hasLayout(nft: NetlinkSocket, base: chain.Chain): boolean {
 }
 
 /**
- * Sends what follows from what is read, if nothing has changed in between, and else reads again.
- * @returns whether it came to that
+ * Sends the requests that `plan` makes from what it reads. If the ruleset has changed in between, plans again.
+ * @returns false if it changed every time
  */
 export function atGeneration(nft: NetlinkSocket, plan: () => readonly Request[]): boolean {
   for (let i = 0; i < TRIES; i++) {
@@ -81,7 +82,7 @@ export function atGeneration(nft: NetlinkSocket, plan: () => readonly Request[])
       if (requests.length > 0) commit(nft, requests, { generation: seen });
       return true;
     } catch (error) {
-      // Another generation; something gone that was just there; changed while it was read.
+      // Another generation; an object is gone that was just there; the ruleset changed while it was read.
       if (!hasCode(error, 'ERESTART', 'ENOENT', 'EINTR')) throw error;
     }
   }
@@ -89,8 +90,8 @@ export function atGeneration(nft: NetlinkSocket, plan: () => readonly Request[])
 }
 
 /**
- * Removes a table of ours where no endpoint is left in it. Safe at any time, whoever else works on it: it stays where
- * in doubt.
+ * Removes a table of ours if no endpoint is left in it. Safe at any time, even while other processes change it: in
+ * doubt the table stays.
  * @returns whether it is gone
  */
 export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTable): boolean {
@@ -104,8 +105,8 @@ export function removeIfUnused(nft: NetlinkSocket, of: table.Table = netloomTabl
 }
 
 /**
- * Base chains, chains with a layout's mark and empty sets serve nobody. Any other regular chain is a network's, and is
- * looked for first: there are few.
+ * Base chains, chains with a layout's mark and empty sets do not count. Any other regular chain belongs to a network;
+ * these are looked for first, because there are few.
  */
 function isUsed(nft: NetlinkSocket, of: table.Table): boolean {
   if (chain.list(nft, of).some((each) => !each.isBase && !isFixed(each.comment))) return true;

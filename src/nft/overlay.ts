@@ -1,12 +1,12 @@
 /**
- * Overlays: what a tunnel takes along of a packet, and what an internal network keeps in.
+ * Overlays: clears the marks of packets that enter a tunnel, and keeps the traffic of internal networks within them.
  *
  *   set overlay-tunnels { type ifname; elements = { "nlx-3f2a…" comment "net" } }
  *   chain overlay-marks { type filter hook postrouting priority srcnat + 10; meta mark != 0x0 oifname @overlay-tunnels meta mark set 0x0 }
  *
- * A tunnel's packets keep the mark of what they carry. To whoever masquerades by mark, as kube-proxy does, the outer
- * packet would look like one more that is to get another source, and the node at the other end would not know it. So
- * the mark goes when the inner packet has passed all that looks at it.
+ * A tunnel's outer packet has the mark of the inner one. A program that masquerades by mark, such as kube-proxy, would
+ * change the source of the outer packet too, and the node at the other end would not know that source. So the mark is
+ * cleared after the inner packet has passed all rules that look at it.
  *
  *   set overlay-internal { type ifname; elements = { "nlb-3f2a…" comment "net" } }
  *   set overlay-inside4 { type ifname . ipv4_addr; flags interval; elements = { "nlb-3f2a…" . 10.96.0.0/16 } }
@@ -14,10 +14,10 @@
  *     iifname @overlay-internal meta nfproto ipv4 iifname . ip daddr != @overlay-inside4 drop
  *     oifname @overlay-internal meta nfproto ipv4 oifname . ip saddr != @overlay-inside4 drop; the same for IPv6 }
  *
- * Every packet of the machine passes a base chain, in a tunnel three times over. So the second part comes with the
- * first internal network, and packets without a mark are looked up nowhere: with both parts there from the start, and a
- * lookup for each packet, a stream between containers had 9 % less (bench/experiments/overlay-wire.ts).
- * NB: the first part is that of earlier versions, which made both at once. What they made serves here as it is.
+ * Every packet of the host passes a base chain, a packet in a tunnel three times. So the second part is made only for
+ * the first internal network, and packets without a mark need no lookup. With both parts from the start, and a lookup
+ * for each packet, a stream between containers had 9 % less throughput (bench/experiments/overlay-wire.ts).
+ * NB: earlier versions made both parts at once. The first part is the same, and what they made is used as it is.
  */
 import { hasCode } from '../error.ts';
 import type { Cidr } from '../net/cidr.ts';
@@ -41,11 +41,11 @@ import { setMark } from './statements/mark.ts';
 import { verdict } from './statements/verdict.ts';
 import * as table from './table.ts';
 
-/** What holds for the devices of one network on this node. */
+/** The rules for the devices of one network on this node. */
 export interface OverlayGuard {
-  /** The link by which packets go into the tunnel; undefined where there is none. */
+  /** The link by which packets go into the tunnel; undefined if there is none. */
   readonly tunnel?: string | undefined;
-  /** The link that all containers are behind, and what they may reach and be reached from. */
+  /** The link that all containers are behind, and the only subnet that they may exchange packets with. */
   readonly internal?: { readonly ifname: string; readonly subnet: Cidr } | undefined;
   readonly comment: string;
 }
@@ -70,7 +70,7 @@ const inside: Readonly<Record<Family, set.NftSet<Inside>>> = {
   6: insideSet('overlay-inside6', concatType<Inside>(ifname, ipv6Addr)),
 };
 
-/** Makes it hold. Where it does already, nothing happens. */
+/** Guards a network's devices. Does nothing if they are already guarded. */
 export function add(nft: NetlinkSocket, guard: OverlayGuard): void {
   withRetries(`guard the overlay "${guard.comment}"`, () => {
     const requests = missing(nft, guard);
@@ -83,7 +83,7 @@ export function add(nft: NetlinkSocket, guard: OverlayGuard): void {
   });
 }
 
-/** Ends it, and with the last network of all the table. Where there is nothing, nothing happens. */
+/** Removes a network's guard, and the table if it was the last. Does nothing if there is none. */
 export function remove(nft: NetlinkSocket, { tunnel, internal: kept }: OverlayGuard): void {
   const requests = [
     ...(tunnel !== undefined && element.get(nft, tunnels, tunnel) ? [element.remove(tunnels, tunnel)] : []),
@@ -106,7 +106,7 @@ export function remove(nft: NetlinkSocket, { tunnel, internal: kept }: OverlayGu
   removeIfUnused(nft);
 }
 
-/** What the kernel lacks of it, in sentences, for CHECK. */
+/** What is missing in the kernel, in sentences, for CHECK. */
 export function differences(nft: NetlinkSocket, { tunnel, internal: kept }: OverlayGuard): string[] {
   return [
     ...(tunnel === undefined || has(nft, marks, tunnels, tunnel)

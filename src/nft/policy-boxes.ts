@@ -1,6 +1,6 @@
 /**
  * What a policy allows in one direction and one family, as boxes: ranges of peers, of protocols and of ports. Rules may
- * overlap, elements of a set may not, so a set gets boxes of which none overlaps another.
+ * overlap but elements of a set may not, so a set gets boxes that do not overlap.
  */
 import { bitsOf, type Family } from '../net/ip.ts';
 
@@ -10,31 +10,31 @@ export interface Box {
   /** Addresses as numbers. */
   readonly peer: Range<bigint>;
   readonly protocol: Range<number>;
-  /** 0 to 65535 where the rule names none, and for protocols without ports. */
+  /** 0 to 65535 if the rule names none, and for protocols without ports. */
   readonly port: Range<number>;
 }
 
 export const ANY_PROTOCOL: Range<number> = [0, 255];
 export const ANY_PORT: Range<number> = [0, 65_535];
 
-/** All there is. */
+/** The box of all peers, protocols and ports. */
 export function everything(family: Family): Box {
   return { peer: [0n, (1n << BigInt(bitsOf(family))) - 1n], protocol: ANY_PROTOCOL, port: ANY_PORT };
 }
 
-/** What at least one of them has, each part once. */
+/** The union of boxes, as boxes that do not overlap. */
 export function union(boxes: readonly Box[]): Box[] {
   return subtract(boxes, []);
 }
 
 /**
- * What is in one of these and in none of those, each part once. Peers are swept from the first to the last: where the
- * same boxes go on, nothing is compared, so a box that has all peers costs no more beside ten thousand others than
- * beside one.
+ * What is in any of `these` and in none of `those`, as boxes that do not overlap. It sweeps the peers from the first to
+ * the last. While the same protocols and ports go on, nothing is compared, so a box that has all peers costs no more
+ * beside ten thousand others than beside one.
  */
 export function subtract(these: readonly Box[], those: readonly Box[]): Box[] {
   const result: Box[] = [];
-  /** What goes on from the stretch before, by its origin and its area. */
+  /** What continues from the stretch before, by its origin and its area. */
   let open = new Map<string, { from: bigint; readonly area: Area }>();
   const areas = new Map<string, readonly (readonly [origin: number, area: Area])[]>();
   for (const { first, active } of stretches(these, those)) {
@@ -55,10 +55,13 @@ export function subtract(these: readonly Box[], those: readonly Box[]): Box[] {
 /** The protocols and ports of a box. */
 type Area = Omit<Box, 'peer'>;
 
-/** A box that has the peers of a stretch, whether it is one of these, and its place among all. */
+/** A box that has the peers of a stretch, whether it is one of `these`, and its index among all boxes. */
 type Active = readonly [box: Box, isWanted: boolean, place: number];
 
-/** From the first peer of each stretch to the next stretch the same boxes are active. The last one has none. */
+/**
+ * Stretches of peers. From the first peer of a stretch up to the next stretch, the same boxes are active. The last
+ * stretch has none.
+ */
 function* stretches(
   these: readonly Box[],
   those: readonly Box[],
@@ -80,7 +83,7 @@ function* stretches(
   }
 }
 
-/** What is left of each of these on a stretch, in their order. */
+/** What is left of each of `these` on a stretch, in their order. */
 function areasOf(active: readonly Active[]): (readonly [origin: number, area: Area])[] {
   const those = active.flatMap(([box, isWanted]) => (isWanted ? [] : [box]));
   const taken: Area[] = [...those];
@@ -99,7 +102,7 @@ function keyOf({ protocol, port }: Area): string {
   return `${protocol.join('-')}:${port.join('-')}`;
 }
 
-/** Whether boxes of which none overlaps another are all there is. */
+/** Whether boxes that do not overlap cover everything. */
 export function isEverything(boxes: readonly Box[], family: Family): boolean {
   return boxes.reduce((sum, box) => sum + sizeOf(box), 0n) === sizeOf(everything(family));
 }
@@ -108,7 +111,7 @@ function sizeOf({ peer, protocol, port }: Box): bigint {
   return (peer[1] - peer[0] + 1n) * BigInt((protocol[1] - protocol[0] + 1) * (port[1] - port[0] + 1));
 }
 
-/** An area without another: what is below and above in one dimension after the other. */
+/** `area` without `other`: the parts below and above it, first by protocol, then by port. */
 function cut(area: Area, other: Area): Area[] {
   const { protocol: q, port: r } = area;
   if (!meets(q, other.protocol) || !meets(r, other.port)) return [area];

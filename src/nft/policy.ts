@@ -1,5 +1,5 @@
 /**
- * Policy: what an endpoint may begin (egress) and what may be begun with it (ingress), by peer, protocol and port.
+ * Policy: which connections an endpoint may open (egress) and accept (ingress), by peer, protocol and port.
  *
  *   map policy-ingress4 { type ipv4_addr : verdict; elements = { 10.1.0.2 comment "net/container/eth0" : jump ingress4-9f3c } }
  *   set ingress4-9f3c { type ipv4_addr . inet_proto . inet_service; flags interval; elements = { 172.20.10.0/24 . tcp . 80-443 } }
@@ -11,19 +11,19 @@
  *     ip saddr vmap @policy-egress4; ip daddr vmap @policy-ingress4 }
  *   chain policy-replies { ip daddr vmap @policy-egress4; ip saddr vmap @policy-ingress4 }
  *
- * An endpoint is an element, only where something is refused to it. What is allowed is one chain and one set, named
- * after their content and shared by all endpoints that have the same: a packet looks into one hash and one small set a
- * direction, whatever else there is. How often a chain is jumped to is how many have it; the last one out takes it
- * along.
+ * An endpoint has an element only if it is restricted. What is allowed is one chain and one set, named after a hash of
+ * their content and shared by all endpoints with the same policy. So a packet needs a lookup in one hash and in one
+ * small set for each direction, however many policies there are. The number of jumps to a chain is the number of
+ * endpoints that have it; the last one removes it.
  *
- * Connection tracking says who began, not who may go on: an answer is judged by the same rule as the question, with the
- * ends exchanged. So an allow that is withdrawn cuts what is established with the next packet, without a flow being
- * looked for, and a flow that is allowed by the new rules as by the old never notices. The hooks lie behind the
- * translation of destinations and before that of sources, so peers are the true ones. A packet that belongs to no
- * connection (invalid) passes no rule of a set, and so is dropped at an endpoint with a policy.
+ * Connection tracking says who opened a connection, not whether it may go on: a reply is judged by the same rule as the
+ * request, with the ends exchanged. So when an allow is withdrawn, an established connection is cut at its next packet,
+ * without a search for flows. A flow that the old and the new rules allow is not affected. The hooks come after the
+ * translation of destinations and before that of sources, so they see the real peers. A packet that belongs to no
+ * connection (invalid) matches no rule with a set, and so is dropped at an endpoint with a policy.
  *
- * Frames between ports of one bridge come to these hooks by br_netfilter (attach/policy.ts): it has connection tracking
- * where the bridge family has none in many kernels (CONFIG_NF_CONNTRACK_BRIDGE).
+ * Frames between ports of one bridge come to these hooks by br_netfilter (attach/policy.ts). It has connection
+ * tracking, which the bridge family lacks in many kernels (CONFIG_NF_CONNTRACK_BRIDGE).
  */
 import { ignoring } from '../error.ts';
 import { fnv1a } from '../fnv.ts';
@@ -55,21 +55,21 @@ import * as table from './table.ts';
 export type Direction = 'egress' | 'ingress';
 const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
 
-/** An endpoint's address. What is undefined is not restricted; an empty list allows nothing. */
+/** The policy of an endpoint's address. An undefined direction is not restricted; an empty list allows nothing. */
 export interface Policed {
   readonly ip: Ip;
   readonly egress: readonly Box[] | undefined;
   readonly ingress: readonly Box[] | undefined;
-  /** Whose it is: `network/container/ifname`. */
+  /** The holder: `network/container/ifname`. */
   readonly comment: string;
 }
 
-/** What an endpoint has in one direction, as the kernel has it. */
+/** An endpoint's policy in one direction, as read from the kernel. */
 export interface PolicedState {
   readonly ip: Ip;
   readonly direction: Direction;
   readonly comment: string;
-  /** The name of its chain, and of the set of what is allowed. */
+  /** The name of its chain, and of the set with what is allowed. */
   readonly chain: string;
 }
 
@@ -78,7 +78,7 @@ type Key = readonly [Ip, keyof typeof inetProto.numbers | number, number];
 const LAYOUT = 'netloom policy, layout 1';
 const main: chain.Chain = fixed('policy');
 const replies: chain.Chain = fixed('policy-replies');
-/** Where every policy ends: its uses are the policies that there are. */
+/** Every policy's chain ends in this one, so the number of its uses is the number of policies. */
 const drops: chain.Chain = fixed('policy-drop');
 const RULES_OF_DROPS = 1;
 const forward: chain.Chain = baseOf('forward');
@@ -88,12 +88,15 @@ const maps: Readonly<Record<Direction, Readonly<Record<Family, set.NftSet<Ip, Ve
   egress: { 4: mapOf('egress', 4), 6: mapOf('egress', 6) },
   ingress: { 4: mapOf('ingress', 4), 6: mapOf('ingress', 6) },
 };
-/** NB: written out. The first flatMap() of a process costs 0.1 ms, and all that remove an endpoint have this module. */
+/**
+ * NB: written out. The first flatMap() of a process costs 0.1 ms, and all calls that remove an endpoint load this
+ * module.
+ */
 const allMaps = [maps.egress[4], maps.egress[6], maps.ingress[4], maps.ingress[6]];
 
 /**
- * Gives endpoints their policy in place of the one that they had, all at the same moment.
- * @throws NetloomError EEXIST where another network has an address
+ * Replaces the policies of endpoints, all at the same moment.
+ * @throws NetloomError EEXIST if another network has an address
  */
 export function apply(nft: NetlinkSocket, entries: readonly Policed[]): void {
   let former: string[] = [];
@@ -112,7 +115,7 @@ export function apply(nft: NetlinkSocket, entries: readonly Policed[]): void {
   if (former.length > 0) sweep(nft);
 }
 
-/** What apply() would send, as one batch, and the chains that may be without use then. */
+/** The requests of apply(), as one batch, and the chains that may be unused afterwards. */
 function plan(nft: NetlinkSocket, entries: readonly Policed[]): { requests: Request[]; former: string[] } {
   const isThere = hasLayout(nft, forward);
   const [making, changing, former]: [Request[], Request[], string[]] = [[], [], []];
@@ -142,7 +145,7 @@ function plan(nft: NetlinkSocket, entries: readonly Policed[]): { requests: Requ
 }
 
 /**
- * Ends the policy of an owner's address. Where there is none, or where it is another holder's by now, nothing happens.
+ * Removes the policy of an owner's address. Does nothing if there is none, or if another holder has it by now.
  * @returns whether there was one
  */
 export function remove(nft: NetlinkSocket, { ip, comment }: Pick<Policed, 'ip' | 'comment'>): boolean {
@@ -163,15 +166,15 @@ export function remove(nft: NetlinkSocket, { ip, comment }: Pick<Policed, 'ip' |
 }
 
 /**
- * Takes everything away where no policy is left. Safe at any time, whoever else works on it.
- * @param isThorough also looks for policies that nobody has, as when a process was killed in between
+ * Removes everything if no policy is left. Safe at any time, even while other processes change the table.
+ * @param isThorough also looks for policies without an endpoint, which remain if a process is killed halfway
  */
 export function sweep(nft: NetlinkSocket, isThorough = false): void {
   if (isThorough && chain.get(nft, main) !== undefined) {
     for (const { name } of chain.list(nft, netloomTable)) if (isPolicyName(name)) sweepChain(nft, name);
   }
   let isUsed = true;
-  // Somebody's own rule jumps to a chain of ours, or looks into a set: let it.
+  // EBUSY: somebody's own rule jumps to a chain of ours or looks into a set. Then everything stays.
   ignoring(['EBUSY'], () =>
     atGeneration(nft, () => {
       const found = chain.get(nft, drops);
@@ -195,7 +198,7 @@ export function has(nft: NetlinkSocket, entry: Policed): boolean {
   });
 }
 
-/** All of them, for GC and for a person. */
+/** All policies, for GC and for people to see. */
 export function list(nft: NetlinkSocket): PolicedState[] {
   if (table.get(nft, netloomTable) === undefined) return [];
   return DIRECTIONS.flatMap((direction) =>
@@ -214,7 +217,7 @@ export function list(nft: NetlinkSocket): PolicedState[] {
   );
 }
 
-/** What a policy of a list allows. */
+/** What a policy from list() allows. */
 export function allowed(nft: NetlinkSocket, { ip, chain: name }: PolicedState): Box[] {
   let elements: element.ElementState<Key, never>[] = [];
   ignoring(['ENOENT'], () => {
@@ -295,9 +298,10 @@ function rules(direction: Direction, family: Family, allows: set.NftSet<Key>, bo
 }
 
 /**
- * Removes policies with the last elements that jump to them, in the same batch: whoever is killed leaves none without
- * an endpoint. Whoever comes meanwhile makes the kernel refuse all of it.
- * @param names one for each element that goes
+ * The requests that remove policies with the last elements that jump to them. They are in the same batch as those, so a
+ * process that is killed leaves no policy without an endpoint. If another process adds an endpoint in the meantime, the
+ * kernel refuses the whole batch.
+ * @param names the chain of each element that is removed
  */
 function lastUses(nft: NetlinkSocket, names: readonly string[]): Request[] {
   return [...new Set(names)].flatMap((name) => {
@@ -307,7 +311,7 @@ function lastUses(nft: NetlinkSocket, names: readonly string[]): Request[] {
   });
 }
 
-/** Removes a policy that nobody has any more, as when the last two go at the same moment. */
+/** Removes a policy that no endpoint has any more. It remains if the last two endpoints go at the same moment. */
 function sweepChain(nft: NetlinkSocket, name: string): void {
   const found = chain.get(nft, regular(name));
   if (found === undefined || found.use > rulesOfChain(name)) return;
@@ -318,7 +322,7 @@ function chainRemoval(name: string): Request[] {
   return [chain.remove(regular(name)), ...(hasSet(name) ? [set.remove(setOf(name, familyOf(name)))] : [])];
 }
 
-/** What allows nothing looks into no set. */
+/** A policy that allows nothing has no set. */
 function hasSet(name: string): boolean {
   return name !== chainName(directionOf(name), familyOf(name), []);
 }

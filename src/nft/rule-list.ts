@@ -1,5 +1,5 @@
 /**
- * Reading rules back. Apart from rule.ts, because it takes the tables of all expressions, which no plugin call needs.
+ * Reads rules back. Separate from rule.ts, because it loads the tables of all expressions, which no plugin call needs.
  */
 import { type AttrTable, list as listCodec } from '../netlink/attribute.ts';
 import { type MessageKind, request } from '../netlink/message.ts';

@@ -26,8 +26,8 @@ export interface RuleOptions {
 }
 
 /**
- * Adds a rule at the end of a chain. NB: added twice it is there twice; create its chain in the same batch where that
- * must not be.
+ * Adds a rule at the end of a chain. NB: added twice, the rule is there twice. To rule that out, create its chain in
+ * the same batch.
  * Equivalent to: `nft 'add rule inet netloom web ip saddr 10.1.0.2 accept'`
  */
 export function add(chain: Chain, statements: readonly Statement[], options: RuleOptions = {}): Request {
@@ -35,7 +35,7 @@ export function add(chain: Chain, statements: readonly Statement[], options: Rul
 }
 
 /**
- * Adds a rule at the begin of a chain.
+ * Adds a rule at the start of a chain.
  * Equivalent to: `nft 'insert rule inet netloom web ip saddr 10.1.0.2 accept'`
  */
 export function insert(chain: Chain, statements: readonly Statement[], options: RuleOptions = {}): Request {

@@ -1,6 +1,6 @@
 /**
  * Sets, maps and verdict maps: NFT_MSG_*SET with NFTA_SET_*. linux/netfilter/nf_tables.h, nft(8) "SETS" and "MAPS".
- * The kernel knows lengths; that a key is an address it hears from us as a number and as userdata, for nft to print it.
+ * The kernel itself needs only lengths. It stores the types of key and data as numbers and userdata, for nft to print.
  */
 import { type AttrTable, list as listCodec, nest } from '../netlink/attribute.ts';
 import { be32, be64, str } from '../netlink/codec.ts';
@@ -55,7 +55,7 @@ export interface NftSet<K, D = never> {
   readonly interval?: boolean;
   /** nft joins neighbouring ranges when it adds to the set. */
   readonly autoMerge?: boolean;
-  /** At most so many elements. */
+  /** The most elements that the set can have. */
   readonly size?: number;
   readonly comment?: string;
 }
@@ -64,7 +64,7 @@ export interface NftSet<K, D = never> {
 export type AnySet = NftSet<unknown> | NftSet<unknown, unknown> | NftSet<unknown, Verdict>;
 
 /**
- * Adds a set or map, or does nothing where it exists in the same form.
+ * Adds a set or map, or does nothing if it exists in the same form.
  * Equivalent to: `nft 'add map inet netloom web { type ipv4_addr : verdict ; }'`
  */
 export function add(set: AnySet): Request {

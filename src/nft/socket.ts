@@ -7,8 +7,9 @@ import { NETLINK_NETFILTER } from './message.ts';
 import { nftNames } from './trace.ts';
 
 /**
- * Opens a socket to the nf_tables of the calling thread's network namespace; it stays there when the thread leaves.
- * With NETLOOM_TRACE=netlink every message is printed on stderr, unless the options have a tap of their own.
+ * Opens a socket to the nf_tables of the calling thread's network namespace. The socket stays in that namespace when
+ * the thread leaves it. With NETLOOM_TRACE=netlink every message is printed on stderr, unless the options have a tap of
+ * their own.
  */
 export function openNft(options: SocketOptions = {}): NetlinkSocket {
   try {
@@ -22,7 +23,7 @@ export function openNft(options: SocketOptions = {}): NetlinkSocket {
   }
 }
 
-/** As openNft(), but undefined where the kernel has no nf_tables: then there is nothing in it to look for. */
+/** Like openNft(), but undefined if the kernel has no nf_tables: then it has no rules to look for. */
 export function tryOpenNft(): NetlinkSocket | undefined {
   using undo = new DisposableStack();
   try {
@@ -31,13 +32,13 @@ export function tryOpenNft(): NetlinkSocket | undefined {
     undo.move();
     return nft;
   } catch (error) {
-    // The last two: nfnetlink is there, nf_tables is not.
+    // EOPNOTSUPP, EINVAL: the kernel has nfnetlink, but no nf_tables.
     if (hasCode(error, 'unsupported', 'EOPNOTSUPP', 'EINVAL')) return undefined;
     throw error;
   }
 }
 
-/** For STATUS. @throws NetloomError not-available where the kernel has no nf_tables */
+/** For STATUS. @throws NetloomError not-available if the kernel has no nf_tables */
 export function requireNft(cannot: string): void {
   const nft = tryOpenNft();
   if (nft === undefined) {

@@ -1,4 +1,4 @@
-/** Statements: what a rule is made of, each with its expressions and its words in nft's language. */
+/** Statements: the parts of a rule, each with its expressions and its text in nft's language. */
 import type { Expression } from './expressions/expression.ts';
 import type { NftFamily } from './message.ts';
 
@@ -9,19 +9,22 @@ import type { NftFamily } from './message.ts';
 export interface Dependency {
   readonly name: string;
   readonly expressions: readonly Expression[];
-  /** Only tables of these families carry other packets as well. */
+  /** The families whose tables see other packets as well and so need the test; missing: all. */
   readonly families?: readonly NftFamily[];
 }
 
 export interface Statement {
-  /** In nft's words, without the dependencies, which nft adds by itself. Empty where nft has none. */
+  /**
+   * As nft writes it, without the dependencies, which nft adds by itself. Empty if nft's language has no such
+   * statement.
+   */
   readonly text: string;
   readonly needs: readonly Dependency[];
   /** What the statement itself makes sure of, such as `meta l4proto tcp`. */
   readonly provides?: string;
   readonly expressions: readonly Expression[];
   /**
-   * What it says of its rule to people. In nft's language that stands at the end, whatever comes after the statement.
+   * A comment on the rule, for people. In nft's language it comes at the end of the rule, after all statements.
    */
   readonly comment?: string;
 }

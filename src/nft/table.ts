@@ -21,12 +21,12 @@ export const tableKind = { name: 'table', header: nfgenmsg, attrs } as const sat
 export interface Table {
   readonly family: NftFamily;
   readonly name: string;
-  /** Shown by nft from 1.0.0 on. The kernel takes it when the table is made and never again. */
+  /** Shown by nft from 1.0.0 on. It is set when the table is made and cannot be changed later. */
   readonly comment?: string;
 }
 
 /**
- * Adds a table, or does nothing where it exists.
+ * Adds a table, or does nothing if it exists.
  * Equivalent to: `nft 'add table inet netloom'`
  */
 export function add(table: Table): Request {
@@ -66,7 +66,7 @@ export function flush(): Request {
 }
 
 /**
- * What the kernel says of a table, or undefined where there is none.
+ * The state of a table in the kernel, or undefined if it does not exist.
  * Equivalent to: `nft 'list table inet netloom'`, without its content
  */
 export function get(nft: NetlinkSocket, table: Table): TableState | undefined {

@@ -1,4 +1,4 @@
-/** The language of nft(8), as far as requests are told in it. */
+/** The parts of nft(8)'s language that are needed to print requests. */
 
 /** The whole command for a person's shell: `nft 'add table inet netloom'`. */
 export function nftCommand(text: string): string {

@@ -1,6 +1,6 @@
 /**
- * What messages of nf_tables and of connection tracking are called, for the tracer. NFT_MSG_* of
- * linux/netfilter/nf_tables.h, IPCTNL_MSG_CT_* of nfnetlink_conntrack.h.
+ * The names of nf_tables and connection tracking messages, for the tracer. NFT_MSG_* of linux/netfilter/nf_tables.h,
+ * IPCTNL_MSG_CT_* of nfnetlink_conntrack.h.
  */
 import type { MessageKind } from '../netlink/message.ts';
 import type { TraceNames } from '../netlink/trace.ts';

@@ -1,7 +1,7 @@
 /**
- * What nft keeps in an object's userdata, which the kernel stores and does not read: u8 type, u8 length, payload, one
- * after another. libnftnl, include/libnftnl/udata.h and src/udata.c. We write it the same way, so that `nft list` shows
- * our comments.
+ * What nft keeps in an object's userdata, which the kernel stores and does not read. It is a sequence of entries: u8
+ * type, u8 length, payload. libnftnl, include/libnftnl/udata.h and src/udata.c. We write it the same way, so that `nft
+ * list` shows our comments.
  */
 import { NetloomError } from '../error.ts';
 import type { Attrs, AttrTable } from '../netlink/attribute.ts';
@@ -11,7 +11,7 @@ import { Writer } from '../netlink/writer.ts';
 /** Longest comment in bytes: the length of a payload is one byte, and the text ends with a NUL. */
 export const COMMENT_MAX = 254;
 
-/** NFTNL_UDATA_TABLE_*, _CHAIN_*, _RULE_* and _SET_ELEM_*: of all four, the first is the comment. */
+/** NFTNL_UDATA_TABLE_*, _CHAIN_*, _RULE_* and _SET_ELEM_*: the comment is entry 0 in all four. */
 export const commentData = {
   comment: [0, str],
 } as const satisfies AttrTable;
@@ -25,7 +25,7 @@ export const setData = {
   comment: [7, str], // NFTNL_UDATA_SET_COMMENT
 } as const satisfies AttrTable;
 
-/** Userdata by a table of its entries. What the table does not name is skipped: other versions of nft write more. */
+/** Userdata with a table of its entries. Entries not in the table are skipped: other versions of nft write more. */
 export function userdata<T extends AttrTable>(table: T): Codec<Attrs<T>> {
   return {
     name: 'userdata',

@@ -26,7 +26,7 @@ const addresses = {
   dst6: [4, ip6],
 } as const satisfies AttrTable;
 
-/** CTA_PROTO_*. What other protocols have in place of ports is kept in `other`, and goes back as it came. */
+/** CTA_PROTO_*. Attributes of protocols without ports are kept in `other` and sent back unchanged. */
 const transport = {
   number: [1, u8],
   srcPort: [2, be16],
@@ -51,7 +51,7 @@ const attrs = {
   reply: [2, nest(tuple)], // CTA_TUPLE_REPLY
   id: [12, be32], // CTA_ID
   zone: [18, be16], // CTA_ZONE
-  filter: [25, nest(filter)], // CTA_FILTER, since 5.8; older kernels pass over it
+  filter: [25, nest(filter)], // CTA_FILTER, since 5.8; older kernels ignore it
 } as const satisfies AttrTable;
 
 /** CTA_FILTER_F_*: which parts of a tuple must be the same. net/netfilter/nf_internals.h */
@@ -61,18 +61,18 @@ export const entryKind = { name: 'conntrack', header: nfgenmsg, attrs } as const
 
 type Tuple = Attrs<typeof tuple>;
 
-/** A connection that the kernel remembers, with what it takes to delete it. */
+/** A connection that the kernel tracks, with the attributes needed to delete it. */
 export interface Entry {
   readonly protocol: number;
-  /** Who sent the first packet. */
+  /** The source of the first packet. */
   readonly source: Ip | undefined;
-  /** Where the first packet went. */
+  /** The destination of the first packet. */
   readonly destination: Ip | undefined;
   readonly port: number | undefined;
-  /** Who answers: another address where the destination was translated. */
+  /** The source of the replies: differs from `destination` if that was translated (DNAT). */
   readonly answerer: Ip | undefined;
   readonly answererPort: number | undefined;
-  /** Whom the answers are for: another address than the sender's where the source was translated. */
+  /** The destination of the replies: differs from `source` if that was translated (SNAT). */
   readonly asker: Ip | undefined;
   readonly askerPort: number | undefined;
   readonly attrs: Message<typeof entryKind>['attrs'];
@@ -80,8 +80,8 @@ export interface Entry {
 }
 
 /**
- * What the kernel is to look for: where the first packet went, or who answers, or whom the answers are for, or all of a
- * protocol.
+ * Which entries the kernel should list: all of a protocol, those with a destination port of the first packet, those
+ * with a destination port of the replies, or those with a source address of the replies.
  */
 export type Wanted =
   | { readonly protocol: number }
@@ -90,8 +90,8 @@ export type Wanted =
   | { readonly answerer: Ip };
 
 /**
- * The entries of a family. NB: kernels before 5.8 give all of them, whatever is wanted, and so does every kernel for an
- * address of IPv6.
+ * The entries of a family. NB: kernels before 5.8 list all of them, whatever is wanted. For an IPv6 address every
+ * kernel does.
  * Equivalent to: `conntrack -L -p udp --dport 53`
  */
 export function list(nft: NetlinkSocket, family: Family, wanted: Wanted): Entry[] {
@@ -103,7 +103,7 @@ export function list(nft: NetlinkSocket, family: Family, wanted: Wanted): Entry[
 }
 
 /**
- * Deletes one entry. The kernel answers ENOENT where it is gone or has been replaced.
+ * Deletes one entry. The kernel answers ENOENT if it is gone or has been replaced.
  * Equivalent to: `conntrack -D …`
  */
 export function remove({ family, attrs: { original = {}, id, zone } }: Entry): Request {
@@ -124,9 +124,9 @@ export function remove({ family, attrs: { original = {}, id, zone } }: Entry): R
 
 function templateOf(family: Family, wanted: Wanted): Attrs<typeof attrs> {
   if ('answerer' in wanted) {
-    // NB: not for IPv6. There the kernel leaves out those that it is asked for and lists the others:
-    // ctnetlink_filter_match_tuple() takes ipv6_addr_cmp(), which is 0 where both are the same, for its opposite (seen
-    // on 6.18, see test/nft/ct.test.ts).
+    // NB: not for IPv6. There the kernel leaves out the matching entries and lists the others:
+    // ctnetlink_filter_match_tuple() reads the result of ipv6_addr_cmp() the wrong way round; 0 means equal (seen on
+    // 6.18, see test/nft/ct.test.ts).
     if (family === 6) return {};
     return { reply: { addresses: { src4: wanted.answerer } }, filter: { original: 0, reply: SAME.src } };
   }

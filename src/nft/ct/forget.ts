@@ -1,6 +1,6 @@
 /**
- * Making the kernel forget connections: their next packet then goes where the rules of now say, as if it were the
- * first.
+ * Makes the kernel forget connections. The next packet of each is then handled by the current rules, like the first
+ * packet of a new connection.
  */
 import { hasCode } from '../../error.ts';
 import type { Family } from '../../net/ip.ts';
@@ -8,8 +8,9 @@ import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { type Entry, list, remove, type Wanted } from './entry.ts';
 
 /**
- * Deletes the entries that are wanted. A kernel without ctnetlink keeps them.
- * @param isWanted decides about each; the kernel's own filter only makes the list shorter
+ * Deletes the entries that isWanted() selects. Without ctnetlink in the kernel nothing is deleted.
+ * @param wanted the kernel's filter; it only makes the list shorter
+ * @param isWanted decides for each entry
  * @returns how many were deleted
  */
 export function forget(

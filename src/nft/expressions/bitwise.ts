@@ -10,10 +10,10 @@ export const bitwise = {
   length: [3, be32], // NFTA_BITWISE_LEN
   mask: [4, data], // NFTA_BITWISE_MASK
   xor: [5, data], // NFTA_BITWISE_XOR
-  op: [6, be32], // NFTA_BITWISE_OP: left away, it is mask and xor
+  op: [6, be32], // NFTA_BITWISE_OP: if omitted, mask and xor
 } as const satisfies AttrTable;
 
-/** In one register. Without `xor` bits are only cleared. */
+/** Works in one register. Without `xor` it only clears bits. */
 export function maskXor(register: number, mask: Uint8Array, xor: Uint8Array = new Uint8Array(mask.length)): Expression {
   return expression('bitwise', bitwise, {
     sreg: register,

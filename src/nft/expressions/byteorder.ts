@@ -1,6 +1,6 @@
 /**
- * byteorder: turns a register from the network's order to the machine's, or back. Only read: nothing here needs it.
- * NFTA_BYTEORDER_*, NFT_BYTEORDER_*.
+ * byteorder: converts a register from network to host byte order, or back. It is only read back; no rule of ours uses
+ * it. NFTA_BYTEORDER_*, NFT_BYTEORDER_*.
  */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';

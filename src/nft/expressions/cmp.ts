@@ -1,4 +1,4 @@
-/** cmp: compares a register with a value, and ends the rule where it does not hold. NFTA_CMP_*, NFT_CMP_*. */
+/** cmp: compares a register with a value, and ends the rule if the comparison is false. NFTA_CMP_*, NFT_CMP_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { data } from '../data.ts';

@@ -1,4 +1,4 @@
-/** counter: counts what comes by. NFTA_COUNTER_*. */
+/** counter: counts packets and bytes. NFTA_COUNTER_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be64 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

@@ -1,4 +1,4 @@
-/** ct: what connection tracking knows of a packet's connection. NFTA_CT_*, NFT_CT_*. */
+/** ct: what connection tracking knows about a packet's connection. NFTA_CT_*, NFT_CT_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32, u8 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

@@ -12,14 +12,14 @@ export interface Expression {
 }
 
 /**
- * Registers of 16 bytes are 1 to 4; registers of four bytes lie in the same memory and are 8 to 23. 0 holds the
+ * Registers 1 to 4 have 16 bytes. Registers 8 to 23 have four bytes and share the same memory. Register 0 holds the
  * verdict.
  */
 export const VERDICT_REGISTER = 0;
 
 /**
- * The register of four bytes at so many bytes from the first one's begin. At an offset of 16 bytes nft uses the long
- * name.
+ * The register at an offset in bytes from the first one. At a multiple of 16 bytes it is the number of the 16-byte
+ * register, as in nft; elsewhere that of a four-byte register.
  */
 export function registerAt(offset: number): number {
   return offset % 16 === 0 ? 1 + offset / 16 : 8 + offset / 4;
@@ -30,8 +30,8 @@ export function expression<T extends AttrTable>(name: string, table: T, attrs: A
 }
 
 /**
- * One element of a rule's list. Reading needs the tables of the expressions it may meet; of others the attributes are
- * kept raw.
+ * One element of a rule's list of expressions.
+ * @param tables the attribute tables of the expressions that are decoded; the attributes of all others are kept raw
  */
 export function expressionCodec(tables: Readonly<Record<string, AttrTable>>): Codec<Expression> {
   return {

@@ -1,4 +1,4 @@
-/** fib: asks the routing table. NFTA_FIB_*, NFT_FIB_RESULT_*. */
+/** fib: a lookup in the routing table. NFTA_FIB_*, NFT_FIB_RESULT_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

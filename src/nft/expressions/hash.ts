@@ -18,10 +18,10 @@ const NFT_HASH_JENKINS = 0;
 export interface Jhash {
   readonly sreg: number;
   readonly dreg: number;
-  /** Bytes from sreg on. */
+  /** How many bytes to hash, starting at sreg. */
   readonly length: number;
   readonly modulus: number;
-  /** Without it the kernel draws one. */
+  /** Without it the kernel picks one at random. */
   readonly seed?: number;
 }
 

@@ -1,4 +1,4 @@
-/** immediate: loads a value, or a verdict into register 0. NFTA_IMMEDIATE_*. */
+/** immediate: loads a value into a register, or a verdict into register 0. NFTA_IMMEDIATE_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { data, type Verdict, verdictData } from '../data.ts';

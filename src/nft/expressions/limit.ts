@@ -1,4 +1,4 @@
-/** limit: holds for so many packets a time. NFTA_LIMIT_*. */
+/** limit: matches up to a number of packets per unit of time. NFTA_LIMIT_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32, be64 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

@@ -1,4 +1,4 @@
-/** lookup: finds a register's content in a set, and in a map what belongs to it. NFTA_LOOKUP_*. */
+/** lookup: looks up a register's content in a set, or its data in a map. NFTA_LOOKUP_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32, str } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';
@@ -13,12 +13,12 @@ export const lookup = {
 
 const NFT_LOOKUP_F_INV = 1;
 
-/** Goes on where the set has it; inverted, where the set has it not. */
+/** Goes on with the rule if the set contains the key; inverted, if it does not. */
 export function lookupSet(set: string, sreg: number, isInverted = false): Expression {
   return expression('lookup', lookup, { set, sreg, ...(isInverted && { flags: NFT_LOOKUP_F_INV }) });
 }
 
-/** Loads what the map has for it, or ends the rule. Into register 0: a verdict. */
+/** Loads the map's data for the key, or ends the rule if there is none. With register 0 as `dreg`, it is a verdict. */
 export function lookupMap(map: string, sreg: number, dreg: number): Expression {
   return expression('lookup', lookup, { set: map, sreg, dreg });
 }

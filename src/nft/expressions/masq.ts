@@ -1,4 +1,4 @@
-/** masq: the source becomes the address of the interface that the packet leaves by. NFTA_MASQ_*. */
+/** masq: sets the source to the address of the outgoing interface. NFTA_MASQ_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

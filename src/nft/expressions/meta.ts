@@ -1,4 +1,4 @@
-/** meta: what the kernel knows of a packet besides its bytes. NFTA_META_*, NFT_META_*. */
+/** meta: what the kernel knows about a packet besides its bytes. NFTA_META_*, NFT_META_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

@@ -1,4 +1,4 @@
-/** nat: another source or destination, from registers. NFTA_NAT_*, NFT_NAT_*. */
+/** nat: sets a new source or destination, taken from registers. NFTA_NAT_*, NFT_NAT_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';
@@ -17,7 +17,7 @@ export const nat = {
 const TYPES = { snat: 0, dnat: 1 } as const;
 const NFPROTO = { 4: 2, 6: 10 } as const;
 
-/** The registers that hold what the packet gets. */
+/** The registers that hold the new addresses and ports. */
 export interface NatRegisters {
   readonly addrMin?: number;
   readonly addrMax?: number;
@@ -25,7 +25,7 @@ export interface NatRegisters {
   readonly protoMax?: number;
 }
 
-/** @param hasPort a port given in the rule itself, not one out of a map: nft marks only the first */
+/** @param hasPort whether the rule itself gives a port; nft does not set the flag for a port from a map */
 export function translate(
   type: keyof typeof TYPES,
   family: 4 | 6,

@@ -1,4 +1,4 @@
-/** numgen: a number that is random or goes round. NFTA_NG_*, NFT_NG_*. */
+/** numgen: a random number, or a counter that wraps around. NFTA_NG_*, NFT_NG_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

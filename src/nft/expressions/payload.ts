@@ -10,7 +10,7 @@ export const payload = {
   length: [4, be32], // NFTA_PAYLOAD_LEN
 } as const satisfies AttrTable;
 
-/** From where an offset counts. */
+/** The header that an offset counts from. */
 export const BASE = { link: 0, network: 1, transport: 2 } as const;
 
 export function loadPayload(base: keyof typeof BASE, offset: number, length: number, dreg: number): Expression {

@@ -1,4 +1,4 @@
-/** redir: to this machine, perhaps to another port. NFTA_REDIR_*. */
+/** redir: redirects to this host, optionally to another port. NFTA_REDIR_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

@@ -1,4 +1,4 @@
-/** reject: refuses a packet and tells its sender. NFTA_REJECT_*, NFT_REJECT_*. */
+/** reject: drops a packet and sends an error to its sender. NFTA_REJECT_*, NFT_REJECT_*. */
 import type { AttrTable } from '../../netlink/attribute.ts';
 import { be32, u8 } from '../../netlink/codec.ts';
 import { type Expression, expression } from './expression.ts';

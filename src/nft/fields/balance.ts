@@ -18,14 +18,14 @@ export function numgen(type: NumgenType, modulus: number): Field<number> {
   };
 }
 
-/** `jhash ip saddr mod 3`: the same for the same fields. */
+/** `jhash ip saddr mod 3`: the same number for the same field values. */
 export function jhash<T>(of: Field<T>, modulus: number, seed?: number): Field<number> {
   return {
     text: `jhash ${of.text} mod ${modulus}${seed === undefined ? '' : ` seed 0x${seed.toString(16)}`}`,
     type: integer32,
     needs: of.needs,
     load(offset) {
-      // As nft has it: the hashed fields behind the result.
+      // As in nft: the hashed fields are loaded behind the result.
       const source = offset + 4;
       const length = of.type.fields?.reduce((sum, size) => sum + padded(size), 0) ?? of.type.size;
       return [

@@ -9,7 +9,7 @@ export const ct = {
   status: field('status', ctStatus),
   direction: field('direction', ctDir),
   mark: field('mark', mark),
-  /** Where the connection went before it was translated. */
+  /** The destination of the connection before translation. */
   original: {
     protoDst: field('proto-dst', inetService, 'original'),
     ipDaddr: field('ip daddr', ipv4Addr, 'original'),

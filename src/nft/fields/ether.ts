@@ -8,7 +8,7 @@ import { loadPayload } from '../expressions/payload.ts';
 import type { Field } from '../field.ts';
 import type { Dependency } from '../statement.ts';
 
-/** ARPHRD_ETHER, which a bridge table need not ask for. */
+/** ARPHRD_ETHER. A bridge table does not need this test. */
 const needsEther: Dependency = {
   name: 'iiftype ether',
   families: ['inet', 'ip', 'ip6', 'arp', 'netdev'],

@@ -1,4 +1,4 @@
-/** Ports: they lie in the same place in TCP, UDP and SCTP. */
+/** Ports: they have the same place in TCP, UDP and SCTP headers. */
 import { inetService } from '../datatype.ts';
 import { registerAt } from '../expressions/expression.ts';
 import { loadPayload } from '../expressions/payload.ts';
@@ -8,7 +8,7 @@ import type { Dependency } from '../statement.ts';
 export const tcp = ports('tcp', [needsL4('tcp', 6)]);
 export const udp = ports('udp', [needsL4('udp', 17)]);
 export const sctp = ports('sctp', [needsL4('sctp', 132)]);
-/** Of any of them: the rule sees to it that the packet has ports. */
+/** Ports of any of them. The rule itself must make sure that the packet has ports. */
 export const th = ports('th', []);
 
 function ports(name: string, needs: readonly Dependency[]) {

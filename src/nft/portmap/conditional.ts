@@ -1,11 +1,11 @@
 /**
- * Ports that are published for some connections only (`conditionsV4`, `conditionsV6`). Few networks have any, so what
- * they need is put before the rest when the first one comes:
+ * Ports that are published for some connections only (`conditionsV4`, `conditionsV6`). Few networks have any, so the
+ * objects for them are added, in front of the others, only with the first such port:
  *
  *   chain portmap4-dnat { jump portmap4-if; … }
  *   chain portmap4-if { ip daddr . meta l4proto . th dport vmap @portmap4-at-if; meta l4proto . th dport vmap @portmap4-if }
  *   map portmap4-if { type inet_proto . inet_service : verdict; elements = { tcp . 80 comment "net/c/eth0" : jump portmap-if-4f1c… } }
- *   chain portmap-if-4f1c… { ip saddr != 192.0.2.0/24 return; accept }      what does not hold goes on without being translated
+ *   chain portmap-if-4f1c… { ip saddr != 192.0.2.0/24 return; accept }      other connections go on without being translated
  */
 import { fnv1a } from '../../fnv.ts';
 import type { Request } from '../../netlink/message.ts';
@@ -28,7 +28,7 @@ import { type AddressKey, isAny, type Layout, MARK, type PortKey, portOf } from 
 /** Matches that must all hold. */
 export type Conditions = readonly Statement[];
 
-/** What makes ports conditional. @param lacks whether a chain is not there, nor in the batch already */
+/** The requests that make ports conditional. @param lacks whether a chain neither exists nor is made in this batch */
 export function requests(
   layout: Layout,
   conditions: Conditions,
@@ -59,7 +59,7 @@ export function requests(
   ];
 }
 
-/** What makes an owner's ports unconditional again. */
+/** The requests that make an owner's ports unconditional again. */
 export function removals(nft: NetlinkSocket, layout: Layout, keys: readonly AddressKey[], comment: string): Request[] {
   const { fixed, anywhere, at } = objects(layout);
   if (chain.get(nft, fixed) === undefined) return [];
@@ -73,14 +73,14 @@ export function removals(nft: NetlinkSocket, layout: Layout, keys: readonly Addr
   ];
 }
 
-/** Takes away what the first of them has made. NB: before the rest, which jumps to it. */
+/** The requests that remove the objects of conditional ports. NB: send them before the rest, which jumps to these. */
 export function dismantle(nft: NetlinkSocket, layout: Layout): Request[] {
   const { fixed, anywhere, at } = objects(layout);
   if (chain.get(nft, fixed) === undefined) return [];
   return [rule.flush(layout.dnat), chain.remove(fixed), set.remove(anywhere), set.remove(at)];
 }
 
-/** Whether a port has these conditions, or none where there are none. */
+/** Whether a port has exactly these conditions; if undefined, whether it has none. */
 export function has(nft: NetlinkSocket, layout: Layout, key: AddressKey, conditions: Conditions | undefined): boolean {
   const found = chain.get(nft, objects(layout).fixed) === undefined ? undefined : find(nft, layout, key);
   if (conditions === undefined) return found === undefined;
@@ -125,7 +125,7 @@ function objects({ family, published, at }: Layout) {
   return { fixed, anywhere: anywhereIf, at: atIf };
 }
 
-/** The chain of a set of conditions, which all have that have the same. */
+/** The chain for conditions, shared by all ports with the same ones. */
 function chainOf(conditions: Conditions): chain.Chain {
   const text = conditions.map((each) => each.text).join(' ');
   return { table: netloomTable, name: `portmap-if-${fnv1a(text)}`, comment: 'which connections a port is for' };

@@ -1,10 +1,10 @@
 /**
- * What port mapping keeps in the table, a set of objects for each family that is in use. For IPv4:
+ * The objects of port mapping in the table, one group for each family in use. For IPv4:
  *
  *   set published4 { type inet_proto . inet_service }                                      the ports that anything is published on
  *   map portmap4 { type inet_proto . inet_service : ipv4_addr . inet_service }             by port, on any address of the host
  *   map portmap4-at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }   the same, on one address of the host
- *   map portmap4-masq { type ipv4_addr : verdict }                  by container: whose source is replaced on the way to it, once an attachment
+ *   map portmap4-masq { type ipv4_addr : verdict }                  by container: whose connections to it are masqueraded, one for each attachment
  *   map portmap4-owner { type mark . mark . mark : ipv4_addr . inet_proto . inet_service } what an owner has, by a hash of its name and a number
  *
  *   chain portmap4-in { type nat hook prerouting priority dstnat; meta nfproto ipv4 meta l4proto . th dport @published4 jump portmap4-dnat }
@@ -13,13 +13,13 @@
  *   chain portmap4-snat { type nat hook postrouting priority srcnat; ct status dnat ip daddr vmap @portmap4-masq }
  *   chain portmap4-lo { type filter hook prerouting priority raw; iifname != "lo" ip daddr 127.0.0.0/8 drop }
  *
- * A new connection to a port that nobody has published pays the one lookup in `published4` (those that are established
- * pay nothing: nat chains see the first packet only). The routing table is asked after it, and before anything is
- * translated: without `fib daddr type local` the host would take what it only forwards.
+ * A new connection to a port that nobody has published costs the one lookup in `published4` (established ones cost
+ * nothing: nat chains see the first packet only). The routing table is looked up next, before anything is translated:
+ * without `fib daddr type local` the host would also translate connections that it only forwards.
  *
- * The chain portmap4-lo belongs to route_localnet: with it on, the kernel would take packets for 127.0.0.1 from a
- * container (CVE-2020-8558). On the wire there is never a good one: those of a published port get the address later,
- * from connection tracking.
+ * The chain portmap4-lo is needed because of route_localnet: with it on, the kernel would accept packets for 127.0.0.1
+ * from a container (CVE-2020-8558). A good packet never arrives with this address: the replies of a published port get
+ * it later, from connection tracking.
  */
 import { Cidr } from '../../net/cidr.ts';
 import { type Family, Ip } from '../../net/ip.ts';
@@ -47,12 +47,12 @@ export type Proto = 'tcp' | 'udp' | 'sctp' | 'icmp' | 'ipv6-icmp' | number;
 export type PortKey = readonly [protocol: Proto, port: number];
 /** A port of one address of the host; the unspecified address stands for any. */
 export type AddressKey = readonly [host: Ip, protocol: Proto, port: number];
-/** Where it leads. */
+/** Where a published port leads. */
 export type Target = readonly [container: Ip, port: number];
 /** The two halves of a hash of the owner's comment, and a number from 0. */
 export type OwnerKey = readonly [high: number, low: number, number: number];
 
-/** Whether the address of a key stands for any. */
+/** Whether a key's address stands for any address. */
 export function isAny(host: Ip): boolean {
   return host.bytes.every((byte) => byte === 0);
 }
@@ -69,13 +69,13 @@ export interface Layout {
   readonly at: set.NftSet<AddressKey, Target>;
   readonly masq: set.NftSet<Ip, Verdict>;
   readonly owner: set.NftSet<OwnerKey, AddressKey>;
-  /** Where each port leads. */
+  /** The regular chain that translates. */
   readonly dnat: chain.Chain;
-  /** Its comment is the mark of the layout: the others are made and go with it. */
+  /** Its comment is the mark of the layout. The other objects are made and removed together with it. */
   readonly base: chain.Chain;
 }
 
-/** NB: whoever changes what another version would trip over changes this, and with it the names. */
+/** NB: a change that another version could not handle needs another mark, and other names for the objects. */
 export const MARK = 'netloom portmap, layout 1';
 
 const proto: DataType<Proto> = inetProto;
@@ -86,7 +86,7 @@ const NFPROTO = { 4: 'ipv4', 6: 'ipv6' } as const;
 
 export const layouts: Readonly<Record<Family, Layout>> = { 4: layoutOf(4, ipv4Addr), 6: layoutOf(6, ipv6Addr) };
 
-/** What the first endpoint of a family has made. The chains must be new, or their rules would be there twice. */
+/** The requests of a family's first endpoint. The chains must be new, or their rules would be added twice. */
 export function layoutRequests(layout: Layout): Request[] {
   const { family, published, anywhere, at, base, dnat } = layout;
   const { out, snat, lo } = chainsOf(layout);
@@ -101,8 +101,8 @@ export function layoutRequests(layout: Layout): Request[] {
     ...setsOf(layout).map(set.create),
     chain.create(dnat),
     rule.add(dnat, [ne(fibType('daddr'), 'local'), verdict('return')]),
-    // The answer would find no way back to it (rt6_need_strict() of the kernel): a refusal at once is better than
-    // silence.
+    // A reply would find no route back to ::1 (rt6_need_strict() of the kernel). An immediate refusal is better than
+    // a timeout.
     ...(family === 6 ? [rule.add(dnat, [eq(ip6.daddr, Ip.parse('::1')), verdict('return')])] : []),
     rule.add(dnat, [dnatMap(family, byAddress, at, true)]),
     rule.add(dnat, [dnatMap(family, concat<PortKey>(meta.l4proto, th.dport), anywhere, true)]),
@@ -113,7 +113,7 @@ export function layoutRequests(layout: Layout): Request[] {
   ];
 }
 
-/** Takes all of it away again. The kernel refuses it where a rule of somebody else jumps to it. */
+/** The requests that remove all of it. The kernel refuses them if somebody else's rule jumps to one of the chains. */
 export function dismantle(layout: Layout): Request[] {
   const { out, snat, lo } = chainsOf(layout);
   const chains = [layout.base, out, snat, ...(lo === undefined ? [] : [lo]), layout.dnat];

@@ -1,11 +1,11 @@
 /**
- * Whose connections to a published port get the host's address for their source. One chain for each subnet and way; the
- * containers' elements in `portmap4-masq` jump to it, so the kernel itself counts who needs it: the last one out takes
- * the chain along.
+ * Whose connections to a published port get the host's address as their source. There is one chain for each subnet and
+ * variant. The containers' elements in `portmap4-masq` jump to it, so the kernel itself counts how many need it: the
+ * last one removes the chain.
  *
- *   chain portmap-10.1.0.0/24 { ip saddr 10.1.0.0/24 masquerade }    containers of the same subnet, the container itself among them: they would
- *                                                                    answer each other directly, past the translation
- *   chain portmap-10.1.0.0/24-local { the same; ip saddr 127.0.0.0/8 masquerade }    and the host by its localhost
+ *   chain portmap-10.1.0.0/24 { ip saddr 10.1.0.0/24 masquerade }    containers of the same subnet, also the container itself: they would
+ *                                                                    answer each other directly, without translation
+ *   chain portmap-10.1.0.0/24-local { the same; ip saddr 127.0.0.0/8 masquerade }    and the host from its localhost
  *   chain portmap-10.1.0.0/24-all { masquerade }
  *   chain portmap-10.1.0.0/24-none { }
  */
@@ -19,7 +19,7 @@ import * as rule from '../rule.ts';
 import type { Statement } from '../statement.ts';
 import { masquerade } from '../statements/nat.ts';
 
-/** `subnet`: who is in the container's subnet; `none`: nobody; `all`: everybody. */
+/** Who is masqueraded. `subnet`: sources in the container's subnet; `none`: nobody; `all`: everybody. */
 export type Sources = 'subnet' | 'all' | 'none';
 
 export interface Masquerading {
@@ -27,15 +27,15 @@ export interface Masquerading {
   readonly subnet: Cidr;
   readonly sources: Sources;
   /**
-   * Where connections from the host's localhost get here too, which IPv4 alone can: what is to be remembered with them,
-   * such as a setting to restore.
+   * Set if connections from the host's localhost come here too, which only IPv4 can do. The text is kept with the
+   * chain, such as a setting to restore.
    */
   readonly localhost?: string;
 }
 
 const PREFIX = 'portmap-';
 
-/** The chain of a way. nft's names have no colons. */
+/** The chain of a variant. Names in nft cannot have colons. */
 export function chainOf({ subnet, sources, localhost }: Masquerading): chain.Chain {
   const network = subnet.network().toString();
   const suffix = `${sources === 'subnet' ? '' : `-${sources}`}${localhost === undefined ? '' : '-local'}`;
@@ -49,14 +49,14 @@ export function chainRequests(masquerading: Masquerading): Request[] {
   return [chain.create(made), ...rulesOf(masquerading).map((statements) => rule.add(made, statements))];
 }
 
-/** What was to be remembered with a chain. */
+/** The text kept with a chain, out of its comment. */
 export function rememberedIn(comment: string | undefined): string {
   const at = comment?.indexOf('; ') ?? -1;
   return at < 0 ? '' : (comment?.slice(at + 2) ?? '');
 }
 
 /**
- * Whether a chain is one of these, or one of conditional.ts: a chain that goes with the last element that jumps to it.
+ * Whether a chain is one of these, or one of conditional.ts: they are removed with the last element that jumps to them.
  */
 export function isShared({ name, isBase }: chain.ChainState): boolean {
   return !isBase && name.startsWith(PREFIX);

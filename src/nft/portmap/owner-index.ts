@@ -1,7 +1,7 @@
 /**
- * What an owner has published, by its name: the map `portmapN-owner`, so that a DEL finds its elements without the
- * configuration that made them and without looking at those of others. The first entry, of protocol and port 0, is the
- * container's address; the others are ports, as they were given.
+ * What an owner has published, by its name: the map `portmapN-owner`. With it a DEL finds its elements without the
+ * configuration that made them and without looking at those of others. The first entry, with protocol and port 0, has
+ * the container's address; the others are ports, as they were given.
  */
 import { fnv1a } from '../../fnv.ts';
 import type { Ip } from '../../net/ip.ts';
@@ -12,11 +12,11 @@ import type { AddressKey, Layout, OwnerKey } from './layout.ts';
 export interface Owned {
   readonly container: Ip;
   readonly ports: readonly AddressKey[];
-  /** How many entries tell of it. */
+  /** How many entries of the map it takes. */
   readonly entries: number;
 }
 
-/** The keys of an owner's first so many entries. */
+/** The keys of the first `count` entries of an owner. */
 export function ownerKeys(comment: string, count: number): OwnerKey[] {
   const keys: OwnerKey[] = [];
   const at = keyAt(comment);
@@ -24,7 +24,7 @@ export function ownerKeys(comment: string, count: number): OwnerKey[] {
   return keys;
 }
 
-/** The entries that tell what an owner has. */
+/** The entries for what an owner publishes. */
 export function ownerEntries(
   comment: string,
   container: Ip,
@@ -35,7 +35,7 @@ export function ownerEntries(
   return entries.map((data, i) => ({ key: at(i), data }));
 }
 
-/** What an owner has, or undefined where it has nothing. It costs one look for each port. */
+/** What an owner has published, or undefined if it has nothing. Costs one lookup for each port. */
 export function ownedBy(nft: NetlinkSocket, { owner }: Layout, comment: string): Owned | undefined {
   const at = keyAt(comment);
   const found: AddressKey[] = [];

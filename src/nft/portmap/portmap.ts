@@ -1,9 +1,10 @@
 /**
- * Publishing ports of containers on the host. layout.ts has what it looks like, masquerading.ts whose source is
- * replaced.
+ * Publishing ports of containers on the host. layout.ts describes the objects, masquerading.ts whose connections are
+ * masqueraded.
  *
- * An endpoint is elements, which one batch makes and one removes. Port for port: nftables translates a range of ports
- * in one element only where it keeps the numbers, and an element costs less than what finding out would.
+ * An endpoint is a group of elements, which one batch adds and one removes. Each port is an element of its own:
+ * nftables can translate a range of ports in one element only if the numbers stay the same, and an element costs less
+ * than it would cost to find that out.
  */
 import { hasCode, NetloomError } from '../../error.ts';
 import { FAMILIES, type Family, Ip } from '../../net/ip.ts';
@@ -36,7 +37,7 @@ import { type Owned, ownedBy, ownerEntries, ownerKeys } from './owner-index.ts';
 /** A port of the host that leads to one of the container. */
 export interface PublishedPort {
   readonly protocol: 'tcp' | 'udp' | 'sctp';
-  /** One address of the host; undefined is any. */
+  /** One address of the host; undefined means any. */
   readonly host: Ip | undefined;
   readonly hostPort: number;
   readonly containerPort: number;
@@ -47,21 +48,21 @@ export interface Publication {
   readonly container: Ip;
   readonly ports: readonly PublishedPort[];
   readonly masquerading: Masquerading;
-  /** Which connections it is for; all where there is none. */
+  /** Which connections it is for; if missing, all. */
   readonly conditions?: Conditions | undefined;
-  /** Whose it is: `network/container/ifname`. */
+  /** The holder: `network/container/ifname`. */
   readonly comment: string;
 }
 
-/** What led to a container and does no more. */
+/** Ports that led to a container and no longer do. */
 export interface Withdrawn {
   readonly container: Ip;
   readonly ports: readonly AddressKey[];
 }
 
 /**
- * Publishes all of it, or nothing. What the same owner has from before goes in the same batch.
- * @throws NetloomError port-in-use, or EEXIST where another network has the container's address; with the holder's name
+ * Publishes all of it, or nothing. What the same owner published before is removed in the same batch.
+ * @throws NetloomError port-in-use, or EEXIST if another network has the container's address; with the holder's name
  */
 export function publish(nft: NetlinkSocket, publications: readonly Publication[]): void {
   withRetries('publish ports', () => {
@@ -76,7 +77,7 @@ export function publish(nft: NetlinkSocket, publications: readonly Publication[]
   });
 }
 
-/** What publish() would send, as one batch. */
+/** The requests of publish(), as one batch. */
 export function plan(nft: NetlinkSocket, publications: readonly Publication[]): Request[] {
   const made = new Set<string>();
   return publications.flatMap((publication) => {
@@ -102,7 +103,7 @@ export function plan(nft: NetlinkSocket, publications: readonly Publication[]): 
 
 /**
  * Withdraws what an owner has published.
- * @returns what it was, of each family
+ * @returns what was withdrawn, one for each family
  */
 export function withdraw(nft: NetlinkSocket, comment: string): Withdrawn[] {
   let withdrawn: Withdrawn[] = [];
@@ -118,17 +119,17 @@ export function withdraw(nft: NetlinkSocket, comment: string): Withdrawn[] {
       requests.push(...removalRequests(nft, layout, comment, owned));
       dependsOnOthers ||= owned.ports.some(([host]) => !isAny(host));
     }
-    // Whether somebody else has the same port on another address has been read, and must still hold.
+    // The requests depend on whether somebody else has the same port on another address. That must still hold.
     if (requests.length > 0) commit(nft, requests, dependsOnOthers ? { generation: seen } : {});
   });
   return withdrawn;
 }
 
 /**
- * Removes the chains that nobody jumps to any more, with the last of them all that publishing needs, and the table
- * where nothing is left in it.
- * @param before what is to be done before a chain goes
- * @param kept what is to be done where it is needed again after that
+ * Removes the chains that nobody jumps to any more; with the last of them all objects of port mapping, and the table if
+ * nothing is left in it.
+ * @param before called with a chain's comment before the chain is removed
+ * @param kept called after that if the chain is in use again and stays
  */
 export function sweep(
   nft: NetlinkSocket,
@@ -149,13 +150,13 @@ export function sweep(
     // What was read must still hold: nobody publishes.
     const seen = generation.get(nft);
     if (sharedChains(nft).length > 0) return;
-    // NB: the table first. Whoever is killed behind this leaves what the next call finds by.
+    // NB: the table first. If the process is killed after this, the base chains are left, and the next call goes on.
     if (removeIfUnused(nft)) return;
     const requests = present(nft).flatMap((layout) => [...conditional.dismantle(nft, layout), ...dismantle(layout)]);
     try {
       if (requests.length > 0) commit(nft, requests, { generation: seen });
     } catch (error) {
-      // Somebody's own rule jumps to a chain of ours, or looks into a set: let it.
+      // EBUSY: somebody's own rule jumps to a chain of ours or looks into a set. Then everything stays.
       if (!hasCode(error, 'EBUSY')) throw error;
     }
   });
@@ -196,16 +197,16 @@ export function isInUse(nft: NetlinkSocket): boolean {
   return present(nft).length > 0;
 }
 
-/** The families that have anything. */
+/** The layouts of the families that are in use. */
 function present(nft: NetlinkSocket): Layout[] {
   return FAMILIES.map((family) => layouts[family]).filter(({ base }) => chain.get(nft, base) !== undefined);
 }
 
 /**
- * What must go first: what the owner has from before, and what leads to the address of a container that had it before.
- * That one is gone without a DEL, since the address is this one's now. But only of the same network: where subnets
- * overlap, another network's container lives on.
- * @throws NetloomError EEXIST where the address is another network's
+ * The requests that must go first. They remove what the owner published before, and what an earlier container with the
+ * same address published. That container is gone without a DEL, since its address was given out again. This is so only
+ * within one network: if subnets overlap, the container of another network may be alive.
+ * @throws NetloomError EEXIST if another network has the address
  */
 function formerRequests(nft: NetlinkSocket, layout: Layout, { container, comment }: Publication): Request[] {
   const found = element.get(nft, layout.masq, container);
@@ -226,8 +227,8 @@ function elementRequests(layout: Layout, publication: Publication): Request[] {
   const portKey = ({ protocol, hostPort }: PublishedPort): PortKey => [protocol, hostPort];
   const data = ({ containerPort }: PublishedPort): Target => [container, containerPort];
   return [
-    // Of one address: the port may be published already, on another one, but not on all of them. A new element that
-    // goes in the same batch says so: the kernel refuses it where there is one.
+    // On one address: the port may be published on another address already, but not on all of them. An element that is
+    // created and removed in the same batch makes sure of that: the kernel refuses it if there is one already.
     ...element.createAll(
       anywhere,
       ofOne.map((port) => ({ key: portKey(port), data: data(port) })),
@@ -277,8 +278,8 @@ function removalRequests(
 }
 
 /**
- * Whether nobody is left who publishes a port on another address. It looks at all who publish on one address: most
- * publish on any.
+ * Whether nobody else publishes a port on another address. It reads all ports that are published on one address; most
+ * are published on any.
  */
 function lastOf(nft: NetlinkSocket, { at }: Layout, leaving: readonly AddressKey[]): (port: PortKey) => boolean {
   const isLeaving = new Set(leaving.map(textOf));
@@ -289,7 +290,7 @@ function lastOf(nft: NetlinkSocket, { at }: Layout, leaving: readonly AddressKey
 
 /**
  * Finds who has a port that was refused.
- * @throws NetloomError port-in-use; it returns where nobody has it (any more)
+ * @throws NetloomError port-in-use; returns if nobody has it (any more)
  */
 function refuseTaken(nft: NetlinkSocket, publications: readonly Publication[]): void {
   for (const { container, ports, comment } of publications) {
@@ -310,8 +311,8 @@ function refuseTaken(nft: NetlinkSocket, publications: readonly Publication[]): 
 }
 
 /**
- * Who stands in the way of a port: whoever has it on the same address, or on any, or, where it is for any, on whatever
- * address.
+ * Who has a port that conflicts: the same port on the same address or on any; for a port on any address, the same port
+ * on whichever address.
  */
 function conflicting(
   nft: NetlinkSocket,

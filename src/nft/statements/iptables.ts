@@ -12,8 +12,8 @@ const MARK_BYTES = 16;
 const COMMENT_BYTES = 256;
 
 /**
- * `-m mark --mark 0x1000/0x1000`. NB: the extension, not the expressions that nft would write: iptables before 1.8.9
- * shows a rule of those as one without any condition.
+ * `-m mark --mark 0x1000/0x1000`. NB: this is the extension, not the expressions that nft would write. iptables before
+ * 1.8.9 shows a rule made of those as one without any condition.
  */
 export function markedBit(bit: number): Statement {
   const info = new Uint8Array(MARK_BYTES);
@@ -27,8 +27,8 @@ export function markedBit(bit: number): Statement {
 }
 
 /**
- * `-m comment --comment "…"`. nft has no such expression: in its words it is the comment of the rule, which iptables
- * shows as the same.
+ * `-m comment --comment "…"`. nft has no such expression. In its language this is the comment of the rule, which
+ * iptables shows in the same way.
  */
 export function comment(text: string): Statement {
   const info = new Uint8Array(COMMENT_BYTES);

@@ -12,12 +12,12 @@ import type { Field } from '../field.ts';
 import type { NftSet } from '../set.ts';
 import type { Statement } from '../statement.ts';
 
-/** The source becomes the address of the interface that the packet leaves by. */
+/** The source becomes the address of the outgoing interface. */
 export function masquerade(...flags: readonly NatFlag[]): Statement {
   return { text: `masquerade${natFlagsText(flags)}`, needs: [], expressions: [masqueradeAs(flags)] };
 }
 
-/** To this machine. With a port, the rule must match a transport protocol before it. */
+/** To this host. With a port, the rule must match a transport protocol before it. */
 export function redirect(port?: number): Statement {
   if (port === undefined) return { text: 'redirect', needs: [], expressions: [redirectTo()] };
   const register = registerAt(0);
@@ -71,7 +71,7 @@ function natMap<K, D>(
   hasPort: boolean,
 ): Statement {
   const address = registerAt(0);
-  // The map's data lies in the registers as it does in the element: the port follows the address.
+  // The map's data has the same layout in the registers as in the element: the port follows the address.
   const service = registerAt(family === 4 ? 4 : 16);
   return {
     text: `${type} ${familyText(family)} to ${field.text} map @${map.name}`,

@@ -1,4 +1,4 @@
-/** Statements without operands that match: counting, logging, refusing, limiting. nft(8), "STATEMENTS". */
+/** Statements that match no field: counting, logging, refusing, limiting. nft(8), "STATEMENTS". */
 import { count } from '../expressions/counter.ts';
 import { type LIMIT_UNITS, limitPackets } from '../expressions/limit.ts';
 import { type LogLevel, logAs } from '../expressions/log.ts';

@@ -1,4 +1,4 @@
-/** What becomes of the packet. nft(8), "VERDICT STATEMENT". */
+/** What happens to the packet. nft(8), "VERDICT STATEMENT". */
 import { type Verdict, verdictText } from '../data.ts';
 import { loadVerdict } from '../expressions/immediate.ts';
 import type { Statement } from '../statement.ts';

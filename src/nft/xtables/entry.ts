@@ -1,13 +1,13 @@
 /**
- * Entries of a table of the legacy iptables: what packets they are for, matches, and a target. struct ipt_entry of
+ * Entries of a legacy iptables table: the conditions of the entry itself, matches, and a target. struct ipt_entry of
  * linux/netfilter_ipv4/ip_tables.h, ip6t_entry of ip6_tables.h, xt_entry_match and xt_entry_target of x_tables.h.
  */
 import { cString } from '../../ffi/libc.ts';
 import type { Family } from '../../net/ip.ts';
 
 /**
- * sizeof(struct ipt_entry), where matches begin; how many bytes at its beginning say what packets it is for; and where the offsets of its target and of the next entry stand. Its
- * counters are its end.
+ * `match`: sizeof(struct ipt_entry), where the matches begin. `conditions`: how many bytes at its beginning hold its
+ * conditions. `offsets`: where the offsets of its target and of the next entry are. The struct ends with its counters.
  */
 const LAYOUT = {
   4: { match: 112, conditions: 84, offsets: 88 },
@@ -16,13 +16,15 @@ const LAYOUT = {
 /** u64 packets, u64 bytes. */
 export const COUNTERS_SIZE = 16;
 
-/** Of a match and of a target alike: u16 size, char name[29], u8 revision; then their own. */
+/** A match and a target both begin with u16 size, char name[29], u8 revision; then comes their own data. */
 const NAME_AT = 2;
 const REVISION_AT = 31;
 const DATA_AT = 32;
 const ALIGNED = 8;
 
-/** Verdicts of a standard target: -NF_DROP - 1, -NF_ACCEPT - 1. One that is not negative is where a chain begins. */
+/**
+ * Verdicts of a standard target: -NF_DROP - 1, -NF_ACCEPT - 1. If not negative, it is the offset of a chain to jump to.
+ */
 export const DROP = -1;
 export const ACCEPT = -2;
 
@@ -32,12 +34,12 @@ export interface Match {
   readonly data: Uint8Array;
 }
 
-/** Offset of the entry behind this one. */
+/** The offset of the next entry. */
 export function nextOf(entries: DataView, at: number, family: Family): number {
   return at + entries.getUint16(at + LAYOUT[family].offsets + 2, true);
 }
 
-/** Undefined where the target is another than the standard one, which has no name. */
+/** The verdict of an entry; undefined if its target is not the standard one, which has no name. */
 export function verdictOf(entries: DataView, at: number, family: Family): number | undefined {
   const place = verdictPlace(entries, at, family);
   return place === undefined ? undefined : entries.getInt32(place, true);
@@ -48,7 +50,10 @@ export function setVerdict(entries: DataView, at: number, family: Family, verdic
   if (place !== undefined) entries.setInt32(place, verdict, true);
 }
 
-/** Whether no address, interface or protocol is asked for: struct ipt_ip and ip6t_ip6 are all 0 then. Matches may narrow it yet. */
+/**
+ * Whether an entry tests no address, interface or protocol: struct ipt_ip and ip6t_ip6 are all 0 then. Its matches may
+ * still narrow it.
+ */
 export function isUnconditional(entries: DataView, at: number, family: Family): boolean {
   for (let i = 0; i < LAYOUT[family].conditions; i++) if (entries.getUint8(at + i) !== 0) return false;
   return true;
@@ -68,7 +73,7 @@ export function matchesOf(entries: DataView, at: number, family: Family): Match[
   return found;
 }
 
-/** A text that ends with a NUL. */
+/** Reads a text that ends with a NUL. */
 export function textAt(bytes: Uint8Array, start: number): string {
   let text = '';
   for (let i = start; i < bytes.length && bytes[i] !== 0; i++) text += String.fromCharCode(bytes[i] ?? 0);

@@ -1,6 +1,6 @@
 /**
- * The table "filter" of the legacy iptables (xtables), which the kernel has beside those of nf_tables. It is read and
- * replaced as a whole; whoever replaces it holds a lock among the programs of iptables.
+ * The table "filter" of legacy iptables (xtables), which the kernel has besides those of nf_tables. It is read and
+ * replaced as a whole; a program that replaces it must hold the lock of the iptables programs.
  * linux/netfilter_ipv4/ip_tables.h: ipt_getinfo, ipt_get_entries, ipt_replace; those of ip6_tables.h are the same.
  */
 import { adapter } from '#ffi';
@@ -14,7 +14,7 @@ import { COUNTERS_SIZE, nextOf, setVerdict, verdictOf } from './entry.ts';
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_RAW = 255;
-/** IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, IPT_SO_SET_REPLACE and IPT_SO_SET_ADD_COUNTERS; IP6T_… alike. */
+/** IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, IPT_SO_SET_REPLACE and IPT_SO_SET_ADD_COUNTERS; IP6T_… are the same. */
 const GET = { info: 64, entries: 65 } as const;
 const SET = { replace: 64, addCounters: 65 } as const;
 
@@ -22,12 +22,12 @@ const NAME = 'filter';
 /** NF_INET_FORWARD. */
 export const FORWARD = 2;
 const HOOKS = 5;
-/** How often a table that somebody changes is read again. */
+/** How often a table is read that somebody else keeps changing. */
 const TRIES = 10;
 
 /**
- * struct ipt_getinfo: name[32], valid_hooks, hook_entry[5], underflow[5], num_entries, size. Hooks begin at an entry,
- * and their policy is another.
+ * struct ipt_getinfo: name[32], valid_hooks, hook_entry[5], underflow[5], num_entries, size. hook_entry has the offset
+ * of each hook's first entry, underflow that of its policy.
  */
 const INFO = { hooks: 32, begin: 36, policy: 56, count: 76, size: 80, end: 84 } as const;
 /** struct ipt_get_entries: name[32], size, padding. */
@@ -47,7 +47,9 @@ const FAMILIES = {
 
 /** XT_LOCK_NAME of iptables' programs. */
 const LOCK = '/run/xtables.lock';
-/** For so long, in ms, it is waited for. Theirs have no limit, but a thread of the agent that hangs is lost. */
+/**
+ * How long to wait for the lock, in ms. Their programs wait without a limit, but an agent's thread that hangs is lost.
+ */
 const PATIENCE = 10_000;
 
 export interface XTable {
@@ -60,16 +62,16 @@ export interface XTable {
   readonly entries: DataView;
 }
 
-/** Undefined where there is none, or it changes all the while. Equivalent to: `iptables-legacy-save -t filter` */
+/** Undefined if there is none, or if it changed at every try. Equivalent to: `iptables-legacy-save -t filter` */
 export function readTable(family: Family): XTable | undefined {
-  // NB: the kernel makes a table when it is asked about, so it is asked only about one that is there.
+  // NB: the kernel makes a table when it is asked for it, so we ask only for one that exists.
   if (tryReadText(`/proc/thread-self/net/${FAMILIES[family].names}`)?.split('\n').includes(NAME) !== true)
     return undefined;
   for (let i = 0; i < TRIES; i++) {
     try {
       return readNow(family);
     } catch (error) {
-      // Its size has changed between the two questions.
+      // The table's size has changed between the two requests.
       if (!hasCode(error, 'EAGAIN')) throw error;
     }
   }
@@ -98,8 +100,8 @@ function readNow(family: Family): XTable {
 }
 
 /**
- * Holds off the programs of iptables, and us. Whoever dies lets go.
- * @throws NetloomError try-again where somebody else holds it for long
+ * Keeps out the programs of iptables and other netloom processes. A process that dies releases the lock.
+ * @throws NetloomError try-again if somebody else holds it for longer than PATIENCE
  */
 export function lockTables(): Disposable {
   const file = open(LOCK, O.RDONLY | O.CREAT);
@@ -116,7 +118,7 @@ export function lockTables(): Disposable {
   }
 }
 
-/** Puts an entry before the one at an offset. With the lock held since it was read. */
+/** Inserts an entry before the one at an offset. The lock must be held since the table was read. */
 export function insertEntry(table: XTable, at: number, entry: Uint8Array): void {
   const moved = shiftBehind(table, at, entry.length);
   const old = bytesOf(table);
@@ -133,7 +135,7 @@ export function insertEntry(table: XTable, at: number, entry: Uint8Array): void 
   });
 }
 
-/** Takes away the entry at an offset. With the lock held since it was read. */
+/** Removes the entry at an offset. The lock must be held since the table was read. */
 export function removeEntry(table: XTable, at: number): void {
   const next = nextOf(table.entries, at, table.family);
   const moved = shiftBehind(table, at, at - next);
@@ -150,7 +152,7 @@ export function removeEntry(table: XTable, at: number): void {
   });
 }
 
-/** NB: of a hook that the table has not, the offset is none. */
+/** NB: for a hook that the table does not have, the value is no offset. */
 function shiftBehind({ entries }: XTable, at: number, by: number): (offset: number) => number {
   return (offset) => (offset > at && offset < entries.byteLength ? offset + by : offset);
 }
@@ -158,15 +160,15 @@ function shiftBehind({ entries }: XTable, at: number, by: number): (offset: numb
 interface Change {
   readonly begins: readonly number[];
   readonly policies: readonly number[];
-  /** Where a chain begins that began there. */
+  /** From the offset of a chain before the change to that after it. */
   readonly jump: (offset: number) => number;
   readonly count: number;
   readonly counters: (old: Uint8Array) => Uint8Array;
 }
 
 /**
- * NB: the kernel begins to count anew and answers with what it has counted, which is then added. So do the programs of
- * iptables.
+ * NB: the kernel sets the counters to 0 and returns their old values, which are then added again. The programs of
+ * iptables do the same.
  */
 function replace(table: XTable, entries: Uint8Array, { begins, policies, jump, count, counters }: Change): void {
   const { family, validHooks } = table;
@@ -203,7 +205,7 @@ function openSocket(family: Family): Fd {
   return new Fd(check(libc.socket(FAMILIES[family].af, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW), 'open a raw socket'));
 }
 
-/** How many entries are before an offset. */
+/** How many entries there are before an offset. */
 function indexOf({ entries, family }: XTable, offset: number): number {
   let index = 0;
   for (let at = 0; at < offset; at = nextOf(entries, at, family)) index++;
