@@ -1,5 +1,5 @@
 /**
- * What is attached, in libcni's own files, so that each runtime of the machine sees what the others did: one file an
+ * Attachments in libcni's own files, so that each runtime of the machine sees those of the others: one file per
  * attachment, with the configuration and the arguments that it was made with, and its result. libcni/api.go,
  * cachedInfo.
  */
@@ -14,7 +14,7 @@ import type { Endpoint } from './invoke.ts';
 
 const KIND = 'cniCacheV1';
 
-/** An attachment as a file has it. */
+/** An attachment as its file describes it. */
 export interface CachedAttachment extends Endpoint {
   readonly network: string;
   /** The text of the conflist that it was made with. */
@@ -68,7 +68,7 @@ export class AttachmentCache {
     return text === undefined ? undefined : read(text, file);
   }
 
-  /** As get(), but undefined where the file is damaged: no reason to keep what it tells of. */
+  /** As get(), but undefined where the file is damaged: that is no reason to keep the attachment. */
   tryGet(network: string, containerId: string, ifname: string): CachedAttachment | undefined {
     try {
       return this.get(network, containerId, ifname);
@@ -83,12 +83,12 @@ export class AttachmentCache {
     return unlink(this.#file(network, containerId, ifname));
   }
 
-  /** Every attachment that any runtime has written here. A damaged file is left alone and told of. */
+  /** Every attachment that any runtime has written here. A damaged file is reported and left alone. */
   list(warn: (message: string) => void): CachedAttachment[] {
     return (tryList(this.directory) ?? []).sort().flatMap((name) => {
       const file = `${this.directory}/${name}`;
       try {
-        // Another process may be writing beside (`*.tmp`), or have removed it since.
+        // Another process may be writing a temporary file (`*.tmp`), or have removed the file since.
         const text = name.endsWith('.tmp') ? undefined : tryReadText(file);
         return text === undefined ? [] : [read(text, file)];
       } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The duties of a runtime towards the plugins of a network: what each is called with, in which order, and what is
- * remembered between calls. https://www.cni.dev/docs/spec/#section-3-execution-of-network-configurations
+ * What a runtime has to do with the plugins of a network: the input of each call, their order, and what is kept between
+ * calls. https://www.cni.dev/docs/spec/#section-3-execution-of-network-configurations
  */
 import { gather } from '../attach/gather.ts';
 import type { Attachment, Command } from '../cni/call.ts';
@@ -17,10 +17,10 @@ import type { RuntimeContext } from './context.ts';
 import { type Endpoint, invoke, isOwn } from './invoke.ts';
 
 /**
- * Attaches a container: ADD of each plugin, each with the result of the one before. A chain that fails is taken back,
- * which libcni leaves to its callers.
+ * Attaches a container: ADD of each plugin, each with the previous one's result. If one fails, the others are undone;
+ * libcni leaves that to its callers.
  * @returns the result of the last plugin
- * @throws NetloomError duplicate-attachment, or what the plugin says
+ * @throws NetloomError duplicate-attachment, or the plugin's error
  */
 export function addChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): Json {
   const cache = new AttachmentCache(context.paths.cni);
@@ -41,22 +41,22 @@ export function addChain(context: RuntimeContext, list: Conflist, endpoint: Endp
     const takeBack = () => {
       call(context, 'DEL', list, plugin, endpoint, { prevResult: result ?? before });
     };
-    // Our own plugins take back by themselves what they fail in; of others nobody knows.
+    // Our own plugins undo an ADD that fails; of others that is not known.
     if (!isOwn(plugin.type)) undo.defer(takeBack);
     const stdout = call(context, 'ADD', list, plugin, endpoint, { prevResult: before });
     if (isOwn(plugin.type)) undo.defer(takeBack);
     result = resultOf(stdout, list, plugin);
   }
   const final = result ?? {};
-  // An attachment that nobody remembers is one that nobody takes away.
+  // An attachment without a record would never be removed.
   cache.put({ ...endpoint, network: list.name, config: list.text, result: final });
   undo.move();
   return final;
 }
 
 /**
- * Detaches a container: DEL of each plugin, last one first, with the result of the ADD. Each has its turn whatever
- * becomes of the others; the attachment is forgotten only when all of them have succeeded, so that it can be tried
+ * Detaches a container: DEL of each plugin, last one first, with the result of the ADD. A failure does not keep the
+ * other plugins from being called. The record is removed only when all have succeeded, so that the DEL can be tried
  * again.
  */
 export function delChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): void {
@@ -72,7 +72,7 @@ export function delChain(context: RuntimeContext, list: Conflist, endpoint: Endp
 }
 
 /**
- * Compares what is with the result of the ADD.
+ * Compares the present state with the result of the ADD.
  * @throws NetloomError check-failed and others; incompatible-version before 0.4.0
  */
 export function checkChain(context: RuntimeContext, list: Conflist, endpoint: Endpoint): void {
@@ -91,8 +91,8 @@ export function checkChain(context: RuntimeContext, list: Conflist, endpoint: En
 }
 
 /**
- * Takes away every attachment of a network that is not among the valid ones: first those that the cache knows, by DEL,
- * then what else plugins find, by GC.
+ * Removes every attachment of a network that is not among the valid ones: first those in the cache, by DEL, then others
+ * that the plugins find, by GC.
  */
 export function gcChain(context: RuntimeContext, list: Conflist, valid: readonly Attachment[]): void {
   if (list.disableGC) return;
@@ -112,19 +112,19 @@ export function gcChain(context: RuntimeContext, list: Conflist, valid: readonly
 
 /**
  * Whether the network can serve an ADD now.
- * @throws NetloomError what the first plugin that cannot says; incompatible-version before 1.1.0
+ * @throws NetloomError the error of the first plugin that cannot; incompatible-version before 1.1.0
  */
 export function statusChain(context: RuntimeContext, list: Conflist): void {
   requireVersion(list, 'STATUS', '1.1.0');
   for (const plugin of list.plugins) call(context, 'STATUS', list, plugin, undefined, {});
 }
 
-/** The network as it was when the attachment was made: its conflist may have changed since, or be gone. */
+/** The network as it was when the attachment was made. Its conflist may have changed since, or be gone. */
 export function cachedList({ config, network }: CachedAttachment): Conflist {
   return parseConflist(config, `the attachment to "${network}"`);
 }
 
-/** One plugin, with its configuration completed as the specification has it. */
+/** Calls one plugin, with its configuration completed as the specification demands. */
 function call(
   context: RuntimeContext,
   command: Command,
@@ -146,7 +146,9 @@ function call(
   return invoke(context, command, type, whole, endpoint);
 }
 
-/** What is asked for and no plugin takes would be lost in silence. @throws NetloomError unsupported-capability */
+/**
+ * Refuses an argument that no plugin declares: it would be lost silently. @throws NetloomError unsupported-capability
+ */
 function refuseUndeclared(list: Conflist, { capabilityArgs }: Endpoint): void {
   const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
   const [missing] = Object.keys(capabilityArgs).filter((name) => !declared.includes(name));
@@ -158,7 +160,9 @@ function refuseUndeclared(list: Conflist, { capabilityArgs }: Endpoint): void {
   );
 }
 
-/** The result of an ADD for the next plugin: as it came, in the version of the list. */
+/**
+ * The result of an ADD for the next plugin: unchanged where it has the version of the list, otherwise converted to it.
+ */
 function resultOf(stdout: string, { cniVersion }: Conflist, { type }: PluginEntry): Json {
   const action = `Cannot read the result of "${type}"`;
   const json = parseJson(stdout, action);
@@ -167,8 +171,8 @@ function resultOf(stdout: string, { cniVersion }: Conflist, { type }: PluginEntr
 }
 
 /**
- * Refuses a name that an interface of the container has already. NB: before any plugin is called. The reference plugins
- * fail on it too, but the DEL that is to take back what they left would take that other interface away.
+ * Refuses a name that an interface of the container already has. NB: before any plugin is called. The reference plugins
+ * fail on it too, but the DEL that cleans up after them would remove that other interface.
  */
 function refuseTakenName({ netns: path, ifname }: Endpoint): void {
   using netns = ifname === 'lo' ? undefined : tryOpenNetns(path);
@@ -179,7 +183,8 @@ function refuseTakenName({ netns: path, ifname }: Endpoint): void {
 }
 
 /**
- * Whether all plugins are there. Before anything is remembered: what is not there cannot take it back either.
+ * Requires that all plugins exist. Called before anything is recorded: a plugin that is missing could not undo anything
+ * either.
  * @throws NetloomError plugin-not-found
  */
 export function requirePlugins({ pluginPath }: RuntimeContext, { name, plugins }: Conflist): void {

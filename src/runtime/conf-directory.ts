@@ -1,19 +1,19 @@
 /**
  * The networks of a directory of conflists, in libcni's order: by file name, lists before single configurations, the
- * first of a name wins.
+ * first with a given name wins.
  */
 import { messageOf, NetloomError } from '../error.ts';
 import { tryList } from '../ffi/directory.ts';
 import { directoryOf, isRegular, readText, tryStat } from '../ffi/file.ts';
 import { type Conflist, parseConflist, parseJson, parsePlugin, withPlugins } from './conflist.ts';
 
-/** A network with the file that it stands in. */
+/** A network and the file that it is in. */
 export interface Network {
   readonly file: string;
   readonly list: Conflist;
 }
 
-/** A file that is no network, and why. */
+/** A file that is not a valid network, and why. */
 export interface Fault {
   readonly file: string;
   readonly message: string;
@@ -41,7 +41,7 @@ export function readNetworks(directory: string): Networks {
   return { networks, faults };
 }
 
-/** @throws NetloomError no-network, with the names that there are */
+/** @throws NetloomError no-network, with the names that exist */
 export function findNetwork(directory: string, name: string): Network {
   const { networks, faults } = readNetworks(directory);
   const found = networks.find(({ list }) => list.name === name);
@@ -57,7 +57,7 @@ export function findNetwork(directory: string, name: string): Network {
 }
 
 /**
- * A network of a file, with the plugins of the directory beside it that has the network's name, unless
+ * Reads a network from a file, and adds the plugins in the directory beside it that has the network's name, unless
  * `loadOnlyInlinedPlugins`.
  * @throws NetloomError as parseConflist(), and invalid-config for a network without any plugin
  */

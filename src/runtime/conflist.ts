@@ -15,9 +15,9 @@ export type Json = Readonly<Record<string, unknown>>;
 /** One plugin of a chain. */
 export interface PluginEntry {
   readonly type: string;
-  /** The capabilities that it declares: only these of what a runtime asks for reach it. */
+  /** The capabilities that it declares: of the runtime's arguments only these reach it. */
   readonly capabilities: readonly string[];
-  /** Its configuration as it came. */
+  /** Its configuration, unchanged. */
   readonly conf: Json;
 }
 
@@ -29,11 +29,11 @@ export interface Conflist {
   readonly disableGC: boolean;
   readonly loadOnlyInlinedPlugins: boolean;
   readonly plugins: readonly PluginEntry[];
-  /** The whole as JSON text, as the cache keeps it. */
+  /** The whole list as JSON text, which the cache stores. */
   readonly text: string;
 }
 
-/** libcni takes the word for the value. */
+/** libcni accepts the words "true" and "false" for the values. */
 const flag = v.optional(
   v.pipe(
     v.union([v.boolean(), v.string()], 'true or false'),
@@ -69,9 +69,9 @@ const ENTRY = object({
 });
 
 /**
- * Reads a list, or the configuration of a single plugin as a list of one. Plugins of a directory are not looked for
- * (conf-directory.ts).
- * @param from what it is called in errors, such as its file
+ * Reads a list, or the configuration of a single plugin as a list of one. Does not look for plugins in a directory;
+ * conf-directory.ts does.
+ * @param from its name in error messages, such as its file
  * @throws NetloomError invalid-json, invalid-name, invalid-config, incompatible-version
  */
 export function parseConflist(text: string, from: string): Conflist {
@@ -100,7 +100,7 @@ export function parseConflist(text: string, from: string): Conflist {
   };
 }
 
-/** One plugin of a list. @param at its key path @throws NetloomError invalid-config */
+/** Reads one plugin of a list. @param at its key path @throws NetloomError invalid-config */
 export function parsePlugin(conf: unknown, at: string, action: string): PluginEntry {
   const { type, capabilities } = parse(ENTRY, conf, { code: 'invalid-config', action, at });
   if (type === '') {
@@ -110,7 +110,7 @@ export function parsePlugin(conf: unknown, at: string, action: string): PluginEn
   return { type, capabilities: declared, conf: conf as Json };
 }
 
-/** JSON that is an object. @throws NetloomError invalid-json */
+/** Reads JSON that must be an object. @throws NetloomError invalid-json */
 export function parseJson(text: string, action: string): Json {
   const json = readJson(text, { code: 'invalid-json', action });
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Json;
@@ -118,7 +118,7 @@ export function parseJson(text: string, action: string): Json {
 }
 
 /**
- * The list with plugins added at its end. NB: inlined, so that whoever reads its text again does not add them twice.
+ * The list with plugins added at its end. NB: they are inlined, so that reading the text again does not add them twice.
  */
 export function withPlugins(list: Conflist, more: readonly PluginEntry[]): Conflist {
   if (more.length === 0) return list;
@@ -127,7 +127,7 @@ export function withPlugins(list: Conflist, more: readonly PluginEntry[]): Confl
   return { ...list, plugins, text: JSON.stringify({ ...json, loadOnlyInlinedPlugins: true }) };
 }
 
-/** Versions of `cniVersions` that we do not know are passed over: the list says that others may. */
+/** The highest version that both know. Unknown versions in `cniVersions` are ignored: they are for others. */
 function versionToSpeak(cniVersion: string, cniVersions: readonly string[], action: string): string {
   const known = cniVersions.filter(isSupported);
   const own = cniVersion === '' && cniVersions.length === 0 ? DEFAULT_VERSION : cniVersion;

@@ -1,4 +1,4 @@
-/** Wiring a target to a network while it runs, and taking the wire away. */
+/** Connecting a running target to a network, and disconnecting it. */
 import { hasCode, NetloomError } from '../error.ts';
 import { tryOpenNetns } from '../netns/namespace.ts';
 import { withNetns } from '../netns/within.ts';
@@ -17,7 +17,7 @@ import { lostEndpoints, removeLostEndpoint } from './lost-endpoints.ts';
 import type { PortMapping } from './ports.ts';
 import { openTarget, readWords, type Target, type TargetId, wordsOf } from './target.ts';
 
-/** What may be asked of an endpoint; the rest follows from the network. */
+/** What can be requested for an endpoint; the rest follows from the network. */
 export interface Asked {
   readonly ifname?: string | undefined;
   readonly ips: readonly string[];
@@ -34,13 +34,13 @@ export interface Connected {
 /**
  * Connects a target.
  * @throws NetloomError no-network, target-ended, already-connected, ifname-in-use, unsupported-capability, not-heeded,
- * and what plugins say
+ * and errors of plugins
  */
 export function connect(context: RuntimeContext, network: string, target: Target, asked: Asked): Connected {
   return exclusively(context, () => connectLocked(context, network, target, asked));
 }
 
-/** As connect(), for who holds the lock. */
+/** As connect(), for callers that hold the lock. */
 export function connectLocked(context: RuntimeContext, network: string, target: Target, asked: Asked): Connected {
   const { list } = findNetwork(context.paths.conf, network);
   const store = new EndpointStore(context);
@@ -62,7 +62,7 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
     );
   }
   if (new AttachmentCache(context.paths.cni).tryGet(network, target.id.containerId, record.ifname) !== undefined) {
-    // NB: before there is anything to undo, which would take away what the other one made.
+    // NB: before there is anything to undo, because undoing would remove what the other runtime made.
     throw new NetloomError(
       'duplicate-attachment',
       `Another runtime has connected "${record.ifname}" of ${target.words} to the network "${network}"`,
@@ -79,13 +79,13 @@ export function connectLocked(context: RuntimeContext, network: string, target: 
   return { record, result };
 }
 
-/** What plugins would be called with. */
+/** The input of a plugin call that is only planned. */
 export interface Planned {
   readonly list: Conflist;
   readonly endpoint: Endpoint;
 }
 
-/** What connect() would call plugins with. @throws NetloomError no-network, already-connected */
+/** The input with which connect() would call plugins. @throws NetloomError no-network, already-connected */
 export function plannedEndpoint(context: RuntimeContext, network: string, target: Target, asked: Asked): Planned {
   const present = interfacesOf(target);
   const known = new EndpointStore(context).of(target.id.containerId);
@@ -94,7 +94,7 @@ export function plannedEndpoint(context: RuntimeContext, network: string, target
 }
 
 /**
- * The same for several networks of a namespace that is not made yet.
+ * As plannedEndpoint(), for several networks of a namespace that does not exist yet.
  * @throws NetloomError no-network, already-connected
  */
 export function plannedEndpoints(
@@ -116,16 +116,16 @@ export function plannedEndpoints(
 }
 
 /**
- * Whether an endpoint is in the target's namespace now. What a container had before it was started again is in one that
- * is gone.
+ * Whether an endpoint is in the target's namespace now. When a container is restarted, its endpoints are lost with its
+ * old namespace.
  */
 function stands({ ifname, netnsId }: EndpointRecord, { netns }: Target, present: readonly string[]): boolean {
   return netnsId === netns.id && present.includes(ifname);
 }
 
 /**
- * Nobody wants a second interface of one network by saying the same thing twice; docker refuses it, too. Who wants one
- * names it.
+ * Refuses a second interface on the same network, unless it is named: repeating a command should not add one. docker
+ * refuses it too.
  * @param known the endpoints of the target
  * @param present the interfaces that it has
  * @throws NetloomError already-connected
@@ -139,8 +139,9 @@ function refuseSecond(
 ): void {
   const cache = new AttachmentCache(context.paths.cni);
   const isMeant = (each: EndpointRecord) => each.network === network && stands(each, target, present);
-  // Under this name, or by another runtime, or under another name: a process of a container, or one that shares its
-  // namespace. NB: the kernel gives the number of a namespace that is gone to another, so its path is looked at again.
+  // Connected under this target's name, by another runtime, or under another target's name: that of a process in the
+  // container, or of a container that shares its namespace. NB: the kernel reuses the inode of a namespace that is
+  // gone, so netnsOf() looks at its path again.
   const first =
     known.find(isMeant)?.ifname ??
     present.find((ifname) => cache.tryGet(network, target.id.containerId, ifname) !== undefined) ??
@@ -169,7 +170,7 @@ function planned(
   return { list, endpoint: endpointOf(list, recordOf(context, network, place, asked, taken)) };
 }
 
-/** What is remembered of a target. */
+/** What is recorded about a target. */
 type Place = Pick<Target, 'id' | 'process'> & { readonly netns: Pick<Target['netns'], 'path' | 'id'> };
 
 /** @param taken names that the interface cannot have */
@@ -194,20 +195,20 @@ function recordOf(
   };
 }
 
-/** An endpoint that was taken away. */
+/** An endpoint that was removed. */
 export type Disconnected = Pick<EndpointRecord, 'network' | 'ifname' | 'target'>;
 
-/** Which endpoints of a target are meant. */
+/** Selects endpoints of a target. */
 export interface Which {
-  /** Of any network, where it is not given. */
+  /** Any network where it is not given. */
   readonly network?: string | undefined;
   readonly ifname?: string | undefined;
 }
 
 /**
- * Disconnects a target, also one that has ended.
+ * Disconnects a target, which may have ended.
  * @param words as for openTarget()
- * @returns what was taken away
+ * @returns the endpoints removed
  * @throws NetloomError not-connected, ambiguous-target
  */
 export function disconnect(context: RuntimeContext, words: string, which: Which): Disconnected[] {
@@ -241,7 +242,7 @@ export function disconnect(context: RuntimeContext, words: string, which: Which)
   });
 }
 
-/** Endpoints of a target whose records are damaged. Whose they are is asked of the target: it must be there. */
+/** Disconnects endpoints whose records are damaged. The target identifies them, so it must be running. */
 function disconnectLost(context: RuntimeContext, words: string, which: Which): Disconnected[] {
   const lost = lostEndpoints(context).filter(
     ({ attachment: { network, ifname } }) =>
@@ -254,16 +255,13 @@ function disconnectLost(context: RuntimeContext, words: string, which: Which): D
   return own.map(({ attachment: { network, ifname } }) => ({ network, ifname, target: target.id }));
 }
 
-/** The endpoints that words mean; without words, all of them. */
+/** The endpoints that the words select; without words, all of them. */
 export function endpointsOf(context: RuntimeContext, words: string | undefined): EndpointRecord[] {
   const all = new EndpointStore(context).list();
   return words === undefined ? all : named(all, words);
 }
 
-/**
- * Takes an endpoint away: what plugins have made of it, then what is remembered. NB: where a plugin fails it stays
- * remembered.
- */
+/** Removes an endpoint: first what plugins have made, then its record. NB: where a plugin fails, the record stays. */
 export function remove(context: RuntimeContext, record: EndpointRecord): void {
   const { network, ifname, target } = record;
   const cached = new AttachmentCache(context.paths.cni).tryGet(network, target.containerId, ifname);
@@ -282,8 +280,8 @@ export function remove(context: RuntimeContext, record: EndpointRecord): void {
 }
 
 /**
- * The endpoint for plugins. What the network takes as a capability goes as one; otherwise in CNI_ARGS, as addresses and
- * MACs went before there were capabilities.
+ * The endpoint for plugins. Addresses and the MAC are passed as capabilities where the network declares these;
+ * otherwise in CNI_ARGS, the older way.
  */
 function endpointOf(list: Conflist, { target, netns, ifname, ips, mac, ports }: EndpointRecord): Endpoint {
   const declared = list.plugins.flatMap(({ capabilities }) => capabilities);
@@ -304,7 +302,7 @@ function endpointOf(list: Conflist, { target, netns, ifname, ips, mac, ports }: 
   };
 }
 
-/** Some plugins pass over what they are asked for. @throws NetloomError not-heeded */
+/** Some plugins ignore requested addresses or MACs. @throws NetloomError not-heeded */
 function refuseUnheeded({ network, ifname, ips, mac }: EndpointRecord, result: Json): void {
   const text = JSON.stringify(result).toLowerCase();
   const missing = [
@@ -327,14 +325,17 @@ function freeName(taken: readonly string[]): string {
   for (let i = 0; ; i++) if (!taken.includes(`eth${i}`)) return `eth${i}`;
 }
 
-/** Whether an endpoint's interface is there. */
+/** Whether an endpoint's interface exists. */
 export function isInPlace(record: EndpointRecord): boolean {
   const path = netnsOf(record);
   using netns = path === '' ? undefined : tryOpenNetns(path);
   return netns !== undefined && interfacesOf({ netns }).includes(record.ifname);
 }
 
-/** The records that words mean: of the kind, if one is given, by name, whole id, or the beginning of an engine's id. */
+/**
+ * The records that the words select: by kind, if one is given, and by name, whole id, or the beginning of an engine's
+ * id.
+ */
 function named(records: readonly EndpointRecord[], words: string): EndpointRecord[] {
   const { kind, word } = readWords(words);
   const isMeant = (target: TargetId) =>

@@ -1,4 +1,4 @@
-/** What running plugins takes from the world: where files are, where plugins are, and whom to tell. */
+/** What running plugins needs from outside: the paths of files and of plugins, and where to report warnings. */
 import { hasCode } from '../error.ts';
 import { makeDirectories, rename, tryReadlink, trySymlink, unlink } from '../ffi/file.ts';
 import { libc } from '../ffi/libc.ts';
@@ -9,19 +9,19 @@ export interface RuntimeContext {
   readonly paths: Paths;
   /** The directories of CNI_PATH, first one first. */
   readonly pluginPath: readonly string[];
-  /** What an executed plugin gets besides the CNI_* variables. */
+  /** The environment of executed plugins, besides the CNI_* variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** A line for the person: something is not as it should be, and the work goes on. */
+  /** Reports a problem to the person, in one line; the work goes on. */
   warn(message: string): void;
 }
 
-/** Where the packages of distributions and of runtimes put plugins. */
+/** Where packages of distributions and runtimes install plugins. */
 const PLUGIN_DIRECTORIES = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
 
 /**
  * The context of a process.
- * @param executable netloom's own: its names stand first in the path, so that what one plugin of ours delegates to
- * another runs in this process, whether or not "netloom install" ever ran
+ * @param executable of netloom: links to it come first in the path, so that a plugin of ours that another one delegates
+ * to runs in this process, whether or not "netloom install" ever ran
  */
 export function contextOf(
   environment: Readonly<Record<string, string | undefined>>,
@@ -35,7 +35,7 @@ export function contextOf(
   return { paths, pluginPath: own === undefined ? others : [own, ...others], environment, warn };
 }
 
-/** An ordinary user may look, and cannot attach anything anyway. */
+/** An ordinary user may only look, and cannot attach anything anyway. */
 function tryOwnNames(directory: string, executable: string): string | undefined {
   try {
     return ownNames(directory, executable);
@@ -45,7 +45,7 @@ function tryOwnNames(directory: string, executable: string): string | undefined 
   }
 }
 
-/** A directory with a link to this executable for each plugin type that it is. */
+/** Makes a directory with a link to this executable for each of its plugin types. */
 function ownNames(directory: string, executable: string): string {
   makeDirectories(directory);
   for (const type of plugins.keys()) {

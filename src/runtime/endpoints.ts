@@ -1,6 +1,6 @@
 /**
- * The endpoints that netloom has made: which target is on which network, and what was asked for it. Written before the
- * first plugin is called, so that nothing is ever made that nobody knows of.
+ * The endpoints that netloom has made: which target is on which network, and what was requested for it. A record is
+ * written before the first plugin is called, so that nothing is ever made without one.
  */
 import * as v from 'valibot';
 import { object } from '../cni/schema.ts';
@@ -16,9 +16,9 @@ const SCHEMA = () =>
     ifname: v.string(),
     target: object({ kind: v.string(), containerId: v.string(), name: v.string() }),
     netns: v.string(),
-    /** Device and inode, which tell one that was made anew at the same path. */
+    /** Device and inode: they differ for a namespace that was recreated at the same path. */
     netnsId: v.string(),
-    /** By whom the namespace was found. */
+    /** The process that the namespace was found by. */
     process: v.exactOptional(object({ pid: v.number(), started: v.string() })),
     ips: v.array(v.string()),
     mac: v.exactOptional(v.string()),
@@ -57,7 +57,7 @@ export class EndpointStore {
     return this.#records.list(`-${containerId}-`).filter(({ target }) => target.containerId === containerId);
   }
 
-  /** Of which there is only a record that was set aside. */
+  /** Records that were set aside as damaged and not replaced since. */
   damaged(): { readonly name: string; readonly file: string }[] {
     return this.#records.damaged().map((name) => ({ name, file: this.#records.fileOfDamaged(name) }));
   }
@@ -68,8 +68,8 @@ export class EndpointStore {
 }
 
 /**
- * The path of an endpoint's namespace; empty where it is not that one any more: the path, or the number of a process
- * that ended, may be another's.
+ * The path of an endpoint's namespace; empty where the path no longer leads to it. The path, or the number of a process
+ * that ended, may be another's by now.
  */
 export function netnsOf({ netns: path, netnsId, process }: EndpointRecord): string {
   if (process !== undefined && !isSame(process)) return '';
@@ -81,7 +81,7 @@ export function netnsOf({ netns: path, netnsId, process }: EndpointRecord): stri
   }
 }
 
-/** What its record is called, and its file in libcni's cache. */
+/** The name of its record, and of its file in libcni's cache. */
 export function nameOf({
   network,
   ifname,

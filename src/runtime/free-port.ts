@@ -1,6 +1,6 @@
 /**
- * Ports of the host for those who have asked for any: out of the range that the kernel takes its own from, as docker
- * does. man 7 ip, ip_local_port_range
+ * Host ports for mappings that leave the choice to us: from the range that the kernel takes ephemeral ports from, as
+ * docker does. man 7 ip, ip_local_port_range
  */
 import { listeners, openDiag } from '../diag/listeners.ts';
 import { NetloomError } from '../error.ts';
@@ -14,7 +14,7 @@ const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
 type Protocol = (typeof PROTOCOLS)[number];
 
 /**
- * The same with a port of the host for each that has none: one that nobody listens on and no attachment has.
+ * The mappings, with a host port chosen for each that has none: one without a listener that no attachment has.
  * @throws NetloomError no-free-port
  */
 export function chosenPorts(context: RuntimeContext, asked: readonly PortMapping[]): PortMapping[] {
@@ -36,7 +36,7 @@ export function chosenPorts(context: RuntimeContext, asked: readonly PortMapping
   });
 }
 
-/** What any runtime's attachments have. */
+/** The ports of all attachments, of any runtime. */
 function published({ paths, warn }: RuntimeContext): PortMapping[] {
   const all = new AttachmentCache(paths.cni).list(warn);
   return all.flatMap(({ capabilityArgs: { portMappings } }) =>
@@ -52,7 +52,7 @@ function protocolOf({ protocol }: PortMapping): Protocol {
   return PROTOCOLS.find((each) => each === protocol) ?? 'tcp';
 }
 
-/** All ports of the range, from somewhere in it on. */
+/** All ports of the range, beginning at a random one. */
 function candidates(): number[] {
   const [first = 32768, last = 60999] = (readSysctl('net/ipv4/ip_local_port_range') ?? '').split(/\s+/).map(Number);
   const count = last - first + 1;

@@ -1,6 +1,6 @@
 /**
- * One call of one plugin of a chain. A type that this executable is runs here, whatever CNI_PATH has under its name;
- * any other is executed.
+ * One call of one plugin of a chain. A type that this executable contains runs in this process, whatever CNI_PATH has
+ * under its name; any other is executed.
  */
 import { begin } from '../activity.ts';
 import type { Command } from '../cni/call.ts';
@@ -13,7 +13,7 @@ import { type AnyPlugin, plugins } from '../plugins/registry.ts';
 import type { Json } from './conflist.ts';
 import type { RuntimeContext } from './context.ts';
 
-/** Whom a call is for: one interface of one container. */
+/** The subject of a call: one interface of one container. */
 export interface Endpoint {
   readonly containerId: string;
   /** Path of its network namespace; empty where that is gone. */
@@ -21,7 +21,7 @@ export interface Endpoint {
   readonly ifname: string;
   /** CNI_ARGS. */
   readonly args: readonly (readonly [key: string, value: string])[];
-  /** What the runtime asks for, by capability: `portMappings`, `ips`, `mac`. */
+  /** The runtime's arguments by capability: `portMappings`, `ips`, `mac`. */
   readonly capabilityArgs: Json;
 }
 
@@ -48,7 +48,7 @@ export function invoke(
   return execPlugin(file, command, { environment, warn: (line) => context.warn(line) }, stdin);
 }
 
-/** Whether a type is one of this executable's. */
+/** Whether this executable contains a plugin type. */
 export function isOwn(type: string): boolean {
   return plugins.has(type);
 }
@@ -68,7 +68,7 @@ function environmentOf({ environment, pluginPath }: RuntimeContext, command: Com
   };
 }
 
-/** As if it had been executed, through the same door: the same checks, the same error object. */
+/** As if it were executed, through the same entry point: with the same checks and the same error object. */
 function runHere(
   context: RuntimeContext,
   plugin: AnyPlugin,

@@ -1,4 +1,4 @@
-/** Endpoints whose record is damaged: what libcni's cache has of them is enough to take them away by. */
+/** Endpoints whose record is damaged: their entry in libcni's cache suffices to remove them. */
 import { tryOpenNetns } from '../netns/namespace.ts';
 import { AttachmentCache, type CachedAttachment } from './cache.ts';
 import { cachedList, delChain } from './chain.ts';
@@ -7,11 +7,11 @@ import { EndpointStore, nameOf } from './endpoints.ts';
 
 export interface LostEndpoint {
   readonly attachment: CachedAttachment;
-  /** The record that was set aside. */
+  /** The damaged record. */
   readonly file: string;
 }
 
-/** NB: a damaged record of what is not attached keeps nothing, and is left for whoever can read it. */
+/** NB: a damaged record without an attachment keeps nothing alive, and is left for a person to read. */
 export function lostEndpoints(context: RuntimeContext): LostEndpoint[] {
   const store = new EndpointStore(context);
   store.list(); // What is damaged is known only when it was read.
@@ -24,8 +24,7 @@ export function lostEndpoints(context: RuntimeContext): LostEndpoint[] {
 }
 
 /**
- * Whether nothing is at the path any more. NB: where something is, it may be another's by now, so what is there is left
- * to a person.
+ * Whether nothing is at the path any more. NB: if something is, it may be another's by now, so it is left to a person.
  */
 export function isGone({ attachment: { netns: path } }: LostEndpoint): boolean {
   try {

@@ -1,11 +1,11 @@
 /**
- * Published ports in docker's words: `[[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]`, ports or ranges of the same
+ * Published ports in docker's notation: `[[HOSTIP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL]`, with ports or ranges of equal
  * length.
  */
 import { NetloomError } from '../error.ts';
 import { Ip } from '../net/ip.ts';
 
-/** As the `portMappings` capability has it. */
+/** An element of the `portMappings` capability. */
 export interface PortMapping {
   /** 0 until one is chosen (chosenPorts()). */
   readonly hostPort: number;

@@ -1,4 +1,4 @@
-/** Processes by number, and whether a number still means the same one. man 5 proc_pid_stat */
+/** Processes by number, and whether a number still refers to the same process. man 5 proc_pid_stat */
 import { adapter } from '#ffi';
 import { tryList } from '../ffi/directory.ts';
 import { tryReadText, tryStat } from '../ffi/file.ts';
@@ -10,18 +10,18 @@ const lib = adapter.load({ kill: { args: ['i32', 'i32'], returns: 'i32' } });
 const SIGKILL = 9;
 
 /**
- * A process: its number and when it started, in ticks since boot. Together they name one process until the next boot.
+ * A process: its number and when it started, in ticks since boot. Together they identify a process until the next boot.
  */
 export interface ProcessId {
   readonly pid: number;
   readonly started: string;
 }
 
-/** Undefined where there is none of that number, or only what its parent has not yet waited for. */
+/** Undefined where there is no such process, or only a zombie. */
 export function findProcess(pid: number): ProcessId | undefined {
   const stat = tryReadStat(pid);
   if (stat === undefined) return undefined;
-  // The name of the program stands in parentheses and may have any character, so count from the last one.
+  // The program's name is in parentheses and may contain any character, so count from the last one.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state = ''] = fields;
   const started = fields[19] ?? '';
@@ -32,7 +32,7 @@ export function isAlive(pid: number): boolean {
   return findProcess(pid) !== undefined;
 }
 
-/** Whether it is still the process that it was. */
+/** Whether the number still refers to that process. */
 export function isSame({ pid, started }: ProcessId): boolean {
   return findProcess(pid)?.started === started;
 }
@@ -56,7 +56,7 @@ export function processesIn(netns: Netns): RunningProcess[] {
   return processesByNetns([netns.id]).get(netns.id) ?? [];
 }
 
-/** The processes in each of these namespaces (Netns.id), by number. One look at /proc for all of them. */
+/** The processes in each of these namespaces (Netns.id), by number. Reads /proc once for all of them. */
 export function processesByNetns(ids: Iterable<string>): ReadonlyMap<string, RunningProcess[]> {
   const found = new Map<string, RunningProcess[]>([...ids].map((id) => [id, []]));
   const numbers = (tryList('/proc') ?? []).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -68,7 +68,7 @@ export function processesByNetns(ids: Iterable<string>): ReadonlyMap<string, Run
   return found;
 }
 
-/** Kills processes, and waits until they have ended. Those that have ended by themselves are passed over. */
+/** Kills processes, and waits until they have ended. Skips those that have already ended. */
 export function killAll(processes: readonly ProcessId[]): void {
   for (const process of processes) if (isSame(process)) lib.kill(process.pid, SIGKILL);
   for (const process of processes) while (isSame(process)) libc.poll(null, 0, 5);

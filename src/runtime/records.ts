@@ -1,6 +1,6 @@
 /**
- * What netloom remembers beyond a boot: one JSON file a thing, checked when it is read back. A damaged one is set aside
- * with its name told, never written over.
+ * What netloom remembers across boots: one JSON file per record, validated when read. A damaged file is set aside and
+ * reported, never overwritten.
  */
 import type * as v from 'valibot';
 import { readJson } from '../cni/json.ts';
@@ -10,7 +10,7 @@ import { tryList } from '../ffi/directory.ts';
 import { makeDirectories, rename, replaceText, tryReadText, unlink } from '../ffi/file.ts';
 
 const EXTENSION = '.json';
-/** Of one that was set aside. */
+/** The extension of a file that was set aside. */
 const DAMAGED = `${EXTENSION}.damaged`;
 
 export class Records<const S extends v.GenericSchema> {
@@ -44,17 +44,17 @@ export class Records<const S extends v.GenericSchema> {
     }
   }
 
-  /** @param part what the names of the records have in them: the others are not read */
+  /** @param part only records whose names contain it are read */
   list(part = ''): v.InferOutput<S>[] {
     return this.names(part).flatMap((name) => this.get(name) ?? []);
   }
 
-  /** Those that there are, without a look at what they say. @param part as for list() */
+  /** The names of the records, without reading them. @param part as for list() */
   names(part = ''): string[] {
     return this.#ending(EXTENSION).filter((name) => name.includes(part));
   }
 
-  /** Those of which there is only one that was set aside. */
+  /** The names of records that were set aside as damaged and not replaced since. */
   damaged(): string[] {
     const present = this.names();
     return this.#ending(DAMAGED).filter((name) => !present.includes(name));
@@ -69,7 +69,7 @@ export class Records<const S extends v.GenericSchema> {
     return unlink(this.#file(name));
   }
 
-  /** Removes one that was set aside. */
+  /** Removes a record that was set aside. */
   removeDamaged(name: string): boolean {
     return unlink(this.fileOfDamaged(name));
   }

@@ -9,17 +9,17 @@ import { enginesOf } from './engine/engines.ts';
 import { findProcess, isSame, type ProcessId } from './process.ts';
 import { findSandbox, openSandboxNetns, tryFindLost, tryFindSandbox } from './sandbox/store.ts';
 
-/** A target as it was named, found. What is here is remembered with an endpoint. */
+/** Identifies a target. This is recorded with an endpoint. */
 export interface TargetId {
   /** sandbox, docker, podman, containerd, pid, netns */
   readonly kind: string;
-  /** What it is for plugins: CNI_CONTAINERID. */
+  /** Its name for plugins: CNI_CONTAINERID. */
   readonly containerId: string;
-  /** What it is for people, without the kind. */
+  /** Its name for people, without the kind. */
   readonly name: string;
 }
 
-/** A target with its namespace held open: whatever ends meanwhile, the namespace stays the same one. */
+/** A target with its namespace held open, which therefore stays the same whatever ends meanwhile. */
 export class Target implements Disposable {
   readonly id: TargetId;
   readonly netns: Netns;
@@ -37,7 +37,7 @@ export class Target implements Disposable {
     return wordsOf(this.id);
   }
 
-  /** Its process may have ended, and its path lead nowhere or elsewhere by now. @throws NetloomError target-ended */
+  /** Refuses a target whose process has ended, or whose path now leads elsewhere. @throws NetloomError target-ended */
   refuseEnded(): void {
     using now = tryOpen(this.netns.path);
     if ((this.process === undefined || isSame(this.process)) && now?.isSameAs(this.netns) === true) return;
@@ -53,11 +53,11 @@ export function wordsOf({ kind, name }: TargetId): string {
   return `${kind}:${name}`;
 }
 
-/** Kinds of targets that are no engine's. */
+/** Kinds of targets that do not belong to an engine. */
 const KINDS = ['sandbox', 'pid', 'netns'];
 
 export interface TargetOptions {
-  /** A namespace that several containers share is meant. */
+  /** Allow a namespace that several containers share. */
   readonly shared?: boolean;
 }
 
@@ -78,7 +78,7 @@ export function openTarget(context: RuntimeContext, words: string, options: Targ
 
 /**
  * A target as a person names it: the kind and the rest, or only a name.
- * @throws NetloomError unknown-target for a kind that nobody knows
+ * @throws NetloomError unknown-target for an unknown kind
  */
 export function readWords(words: string): { readonly kind?: string; readonly word: string } {
   const colon = words.indexOf(':');
@@ -115,7 +115,7 @@ function openProcess(word: string): Target {
   return openProcessNetns(id, process);
 }
 
-/** NB: the number may be another process's by the time that its namespace is open; then its start is another, too. */
+/** NB: by the time its namespace is open, the number may be another process's, which started at another time. */
 function openProcessNetns(id: TargetId, process: ProcessId): Target {
   using cleanup = new DisposableStack();
   try {
@@ -150,7 +150,7 @@ function openSandbox(context: RuntimeContext, name: string, { shared = false }: 
   return new Target(id, openSandboxNetns(context, name));
 }
 
-/** A name without a kind: whoever has it. */
+/** Looks a name without a kind up everywhere. */
 function search(context: RuntimeContext, engines: readonly Engine[], word: string, options: TargetOptions): Target {
   const silent: string[] = [];
   const found: [Engine, EngineContainer][] = [];
@@ -211,7 +211,7 @@ function isInside({ pid }: EngineContainer, netns: Netns): boolean {
   return its?.isSameAs(netns) === true;
 }
 
-/** As tryOpenNetns(), for paths in /proc, which say ESRCH or EACCES of a process that has just ended. */
+/** As tryOpenNetns(), for paths in /proc: these fail with ESRCH or EACCES where the process has just ended. */
 function tryOpen(path: string): Netns | undefined {
   try {
     return tryOpenNetns(path);

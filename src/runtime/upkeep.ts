@@ -1,4 +1,4 @@
-/** After a crash or a boot: what nobody needs any more goes, what was asked for and is missing comes back. */
+/** After a crash or a boot: removes what is no longer needed, and restores what was requested and is missing. */
 import { begin } from '../activity.ts';
 import { type AttachmentRecord, liveRecords } from '../attach/record.ts';
 import type { Attachment } from '../cni/call.ts';
@@ -31,20 +31,20 @@ import {
 } from './sandbox/store.ts';
 import { openTarget, wordsOf } from './target.ts';
 
-/** One thing that was done, or could not be. */
+/** One thing that was done, or could not be done. */
 export interface Deed {
   /** `sandbox db`, `eth0 of docker:web on lab`, `network lab` */
   readonly what: string;
   readonly did: 'removed' | 'restored' | 'collected' | 'as it was made' | 'passed over' | 'waits' | 'failed';
-  /** Why it could not be, or why it was. */
+  /** Why it failed, or why it was done. */
   readonly why?: string;
 }
 
 /**
- * Removes sandboxes whose `netloom run` is gone, endpoints whose target is gone, and lets the plugins of networks
- * remove what belongs to no attachment. What libcni's cache lists is valid, whoever attached it. A network is passed
- * over where the cache cannot have all of it (strangerOf()), unless it is named.
- * @param names the networks that are meant; without any, all that are safe
+ * Removes sandboxes whose `netloom run` is gone and endpoints whose target is gone, and lets the plugins of networks
+ * remove what belongs to no attachment. Whatever libcni's cache lists is valid, whoever attached it. A network is
+ * skipped where the cache may be incomplete (strangerOf()), unless it is named.
+ * @param names of networks; without any, all that are safe
  * @throws NetloomError no-network
  */
 export function collect(context: RuntimeContext, names: readonly string[], tell: (deed: Deed) => void): void {
@@ -77,10 +77,9 @@ function* collecting(context: RuntimeContext, networks: readonly Network[], areN
 }
 
 /**
- * Why the cache may lack an attachment that is in use: there are runtimes that keep none, and an ADD that is under way
- * at this moment is in none yet. netloom's plugins leave a record with each attachment, so one whose namespace is there
- * is known; what others attach leaves nothing, and only another attachment in the cache shows that their runtime keeps
- * it.
+ * Why the cache may lack an attachment that is in use. Some runtimes keep no cache, and an ADD in progress is not in it
+ * yet. netloom's plugins leave a record with each attachment, so those with an existing namespace are known. Other
+ * plugins leave no record; there, only another attachment in the cache shows that their runtime keeps one.
  */
 function strangerOf(context: RuntimeContext, list: Conflist, valid: readonly Attachment[]): string | undefined {
   const isValid = ({ container, ifname }: AttachmentRecord) =>
@@ -95,8 +94,8 @@ function strangerOf(context: RuntimeContext, list: Conflist, valid: readonly Att
 }
 
 /**
- * Brings back sandboxes that were made to stay, and every endpoint whose target is there without it: under the same
- * name and, where they are free, with the same addresses.
+ * Restores persistent sandboxes, and every endpoint whose target exists without it: under the same name and, where they
+ * are free, with the same addresses.
  */
 export function restore(context: RuntimeContext, tell: (deed: Deed) => void): void {
   exclusively(context, () => {
@@ -106,7 +105,7 @@ export function restore(context: RuntimeContext, tell: (deed: Deed) => void): vo
 
 function* restoring(context: RuntimeContext): Generator<Deed> {
   yield* collectSandboxes(context);
-  // Those with a namespace of their own first: others share it.
+  // Sandboxes with their own namespace first, because others share it.
   const sandboxes = sandboxRecords(context)
     .list()
     .sort((a, b) => Number(b.mode === 'own') - Number(a.mode === 'own'));
@@ -125,7 +124,10 @@ function* restoring(context: RuntimeContext): Generator<Deed> {
   }
 }
 
-/** Compares endpoints with what was made: CHECK of every plugin. @param words whose; without them, everybody's */
+/**
+ * Compares endpoints with the results of their ADDs: CHECK of every plugin. @param words select the target; without
+ * them, all
+ */
 export function verify(context: RuntimeContext, words: string | undefined, tell: (deed: Deed) => void): void {
   const cache = new AttachmentCache(context.paths.cni);
   const records = endpointsOf(context, words);
@@ -141,7 +143,7 @@ export function verify(context: RuntimeContext, words: string | undefined, tell:
   }
 }
 
-/** Files that a killed netloom was writing. NB: all of them are written by who holds the lock, as we do. */
+/** Removes temporary files of a killed netloom. NB: they are only written under the lock, which we hold. */
 function removeUnfinished({ paths }: RuntimeContext): void {
   for (const directory of [
     `${paths.state}/endpoints`,
@@ -163,7 +165,7 @@ function* collectSandboxes(context: RuntimeContext): Generator<Deed> {
   }
 }
 
-/** Nobody can use a namespace without a record any more, but for who is in it. */
+/** A namespace without a record is of use only to the processes in it. */
 function* collectLost(context: RuntimeContext): Generator<Deed> {
   for (const lost of lostSandboxes(context).filter(({ isPinned }) => isPinned)) {
     const { name, why } = lost;
@@ -192,13 +194,13 @@ function* collectEndpoints(context: RuntimeContext): Generator<Deed> {
   }
 }
 
-/** Why an endpoint is none any more; undefined where it is one. A sandbox's waits for the sandbox to be restored. */
+/** Why an endpoint is obsolete; undefined where it is not. That of a sandbox waits for the sandbox to be restored. */
 function goneBecause(context: RuntimeContext, cache: AttachmentCache, record: EndpointRecord): string | undefined {
   const { target, network, ifname } = record;
   if (target.kind === 'sandbox') {
     const sandbox = tryFindSandbox(context, target.name);
     if (sandbox === undefined) {
-      // With its namespace there it goes with that.
+      // Where its namespace exists, it is removed with that.
       return tryFindLost(context, target.name)?.isPinned === true ? undefined : 'its sandbox is gone';
     }
     if (isMissing(context, sandbox)) return undefined;
@@ -222,7 +224,7 @@ function restoreEndpoint(context: RuntimeContext, record: EndpointRecord): Deed 
     return { what, did: 'waits', why: messageOf(error) };
   }
   using _ = target;
-  // The number of a process that ended may be another's.
+  // The number of a process that ended may be another's by now.
   if (target.id.containerId !== containerId) return { what, did: 'waits', why: `${wordsOf(record.target)} has ended` };
   return attempt(what, 'restored', undefined, () => {
     const cached = new AttachmentCache(context.paths.cni).tryGet(record.network, containerId, record.ifname);
@@ -248,7 +250,7 @@ function restoreEndpoint(context: RuntimeContext, record: EndpointRecord): Deed 
   });
 }
 
-/** The second, where the first does not work. */
+/** Runs the second function if the first one throws. */
 function firstOf(first: () => void, second: () => void): void {
   try {
     first();
@@ -261,7 +263,7 @@ function addressesOf(result: Json): string[] {
   return surroundingsOf([result]).addresses.map((address) => address.replace(/\/.*$/, ''));
 }
 
-/** Whether a sandbox that should have a namespace has none. */
+/** Whether a sandbox lacks the namespace that it should have. */
 function isMissing(context: RuntimeContext, { name, mode }: Sandbox): boolean {
   if (mode === 'host') return false;
   using pin = tryOpenPin(sandboxNetns(context, name));

@@ -1,6 +1,6 @@
 /**
- * containerd, by what its shims keep on disk: `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/init.pid`. Its API is
- * gRPC, and a client for that is larger than the rest of netloom's command line (docs/decisions.md).
+ * containerd, read from what its shims keep on disk: `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/init.pid`. Its
+ * API is gRPC, and a client for that is larger than the rest of netloom's command line (docs/decisions.md).
  */
 import { NetloomError } from '../../error.ts';
 import { tryList } from '../../ffi/directory.ts';
@@ -16,7 +16,7 @@ interface Task extends EngineContainer {
 
 /**
  * @param state containerd's `--state`
- * @param hidden namespaces whose containers are another engine's, found only when named
+ * @param hidden namespaces whose containers belong to another engine; these are found only when the namespace is named
  */
 export function containerd(state: string, hidden: readonly string[] = ['moby']): Engine {
   const root = `${state}/${TASKS}`;

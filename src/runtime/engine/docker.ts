@@ -1,5 +1,5 @@
 /**
- * docker, and podman in docker's words: both have the same API on a unix socket.
+ * docker, and podman with its docker-compatible API: both listen on a unix socket.
  * https://docs.docker.com/reference/api/engine/
  */
 import * as v from 'valibot';
@@ -19,8 +19,8 @@ const FAILURE = object({ message: v.optional(v.string(), '') });
 
 /**
  * An engine with docker's API.
- * @param host what the environment says (DOCKER_HOST, CONTAINER_HOST): `unix:///path`
- * @param socket where it listens otherwise
+ * @param host from the environment (DOCKER_HOST, CONTAINER_HOST): `unix:///path`
+ * @param socket its path otherwise
  */
 export function dockerLike(name: string, host: string | undefined, socket: string): Engine {
   const path = host?.startsWith('unix://') === true ? host.slice('unix://'.length) : socket;
@@ -41,13 +41,13 @@ export function dockerLike(name: string, host: string | undefined, socket: strin
   };
 }
 
-/** @returns undefined where the engine knows of no such thing */
+/** @returns undefined where the engine does not have it */
 function ask(engine: string, socket: string, path: string): unknown {
   const { status, json } = get(engine, socket, path);
   if (status === 200) return json;
   if (status === 404) return undefined;
   const { message } = parse(FAILURE, json ?? {}, unreadable(engine));
-  // Docker has 400 for the beginning of several ids.
+  // Docker answers 400 to a prefix of several ids.
   throw new NetloomError('engine-failed', `${engine} answers with status ${status}: ${message || 'no reason given'}`);
 }
 

@@ -1,6 +1,6 @@
 /**
- * One question to an engine's HTTP API over its unix socket. HTTP/1.0 on purpose: the answer ends with the connection,
- * so there are no chunks to put together and no connections to keep. RFC 1945
+ * One request to an engine's HTTP API over its unix socket. HTTP/1.0 on purpose: the answer ends with the connection,
+ * so there are no chunks to join and no connections to keep. RFC 1945
  */
 import { begin } from '../../activity.ts';
 import { hasCode, messageOf, NetloomError } from '../../error.ts';
@@ -8,7 +8,7 @@ import { exchange } from '../../ffi/unix-stream.ts';
 
 export interface Answer {
   readonly status: number;
-  /** The body, read as JSON; undefined where it is none. */
+  /** The body, read as JSON; undefined where it is not JSON. */
   readonly json: unknown;
 }
 

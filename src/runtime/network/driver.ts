@@ -1,6 +1,6 @@
 /**
- * What `--driver` may be: each is a plugin type, with the options that it takes by docker's and podman's names and the
- * keys of a conflist that they become. Data, so that help, refusal and configuration cannot differ.
+ * What `--driver` may be: each is a plugin type, with its options by docker's and podman's names and the conflist keys
+ * that they become. All of it is data, so that help, errors and configuration cannot differ.
  */
 import type { MasterNeeds } from '../../attach/master.ts';
 import { readHeader } from '../../cni/config.ts';
@@ -14,32 +14,35 @@ import { absolute, boolean, integer, linkName, oneOf, subnet, urls } from './opt
 /** An option of `-o NAME=VALUE`. */
 interface Option {
   readonly about: string;
-  /** The keys of the conflist for a value. @throws a sentence on what was expected */
+  /** The keys of the conflist for a value. @throws a string, what was expected */
   readonly keys: (value: string) => Json;
 }
 
 export interface Driver {
   readonly type: string;
   readonly about: string;
-  /** Containers share the subnet of a link of the host's, `-o parent=LINK`. What it has to be for that. */
+  /** Containers share the subnet of a host link, `-o parent=LINK`. What that link must be able to do. */
   readonly parent?: Pick<MasterNeeds, 'takesFrames'>;
-  /** The host is on the network, and is its gateway. */
+  /** The host is on the network, as its gateway. */
   readonly isRouted: boolean;
   /**
-   * Has the plugin read what becomes of the options: some do not go together, which the first container would find.
+   * Has the plugin check the configuration: some options exclude each other, which otherwise only the first container
+   * would find.
    * @throws NetloomError invalid-config
    */
   check?(conf: Json): void;
-  /** Several hosts have it, each with a prefix of the one subnet, as a store tells them that all of them reach. */
+  /**
+   * Several hosts have the network, each with a prefix of its one subnet, assigned by a store that all of them reach.
+   */
   readonly hasStore?: boolean;
-  /** What a container may ask for when it is connected. */
+  /** What can be requested for a container when it is connected. */
   readonly capabilities: readonly string[];
   readonly options: Readonly<Record<string, Option>>;
 }
 
 const mtu: Option = { about: 'largest packet, in bytes', keys: (value) => ({ mtu: integer(value, 68, 65535) }) };
 const parent: Option = { about: 'link of the host to use, needed', keys: (value) => ({ master: linkName(value) }) };
-/** A word to us: nothing of the conflist. */
+/** For netloom only: it becomes no key of the conflist. */
 const parentLater: Option = {
   about: 'the parent need not exist yet (false)',
   keys: (value) => {
@@ -58,7 +61,7 @@ const mode = (modes: readonly string[]): Option => ({
 const macvlanMode = mode(MACVLAN_MODES);
 const ipvlanMode = mode(IPVLAN_MODES);
 const bridgeName: Option = { about: 'name of the bridge (br-NAME)', keys: (value) => ({ bridge: linkName(value) }) };
-/** Docker's "inter container connectivity" off is a port isolated from the others. */
+/** Docker's "inter container connectivity" switched off: the ports of the bridge are isolated from each other. */
 const icc: Option = {
   about: 'containers reach each other (true)',
   keys: (value) => ({ portIsolation: !boolean(value) }),
@@ -72,7 +75,7 @@ const vni: Option = {
   about: 'number of the VXLAN (from the name)',
   keys: (value) => ({ vni: integer(value, 1, VNI_MAX) }),
 };
-/** What goes into the conflist's `store`. */
+/** An option that becomes a key of the conflist's `store`. */
 const ofStore = (about: string, keys: (value: string) => Json): Option => ({
   about,
   keys: (value) => ({ store: keys(value) }),

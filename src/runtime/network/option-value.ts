@@ -1,4 +1,4 @@
-/** Values of `-o NAME=VALUE`. Each reader throws what was expected, as the end of a sentence (options.ts). */
+/** Values of `-o NAME=VALUE`. Each reader throws what was expected, as the end of a sentence for options.ts. */
 import { Cidr } from '../../net/cidr.ts';
 import { ifnameFault } from '../../net/ifname.ts';
 

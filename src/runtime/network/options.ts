@@ -7,7 +7,7 @@ import type { Driver, DriverName } from './driver.ts';
 
 /**
  * The keys for options given as `NAME=VALUE`.
- * @throws NetloomError invalid-option, with the options that there are
+ * @throws NetloomError invalid-option, with the options that exist
  */
 export function keysOf(name: DriverName, driver: Driver, given: readonly string[]): Json {
   const keys: Record<string, unknown> = {};
@@ -53,7 +53,7 @@ function keysOfOne(name: DriverName, driver: Driver, pair: string): Json {
   }
 }
 
-/** Whether the parent may be missing: of an option that is given twice the last one counts. */
+/** Whether the parent may be missing. Of an option given twice, the last one counts. */
 export function isParentLater(given: readonly string[]): boolean {
   return given.findLast((pair) => pair.startsWith('parent_later=')) === 'parent_later=true';
 }

@@ -1,6 +1,6 @@
 /**
- * The link of the host that a network goes by: looked at when the network is made, so that a slip of the pen is not
- * found by the first container.
+ * The host link that a network uses: checked when the network is made, so that a typing error is not left for the first
+ * container to find.
  */
 import { faultOf, mastersThere, thereAre } from '../../attach/master.ts';
 import { NetloomError } from '../../error.ts';
@@ -9,8 +9,8 @@ import { openRoute } from '../../rtnl/socket.ts';
 import type { Driver } from './driver.ts';
 
 /**
- * What can change until a container comes is not looked at: whether it is up.
- * @throws NetloomError invalid-option with the links that there are
+ * Does not check whether the link is up: that may change before a container comes.
+ * @throws NetloomError invalid-option with the links that exist
  */
 export function requireParent(name: string, { takesFrames }: NonNullable<Driver['parent']>): void {
   using nl = openRoute();

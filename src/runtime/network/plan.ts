@@ -1,4 +1,4 @@
-/** From docker's words to a conflist. Everything is checked here; nothing is changed. */
+/** Turns docker's options into a conflist. Everything is checked here; nothing is changed. */
 import { isName } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
 import { fnv1a } from '../../fnv.ts';
@@ -12,7 +12,7 @@ import { isParentLater, keysOf } from './options.ts';
 import { requireParent } from './parent.ts';
 import { freeSubnet, refuseUsed, type Used, usedSubnets } from './subnets.ts';
 
-/** What a person asks for. */
+/** What a person requests. */
 export interface NetworkOptions {
   readonly driver: DriverName;
   readonly subnets: readonly Cidr[];
@@ -26,21 +26,21 @@ export interface NetworkOptions {
   readonly options: readonly string[];
 }
 
-/** How long a subnet of IPv4 is that is chosen, and one that hosts have prefixes of. */
+/** The prefix length of a chosen IPv4 subnet, and of one that hosts get prefixes of. */
 const PREFIX = 24;
 const HOSTS_PREFIX = 16;
 
 /**
- * Each attachment has a file `NETWORK-CONTAINER-IFNAME`, with an id of 64 characters and a name of 15, which is written
- * beside its place.
+ * The longest name of a network. Each attachment has a file `NETWORK-CONTAINER-IFNAME`, with an id of 64 characters and
+ * an interface name of 15; it is written to a temporary file with a longer name first.
  */
 const NAME_MAX = 160;
 
-/** Names that `--network` has a meaning for. */
+/** Names with a special meaning in `--network`. */
 const RESERVED = ['host', 'none', 'container'];
 
 const PORTMAP: Json = { type: 'portmap', capabilities: { portMappings: true } };
-/** NB: for internal networks, too. Where docker is, every bridge is filtered, and its policy is to drop. */
+/** NB: for internal networks, too. On a host with docker every bridge is filtered, with a policy of drop. */
 const FIREWALL: Json = { type: 'firewall' };
 
 /**
@@ -63,7 +63,7 @@ export function planNetwork(name: string, asked: NetworkOptions, existing: reado
   const main = {
     type: driver.type,
     ...(driver.isRouted && { ...(driver.type === 'bridge' && { isGateway: isOpen }), ipMasq: isOpen }),
-    // A container reaches its own published port.
+    // So that a container reaches its own published port.
     ...(driver.type === 'bridge' && isOpen && { hairpinMode: true }),
     ...bridge,
     capabilities: Object.fromEntries(driver.capabilities.map((capability) => [capability, true])),
@@ -114,13 +114,13 @@ function driverOf(name: DriverName): Driver {
   );
 }
 
-/** `br-NAME`, so that `ip link` says whose it is; with a hash where that is too long for a link. */
+/** `br-NAME`, so that `ip link` shows whose it is; with a hash where that is too long for a link. */
 export function bridgeName(name: string): string {
   const plain = `br-${name}`;
   return plain.length <= 15 ? plain : `br-${fnv1a(name).slice(0, 12)}`;
 }
 
-/** Two networks on one bridge would be one. */
+/** Two networks on the same bridge would be one. */
 function refuseBridgeOfOther({ bridge }: { readonly bridge?: unknown }, existing: readonly Network[]): void {
   if (bridge === undefined) return;
   const other = existing.find(({ list }) => list.plugins.some(({ conf }) => conf['bridge'] === bridge));
@@ -137,7 +137,7 @@ function ipamOf(subnets: readonly Cidr[], asked: NetworkOptions): Json {
   return { ipam: { type: 'host-local', ranges, ...(!asked.internal && { routes }) } };
 }
 
-/** Each host has a prefix of the one subnet, and a gateway in it. */
+/** Each host has a prefix of the one subnet, and a gateway in it, so these cannot be chosen for the network. */
 function refuseRanges({ driver, subnets, ipRanges, gateways, ipv6 }: NetworkOptions): void {
   const flags = { '--ip-range': ipRanges.length > 0, '--gateway': gateways.length > 0, '--ipv6': ipv6 };
   const [flag] = Object.entries({ ...flags, 'a second --subnet': subnets.length > 1 }).find(([, given]) => given) ?? [];
@@ -148,7 +148,7 @@ function refuseRanges({ driver, subnets, ipRanges, gateways, ipv6 }: NetworkOpti
   );
 }
 
-/** @param prefix how long an IPv4 subnet is that is chosen */
+/** @param prefix length of a chosen IPv4 subnet */
 function subnetsFor(
   { subnets, ipv6, gateways, ipRanges }: NetworkOptions,
   used: readonly Used[],
@@ -196,7 +196,7 @@ function rangesOf(subnets: readonly Cidr[], { ipRanges, gateways }: NetworkOptio
   });
 }
 
-/** The addresses of a range that a container can have: not the network's own, nor the broadcast address. */
+/** The addresses of a range that a container can have: neither the network address nor the broadcast address. */
 function boundsOf(subnet: Cidr, range: Cidr): Json {
   const start = range.first().equals(subnet.first()) ? range.first().plus(1n) : range.first();
   const isLast = subnet.family === 4 && range.last().equals(subnet.last());

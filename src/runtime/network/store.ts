@@ -1,4 +1,4 @@
-/** Making and removing networks: a conflist in the directory that every runtime reads. */
+/** Creating and removing networks: a conflist in the directory that every runtime reads. */
 import { gather } from '../../attach/gather.ts';
 import { hasCode, NetloomError } from '../../error.ts';
 import { removeDirectory, tryList } from '../../ffi/directory.ts';
@@ -12,15 +12,15 @@ import type { RuntimeContext } from '../context.ts';
 import { exclusively } from '../lock.ts';
 import { bridgeName, type NetworkOptions, planNetwork } from './plan.ts';
 
-/** What host-local keeps besides leases. */
+/** The files of host-local that are not leases. */
 const REMEMBERED = /^(lock|last_reserved_ip\.\d+)$/;
 
-/** Makes a network. @throws NetloomError as planNetwork() */
+/** Creates a network. @throws NetloomError as planNetwork() */
 export function createNetwork(context: RuntimeContext, name: string, options: NetworkOptions): Network {
   return exclusively(context, () => {
     const { file, text } = plannedNetwork(context, name, options);
     makeDirectories(context.paths.conf);
-    // Runtimes that are not root's own read it too.
+    // Readable for runtimes that do not run as root.
     replaceText(file, text, 0o644);
     return { file, list: loadConflist(file) };
   });
@@ -37,8 +37,8 @@ export function plannedNetwork(
 }
 
 /**
- * Removes a network with what it has left behind: stale attachments, its bridge where nothing is plugged in, the memory
- * of its leases.
+ * Removes a network and what it has left: stale attachments, its bridge if that has no ports, and files about its
+ * leases.
  * @throws NetloomError network-in-use while anything is attached
  */
 export function removeNetwork(context: RuntimeContext, name: string): void {
@@ -65,8 +65,8 @@ export function removeNetwork(context: RuntimeContext, name: string): void {
 }
 
 /**
- * What plugins still have of the network. One that is not installed any more cannot be asked, and is no reason to keep
- * the network.
+ * Removes what plugins still have of the network. A plugin that is no longer installed cannot be called, but that is no
+ * reason to keep the network.
  */
 function collectRest(context: RuntimeContext, { list }: Network): void {
   try {
@@ -84,8 +84,8 @@ export function attachmentsOf(context: RuntimeContext, name: string): CachedAtta
 }
 
 /**
- * The bridge whose name follows from the network's, if nothing is plugged in. One that somebody named may be somebody
- * else's, and stays.
+ * Removes the bridge whose name is derived from the network's, if it has no ports. A bridge that somebody named may be
+ * somebody else's, and stays.
  */
 function removeBridge({ list }: Network): void {
   const name = bridgeName(list.name);
@@ -97,7 +97,7 @@ function removeBridge({ list }: Network): void {
   nl.attempt([link.remove({ index: bridge.index })]);
 }
 
-/** Only what remembers: a lease that is left belongs to somebody. */
+/** Removes files about leases, unless a lease is left: that belongs to somebody. */
 function forgetLeases(directory: string): void {
   const names = tryList(directory) ?? [];
   if (names.some((name) => !REMEMBERED.test(name))) return;

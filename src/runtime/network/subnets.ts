@@ -1,4 +1,4 @@
-/** Which subnets are in use, and one that is not. */
+/** The subnets in use, and how to choose a free one. */
 import { NetloomError } from '../../error.ts';
 import { randomBytes } from '../../ffi/random.ts';
 import { Cidr } from '../../net/cidr.ts';
@@ -9,21 +9,21 @@ import * as route from '../../rtnl/route.ts';
 import { openRoute } from '../../rtnl/socket.ts';
 import type { Network } from '../conf-directory.ts';
 
-/** A prefix that somebody uses, and who. */
+/** A prefix in use, and by whom. */
 export interface Used {
   readonly prefix: Cidr;
   readonly by: string;
 }
 
 /**
- * Where subnets come from: those of a private range that neither docker (172.16/12, 192.168/16), podman (10.88, 10.89)
- * nor cni-conf/ (10.86) begin with, then more of it.
+ * Where subnets are chosen from: a part of 10/8 that neither docker (172.16/12, 192.168/16), podman (10.88, 10.89) nor
+ * cni-conf/ (10.86) begins with.
  */
 const POOL = { from: Cidr.parse('10.90.0.0/24'), count: 6 * 256 };
 
 /**
  * What is in use on this host: its routes, its addresses, and the subnets of its networks.
- * @param except a link whose own routes do not count: a network on that link has its subnet
+ * @param except a link whose routes and addresses do not count: a network on that link shares its subnet
  */
 export function usedSubnets(networks: readonly Network[], except: string | undefined): Used[] {
   using nl = openRoute();
@@ -41,7 +41,7 @@ export function usedSubnets(networks: readonly Network[], except: string | undef
   return [...networks.flatMap(subnetsInUse), ...routes, ...addresses];
 }
 
-/** The subnets that a network's configuration names, wherever in it. */
+/** The subnets that a network's configuration names, anywhere in it. */
 export function subnetsOf({ list }: Network): Cidr[] {
   const found: Cidr[] = [];
   const visit = (value: unknown, key: string) => {
@@ -52,7 +52,7 @@ export function subnetsOf({ list }: Network): Cidr[] {
   };
   for (const { conf } of list.plugins) {
     visit(conf['ipam'], '');
-    // Of an overlay, which has no other: the prefixes of its hosts are parts of it.
+    // An overlay has its subnet only here: the prefixes of its hosts are parts of it.
     visit(conf['subnet'], 'subnet');
   }
   return found;
@@ -68,7 +68,7 @@ export function refuseUsed(subnet: Cidr, used: readonly Used[]): void {
   });
 }
 
-/** A subnet that nothing here uses. @param prefix of IPv4, 16 to 24 @throws NetloomError no-subnet */
+/** A subnet that is free on this host. @param prefix length for IPv4, 16 to 24 @throws NetloomError no-subnet */
 export function freeSubnet(family: Family, used: readonly Used[], prefix: number): Cidr {
   const isFree = (subnet: Cidr) => !used.some(({ prefix }) => prefix.overlaps(subnet));
   for (let i = 0; i < POOL.count >> (POOL.from.prefix - prefix); i++) {
@@ -84,7 +84,7 @@ function nth(i: number, prefix: number): Cidr {
   return new Cidr(POOL.from.ip.plus(BigInt(i) << BigInt(32 - prefix)), prefix);
 }
 
-/** RFC 4193: 40 random bits, so that networks of two hosts that meet one day do not clash. */
+/** RFC 4193: 40 random bits, so that networks of two hosts do not clash if they are joined one day. */
 function randomUla(): Cidr {
   const bytes = new Uint8Array(16);
   bytes[0] = 0xfd;
@@ -96,7 +96,7 @@ function subnetsInUse(network: Network): Used[] {
   return subnetsOf(network).map((subnet) => ({ prefix: subnet.network(), by: `the network "${network.list.name}"` }));
 }
 
-/** Link-local and multicast addresses are on every link. */
+/** Link-local and multicast prefixes are on every link. */
 function isLinkLocal(ip: Ip): boolean {
   const [first = 0, second = 0] = ip.bytes;
   return (

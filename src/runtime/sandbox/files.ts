@@ -6,11 +6,12 @@ import { Ip } from '../../net/ip.ts';
 import type { RuntimeContext } from '../context.ts';
 import type { Sandbox } from './store.ts';
 
-/** In place of an address: those by which the sandbox reaches the host. docker's word. */
+/** In place of an address: the addresses by which the sandbox reaches the host. docker's word. */
 const HOST_GATEWAY = 'host-gateway';
 
 /**
- * What the sandbox's networks say: their name servers, the sandbox's own addresses, and those that the host has there.
+ * From the results of the sandbox's networks: name servers and search domains, the sandbox's own addresses, and those
+ * of the host there.
  */
 export interface Surroundings {
   readonly nameservers: readonly string[];
@@ -19,7 +20,7 @@ export interface Surroundings {
   readonly gateways: readonly string[];
 }
 
-/** What was asked for. */
+/** What was requested. */
 type Asking = Readonly<Pick<Sandbox, 'name'>> & {
   readonly [K in 'hosts' | 'nameservers' | 'search']: readonly string[];
 };
@@ -42,7 +43,7 @@ export function writeFiles(context: RuntimeContext, sandbox: Sandbox, around: Su
   replaceText(hosts, texts.hosts, 0o644);
 }
 
-/** What is in them. */
+/** The contents of both files. */
 export function textsOf(sandbox: Asking, around: Surroundings): SandboxFiles {
   return {
     resolvConf: resolvConfOf(sandbox, around, tryReadText('/etc/resolv.conf') ?? ''),
@@ -53,14 +54,14 @@ export function textsOf(sandbox: Asking, around: Surroundings): SandboxFiles {
 export function removeFiles(context: RuntimeContext, name: string): void {
   const { resolvConf } = filesOf(context, name);
   const directory = resolvConf.slice(0, resolvConf.lastIndexOf('/'));
-  // With what a killed netloom was writing.
+  // With the temporary files of a killed netloom.
   for (const file of tryList(directory) ?? []) unlink(`${directory}/${file}`);
   removeDirectory(directory);
 }
 
 /**
- * What was asked for goes before what the networks say, and that before the host's own file, of which name servers on
- * the loopback are left out: the sandbox's loopback is another.
+ * Requested values take precedence over those of the networks, and these over the host's own file. Of that, name
+ * servers on the loopback are left out: the sandbox has another loopback.
  */
 export function resolvConfOf(
   sandbox: Pick<Asking, 'nameservers' | 'search'>,
@@ -99,12 +100,12 @@ export function hostsOf(
   ].join('\n');
 }
 
-/** Whether a line of hosts asks for the addresses of the host. */
+/** Whether a line of hosts stands for the addresses of the host. */
 export function isOfHost(pair: string): boolean {
   return pair.slice(pair.search(/[:=]/) + 1) === HOST_GATEWAY;
 }
 
-/** Whether a pair is `NAME:ADDRESS` or `NAME=ADDRESS`, as docker has it. */
+/** Whether a pair is `NAME:ADDRESS` or `NAME=ADDRESS`, as in docker. */
 export function isHostPair(pair: string): boolean {
   const at = pair.search(/[:=]/);
   return at > 0 && !/\s/.test(pair) && (isOfHost(pair) || Ip.tryParse(pair.slice(at + 1)) !== undefined);

@@ -1,4 +1,4 @@
-/** `--network`, in docker's words: networks with what is asked of each, or one of the words that stand alone. */
+/** `--network`, in docker's notation: networks with options for each, or a word that stands alone. */
 import { NetloomError } from '../../error.ts';
 import { Ip } from '../../net/ip.ts';
 import { parseMac } from '../../net/mac.ts';
@@ -18,7 +18,7 @@ export interface NetworkRequest {
 }
 
 /**
- * The mode for all `--network` of a command.
+ * The mode that results from all `--network` of a command.
  * @throws NetloomError exclusive-network, invalid-network
  */
 export function modeOf(given: readonly string[]): Mode {
@@ -44,7 +44,7 @@ const REASONS: Readonly<Record<string, string>> = {
   container: "the namespace is the other container's, and another network would be its too",
 };
 
-/** `NET[,ip=ADDRESS][,mac=MAC][,ifname=NAME]`; `ip` once a family. */
+/** `NET[,ip=ADDRESS][,mac=MAC][,ifname=NAME]`; `ip` once per family. */
 function requestOf(text: string): NetworkRequest {
   const [network = '', ...pairs] = text.split(',');
   const ips: string[] = [];

@@ -1,4 +1,4 @@
-/** Removing a sandbox that somebody names, also one whose record is lost. */
+/** Removing a sandbox by name, also one whose record is lost. */
 import { NetloomError } from '../../error.ts';
 import type { RuntimeContext } from '../context.ts';
 import { EndpointStore } from '../endpoints.ts';
@@ -18,7 +18,7 @@ import {
 
 /**
  * Removes a sandbox.
- * @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless they are to be killed
+ * @throws NetloomError no-sandbox; sandbox-in-use while processes run in it, unless `force` kills them
  */
 export function removeSandbox(context: RuntimeContext, name: string, { force = false } = {}): void {
   exclusively(context, () => {
@@ -39,15 +39,15 @@ export function removeSandbox(context: RuntimeContext, name: string, { force = f
 }
 
 /**
- * What gc may take away: a namespace without a record, in which nothing runs. NB: a record that was set aside stays,
- * for whoever can read it.
+ * Removes what gc may remove: a namespace without a record in which nothing runs. NB: a record that was set aside
+ * stays, for a person to read.
  */
 export function removeIdle(context: RuntimeContext, { name }: LostSandbox): void {
   refuseShared(context, name);
   removeLocked(context, asSandbox(context, name));
 }
 
-/** The processes in the namespace of a sandbox without a record, whosever they are. */
+/** The processes in the namespace of a sandbox without a record, even if they belong to others. */
 export function processesOfLost(context: RuntimeContext, name: string): RunningProcess[] {
   using netns = tryOpenPin(sandboxNetns(context, name));
   return netns === undefined ? [] : processesIn(netns);
@@ -63,13 +63,13 @@ function removeLost(context: RuntimeContext, name: string, running: readonly Run
   );
 }
 
-/** As far as it is known: what has networks of its own has a namespace of its own. Nothing is killed in any other. */
+/** As far as known: a sandbox with networks of its own has a namespace of its own. In any other nothing is killed. */
 function asSandbox(context: RuntimeContext, name: string): Pick<Sandbox, 'name' | 'mode'> {
   const isWired = new EndpointStore(context).of(name).some(({ target }) => target.kind === 'sandbox');
   return { name, mode: isWired ? 'own' : 'unknown' };
 }
 
-/** Sandboxes that share another's namespace would lose their network. */
+/** Refuses to remove a sandbox whose namespace others share: they would lose their network. */
 function refuseShared(context: RuntimeContext, name: string): void {
   const modes = [`container:${name}`, `container:sandbox:${name}`];
   const others = sandboxRecords(context)

@@ -1,4 +1,4 @@
-/** Making sandboxes, and taking them away. */
+/** Creating and removing sandboxes. */
 import { gather } from '../../attach/gather.ts';
 import { isName } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
@@ -24,7 +24,7 @@ import { type Mode, modeOf, type NetworkRequest } from './mode.ts';
 import { type Sandbox, sandboxNetns, sandboxRecords, tryFindLost, tryFindSandbox, tryOpenPin } from './store.ts';
 
 export interface SandboxOptions {
-  /** Chosen where it is not given. */
+  /** Generated where it is not given. */
   readonly name?: string | undefined;
   /** Each `--network`. */
   readonly networks: readonly string[];
@@ -32,7 +32,7 @@ export interface SandboxOptions {
   readonly nameservers: readonly string[];
   readonly search: readonly string[];
   readonly hosts: readonly string[];
-  /** The command whose end is that of the sandbox, for `netloom run`. */
+  /** The command that the sandbox ends with, for `netloom run`. */
   readonly command?: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export interface MadeSandbox {
 }
 
 /**
- * Makes a sandbox with its networks: all of it, or nothing.
+ * Creates a sandbox with its networks: all of it, or nothing.
  * @throws NetloomError sandbox-exists, exclusive-network, and what connect() throws
  */
 export function createSandbox(context: RuntimeContext, options: SandboxOptions): MadeSandbox {
@@ -77,25 +77,25 @@ export function createSandbox(context: RuntimeContext, options: SandboxOptions):
   });
 }
 
-/** A sandbox that is not made. */
+/** A sandbox that is only planned. */
 export interface PlannedSandbox {
   readonly name: string;
-  /** Whether its namespace is to be made: it is neither the host's nor another container's. */
+  /** Whether its namespace would be created, and is neither the host's nor another container's. */
   readonly isNew: boolean;
   /** Where its namespace would be pinned, or where the other container's is; undefined for the host's. */
   readonly netns: string | undefined;
   readonly endpoints: readonly Planned[];
   readonly command: readonly string[];
   /**
-   * Its resolv.conf and hosts with these results of its attachments, in a namespace that has the host's addresses;
-   * undefined where they are the host's.
+   * Its resolv.conf and hosts, given the results of its attachments; called in a namespace with the host's addresses.
+   * Undefined where it uses the host's files.
    * @throws NetloomError no-host-gateway
    */
   textsWith(results: readonly Json[]): SandboxFiles | undefined;
 }
 
 /**
- * What createSandbox() would make.
+ * What createSandbox() would create.
  * @throws NetloomError sandbox-exists, exclusive-network, no-network, and what openTarget() throws
  */
 export function planSandbox(context: RuntimeContext, options: SandboxOptions): PlannedSandbox {
@@ -119,11 +119,11 @@ export function planSandbox(context: RuntimeContext, options: SandboxOptions): P
   return { ...plan, netns, endpoints: plannedEndpoints(context, idOf(name), netns, requests), textsWith };
 }
 
-/** The end of `netloom run`: whatever the command left running ends with it, as in a container. */
+/** The end of `netloom run`: whatever the command left running ends too, as in a container. */
 export function endSandbox(context: RuntimeContext, sandbox: Sandbox): void {
   exclusively(context, () => {
     const now = tryFindSandbox(context, sandbox.name);
-    // Somebody may have removed it, and made another of its name.
+    // Somebody may have removed it, and created another of the same name.
     const isOurs = now === undefined ? tryFindLost(context, sandbox.name)?.isPinned : isOfRunner(now, sandbox);
     if (isOurs === true) removeLocked(context, sandbox);
   });
@@ -133,14 +133,19 @@ function isOfRunner({ runner }: Sandbox, other: Sandbox): boolean {
   return runner?.pid === other.runner?.pid && runner?.started === other.runner?.started;
 }
 
-/** The processes in a namespace of a sandbox's own. Those of the host's or of another's cannot be told apart. */
+/**
+ * The processes in a sandbox's own namespace. In the host's or another container's they cannot be told apart from
+ * others.
+ */
 export function sandboxProcesses(context: RuntimeContext, { name, mode }: Pick<Sandbox, 'name' | 'mode'>) {
   if (mode !== 'own') return [];
   using netns = tryOpenPin(sandboxNetns(context, name));
   return netns === undefined ? [] : processesIn(netns);
 }
 
-/** Takes all of a sandbox away, for who holds the lock. NB: its record goes last, so that a second try is possible. */
+/**
+ * Removes all of a sandbox, for callers that hold the lock. NB: the record goes last, so that a second try is possible.
+ */
 export function removeLocked(context: RuntimeContext, sandbox: Pick<Sandbox, 'name' | 'mode'>): void {
   const { name } = sandbox;
   const endpoints = new EndpointStore(context).of(name).filter(({ target }) => target.kind === 'sandbox');
@@ -153,11 +158,11 @@ export function removeLocked(context: RuntimeContext, sandbox: Pick<Sandbox, 'na
   sandboxRecords(context).remove(name);
 }
 
-/** Makes the namespace of a sandbox that has a record, and its loopback. */
+/** Creates the namespace of a sandbox that has a record, with its loopback up. */
 export function makeNamespace(context: RuntimeContext, { name, mode }: Pick<Sandbox, 'name' | 'mode'>): void {
   const path = sandboxNetns(context, name);
   if (mode === 'host') return;
-  unpin(path); // An empty file may be left of the pin, where the directory outlives a boot.
+  unpin(path); // Where the directory outlives a boot, the pin may have left an empty file.
   if (mode === 'own') {
     pinNew(path);
     using netns = openNetns(path);
@@ -167,11 +172,11 @@ export function makeNamespace(context: RuntimeContext, { name, mode }: Pick<Sand
   }
   using target = openTarget(context, mode.slice('container:'.length), { shared: true });
   pinFile(path);
-  // By the descriptor: the path may be another's by now.
+  // By its descriptor: the path may lead to another one by now.
   pinAt(`/proc/self/fd/${target.netns.fd}`, path);
 }
 
-/** What the results of a sandbox's attachments say of names and addresses. */
+/** Names and addresses from the results of a sandbox's attachments. */
 export function surroundingsOf(results: readonly Json[]): Surroundings {
   const words = (value: unknown) => (Array.isArray(value) ? value.filter((each) => typeof each === 'string') : []);
   const dns = results.map((result) => (result['dns'] ?? {}) as Json);
@@ -184,7 +189,7 @@ export function surroundingsOf(results: readonly Json[]): Surroundings {
   };
 }
 
-/** Those of some addresses that are the host's own: the gateway of a macvlan, say, is another machine. */
+/** The given addresses that are the host's own: the gateway of a macvlan, for example, is another machine. */
 function ofHost(addresses: readonly string[]): string[] {
   if (addresses.length === 0) return [];
   using nl = openRoute();
@@ -205,7 +210,7 @@ function refuseUnreachableHost({ hosts }: Pick<SandboxOptions, 'hosts'>, { gatew
   );
 }
 
-/** The results that the cache has of a sandbox's attachments. */
+/** The cached results of a sandbox's attachments. */
 export function resultsOf(context: RuntimeContext, name: string): Json[] {
   const cache = new AttachmentCache(context.paths.cni);
   return new EndpointStore(context).of(name).flatMap(({ network, ifname }): Json[] => {
@@ -230,7 +235,7 @@ function idOf(name: string): TargetId {
   return { kind: 'sandbox', containerId: name, name };
 }
 
-/** Ports are published by the first network that can; where none can, the first one says so. */
+/** Ports are published on the first network that can; where none can, the first one reports the error. */
 function requestsOf(
   context: RuntimeContext,
   networks: readonly NetworkRequest[],

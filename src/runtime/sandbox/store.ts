@@ -1,7 +1,4 @@
-/**
- * Sandboxes: network namespaces without an engine, pinned below /run, with what was asked for them remembered beyond a
- * boot.
- */
+/** Sandboxes: network namespaces without an engine, pinned under /run. Their options are remembered across boots. */
 import * as v from 'valibot';
 import { isName } from '../../cni/config.ts';
 import { object } from '../../cni/schema.ts';
@@ -15,9 +12,9 @@ const SCHEMA = () =>
   object({
     format: v.literal(1),
     name: v.string(),
-    /** `own`, `host`, or the words of the target whose namespace it shares: `container:sandbox:db`. */
+    /** `own`, `host`, or the target whose namespace it shares: `container:sandbox:db`. */
     mode: v.string(),
-    /** Gone when its command ends: made by `netloom run`. */
+    /** Made by `netloom run`: it is removed when its command ends. */
     isTransient: v.boolean(),
     nameservers: v.array(v.string()),
     search: v.array(v.string()),
@@ -36,7 +33,7 @@ export function sandboxRecords({ paths, warn }: Surroundings): Records<ReturnTyp
   return new Records(`${paths.state}/sandboxes`, SCHEMA, warn);
 }
 
-/** NB: what is no name may be a path, and a file elsewhere is no damaged record of ours. */
+/** NB: an invalid name may be a path, and a file elsewhere is not a damaged record of ours. */
 export function tryFindSandbox(context: RuntimeContext, name: string): Sandbox | undefined {
   return isName(name) ? sandboxRecords(context).get(name) : undefined;
 }
@@ -54,7 +51,7 @@ export function findSandbox(context: RuntimeContext, name: string): Sandbox {
   throw new NetloomError('no-sandbox', `There is no sandbox "${name}"`, { hint: '"netloom sandbox ls" lists them' });
 }
 
-/** Where a sandbox's namespace is pinned. */
+/** The path where a sandbox's namespace is pinned. */
 export function sandboxNetns({ paths }: Pick<RuntimeContext, 'paths'>, name: string): string {
   return `${paths.run}/netns/${name}`;
 }
@@ -68,7 +65,7 @@ export function openSandboxNetns(context: Surroundings, name: string): Netns {
   });
 }
 
-/** The pin of a sandbox; undefined where it is gone, as after a boot, when an empty file may be left of it. */
+/** Opens the pin of a sandbox; undefined where it is gone, as after a boot, which may leave an empty file. */
 export function tryOpenPin(path: string): Netns | undefined {
   try {
     return tryOpenNetns(path);
@@ -78,16 +75,16 @@ export function tryOpenPin(path: string): Netns | undefined {
   }
 }
 
-/** A sandbox without its record. Nobody remembers what was asked for, nor whether the namespace is its own. */
+/** A sandbox without its record: its options are lost, and whether the namespace is its own. */
 export interface LostSandbox {
   readonly name: string;
-  /** Whether there is a namespace under its name. */
+  /** Whether a namespace is pinned under its name. */
   readonly isPinned: boolean;
-  /** What became of the record, in words that go on after a colon. */
+  /** What happened to the record, as the end of a sentence after a colon. */
   readonly why: string;
 }
 
-/** By name. NB: a record is there before the pin is, and until after it. */
+/** All lost sandboxes, by name. NB: a record is written before its pin is made, and removed after it. */
 export function lostSandboxes(context: Surroundings): LostSandbox[] {
   const records = sandboxRecords(context);
   const pins = tryList(sandboxNetns(context, '')) ?? [];
