@@ -87,8 +87,8 @@ Examples:
       process.exitCode = EXIT.failed;
       return;
     }
-    // The optimizing compiler of last resort: 20 MB and a fifth of the processor's time for code that waits for the
-    // kernel. An option of the engine can only be given in the environment of a process that begins.
+    // Switch off the engine's last optimizing compiler: it takes 20 MB and a fifth of the processor time, for code that
+    // mostly waits for the kernel. Engine options can only be set in the environment of a new process.
     if (process.env[ENGINE_OPTION] === undefined) {
       become(process.execPath, [process.argv0, ...process.argv.slice(2)], { ...process.env, [ENGINE_OPTION]: '0' });
     }
@@ -104,7 +104,7 @@ function seconds(most: number): (text: string) => number {
   };
 }
 
-/** Read again by the agent, which takes the same words from its file. */
+/** Only checks the address: the agent parses it again, because it takes the same notation from its file. */
 function address(text: string): string {
   addressOf(text);
   return text;

@@ -1,4 +1,4 @@
-/** The tree of commands. Each has a file of its own beside this one. */
+/** The tree of commands. Each command is in a file of its own beside this one. */
 import { buildRouteMap } from '@stricli/core';
 import { agentCommand } from './agent.ts';
 import { completionCommand } from './completion.ts';
@@ -62,7 +62,10 @@ and "exec" return the status of their command.`,
   },
 });
 
-/** With one line of usage: that of every command has its options, which only its own help explains. */
+/**
+ * With one usage line for all commands: stricli's line for each command lists options, which only the command's own
+ * help explains.
+ */
 export const commands: typeof tree = {
   ...tree,
   formatHelp: (args) =>

@@ -1,16 +1,16 @@
-/** `netloom completion`: scripts for shells, which ask netloom itself what may follow. */
+/** `netloom completion`: shell scripts that ask netloom itself for completions. */
 import { type Application, buildCommand, type CommandContext, proposeCompletions } from '@stricli/core';
 import { pathsOf } from '../paths.ts';
 import { readNetworks } from '../runtime/conf-directory.ts';
 import { lostSandboxes, sandboxRecords } from '../runtime/sandbox/store.ts';
 
-/** What the scripts call, with the words so far; the last one is what is being typed. */
+/** The hidden command that the scripts call, with the words so far. The last one is being typed. */
 export const COMPLETE = '__complete';
 
-/** Where netloom knows no word, a file may be meant. */
+/** Where netloom proposes nothing, file names are completed. */
 const SCRIPTS = {
-  // For readline ":" and "=" end a word, for netloom they do not: the words are those of the line, and of an answer
-  // only what readline lacks.
+  // readline splits words at ":" and "=", netloom does not. So the words are taken from the whole line, and the part
+  // that readline already has is cut from each proposal.
   bash: `_netloom() {
   local line=\${COMP_LINE:0:COMP_POINT} words known
   IFS=$' \\t\\n' read -ra words <<<"$line"
@@ -22,7 +22,7 @@ const SCRIPTS = {
 }
 complete -o default -F _netloom netloom
 `,
-  // As a file of fpath it is the body of the function when it is called first, and has to answer then.
+  // A file in fpath is the body of the function on its first call, and must answer then.
   zsh: `#compdef netloom
 _netloom() {
   local -a found
@@ -71,7 +71,7 @@ Examples:
   },
 });
 
-/** Prints what may follow, one a line. */
+/** Prints the proposals, one per line. */
 export async function complete(application: Application<CommandContext>, words: readonly string[]): Promise<void> {
   const { stdout, stderr } = process;
   const found = await proposeCompletions(application, words, { process: { stdout, stderr } });
@@ -86,7 +86,7 @@ export function networkNames(partial: string): string[] {
 
 /** For parameters that name a sandbox. */
 export function sandboxNames(partial: string): string[] {
-  // Without a look into the records: nobody would hear of one that is damaged.
+  // Does not read the records: a warning about a damaged one would not be seen.
   const context = { paths: pathsOf(process.env), warn: () => {} };
   const names = [...sandboxRecords(context).names(), ...lostSandboxes(context).map(({ name }) => name)];
   return names.filter((name) => name.startsWith(partial));

@@ -1,9 +1,9 @@
-/** What a command has of the world. */
+/** What commands need from outside. */
 import { contextOf, type RuntimeContext } from '../runtime/context.ts';
 
 /**
- * The runtime's surroundings for this process; what it warns of goes to stderr, once: what is read for each network is
- * read again and again.
+ * The runtime context of this process. Each warning is printed on stderr only once, because the same files are read for
+ * each network.
  */
 export function runtimeContext(): RuntimeContext {
   const said = new Set<string>();

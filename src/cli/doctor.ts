@@ -12,7 +12,7 @@ interface Flags {
   readonly json: boolean;
 }
 
-/** A finding for people and programs, with what has become of it. */
+/** A finding for people and programs, with the outcome of its fix. */
 type Told = Omit<Finding, 'fix'> & { readonly fixed: boolean; readonly failed?: string };
 
 export const doctorCommand = buildCommand({

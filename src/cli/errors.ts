@@ -1,16 +1,16 @@
-/** How the command line tells of failures, and the exit statuses that scripts act on (docs/cli.md). */
+/** How the command line reports failures, and its exit statuses (docs/cli.md). */
 import { ArgumentScannerError, text_en } from '@stricli/core';
 import { errorsOf, hasCode, messageOf, NetloomError } from '../error.ts';
 import { libc } from '../ffi/libc.ts';
 import { misunderstood, noSuchCommand } from './misunderstood.ts';
 
 /**
- * Done; failed; called with what it does not understand; no agent runs, as systemctl has it. What a command runs for
- * somebody has its own.
+ * Success; failure; a command line that was not understood; no agent runs (as in systemctl). A command that runs
+ * another program returns that program's status.
  */
 export const EXIT = { ok: 0, failed: 1, usage: 2, notRunning: 3 } as const;
 
-/** The words of stricli, with our own for failures: one sentence, then what is known besides, without a stack. */
+/** The texts of stricli, with our own for failures: one sentence, then details, without a stack trace. */
 export const text = {
   ...text_en,
   briefs: {
@@ -27,12 +27,12 @@ export const text = {
     `netloom: ${noSuchCommand(input, corrections)}`,
 } satisfies typeof text_en;
 
-/** Node's own error for what the system refuses: it names the call and the file, and is no fault of ours. */
+/** Node's own error for a refused system call: it names the call and the file, and is not a fault of netloom. */
 function isOfSystem(error: Error): boolean {
   return 'syscall' in error && 'code' in error;
 }
 
-/** `netloom: MESSAGE`, then indented lines: details, hint, and what failed while the first failure was taken back. */
+/** `netloom: MESSAGE`, then indented lines: details, a hint, and what failed while the first failure was undone. */
 export function sentencesOf(thrown: unknown): string {
   const [error, ...later] = errorsOf(thrown);
   const lines = [`netloom: ${messageOf(error)}`];

@@ -1,6 +1,6 @@
 /**
- * `netloom install` and `uninstall`: the executable and its names in a runtime's plugin directory, and conflists to
- * begin with.
+ * `netloom install` and `uninstall`: the executable and links to it in a runtime's plugin directory, and initial
+ * conflists.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -26,7 +26,7 @@ import { plugins } from '../plugins/registry.ts';
 import { loadConflist } from '../runtime/conf-directory.ts';
 import { built, CNI, EXECUTABLE, linkTarget, SHIM } from './programs.ts';
 
-/** What install moves aside, and uninstall moves back. */
+/** The suffix of files that install moves aside, and uninstall moves back. */
 const BEFORE = '.before-netloom';
 
 interface Flags {
@@ -80,11 +80,11 @@ Examples:
     },
   },
   func(this: CommandContext, { bin, conf, conflist }: Flags & { readonly conflist?: string }) {
-    // Before anything is changed: a runtime that finds a file that is none has no network at all.
+    // Before anything is changed: with an invalid conflist a runtime would have no network at all.
     const checked = conflist === undefined ? undefined : checkedConflist(conflist, conf);
     const target = linkTarget();
     mkdirSync(bin, { recursive: true });
-    // The one that the other executes goes first.
+    // A program that another one executes is installed before it.
     const programs = target === SHIM ? [EXECUTABLE, CNI, SHIM] : [EXECUTABLE];
     for (const program of programs) copyProgram(built(program), join(bin, program));
     for (const type of plugins.keys()) {
@@ -138,7 +138,7 @@ Example: netloom uninstall --bin /opt/cni/bin --conf /etc/cni/net.d`,
   },
 });
 
-/** @throws NetloomError as loadConflist(), and no-directory where it is not said where it is to go */
+/** @throws NetloomError as loadConflist(), and no-directory where the target directory is missing */
 function checkedConflist(file: string, conf: string | undefined): string {
   if (conf === undefined) {
     throw new NetloomError('no-directory', `Cannot install "${file}": --conf DIRECTORY is missing`);
@@ -151,7 +151,7 @@ function copyProgram(from: string, to: string): void {
   place(to, (beside) => {
     copyFileSync(from, beside);
     chmodSync(beside, 0o755);
-    // Or a loss of power leaves a program of nothing by the right name.
+    // Otherwise a power loss could leave an empty program under the right name.
     const file = openSync(beside, 'r');
     fsyncSync(file);
     closeSync(file);
@@ -159,8 +159,8 @@ function copyProgram(from: string, to: string): void {
 }
 
 /**
- * Makes a file beside its place and renames it, so that a runtime that executes it meanwhile sees the old one or the
- * new.
+ * Makes a file beside its place and renames it, so that a runtime that executes it meanwhile gets either the old or the
+ * new one.
  */
 function place(path: string, make: (beside: string) => void): void {
   const beside = `${path}.${process.pid}.tmp`;
@@ -173,7 +173,7 @@ function place(path: string, make: (beside: string) => void): void {
   }
 }
 
-/** Whether something is at a path, be it a link that leads nowhere. */
+/** Whether something is at a path, even a dangling link. */
 function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }

@@ -15,7 +15,7 @@ const application = buildApplication(commands, {
   documentation: {
     caseStyle: 'convert-camel-to-kebab',
     useAliasInUsageLine: false,
-    // https://no-color.org: set to anything but nothing. Stricli itself looks whether the stream is a terminal.
+    // https://no-color.org: set and not empty. Stricli itself checks whether the stream is a terminal.
     disableAnsiColor: (process.env['NO_COLOR'] ?? '') !== '',
   },
   localization: { text },
@@ -33,9 +33,9 @@ export async function main(args: readonly string[]): Promise<void> {
       stdout,
       stderr,
       env,
-      // Stricli has negative numbers for what it does not understand, which a shell would see as 251 and the like.
+      // Stricli has negative statuses for usage errors, which a shell would see as 251 and the like.
       set exitCode(status: number) {
-        // A command that runs another one has set that one's.
+        // A command that runs another program has set that program's status.
         if (status !== 0) process.exitCode = status < 0 ? EXIT.usage : status;
       },
     },

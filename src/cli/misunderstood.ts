@@ -1,4 +1,6 @@
-/** Words that the command line has no meaning for, told as everything else: what is wrong, and what was expected. */
+/**
+ * Errors for command lines that are not understood, in the form of all others: what is wrong, and what was expected.
+ */
 import {
   AliasNotFoundError,
   ArgumentParseError,
@@ -10,7 +12,7 @@ import {
 } from '@stricli/core';
 import { messageOf } from '../error.ts';
 
-/** @param corrections names that are nearly the one that was given */
+/** @param corrections similar names */
 export function noSuchCommand(input: string, corrections: readonly string[]): string {
   return `There is no command "${input}"${didYouMean(corrections.map((each) => `"${each.replaceAll('`', '')}"`))}`;
 }
@@ -34,7 +36,7 @@ function missing({ placeholder, limit, message }: UnsatisfiedPositionalError): s
   return names.length === 0 ? message : `${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} missing`;
 }
 
-/** Placeholders are in capitals, and options are not. */
+/** Placeholders are in capitals, options are not. */
 function nameOf(option: string): string {
   return option === option.toUpperCase() ? option : `--${option}`;
 }

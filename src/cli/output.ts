@@ -1,18 +1,21 @@
-/** Output that nobody takes: who reads has gone, as with `netloom inspect | head`, or the disk is full. */
+/** Output that cannot be written: its reader is gone, as in `netloom inspect | head`, or the disk is full. */
 import { isBroken } from '../ffi/poll.ts';
 import { EXIT } from './errors.ts';
 
-/** What a shell sees of a program that SIGPIPE has ended, as most programs are. The runtime has it ignored. */
+/**
+ * The status that a shell reports for a program ended by SIGPIPE, as most programs would be. The runtime ignores that
+ * signal.
+ */
 const SIGPIPE_STATUS = 128 + 13;
 
 const STDOUT = 1;
 
-/** For who goes on without ever coming back to the event loop, where it would be told. */
+/** For commands that never return to the event loop, which would report it. */
 export function endIfNobodyReads(): void {
   if (isBroken(STDOUT)) process.exit(SIGPIPE_STATUS);
 }
 
-/** NB: told when the command is over, or waits: all that it was to do is done by then. */
+/** NB: reported when the command has ended or waits, so its work is done by then. */
 export function endWhereNobodyReads(): void {
   process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
     if (code === 'EPIPE') process.exit(SIGPIPE_STATUS);

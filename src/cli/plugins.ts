@@ -1,7 +1,7 @@
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { plugins } from '../plugins/registry.ts';
 
-/** `netloom plugins`: one plugin type a line, as the build and other scripts want it. */
+/** `netloom plugins`: one plugin type per line, for the build and other scripts. */
 export const pluginsCommand = buildCommand({
   docs: {
     brief: 'List the plugin types',

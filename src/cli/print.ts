@@ -1,4 +1,4 @@
-/** How answers look: JSON for programs, columns for people. */
+/** The format of output: JSON for programs, columns for people. */
 import type { CommandContext } from '@stricli/core';
 
 /** The flag of every listing. */

@@ -1,27 +1,26 @@
 /**
- * What the main thread and the one that shows progress have in common: some words, and behind them the text that is
- * shown.
+ * The memory that the main thread shares with the thread that shows progress: some words, followed by the text to show.
  */
 
-/** The words, by place. */
+/** The words, by index. */
 export const WORD = {
   isEnded: 0,
-  /** How many columns of the line are written. */
+  /** How many columns of the line are in use. */
   shown: 1,
-  /** Of the text, in bytes. */
+  /** Length of the text in bytes. */
   length: 2,
-  /** How many columns the line may have. */
+  /** The width of the line in columns. */
   columns: 3,
-  /** Whether the terminal is to get no escape sequences. */
+  /** Whether the terminal must not get escape sequences. */
   isPlain: 4,
-  /** Who writes to the terminal has it. */
+  /** Held by the thread that writes to the terminal. */
   lock: 5,
   count: 6,
 } as const;
-/** Of the text behind them. */
+/** Bytes for the text after the words. */
 export const TEXT_MAX = 200;
 
-/** While this runs, the other thread does not write the line and does not take it away. */
+/** Runs a function while the other thread neither writes nor clears the line. */
 export function alone(words: Int32Array, action: () => void): void {
   while (Atomics.compareExchange(words, WORD.lock, 0, 1) !== 0) Atomics.wait(words, WORD.lock, 1);
   try {
@@ -32,7 +31,7 @@ export function alone(words: Int32Array, action: () => void): void {
   }
 }
 
-/** What takes away the line that the cursor is in. ECMA-48: CR, EL; or blanks over it */
+/** What clears the line that the cursor is in. ECMA-48: CR, EL; or blanks over it */
 export function clearing(words: Int32Array): string {
   const shown = Atomics.load(words, WORD.shown);
   return Atomics.load(words, WORD.isPlain) === 1 ? `\r${' '.repeat(shown)}\r` : '\r\u001b[K';

@@ -1,11 +1,11 @@
 /**
- * The thread that tells a person on a terminal what is being waited for. The main one cannot: it waits for the kernel,
- * an engine or a lock.
+ * The thread that tells a person on a terminal what netloom is waiting for. The main thread cannot: it is blocked by
+ * the kernel, an engine or a lock.
  */
 import { libc } from '../ffi/libc.ts';
 import { alone, clearing, WORD } from './progress-memory.ts';
 
-/** Nothing that takes less is told of, in ms. */
+/** Milliseconds that something must take to be shown. */
 const PATIENCE = 1_000;
 const STDERR = 2;
 
@@ -29,7 +29,7 @@ scope.onmessage = ({ data }) => {
 
 function show(words: Int32Array, text: Uint8Array, seconds: number): void {
   const what = new TextDecoder().decode(text.slice(0, Atomics.load(words, WORD.length)));
-  // NB: one line of the terminal at most, for only one can be taken away.
+  // NB: at most one line of the terminal, because only one can be cleared.
   const line = [...`netloom: ${what}, ${seconds} s`].slice(0, Atomics.load(words, WORD.columns));
   const bytes = new TextEncoder().encode(clearing(words) + line.join(''));
   Atomics.store(words, WORD.shown, line.length);

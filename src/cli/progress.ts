@@ -1,18 +1,18 @@
 /**
- * Progress on anything over a second: one line on stderr, which goes when there is something else to say. For terminals
- * only.
+ * Shows progress on anything that takes over a second: one line on stderr, cleared when there is other output. On
+ * terminals only.
  */
 import { listen } from '../activity.ts';
 import { libc } from '../ffi/libc.ts';
 import { alone, clearing, TEXT_MAX, WORD } from './progress-memory.ts';
 
-/** Inside the executable, as the agent's threads are. */
+/** Inside the executable, like the agent's threads. */
 const WORKER = '/$bunfs/root/cli/progress-worker.js';
 const STDERR = 2;
-/** Of a terminal that does not say how wide it is. */
+/** The width of a terminal that does not report it. */
 const COLUMNS = 80;
 
-/** Begins to show it, where there is somebody to see it. @returns what ends it */
+/** Starts to show progress if stderr is a terminal. @returns a function that ends it */
 export function showProgress(args: readonly string[]): () => void {
   if (!process.stderr.isTTY) return () => {};
   let line: Line | undefined = new Line('working');
@@ -30,8 +30,8 @@ export function showProgress(args: readonly string[]): () => void {
     else line.tell(what);
   });
   const isWatching = args.includes('--watch');
-  // NB: the line goes from stderr also where stdout is what comes: that may be a file or a pipe, for which it is no
-  // data.
+  // NB: output on stdout also clears the line on stderr. stdout may be a file or a pipe, which must not get the
+  // sequence.
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
     stream.write = (...args: unknown[]) => {
@@ -43,7 +43,7 @@ export function showProgress(args: readonly string[]): () => void {
   return endForGood;
 }
 
-/** What is shown, from when it is begun until it ends: there may be several in the life of a command. */
+/** One line of progress, from its start to its end. A command may have several in succession. */
 class Line {
   readonly #memory = new SharedArrayBuffer(WORD.count * 4 + TEXT_MAX);
   readonly #words = new Int32Array(this.#memory, 0, WORD.count);
@@ -63,18 +63,18 @@ class Line {
     Atomics.store(this.#words, WORD.length, written);
   }
 
-  /** Until the next second. */
+  /** Clears the line until the next second. */
   clear(): void {
     alone(this.#words, () => {
       if (Atomics.load(this.#words, WORD.shown) === 0) return;
-      // Not by way of the stream, which may write later: whatever comes next begins in a clear line.
+      // Not through the stream, which may write later: whatever comes next must begin on an empty line.
       const bytes = new TextEncoder().encode(clearing(this.#words));
       libc.write(STDERR, bytes, bytes.length);
       Atomics.store(this.#words, WORD.shown, 0);
     });
   }
 
-  /** NB: when this returns the terminal is somebody else's. */
+  /** NB: when this returns, nothing of ours writes to the terminal any more. */
   end(): void {
     Atomics.store(this.#words, WORD.isEnded, 1);
     Atomics.notify(this.#words, WORD.isEnded);
@@ -83,7 +83,7 @@ class Line {
   }
 }
 
-/** https://no-color.org, and terminals that know no escape sequences. */
+/** https://no-color.org, and terminals without escape sequences. */
 function isPlain({ NO_COLOR = '', TERM }: NodeJS.ProcessEnv): boolean {
   return NO_COLOR !== '' || TERM === 'dumb';
 }

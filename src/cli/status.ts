@@ -1,4 +1,4 @@
-/** `netloom status`: what the agent says of itself. */
+/** `netloom status`: what the agent reports about itself. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { type Status, statusSocket } from '../agent/status.ts';
 import { hasCode, NetloomError } from '../error.ts';
@@ -31,7 +31,7 @@ Example: netloom status --json`,
   },
 });
 
-/** @returns undefined where nobody is there @throws NetloomError where somebody is, and does not answer */
+/** @returns undefined where no agent runs @throws NetloomError where one runs and does not answer */
 function ask(socket: string): Status | undefined {
   try {
     const { status, json } = get('netloom-agent', socket, '/status');

@@ -93,7 +93,7 @@ Examples:
   },
 });
 
-/** Tells of each thing when it is done: with many, all of them take their time. */
+/** Prints each deed as soon as it is done: many of them together take a while. */
 function report(context: CommandContext, json: boolean, run: (tell: (deed: Deed) => void) => void): void {
   const deeds: Deed[] = [];
   run((deed) => {

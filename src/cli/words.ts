@@ -1,7 +1,7 @@
-/** Words that people bring from elsewhere, in those that the tree of commands has. */
+/** Translates words that people know from other programs into those of the command tree. */
 import { sandboxAliases, sandboxFlags } from './sandbox/flags.ts';
 
-/** Of docker's run and exec: what ours do anyway. */
+/** Options of docker's run and exec that ours imply. */
 const ANYWAY: ReadonlySet<string> = new Set(['--rm', '-i', '-t', '-it', '-ti', '--interactive', '--tty']);
 
 export function meantBy(args: readonly string[]): readonly string[] {
@@ -12,7 +12,10 @@ export function meantBy(args: readonly string[]): readonly string[] {
   return first === 'exec' ? [first, ...withCommand(rest, 1)] : args;
 }
 
-/** What follows the first words that are no flags is a command of somebody's, whether or not "--" stands before it. @param names how many words stand before the command */
+/**
+ * Puts "--" before a person's command, which begins after the first words that are not flags. @param names how many
+ * words come before the command
+ */
 function withCommand(args: readonly string[], names: number): string[] {
   const end = afterFlags(args);
   const flags = args.slice(0, end).filter((word) => !ANYWAY.has(word));
@@ -28,7 +31,7 @@ function afterFlags(args: readonly string[]): number {
   return i;
 }
 
-/** Whether the next word belongs to it: `--name web`, and not `--name=web`. */
+/** Whether the next word is the option's value: for `--name web`, not for `--name=web`. */
 function takesValue(word: string): boolean {
   const name = word.replace(/^--?/, '');
   const flag = Object.hasOwn(sandboxAliases, name) ? sandboxAliases[name as keyof typeof sandboxAliases] : camel(name);

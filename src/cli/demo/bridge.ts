@@ -1,4 +1,4 @@
-/** `netloom demo`: the main job in ten seconds, on any machine, without a trace. */
+/** `netloom demo`: the main task in ten seconds, on any machine, leaving nothing behind. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { linksOf, Stage } from './stage.ts';
 import { wiringOf } from './wiring.ts';

@@ -85,7 +85,7 @@ function plug(one: Role, two: Role): void {
   }
 }
 
-/** What leads to other machines, as the kernel has it. */
+/** The routes to other machines, as the kernel has them. */
 function waysOf({ netns }: Role): string {
   using nl = withNetns(netns, () => openRoute());
   const tunnel = link.get(nl, { name: tunnelName(CONF.name) });

@@ -11,14 +11,12 @@ const MSG_DONTWAIT = 0x40;
 const ECHO_REQUEST = 8;
 const ECHO_REPLY = 0;
 
-/**
- * How long until the next request, in milliseconds: the first may be lost while a link of the way only just comes up.
- */
+/** Milliseconds until the next request: the first ones may be lost while a link on the path is coming up. */
 const INTERVAL = 200;
 
 /**
- * Asks an IPv4 address for an answer, from the calling thread's network namespace, again and again until there is one.
- * @returns the milliseconds from the request that was answered to its answer, or undefined where none came in time
+ * Sends requests to an IPv4 address, from the calling thread's network namespace, until one is answered.
+ * @returns the milliseconds between that request and its answer; undefined where none came in time
  */
 export function ping(address: Ip, limit = 20_000): number | undefined {
   const fd = check(libc.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP), 'open a raw socket');
@@ -28,7 +26,7 @@ export function ping(address: Ip, limit = 20_000): number | undefined {
     const to = new Uint8Array(16);
     to[0] = AF_INET;
     to.set(address.bytes, 4);
-    /** When each request was sent: the first has the sequence number 1. */
+    /** When each request was sent, by sequence number from 1. */
     const sent: number[] = [];
     const end = performance.now() + limit;
     for (let now = performance.now(), next = now; now < end; now = performance.now()) {
@@ -59,7 +57,10 @@ function echoRequest(id: number, sequence: number): Uint8Array {
   return packet;
 }
 
-/** A raw socket gets every ICMP packet, with its IP header. @returns 0 where it is not an answer from there */
+/**
+ * A raw socket gets every ICMP packet, with its IP header. @returns the sequence number; 0 where the packet is not an
+ * answer from that address
+ */
 function sequenceOfReply(fd: number, id: number, from: Ip): number {
   const buffer = new Uint8Array(1500);
   const length = libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, null, null);
@@ -67,6 +68,6 @@ function sequenceOfReply(fd: number, id: number, from: Ip): number {
   const view = new DataView(buffer.buffer);
   const header = (view.getUint8(0) & 0xf) * 4;
   const isReply = view.getUint8(header) === ECHO_REPLY && view.getUint16(header + 4) === id;
-  // NB: what a request to another address was answered may come late.
+  // NB: an answer to a request to another address may come late.
   return isReply && from.bytes.every((byte, i) => byte === buffer[12 + i]) ? view.getUint16(header + 6) : 0;
 }

@@ -1,4 +1,4 @@
-/** `netloom demo`: what netloom does, shown without a trace. */
+/** `netloom demo`: shows what netloom does, leaving nothing behind. */
 import { buildRouteMap } from '@stricli/core';
 import { bridgeDemoCommand } from './bridge.ts';
 import { overlayDemoCommand } from './overlay.ts';

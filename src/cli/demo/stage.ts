@@ -1,6 +1,6 @@
 /**
- * What a demo plays on: network namespaces and a directory of its own, so that the machine stays as it is. All of it
- * goes when the stage does.
+ * What a demo runs in: network namespaces and a directory of its own, so that the machine stays unchanged. Disposing of
+ * the stage removes all of it.
  */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,22 +21,22 @@ import { ping } from './ping.ts';
 /** A plugin's configuration. */
 export type Conf = Readonly<Record<string, unknown>> & { readonly type: string };
 
-/** A namespace that plays something. */
+/** A namespace that plays a host or a container. */
 export interface Role {
   readonly name: string;
   readonly netns: Netns;
 }
 
-/** What a container got. */
+/** The addresses that a container got. */
 export interface Attached {
   readonly ip: Ip;
-  /** Of the host, as the container sees it. */
+  /** The host, as the container sees it. */
   readonly gateway: Ip;
 }
 
 /**
- * Those by which people end a program. A demo is over in a moment, and cleans up first: nothing is served until then,
- * and plugins that it runs have got the signal themselves.
+ * The signals by which people end a program. A demo then ends at once, and cleans up first. Plugins that it runs get
+ * the signal themselves.
  */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
@@ -72,7 +72,7 @@ export class Stage implements Disposable {
     return { name, netns };
   }
 
-  /** Attaches a container, and says so. */
+  /** Attaches a container, and reports it. */
   add(host: Role, { name, netns }: Role, conf: Conf): Attached {
     const started = performance.now();
     const result = this.#call('ADD', host, { name, netns }, conf) as { ips: [{ address: string; gateway: string }] };
@@ -87,7 +87,7 @@ export class Stage implements Disposable {
     this.#print(`DEL ${container.name}`);
   }
 
-  /** Sends a packet and gets one back. @throws NetloomError timed-out */
+  /** Sends requests until one is answered. @throws NetloomError timed-out */
   reach({ name, netns }: Role, otherName: string, address: Ip): void {
     begin(`asking ${otherName} from ${name}`);
     const took = withNetns(netns, () => ping(address));
@@ -99,7 +99,9 @@ export class Stage implements Disposable {
     this.#cleanup.dispose();
   }
 
-  /** Executes the plugin as a container runtime does, with the host's namespace as its own, and files for each host. */
+  /**
+   * Executes the plugin as a container runtime does, in the namespace of the host, with separate files for each host.
+   */
   #call(command: 'ADD' | 'DEL', host: Role, { name, netns }: Role, conf: Conf): unknown {
     const environment = {
       PATH: process.env['PATH'] ?? '',

@@ -1,6 +1,6 @@
 /**
- * The wiring of a bridge as text: each sandbox with its wire, and what they meet in. Read from the kernel, nothing
- * remembered.
+ * The wiring of a bridge as text: each sandbox with its veth, and the bridge that joins them. Read from the kernel,
+ * without any records.
  */
 import type { Netns } from '../../netns/namespace.ts';
 import { withNetns } from '../../netns/within.ts';
@@ -13,7 +13,7 @@ export interface Place {
   readonly netns: Netns;
 }
 
-/** One line a sandbox: `blue  eth0 10.1.0.2/24 ⇄ veth3f2a ─┐`, then the bridge. */
+/** One line per sandbox, `blue  eth0 10.1.0.2/24 ⇄ veth3f2a ─┐`, then the bridge. */
 export function wiringOf(host: Netns, bridge: string, places: readonly Place[]): string {
   using nl = withNetns(host, () => openRoute());
   const links = link.list(nl);

@@ -1,4 +1,4 @@
-/** `--plan` and `--script` of the commands that do something. */
+/** `--plan` and `--script` of the commands that change something. */
 import type { CommandContext } from '@stricli/core';
 import { NetloomError } from '../../error.ts';
 import { explainSandbox } from '../../inspect/explain.ts';
@@ -18,14 +18,14 @@ export const planFlags = {
   script: { kind: 'boolean', default: false, brief: 'Only print the steps, as a bash script' },
 } as const;
 
-/** @throws NetloomError invalid-option where both are asked for */
+/** @throws NetloomError invalid-option where both are given */
 export function isPlanned({ plan, script }: PlanFlags): boolean {
   if (plan && script)
     throw new NetloomError('invalid-option', 'Cannot combine --plan and --script, expected one of them');
   return plan || script;
 }
 
-/** What making a sandbox would do. @param words the command that would */
+/** Prints what making a sandbox would do. @param words the command that would make it */
 export function printSandboxPlan(
   command: CommandContext,
   context: RuntimeContext,

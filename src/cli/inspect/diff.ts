@@ -6,7 +6,7 @@ import { readSnapshot } from '../../inspect/snapshot.ts';
 import { EXIT } from '../errors.ts';
 import { printJson } from '../print.ts';
 
-/** Prints what differs, and leaves with 1 where anything does, as diff(1) does. */
+/** Prints the differences, and exits with 1 if there are any, as diff(1) does. */
 export function diff(context: CommandContext, before: string, after: string, json: boolean): void {
   const read = (file: string) => readSnapshot(readText(file), file);
   const differences = difference(read(before), read(after));

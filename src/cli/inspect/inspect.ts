@@ -107,13 +107,13 @@ export function look(context: RuntimeContext, what: string | undefined): Snapsho
   return what === undefined ? snapshot : select(snapshot, what);
 }
 
-/** A picture of 500 sandboxes takes a second; what is larger, some more, and nobody reads it. */
+/** A picture of 500 sandboxes takes a second; a larger one takes longer, and nobody can read it. */
 function warnOfSize(context: RuntimeContext, { namespaces }: Snapshot): void {
   const count = namespaces.reduce((sum, { links }) => sum + links.length, 0);
   if (count > 2000) context.warn(`drawing ${count} links takes a while; "netloom inspect WHAT" draws a part`);
 }
 
-/** NB: what draws is loaded only where something is drawn. */
+/** NB: drawing code is loaded only where something is drawn. */
 async function shown(snapshot: Snapshot, view: View | undefined, paint: Paint): Promise<string> {
   if (view === 'json') return `${JSON.stringify(snapshot, null, 2)}\n`;
   if (view === 'paths')

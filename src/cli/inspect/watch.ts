@@ -1,4 +1,4 @@
-/** `netloom inspect --watch`: the state, then what changes, woken by the kernel. */
+/** `netloom inspect --watch`: the state, then every change. Notifications of the kernel wake it. */
 import type { CommandContext } from '@stricli/core';
 import { hasCode } from '../../error.ts';
 import { difference, differenceWords } from '../../inspect/difference.ts';
@@ -12,11 +12,13 @@ import type { RuntimeContext } from '../../runtime/context.ts';
 import { endIfNobodyReads } from '../output.ts';
 
 /**
- * Changes come in groups: a wire is four links and two addresses. What comes within so many milliseconds is one change.
+ * Changes come in groups: a wire is four links and two addresses. Notifications with gaps of less than this many
+ * milliseconds count as one change.
  */
 const QUIET = 50;
 /**
- * How long to listen at a time. Namespaces that are not wired to this one tell nothing, so now and then we look anyhow.
+ * Milliseconds to listen at a time. Namespaces without a wire to this one send no notifications, so we also look after
+ * each such time.
  */
 const PATIENCE = 2000;
 
@@ -43,7 +45,7 @@ export function watch(
   }
 }
 
-/** What is asked for may come later, and go. */
+/** What was asked for may appear later, or disappear. */
 function seen(context: RuntimeContext, what: string | undefined): Snapshot {
   const snapshot = take(context);
   if (what === undefined) return snapshot;

@@ -93,7 +93,7 @@ Examples:
   },
 });
 
-/** Without docker's long names, which mean the same. */
+/** Without docker's long names, which are synonyms. */
 function optionsOf(options: Driver['options']): string {
   return Object.entries(options)
     .filter(([option]) => !option.includes('.'))
@@ -101,7 +101,7 @@ function optionsOf(options: Driver['options']): string {
     .join('\n');
 }
 
-/** A network is a file: links are made with its first container. */
+/** A network is only a file: its links are made with its first container. */
 function scriptOf(file: string, text: string): string {
   return `#!/bin/bash
 set -euo pipefail

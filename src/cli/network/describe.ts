@@ -3,7 +3,7 @@ import type { RuntimeContext } from '../../runtime/context.ts';
 import { attachmentsOf } from '../../runtime/network/store.ts';
 import { subnetsOf } from '../../runtime/network/subnets.ts';
 
-/** What listings say of a network. */
+/** What listings show about a network. */
 export interface NetworkRow {
   readonly name: string;
   /** The type of the first plugin. */

@@ -3,7 +3,7 @@ import { NetloomError } from '../../error.ts';
 import type { OverlayConf } from '../../plugins/overlay/conf.ts';
 import { runtimeContext } from '../context.ts';
 
-/** The overlay of this machine's conflists that has a name. @throws NetloomError no-network */
+/** The overlay with this name, from the conflists of this machine. @throws NetloomError no-network */
 export function confOf(network: string): OverlayConf {
   const confs = overlayConfs(runtimeContext().paths);
   const conf = confs.find(({ name }) => name === network);

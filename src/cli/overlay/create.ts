@@ -1,6 +1,4 @@
-/**
- * `netloom overlay create NETWORK`: says that a directory is an overlay's store, once, before the first machine joins.
- */
+/** `netloom overlay create NETWORK`: marks a directory as an overlay's store, once, before the first machine joins. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { NetloomError } from '../../error.ts';
 import { mark } from '../../overlay/store-mark.ts';

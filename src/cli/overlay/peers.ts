@@ -57,7 +57,7 @@ Example: netloom overlay peers --json`,
   },
 });
 
-/** For each node how long ago it was last seen, in seconds, where its store knows. */
+/** For each node, the seconds since it was last seen, where its store knows. */
 async function silencesOf(
   source: NodeSource,
   warn: (message: string) => void,

@@ -1,4 +1,4 @@
-/** `netloom overlay reclaim NETWORK NODE`: gives the prefix of a node back that is gone for good. */
+/** `netloom overlay reclaim NETWORK NODE`: frees the prefix of a node that is gone for good. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { NetloomError } from '../../error.ts';
 import { reclaim } from '../../overlay/file-store.ts';

@@ -1,4 +1,4 @@
-/** `netloom overlay`: networks of several machines, as this one sees them. */
+/** `netloom overlay`: networks that span several machines, as this machine sees them. */
 import { buildRouteMap } from '@stricli/core';
 import { createCommand } from './create.ts';
 import { peersCommand } from './peers.ts';

@@ -1,4 +1,4 @@
-/** `netloom overlay status`: what this machine has to do with each overlay, and what its kernel lacks. */
+/** `netloom overlay status`: the state of this machine in each overlay, and how its kernel differs from that. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { overlayConfs } from '../../agent/overlays.ts';
 import { messageOf } from '../../error.ts';
@@ -62,7 +62,7 @@ interface Row {
   readonly peers?: number;
   readonly mtu?: number;
   readonly state: string;
-  /** How the agent stands with a store that it speaks to. */
+  /** The state of the agent's connection to the store, if it uses one. */
   readonly store?: string;
   readonly differences: readonly string[];
 }

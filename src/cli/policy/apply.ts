@@ -1,4 +1,4 @@
-/** `netloom policy apply FILE`: policies for containers that run already, in place of what they had. */
+/** `netloom policy apply FILE`: sets policies of running containers, in place of those that they had. */
 import { readFileSync } from 'node:fs';
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { commentOf } from '../../attach/owner.ts';
@@ -52,7 +52,7 @@ Examples:
       nl,
       found.map(({ hostEnd }) => hostEnd),
     );
-    // NB: before the elements: a DEL that finds the record removes what there is.
+    // NB: before the elements, because a DEL that finds the record removes the elements that exist.
     for (const { owner } of found) remember(pathsOf(process.env), owner);
     setPolicy(entries);
     const done = found.map(({ owner, ips }) => ({ endpoint: owner, addresses: ips.map(String) }));

@@ -1,4 +1,4 @@
-/** The endpoint that a person names: its owner, its link on the host, and its addresses, all as the kernel has them. */
+/** The endpoint that a person names: its owner, its link on the host, and its addresses, all read from the kernel. */
 import { ownerName } from '../../attach/owner.ts';
 import { hostEndName } from '../../attach/wire.ts';
 import { NetloomError } from '../../error.ts';
@@ -35,7 +35,7 @@ export function ownerOfEndpoint({ network, container, ifname }: EndpointName): s
   return ownerName(network, { containerID: container, ifname });
 }
 
-/** @throws NetloomError unknown-container where it has no wire on this host, with the names of those that have */
+/** @throws NetloomError unknown-container where it has no wire on this host; the error names those that have one */
 export function findEndpoint(nl: NetlinkSocket, name: EndpointName): Endpoint {
   const asked = ownerOfEndpoint(name);
   const owner = wiredOwner(nl, asked) ?? asked;
@@ -43,6 +43,6 @@ export function findEndpoint(nl: NetlinkSocket, name: EndpointName): Endpoint {
   const { linkNetnsid: targetNetnsid, link: peer } = hostEnd?.attrs ?? {};
   if (hostEnd === undefined || targetNetnsid === undefined || peer === undefined) throw unknownEndpoint(nl, owner);
   const addresses = addr.list(nl, { link: peer, targetNetnsid });
-  // Link-local ones are the interface's own affair.
+  // Link-local addresses are not subject to policy.
   return { owner, hostEnd, ips: addresses.filter(({ scope }) => scope === 0).map(({ address }) => address.ip) };
 }

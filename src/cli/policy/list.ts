@@ -1,4 +1,4 @@
-/** `netloom policy ls`: who has a policy, and what it allows, read from the kernel. */
+/** `netloom policy ls`: which endpoints have a policy, and what it allows, read from the kernel. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { bitsOf, Ip } from '../../net/ip.ts';
 import { inetProto } from '../../nft/datatype.ts';

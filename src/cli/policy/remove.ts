@@ -1,4 +1,4 @@
-/** `netloom policy rm NETWORK/CONTAINER`: no policy any more. */
+/** `netloom policy rm NETWORK/CONTAINER`: removes policies. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { commentOf } from '../../attach/owner.ts';
 import { forget, removePolicyBy } from '../../attach/policy.ts';
@@ -44,8 +44,8 @@ Example: netloom policy rm lab/web`,
 });
 
 /**
- * Whoever misspells a name must not believe that the policy is gone. One without a policy is no error where there is
- * its wire.
+ * Requires that every endpoint exists: after a misspelt name nobody should believe that a policy is gone. An endpoint
+ * with a wire but without a policy is not an error.
  * @throws NetloomError unknown-container, before anything has changed
  */
 function knownOwners(asked: readonly string[]): string[] {

@@ -1,5 +1,5 @@
 /**
- * What is said of an endpoint that is not there: which ones are, since a name is soon misspelt, and a container may be
+ * The error for an unknown endpoint. It lists the known ones, because a name is easily misspelt, and a container may be
  * on another network.
  */
 import { NetloomError } from '../../error.ts';
@@ -8,7 +8,7 @@ import { pathsOf } from '../../paths.ts';
 import { readNetworks } from '../../runtime/conf-directory.ts';
 import { networkOf, wiredOwners } from './wires.ts';
 
-/** So many are named. */
+/** How many names the error lists at most. */
 const MOST = 20;
 
 /** @param owner `network/container/ifname` */
@@ -22,7 +22,7 @@ export function unknownEndpoint(nl: NetlinkSocket, owner: string): NetloomError 
       hint: `there are: ${named(here)}`,
     });
   }
-  // Runtimes may keep their conflists elsewhere: a network with a wire is one as well.
+  // Runtimes may keep their conflists elsewhere, so a network that has a wire counts too.
   const networks = readNetworks(pathsOf(process.env).conf).networks.map(({ list }) => list.name);
   const all = [...new Set([...networks, ...wired.map(networkOf)])];
   if (!all.includes(network)) {
@@ -35,7 +35,7 @@ export function unknownEndpoint(nl: NetlinkSocket, owner: string): NetloomError 
   });
 }
 
-/** In the words of `policy rm`. */
+/** In the notation of `policy rm`. */
 function named(names: readonly string[]): string {
   const shown = names.map((name) => name.replace(/\/eth0$/, '')).sort();
   return `${shown.slice(0, MOST).join(', ')}${shown.length > MOST ? ', …' : ''}`;

@@ -1,13 +1,13 @@
-/** The endpoints with a wire on this host, as the aliases of their links tell. */
+/** The endpoints with a wire on this host, from the aliases of their links. */
 import { attachmentIn, isOurAlias, markIn, ownerName } from '../../attach/owner.ts';
 import { hostEndName } from '../../attach/wire.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import * as link from '../../rtnl/link.ts';
 
-/** What engines show of an id, and more of it. */
+/** An id as engines shorten it, or a longer part of it. */
 const SHORT_ID = /^[0-9a-f]{12,63}$/;
 
-/** Their owners, `network/container/ifname`, but for those that are too long to be told. */
+/** Their owners, `network/container/ifname`, without those that are too long for an alias. */
 export function wiredOwners(nl: NetlinkSocket): string[] {
   return link
     .list(nl)
@@ -17,8 +17,8 @@ export function wiredOwners(nl: NetlinkSocket): string[] {
 }
 
 /**
- * The owner that a person means, by the whole id of the container or by the beginning of it that engines show.
- * @returns undefined where that is nobody, or several
+ * The owner that a person means, by the full id of the container or a shortened one.
+ * @returns undefined where none or several match
  */
 export function wiredOwner(nl: NetlinkSocket, owner: string): string | undefined {
   if (link.find(nl, { name: hostEndName(owner) }) !== undefined) return owner;

@@ -6,14 +6,13 @@ import { processesByNetns } from '../../runtime/process.ts';
 import { lostSandboxes, type Sandbox, sandboxNetns, sandboxRecords, tryOpenPin } from '../../runtime/sandbox/store.ts';
 import { addressesOf } from '../network/describe.ts';
 
-/** What listings say of a sandbox. */
+/** What listings show about a sandbox. */
 export interface SandboxRow {
   readonly name: string;
   /** `unknown`: its record is lost. */
   readonly mode: string;
   /**
-   * `missing`: its namespace is gone, as after a boot. `lost`: its record is damaged or gone, and its namespace is
-   * there.
+   * `missing`: its namespace is gone, as after a boot. `lost`: its record is damaged or gone, but its namespace exists.
    */
   readonly state: 'present' | 'missing' | 'lost';
   readonly netns: string | null;
@@ -26,10 +25,10 @@ export interface SandboxRow {
   readonly processes: readonly { readonly pid: number; readonly command: string }[];
 }
 
-/** All sandboxes. Endpoints, attachments and processes are looked at once, however many there are. */
+/** All sandboxes. Endpoints, attachments and processes are each read once, however many sandboxes there are. */
 export function describeSandboxes(context: RuntimeContext): SandboxRow[] {
   const records = sandboxRecords(context).list();
-  // NB: after the records were read: one that is damaged is known only then.
+  // NB: after the records are read, because only that detects damaged ones.
   const lost = lostSandboxes(context).filter(({ isPinned }) => isPinned);
   const sandboxes = [
     ...records.map(({ name, mode }) => ({ name, mode, isLost: false })),
@@ -54,7 +53,7 @@ export function describeSandboxes(context: RuntimeContext): SandboxRow[] {
         addresses: addressesOf(cache.tryGet(network, name, ifname)?.result),
         ports,
       })),
-      // Those of a namespace that is shared count for its owner.
+      // The processes of a shared namespace are listed with its owner.
       processes: ((mode === 'own' || isLost) && id !== undefined ? (processes.get(id) ?? []) : []).map(
         ({ pid, command }) => ({
           pid,

@@ -1,6 +1,6 @@
 /**
- * `netloom run --detach`: a second netloom, without the terminal, runs the command to its end; the first one waits
- * until it has begun.
+ * `netloom run --detach`: a second netloom without the terminal runs the command to its end. The first one waits until
+ * the command has begun.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
@@ -9,15 +9,15 @@ import { begin } from '../../activity.ts';
 import { closeOnExec } from '../../ffi/inherited.ts';
 import { EXEC_EXIT } from './execute.ts';
 
-/** Tells the second one what it is. */
+/** The variable that marks the second netloom. */
 const MARK = 'NETLOOM_RUN_DETACHED';
-/** By which it tells how it went. */
+/** The descriptor on which the second netloom reports. */
 const REPORT_FD = 3;
 
-/** How the command has begun, or why not. */
+/** Whether the command has begun, or why not. */
 type Report = { readonly name: string } | { readonly status: number; readonly message: string };
 
-/** Starts the second one with the words of the first. @returns how it has begun */
+/** Starts the second netloom with the arguments of the first. @returns whether the command has begun */
 export async function startDetached(args: readonly string[]): Promise<Report> {
   begin('waiting for the command to begin');
   const child = spawn(process.execPath, args, {
@@ -33,7 +33,7 @@ export async function startDetached(args: readonly string[]): Promise<Report> {
   return { status: EXEC_EXIT.failed, message: 'netloom: the process that was to run the command ended at once\n' };
 }
 
-/** For the second one: what tells the first one, once. Undefined for any other netloom. */
+/** For the second netloom: a function that reports to the first one, once. Undefined in any other netloom. */
 export function reporter(): ((report: Report) => void) | undefined {
   if (process.env[MARK] === undefined) return undefined;
   delete process.env[MARK];
@@ -45,7 +45,7 @@ export function reporter(): ((report: Report) => void) | undefined {
     try {
       writeSync(REPORT_FD, JSON.stringify(report));
     } catch {
-      // Nobody waits for it any more.
+      // The first netloom is gone.
     }
     closeSync(REPORT_FD);
   };

@@ -1,4 +1,4 @@
-/** Running somebody's command in a sandbox: with our terminal, our signals, and its exit status as ours. */
+/** Running a person's command in a sandbox: with our terminal and our signals, and its exit status as ours. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { rest } from '../../activity.ts';
@@ -9,18 +9,18 @@ import type { RuntimeContext } from '../../runtime/context.ts';
 import { filesOf } from '../../runtime/sandbox/files.ts';
 import { openSandboxNetns, type Sandbox } from '../../runtime/sandbox/store.ts';
 
-/** docker's: netloom itself failed; the command cannot be executed; there is no such command. */
+/** As in docker: netloom itself failed; the command cannot be executed; there is no such command. */
 export const EXEC_EXIT = { failed: 125, notExecutable: 126, notFound: 127 } as const;
 
-/** What a terminal sends to everyone in its foreground by itself: the command has got it already. */
+/** Signals that a terminal sends to its whole foreground process group: the command has already got them. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'];
 
-/** Who wants to know. */
+/** Gets notice of how a command starts. */
 export interface Watcher {
   /** The command runs. */
   begun(): void;
-  /** It cannot be started, in words for people. */
+  /** The command cannot be started; the message is for people. */
   failed(message: string, status: number): void;
 }
 
@@ -31,7 +31,7 @@ const NOBODY: Watcher = {
 
 /**
  * Runs a command to its end.
- * @returns the exit status for ours: its own, 128 and the signal that ended it, 126 or 127 where it could not be
+ * @returns our exit status: that of the command, 128 plus the signal that ended it, 126 or 127 where it could not be
  * started
  */
 export function execute(
@@ -47,7 +47,7 @@ export function execute(
     if (child === undefined) early.push(signal);
     else child.kill(signal);
   };
-  // NB: for good. The one that ends the command must not end us before the sandbox is taken away.
+  // NB: never removed. A signal that ends the command must not end us before the sandbox is removed.
   for (const signal of FORWARDED) process.on(signal, forward);
   rest();
   const started = startInside(context, sandbox, command);
@@ -66,7 +66,7 @@ export function execute(
   });
 }
 
-/** Starts a command in a sandbox: its network, and its own resolv.conf and hosts over the machine's. */
+/** Starts a command in a sandbox: in its network, with its own resolv.conf and hosts over those of the machine. */
 function startInside(context: RuntimeContext, { name, mode }: Sandbox, command: readonly string[]): ChildProcess {
   if (mode === 'host') return start(command);
   const { resolvConf, hosts } = filesOf(context, name);
@@ -89,9 +89,7 @@ function start([file = '', ...args]: readonly string[]): ChildProcess {
   return spawn(file, args, { stdio: 'inherit' });
 }
 
-/**
- * Whether there is a terminal that sends its signals to our process group, and so to the command. man 5 proc_pid_stat
- */
+/** Whether a terminal sends its signals to our process group, and so to the command. man 5 proc_pid_stat */
 function isInForeground(): boolean {
   const stat = readText('/proc/self/stat');
   const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

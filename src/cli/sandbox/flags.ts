@@ -1,4 +1,4 @@
-/** What `netloom run` and `netloom sandbox create` have in common. */
+/** What `netloom run` and `netloom sandbox create` share. */
 import { NetloomError } from '../../error.ts';
 import { Ip } from '../../net/ip.ts';
 import { type PortMapping, parsePorts } from '../../runtime/ports.ts';

@@ -75,7 +75,7 @@ Examples:
   },
 });
 
-/** @param report for a command that nobody waits for: told when it has begun, or why it has not */
+/** @param report called when the command of a detached run has begun, or with the reason why it has not */
 async function run(
   flags: SandboxFlags,
   command: readonly string[],
@@ -96,7 +96,7 @@ async function run(
       endSandbox(context, sandbox);
     }
   } catch (error) {
-    // Where only the end failed, the command's own status is worth more than ours.
+    // Where only the cleanup failed, the command's own status is more useful than ours.
     fail(`${sentencesOf(error)}\n`, EXEC_EXIT.failed);
   }
   return status;
