@@ -176,7 +176,7 @@ function resultOf(stdout: string, { cniVersion }: Conflist, { type }: PluginEntr
  */
 function refuseTakenName({ netns: path, ifname }: Endpoint): void {
   using netns = ifname === 'lo' ? undefined : tryOpenNetns(path);
-  if (netns === undefined) return; // The plugins say what is wrong with it.
+  if (netns === undefined) return; // The plugins report what is wrong with it.
   using nl = withNetns(netns, () => openRoute());
   if (link.find(nl, { name: ifname }) === undefined) return;
   throw new NetloomError('ifname-in-use', `Cannot add "${ifname}": the container has an interface of that name`);

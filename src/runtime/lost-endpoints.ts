@@ -14,7 +14,7 @@ export interface LostEndpoint {
 /** NB: a damaged record without an attachment keeps nothing alive, and is left for a person to read. */
 export function lostEndpoints(context: RuntimeContext): LostEndpoint[] {
   const store = new EndpointStore(context);
-  store.list(); // What is damaged is known only when it was read.
+  store.list(); // Reading the records detects damaged ones.
   const damaged = new Map(store.damaged().map(({ name, file }) => [name, file]));
   if (damaged.size === 0) return [];
   return new AttachmentCache(context.paths.cni).list(context.warn).flatMap((attachment) => {

@@ -99,7 +99,7 @@ function open(context: RuntimeContext, words: string, options: TargetOptions): T
   if (kind === 'sandbox') return openSandbox(context, word, options);
   const engines = enginesOf(context.environment);
   if (kind === undefined) return search(context, engines, word, options);
-  const engine = engines.find(({ name }) => name === kind) as Engine; // readWords() has looked
+  const engine = engines.find(({ name }) => name === kind) as Engine; // readWords() has checked the kind
   const found = engine.find(word);
   if (found === undefined) throw new NetloomError('unknown-target', `${kind} has no container "${word}"`);
   return openContainer(engine, found, options);
@@ -125,7 +125,7 @@ function openProcessNetns(id: TargetId, process: ProcessId): Target {
       return new Target(id, netns, process);
     }
   } catch (error) {
-    if (isSame(process)) throw error; // EACCES: it is there, and not ours to look into.
+    if (isSame(process)) throw error; // EACCES: it runs, but we lack the permission.
   }
   throw new NetloomError('target-ended', `${wordsOf(id)} ended while it was being connected`);
 }

@@ -244,7 +244,7 @@ function restoreEndpoint(context: RuntimeContext, record: EndpointRecord): Deed 
           () => again([]),
         );
     } catch (error) {
-      store.put(record); // It is still asked for.
+      store.put(record); // It is still wanted.
       throw error;
     }
   });

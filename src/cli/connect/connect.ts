@@ -83,7 +83,7 @@ Examples:
     words: string,
   ) {
     const context = runtimeContext();
-    findNetwork(context.paths.conf, network); // Before any engine is asked: a slip of the pen is told at once.
+    findNetwork(context.paths.conf, network); // Before any engine is asked, so that a typing error is reported at once.
     using target = openTarget(context, words, { shared });
     const asked = { ifname, ips: ip.map(String), mac, ports: publish.flat() };
     if (isPlanned(how)) {

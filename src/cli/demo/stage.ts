@@ -35,8 +35,8 @@ export interface Attached {
 }
 
 /**
- * The signals by which people end a program. A demo then ends at once, and cleans up first. Plugins that it runs get
- * the signal themselves.
+ * The signals by which people end a program. A demo is synchronous, so their handler runs only after it has finished
+ * and cleaned up, which takes a moment. Plugins that it runs get the signal themselves.
  */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 

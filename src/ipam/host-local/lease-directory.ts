@@ -166,7 +166,7 @@ export class LeaseDirectory implements Disposable {
     const path = `${this.path}/${TEMPORARY}`;
     this.#isChanged = true;
     using undo = new DisposableStack();
-    undo.defer(() => this.tryFree(TEMPORARY)); // the leases stand, whatever becomes of it
+    undo.defer(() => this.tryFree(TEMPORARY)); // a failure here must not undo the leases
     using fd = this.#createTemporary(path);
     writeAll(fd.number, new TextEncoder().encode(leaseText(owner)), `"${path}"`);
     return undo.move();
@@ -286,7 +286,7 @@ export class LeaseDirectory implements Disposable {
       // index of this directory too.
       const past = BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1_000_000)) - PAST;
       if (!trySetMtime(this.path, past)) return;
-      const stat = this.#stat(); // as the file system has kept it: some know whole seconds only
+      const stat = this.#stat(); // as the file system stores it: some keep whole seconds only
       const entries = [...leases.values()].map(({ owner, names }) => [owner, names] as const);
       this.#index.rebuild(entries, stat);
       this.#mtime = stat.mtime;

@@ -22,7 +22,7 @@ export const hostLocal: Plugin<HostLocalConf> = {
   type: 'host-local',
   about: 'gives addresses from ranges, and keeps the leases in files of this host',
   schema: hostLocalSchema,
-  netns: 'any', // it never looks into it
+  netns: 'any', // it never enters the namespace
   add,
   del(call) {
     release(placeOf(call), ownerOf(call));

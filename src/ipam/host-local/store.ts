@@ -40,7 +40,7 @@ export function reserve(
     return candidate;
   });
   directory.record(owner, [...own, ...given.map(({ ip }) => ip.toString())]);
-  undo.move(); // all of it stands
+  undo.move(); // all steps succeeded: nothing to undo
   return given;
 }
 

@@ -40,7 +40,7 @@ export const staticIpam: Plugin<StaticConf> = {
     runtimeConfig: v.exactOptional(object({ ips: v.exactOptional(v.array(cidr)) })),
     args: v.exactOptional(argsSchema(cidr)),
   })),
-  netns: 'any', // it never looks into it
+  netns: 'any', // it never enters the namespace
   add(call): CniResult {
     const { routes, dns } = call.conf.ipam;
     return { ips: addressesOf(call), ...(routes && { routes }), ...(dns && { dns }) };
