@@ -11,7 +11,7 @@ import { pinAtPath } from '../../src/netns/mounts.ts';
 import { pinNew, unpin } from '../../src/netns/pin.ts';
 import { inOrder } from './in-order.ts';
 
-/** The error that is thrown includes what the program wrote to stderr, which so does not disturb the tests' report. */
+/** What a program writes to stderr goes into the error that is thrown, and so does not disturb the tests' report. */
 const QUIETLY: ExecFileSyncOptionsWithStringEncoding = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] };
 const CLONE_NEWNET = 0x40000000;
 const CLONE_NEWNS = 0x00020000;
