@@ -22,29 +22,29 @@ export interface AddressPlan {
    * takes 1 to 2 s.
    */
   readonly probesDuplicates: boolean;
-  /** No route to the addresses' subnets: ptp has its own. */
+  /** Whether to add no routes to the addresses' subnets: ptp adds its own. */
   readonly noPrefixRoute?: boolean;
-  /** Routes that go before those of IPAM, such as the on-link route to a gateway. */
+  /** Routes that are added before those of IPAM, such as the on-link route to a gateway. */
   readonly firstRoutes?: readonly Request[];
 }
 
 /**
- * How long duplicate address detection may take, in milliseconds. RFC 4862: one probe and a second, after a random
- * delay of up to a second.
+ * How long duplicate address detection may take, in milliseconds. RFC 4862: one probe and one second of waiting, after
+ * a random delay of up to a second.
  */
 const DAD_LIMIT = 10_000;
 
 /**
- * Sets the interface up with its addresses and routes. Goes with the link when that is removed, so there is nothing to
+ * Sets the interface up with its addresses and routes. They go with the link when it is removed, so there is nothing to
  * undo.
- * @throws NetlinkError as the kernel puts it; NetloomError duplicate-address
+ * @throws NetlinkError with the kernel's errno; NetloomError duplicate-address
  */
 export function configureInterface(container: ContainerSide, plan: AddressPlan): void {
   withNetns(container.netns, () => {
     prepareIpv6(plan);
   });
   container.nl.executeAll([
-    // Announce addresses when the link says so (announce.ts).
+    // Announce the addresses when the link's MAC is set (announce.ts).
     inet.notifyArp(plan.index),
     ...plan.ips.map(({ address }) =>
       addr.add(plan.index, address, { nodad: !plan.probesDuplicates, noPrefixRoute: plan.noPrefixRoute === true }),
@@ -57,7 +57,7 @@ export function configureInterface(container: ContainerSide, plan: AddressPlan):
 }
 
 /**
- * The route that a result asks for: without a gateway of its own it goes by the gateway of its family, if there is one.
+ * The route for an entry of a result. Without a gateway of its own it uses the gateway of its family, if there is one.
  */
 export function routeSpec(entry: CniRoute, plan: Pick<AddressPlan, 'ips' | 'index'>): route.RouteSpec {
   const gateway = entry.gw ?? gatewayOf(plan.ips, entry.dst.family);
@@ -79,13 +79,14 @@ export function gatewayOf(ips: readonly CniIp[], family: 4 | 6): Ip | undefined 
 }
 
 /**
- * Runs inside the container: /proc/sys/net shows the namespace of the thread that looks. NB: not more than it takes,
- * for each setting may cost 0.3 ms (rtnl/inet.ts).
+ * Runs inside the container: /proc/sys/net shows the namespace of the thread that looks. NB: it writes only what is
+ * needed, because each setting may cost 0.3 ms (rtnl/inet.ts).
  */
 function prepareIpv6({ ifname, ips, probesDuplicates }: AddressPlan): void {
   const ipv6 = `net/ipv6/conf/${ifname}`;
   const hasIpv6 = ips.some(({ address }) => address.family === 6);
-  // For the link's own address, too, which it has where only IPv4 was asked for, unless this kernel has no IPv6.
+  // Also for the link's own address, which the link has even where only IPv4 was asked for, unless this kernel has no
+  // IPv6.
   (hasIpv6 ? writeSysctl : tryWrite)(`${ipv6}/accept_dad`, probesDuplicates ? '1' : '0');
   if (!hasIpv6) return;
   if (probesDuplicates) tryWrite(`${ipv6}/enhanced_dad`, '1');
@@ -100,11 +101,11 @@ function tryWrite(key: string, value: string): void {
   try {
     writeSysctl(key, value);
   } catch {
-    // Without it all the same.
+    // It works without it.
   }
 }
 
-/** Waits until no address is tentative: the kernel tells of the change as RTM_NEWADDR. */
+/** Waits until no address is tentative: the kernel notifies of the change with RTM_NEWADDR. */
 function awaitProbes(container: ContainerSide, index: number): void {
   container.nl.join(addr.RTNLGRP_IPV6_IFADDR);
   const deadline = performance.now() + DAD_LIMIT;

@@ -25,8 +25,8 @@ export function allocation(call: CniCall, undo: DisposableStack): () => CniResul
       isTaken = true;
       if ((result.ips ?? []).length > 0) return result;
     } catch (error) {
-      // A result that cannot be read is one all the same: the other plugin has given addresses out. Any other failure
-      // says that it has not.
+      // Where its result cannot be read, the IPAM plugin has given addresses out all the same. Any other failure means
+      // that it has not.
       isTaken = hasCode(error, 'invalid-result');
       throw error;
     }

@@ -1,8 +1,8 @@
 /**
- * Telling the neighbours. A reused address has another MAC than the one they remember, and until their entry ages out
- * (minutes) its traffic goes nowhere. The kernel sends the gratuitous ARP (RFC 5227) and the unsolicited neighbour
- * advertisement (RFC 4861, 7.2.6) for us when the link's MAC is set, be it to the same one, where arp_notify and
- * ndisc_notify are on: addresses.ts switches them on.
+ * Announces addresses to the neighbours. A reused address has another MAC than the one that they remember, and until
+ * their entry ages out (minutes) its traffic goes nowhere. The kernel sends the gratuitous ARP (RFC 5227) and the
+ * unsolicited neighbour advertisement (RFC 4861, 7.2.6) for us when the link's MAC is set, even to the same one, where
+ * arp_notify and ndisc_notify are on: addresses.ts switches them on.
  *
  * Why not a packet socket: closing one waits for RCU (packet_release(), synchronize_net()), 10 ms and more.
  */
@@ -28,9 +28,9 @@ export function announce(container: ContainerSide, index: number, mac: Mac): voi
 }
 
 /**
- * Waits until a link carries frames: a bridge port that was just plugged in forwards only when the kernel's link watch,
- * which runs beside us, has seen its carrier.
- * @returns the link as it is then; after 2.5 s as it is, for a bridge that is down never carries anything
+ * Waits until a link carries frames. A bridge port that was just plugged in forwards only when the kernel's link watch,
+ * which runs in parallel, has seen its carrier.
+ * @returns the link as it is then; after 2.5 s as it is, because a bridge that is down never carries anything
  */
 export function awaitCarrier(nl: NetlinkSocket, index: number): link.Link {
   const first = link.get(nl, { index });

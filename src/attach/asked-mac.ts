@@ -1,10 +1,10 @@
-/** The MAC that somebody asks for. Each plugin type has an order of its own in which the places are looked into. */
+/** The MAC that is asked for. Each plugin type has its own order in which it looks for it. */
 import { parseArgs } from '../cni/args.ts';
 import type { CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
 import { isMulticastMac, type Mac, tryParseMac } from '../net/mac.ts';
 
-/** A place where a MAC may be asked for, and what it says; empty is nothing. */
+/** A place where a MAC may be asked for, and its value; an empty one asks for nothing. */
 export type MacSource = readonly [name: string, value: string | undefined];
 
 const NOBODY = '00:00:00:00:00:00';

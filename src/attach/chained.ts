@@ -1,5 +1,5 @@
 /**
- * What a chained plugin stands on: the result of the plugins before it.
+ * What a chained plugin builds on: the result of the plugins before it.
  * https://www.cni.dev/docs/spec/#section-4-plugin-delegation
  */
 import type { CniCall } from '../cni/call.ts';
@@ -10,9 +10,9 @@ import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
 import type { ContainerSide } from './namespace.ts';
 
-/** The container's end of what the plugins before have made. */
+/** What the plugins before have made. */
 export interface Attached {
-  /** The whole of it: what a plugin that adds nothing answers with. */
+  /** The whole result: a plugin that adds nothing answers with it. */
   readonly result: CniResult;
   /**
    * The interface that the call is about; undefined where no plugin before made it, as with one that only gives
@@ -21,7 +21,7 @@ export interface Attached {
   readonly inContainer: CniInterface | undefined;
   /** Interfaces on the host, such as the bridge and the other end. */
   readonly onHost: readonly CniInterface[];
-  /** The addresses of that interface; those that name no interface count as its own. */
+  /** The addresses of `inContainer`, and those that name no interface. */
   readonly ips: readonly CniIp[];
 }
 
@@ -47,7 +47,7 @@ function isInContainer({ sandbox }: CniInterface): boolean {
 
 /**
  * The container's interface.
- * @param cannot what is in vain without it, such as `Cannot tune "eth0"`
+ * @param cannot what fails without it, such as `Cannot tune "eth0"`
  * @throws NetloomError no-link
  */
 export function requireInterface({ nl }: ContainerSide, ifname: string, cannot: string): link.Link {
@@ -56,7 +56,7 @@ export function requireInterface({ nl }: ContainerSide, ifname: string, cannot: 
   throw new NetloomError('no-link', `${cannot}: the container has no interface of that name`);
 }
 
-/** The links on the host that the plugins before have named, as far as they are there. */
+/** The links on the host that the plugins before have named, as far as they exist. */
 export function hostLinks(nl: NetlinkSocket, { onHost }: Pick<Attached, 'onHost'>): link.Link[] {
   return onHost.flatMap(({ name }) => link.find(nl, { name }) ?? []);
 }

@@ -1,4 +1,4 @@
-/** The plugin that macvlan, ipvlan, vlan and dummy are: a link in the container, made of what each of them says. */
+/** The plugin behind macvlan, ipvlan, vlan and dummy: a link in the container, made as each type says. */
 
 import type { CniCall, NetConf } from '../cni/call.ts';
 import type { ConfSchema } from '../cni/config.ts';
@@ -16,20 +16,20 @@ import { requireKind } from './kind.ts';
 import { attach, collectAttachments, removeAttachment, verifyAttachment, verifyData } from './link-attachment.ts';
 import { type ContainerSide, openContainer, refuseTakenIfname } from './namespace.ts';
 
-/** What one type is, beside the shape that all have. */
+/** What is specific to one type. */
 export interface ContainerLinkType<C extends NetConf> {
   /** Also what the kernel calls the kind. */
   readonly type: string;
   readonly about: string;
   readonly schema: ConfSchema<C>;
   /**
-   * Whether neighbours are told of the addresses. Needs a MAC that can be set, see announce.ts; ipvlan has none, and
-   * tells when it is set up.
+   * Whether the addresses are announced to neighbours. That needs a MAC that can be set, see announce.ts. ipvlan has
+   * none, and announces when it is set up.
    */
   readonly announces: boolean;
-  /** What the keys forbid. Before any change. @throws NetloomError invalid-config */
+  /** Checks what the schema cannot. Called before any change. @throws NetloomError invalid-config */
   checkConf(conf: C): void;
-  /** What the link is made of. Looks, and changes nothing. @throws NetloomError where the kernel would refuse it */
+  /** The plan of the link. Looks, and changes nothing. @throws NetloomError where the kernel would refuse it */
   plan(call: CniCall<C>, host: NetlinkSocket, container: ContainerSide): LinkPlan;
   /** Where addresses come from. Default: the IPAM plugin. */
   addresses?(call: CniCall<C>, container: ContainerSide, allocate: () => CniResult): CniResult;

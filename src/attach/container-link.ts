@@ -2,11 +2,11 @@
  * A link that is in the container only, with nothing on the host: macvlan, ipvlan, vlan, dummy, tap.
  *
  * Its mark of ownership is the alias, as with links on the host. The kernel takes no alias in the message that makes a
- * link, and this one is made through a socket of one namespace and marked through one of another, so both cannot go in
- * one datagram. Therefore the link is made under a name that follows from its owner, and one second message gives it
- * the name that was asked for and the alias: no moment shows a link of ours without a sign of whose it is. The
- * temporary name is needed anyway: kernels before 6.15 look for the new link's name among those of the namespace that
- * the message comes from, so that the container's eth0 could not be made on a host that has an eth0.
+ * link. This link is made through a socket of one namespace and marked through one of another, so both messages cannot
+ * go in one datagram. Therefore the link is made under a name that follows from its owner, and one second message gives
+ * it the name that was asked for and the alias: at any moment a link of ours shows whose it is. The temporary name is
+ * needed anyway: kernels before 6.15 look for the new link's name among those of the namespace that the message comes
+ * from, so that the container's eth0 could not be made on a host that has an eth0.
  */
 import type { CniCall, NetConf } from '../cni/call.ts';
 import { hasCode, NetloomError } from '../error.ts';
@@ -54,8 +54,9 @@ export function addContainerLink(
 }
 
 /**
- * Has a link made under its temporary name, then gives it its name and its mark.
- * @param more what is set in the same message
+ * Makes a link under its temporary name, then gives it its name and its mark.
+ * @param more other attributes that are set in the same message
+ * @param make makes the link
  */
 export function adoptLink(
   container: ContainerSide,
@@ -74,7 +75,7 @@ export function adoptLink(
   try {
     make();
   } catch (error) {
-    // The kernel said no, or another call has this link under way: nothing of ours is there.
+    // The kernel refused, or another call is making this link: we have made nothing.
     if (error instanceof NetlinkError || hasCode(error, ...REFUSED)) ref = undefined;
     throw error;
   }
@@ -84,7 +85,7 @@ export function adoptLink(
   return { ...made, name: call.ifname };
 }
 
-/** The codes by which what makes a link says that it has not made one. */
+/** The codes of an error of `make` that mean that no link was made. */
 const REFUSED = ['unsupported', 'conflict', 'duplicate-attachment'] as const;
 
 /** The kernel's refusal in the words of the field. */
@@ -103,9 +104,9 @@ function explained(error: NetlinkError, container: ContainerSide, call: CniCall,
 }
 
 /**
- * Removes the attachment's link where the namespace is still there; with the namespace the kernel removes it. It goes
- * by the mark, so that a link of somebody else's stays, whatever it is called. What the reference plugins made has no
- * mark: that it is meant, prevResult says with its MAC.
+ * Removes the attachment's link where the namespace is still there; otherwise the kernel has removed it with the
+ * namespace. It goes by the mark, so that a link of somebody else's stays, whatever its name. Links of the reference
+ * plugins have no mark: there, prevResult tells the link by its name and MAC.
  */
 export function removeContainerLinks(call: CniCall<NetConf>, kind: string): void {
   using container = tryOpenContainer(call);

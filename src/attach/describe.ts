@@ -1,4 +1,4 @@
-/** What a namespace has, as a result: for the modes that make nothing themselves. */
+/** Describes a namespace as a result, for the modes that make nothing themselves. */
 import type { CniResult } from '../cni/result.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as addr from '../rtnl/addr.ts';
@@ -6,8 +6,8 @@ import * as link from '../rtnl/link.ts';
 import { RT_SCOPE } from '../rtnl/route.ts';
 
 /**
- * The interfaces and addresses of a namespace. Without `lo` and what only serves a link: runtimes take the first
- * address of a result for the container's own.
+ * The interfaces and addresses of a namespace, without `lo` and without addresses that serve only a link: runtimes take
+ * the first address of a result for the container's own.
  * @param nl a socket in that namespace
  * @param sandbox its path, or undefined for the host's
  */
@@ -21,7 +21,7 @@ export function describeNamespace(nl: NetlinkSocket, sandbox: string | undefined
   }));
   const ips = addr
     .list(nl)
-    // Of the link's scope or a narrower one an address is of no use elsewhere.
+    // An address of the link's scope, or of a narrower one, is of no use elsewhere.
     .filter(({ scope }) => scope < RT_SCOPE.LINK)
     .map(({ address, link: index }) => ({ address, interface: links.findIndex((each) => each.index === index) }))
     .filter((ip) => ip.interface >= 0);

@@ -15,8 +15,8 @@ export interface VethConf extends NetConf {
 }
 
 /**
- * Removes the wire, its masquerading and its leases. Needs neither the namespace nor prevResult, and does what is left
- * to do each time it is called.
+ * Removes the wire, its masquerading and its leases. Needs neither the namespace nor prevResult. Each call does what is
+ * still left to do.
  */
 export function detach(call: CniCall<VethConf>): void {
   const owner = ownerOf(call);
@@ -25,7 +25,7 @@ export function detach(call: CniCall<VethConf>): void {
     () => {
       using nl = openRoute();
       if (removeHostLink(nl, hostEndName(owner), owner)) return;
-      // Not ours, or not there: an attachment that the reference plugin made goes by its name in the container.
+      // Not ours, or missing: an attachment of the reference plugin is found by its name in the container.
       using container = tryOpenContainer(call);
       if (container !== undefined) removeContainerLink(nl, container, call.ifname, 'veth');
     },
@@ -36,7 +36,7 @@ export function detach(call: CniCall<VethConf>): void {
   );
 }
 
-/** Removes what the network has of attachments that the runtime no longer knows. */
+/** Removes what is left in the network of attachments that the runtime no longer knows. */
 export function collectStale(call: CniCall<VethConf>): void {
   const collection = (remove: () => void, marks: () => readonly string[]): Collection => ({
     remove,

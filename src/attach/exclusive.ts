@@ -1,15 +1,15 @@
 /**
- * Which attachments of one container go together. `host` and `container` stand alone: with them a container has a
+ * Which attachments of one container can be combined. `host` and `container` stand alone: with them a container has a
  * network that is somebody else's to change.
  */
 import type { CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
 import { type AttachmentRecord, isCurrent, type RecordKey, recordsOf } from './record.ts';
 
-/** The plugin type of those that share. */
+/** The plugin type of containers that share another one's network. */
 export const SHARING = 'container';
 
-/** Why a container in this mode has no attachment besides, and what to do instead. */
+/** Why a container in this mode can have no other attachment, and what to do instead. */
 const ALONE: Readonly<Record<string, { readonly because: string; readonly hint: string }>> = {
   host: {
     because: "it is in the host's network, and what is added there is the host's",
@@ -21,11 +21,13 @@ const ALONE: Readonly<Record<string, { readonly because: string; readonly hint: 
   },
 };
 
-/** Set nothing up but `lo`, so they go with anything: runtimes call `loopback` for every container. */
+/**
+ * They set nothing up but `lo`, so they can be combined with anything: runtimes call `loopback` for every container.
+ */
 const UNCOUNTED: ReadonlySet<string> = new Set(['loopback', 'none']);
 
 /**
- * Refuses an attachment that does not go together with those that the container has. Before any change.
+ * Refuses an attachment that cannot be combined with those that the container has. Called before any change.
  * @throws NetloomError exclusive-network
  */
 export function refuseCompany(call: CniCall, own: RecordKey): void {

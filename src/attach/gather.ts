@@ -1,8 +1,8 @@
 import { messageOf, NetloomError } from '../error.ts';
 
 /**
- * Runs every step whatever becomes of the others, as a DEL or a GC must, and throws what went wrong at the end: the
- * only error as it is, several as one that lists them.
+ * Runs every step even where others fail, as a DEL or a GC must, and throws at the end: a single error as it is,
+ * several as one that lists them.
  */
 export function gather(...steps: readonly (() => void)[]): void {
   const errors: unknown[] = [];

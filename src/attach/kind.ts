@@ -5,7 +5,7 @@ import { ERRNO } from '../ffi/errno.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import * as link from '../rtnl/link.ts';
 
-/** What a kernel is built with that has the kind. */
+/** The build option of the kernel for each kind. */
 const FEATURES: Readonly<Record<string, string>> = {
   macvlan: 'CONFIG_MACVLAN',
   ipvlan: 'CONFIG_IPVLAN',
@@ -18,11 +18,11 @@ export function lackOf(kind: string | undefined): string {
   return `this kernel has no ${kind}, it needs ${FEATURES[kind ?? ''] ?? 'that kind of link'}`;
 }
 
-/** Looks whether the kernel has a kind; one that is a module is loaded. @throws NetloomError not-available */
+/** Checks that the kernel has a kind; the kernel loads it where it is a module. @throws NetloomError not-available */
 export function requireKind(nl: NetlinkSocket, kind: string): void {
   try {
-    // NB: no link can have this name (dev_valid_name() of net/core/dev.c), so that none is made: EINVAL, once the kind
-    // was found.
+    // NB: no link can have this name (dev_valid_name() of net/core/dev.c), so none is made: the kernel answers EINVAL
+    // once it has found the kind.
     nl.find(link.add({ name: '/', linkinfo: { kind } }), ERRNO.EINVAL);
   } catch (cause) {
     if (!isUnknownKind(cause)) throw cause;
@@ -30,7 +30,7 @@ export function requireKind(nl: NetlinkSocket, kind: string): void {
   }
 }
 
-/** NB: the kernel's own sentence. The same errno is that of a master which takes no links of the kind. */
+/** NB: by the kernel's own sentence. A master that takes no links of the kind gives the same errno. */
 export function isUnknownKind(error: unknown): boolean {
   return error instanceof NetloomError && error.code === 'EOPNOTSUPP' && error.message.includes('Unknown device type');
 }

@@ -1,6 +1,6 @@
 /**
  * An attachment that is one link in the container, wherever that came from: what macvlan, ipvlan, vlan, dummy, tap and
- * host-device do alike.
+ * host-device have in common.
  */
 import type { CniCall, NetConf } from '../cni/call.ts';
 import { prevResultOf } from '../cni/config.ts';
@@ -25,15 +25,17 @@ export function attach(container: ContainerSide, call: CniCall, made: link.Link,
 }
 
 /**
- * DEL: the link, where its namespace is still there, and then the addresses. Needs neither the master nor prevResult.
+ * For DEL: removes the link, where its namespace is still there, and then gives the addresses back. Needs neither the
+ * master nor prevResult.
  */
 export function removeAttachment(call: CniCall, kind: string): void {
   removeAndRelease(call, () => removeContainerLinks(call, kind));
 }
 
 /**
- * GC: links go with their namespace, but one may outlive its attachment, such as a pin that nobody has taken away.
- * @param remove takes away what an attachment has in its namespace; the call is as that of its DEL
+ * For GC: links go with their namespace, but a namespace may outlive its attachment, such as a pinned one that nobody
+ * has removed.
+ * @param remove removes what an attachment has in its namespace; it gets a call like that of its DEL
  */
 export function collectAttachments<C extends NetConf>(
   call: CniCall<C>,
@@ -52,7 +54,7 @@ export function collectAttachments<C extends NetConf>(
 }
 
 /**
- * CHECK: interface, addresses and routes as prevResult has them.
+ * For CHECK: compares interface, addresses and routes with prevResult.
  * @throws NetloomError check-failed, with every difference
  */
 export function verifyAttachment(
@@ -72,7 +74,7 @@ export function verifyAttachment(
   differences.throwIfAny();
 }
 
-/** Compares what the kernel tells of a link's kind with what is expected of it. */
+/** Compares the kernel's data of a link's kind with the values that are expected. */
 export function verifyData(
   { name, attrs: { linkinfo } }: link.Link,
   kind: string,

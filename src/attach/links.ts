@@ -23,8 +23,8 @@ export function removeHostLink(nl: NetlinkSocket, name: string, owner: string): 
 
 /**
  * Removes the container's interface where it is of the kind: the runtime says that it is this attachment, and the
- * reference plugin makes no mark. One whose host end carries a mark of ours belongs to another attachment, such as one
- * of another network that took the name first.
+ * reference plugin makes no mark. An interface whose host end has a mark of ours belongs to another attachment, such as
+ * one of another network that took the name first.
  */
 export function removeContainerLink(
   nl: NetlinkSocket,
@@ -40,8 +40,8 @@ export function removeContainerLink(
 }
 
 /**
- * Removes the links of a network that are in none of the attachments. One group, one removal: each by itself would wait
- * 16 ms for the kernel.
+ * Removes the links of a network that belong to no valid attachment. One removal for the whole group: removed one by
+ * one, each link would wait 16 ms for the kernel.
  */
 export function removeStaleLinks(nl: NetlinkSocket, network: string, validOwners: readonly string[]): void {
   const stale = staleLinks(nl, network, validOwners);
@@ -59,7 +59,7 @@ export function removeStaleLinks(nl: NetlinkSocket, network: string, validOwners
   );
 }
 
-/** The marks of those that are still there. */
+/** The marks of the stale links that are still there. */
 export function staleLinkMarks(nl: NetlinkSocket, network: string, validOwners: readonly string[]): string[] {
   return staleLinks(nl, network, validOwners).map(({ alias = '' }) => markIn(alias));
 }

@@ -12,7 +12,7 @@ import { findRecord, keyOf, putRecord } from './record.ts';
 
 const LO = { name: 'lo' } as const;
 
-/** Sets `lo` up, and notes it first where it was down. For a recorded plugin (recorded.ts). */
+/** Sets `lo` up where it is down, and first notes that in the record. For a recorded plugin (recorded.ts). */
 export function raiseLo(call: CniCall, container: ContainerSide, mode: string): void {
   if (link.get(container.nl, LO).isUp) return;
   const key = keyOf(call, mode);

@@ -1,12 +1,11 @@
-/** Whose a mark is. */
+/** Finds the attachment that a mark belongs to. */
 import type { Attachment, CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
 import { attachmentIn, hashedMark, ownerName } from './owner.ts';
 import { staleRecords } from './record.ts';
 
 /**
- * The attachments that marks name which a GC has found. Where a name was too long to stand in one, the attachment's
- * record tells it.
+ * The attachments whose marks a GC has found. Where the owner is too long for a mark, the attachment's record has it.
  * @throws NetloomError internal where there is no such record
  */
 export function attachmentsMarked(call: CniCall, marks: readonly string[]): Attachment[] {

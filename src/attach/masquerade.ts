@@ -9,9 +9,9 @@ import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from './owner.ts'
 import type { Differences } from './verify.ts';
 
 /**
- * Gives what leaves the subnet the host's address.
+ * Gives packets that leave the subnet the host's address.
  * Equivalent to: `nft add element inet netloom masquerade4 { IP : jump … }`
- * @param inside the subnet, where it is another than the addresses': an overlay has more than one node's prefix
+ * @param inside the subnet, where it is not that of the addresses: an overlay has more than one node's prefix
  */
 export function masquerade(call: CniCall, ips: readonly CniIp[], undo: DisposableStack, inside?: Cidr): void {
   const comment = commentOf(ownerOf(call));
@@ -35,7 +35,7 @@ export function removeStaleMasquerades(call: CniCall): void {
   remove(staleEntries(call));
 }
 
-/** The marks of those that are still there. */
+/** The marks of the stale elements that are still there. */
 export function staleMasqueradeMarks(call: CniCall): string[] {
   return staleEntries(call).map(({ comment }) => comment);
 }
@@ -53,7 +53,7 @@ export function verifyMasquerade(call: CniCall, ips: readonly CniIp[], differenc
   }
 }
 
-/** What is masqueraded now, by its comment. */
+/** The elements whose comment is wanted. */
 function entriesBy(isWanted: (comment: string) => boolean): nftMasquerade.Masquerade[] {
   using nft = tryOpenNft();
   if (nft === undefined) return [];

@@ -1,6 +1,6 @@
 /**
- * The master of a link that hangs on another one (macvlan, ipvlan, vlan): found and looked at before anything is
- * changed. The field calls it so, and the kernel the lower device; it is not the master of IFLA_MASTER.
+ * The master of a link on top of another one (macvlan, ipvlan, vlan): found and checked before anything is changed.
+ * Plugins call it the master, and the kernel the lower device; it is not the master of IFLA_MASTER.
  */
 import * as v from 'valibot';
 import type { NetConf } from '../cni/call.ts';
@@ -19,7 +19,7 @@ const MTU_MIN = 68;
 /** How many links an error names. */
 const NAMES_MAX = 20;
 
-/** The keys that they have in common. */
+/** The keys that these types have in common. */
 export const masterKeys = () => ({
   master: v.exactOptional(ifname),
   mtu: v.optional(int, 0),
@@ -34,7 +34,10 @@ export interface MasterConf extends NetConf {
   readonly linkInContainer: boolean;
 }
 
-/** What a kind needs of its master; the kernel says the same, but by a bare errno and only when it is asked. */
+/**
+ * What a kind needs from its master. The kernel demands the same, but with a bare errno, and only when the link is
+ * made.
+ */
 export interface MasterNeeds {
   /** It takes the master's frames before anybody else sees them, as a bridge does with its ports. */
   readonly takesFrames: boolean;
@@ -42,7 +45,7 @@ export interface MasterNeeds {
   readonly masterUp: boolean;
 }
 
-/** A master that will do, and what follows from it for the link that is to hang on it. */
+/** A suitable master, and what follows from it for the link on top of it. */
 export interface FoundMaster {
   readonly master: link.Link;
   /** A socket of the namespace that it is in. */
@@ -50,7 +53,7 @@ export interface FoundMaster {
   readonly attrs: Pick<link.LinkAttrs, 'link' | 'mtu'>;
 }
 
-/** Finds the master and looks at it. Changes nothing. @throws NetloomError no-link, invalid-config */
+/** Finds and checks the master. Changes nothing. @throws NetloomError no-link, invalid-config */
 export function masterFor(
   conf: MasterConf,
   host: NetlinkSocket,
@@ -76,7 +79,7 @@ export function mastersThere(nl: NetlinkSocket, { takesFrames }: Pick<MasterNeed
     .map(({ name, isUp }) => (isUp ? name : `${name} (down)`));
 }
 
-/** Such names as the end of an error. */
+/** These names as the end of an error. */
 export function thereAre(names: readonly string[]): string {
   if (names.length === 0) return 'there is no link that can be one';
   return `there are: ${names.slice(0, NAMES_MAX).join(', ')}${names.length > NAMES_MAX ? ', …' : ''}`;

@@ -6,11 +6,11 @@ import type { Attachment, CniCall } from '../cni/call.ts';
 import { fnv1a } from '../fnv.ts';
 
 const PREFIX = 'netloom:';
-/** NB: not the prefix of other marks of ours: what carries those is ours to remove, and a device never is. */
+/** NB: does not begin with PREFIX. What has our other marks is ours to remove, and a device never is. */
 export const DEVICE_PREFIX = 'netloom-device:';
 /**
- * Bytes that a name of an interface may have more than letters, which is what is counted below: five of three bytes
- * each.
+ * How many more bytes than characters an interface's name may have: five characters of three bytes each. The limits
+ * below count characters.
  */
 const SLACK = 10;
 /** Longest ifalias that the kernel takes (IFALIASZ less the NUL). */
@@ -66,7 +66,7 @@ export function markIn(alias: string): string {
   return alias.slice(PREFIX.length);
 }
 
-/** An owner's mark where it is too long to be told. */
+/** An owner's mark where the owner is too long for one. */
 export function hashedMark(owner: string): string {
   return `#${fnv1a(owner.slice(0, owner.indexOf('/')))}#${fnv1a(owner)}`;
 }
@@ -78,16 +78,16 @@ export function isCommentOfNetwork(comment: string | undefined, network: string)
 
 /**
  * The name of a host-side link: a prefix and 11 hexadecimal digits that follow from the owner, so that DEL finds the
- * link without any record, and a second ADD of the same attachment runs into the first one. 44 bits: two of ten
- * thousand links meet on one host in 350,000, and then ADD says so.
+ * link without any record, and a second ADD of the same attachment collides with the first one. 44 bits: two of ten
+ * thousand links collide on one host in 350,000, and then ADD says so.
  */
 export function hostLinkName(prefix: string, owner: string): string {
   return `${prefix}${fnv1a(owner).slice(0, 11)}`;
 }
 
 /**
- * An owner that is too long is two hashes: of its network, so that GC can tell, and of the whole. Names do not begin
- * with `#`.
+ * An owner that is too long becomes two hashes: one of its network, so that GC can tell, and one of the whole. Names do
+ * not begin with `#`.
  */
 function shorten(owner: string, max: number): string {
   if (owner.length <= max) return owner;

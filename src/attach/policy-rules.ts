@@ -15,7 +15,7 @@ export interface PolicyRules {
   readonly egress: Allowed;
 }
 
-/** The numbers of IANA. */
+/** Protocol numbers, as IANA assigns them. */
 const PROTOCOLS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58 };
 const WITH_PORTS: readonly string[] = ['tcp', 'udp', 'sctp'];
 
@@ -62,7 +62,7 @@ function readDirection(json: unknown, at: string, peerKey: 'from' | 'to'): Allow
   return { 4: of(4), 6: of(6) };
 }
 
-/** What a deny names is refused, whatever allows say. */
+/** What a deny names is refused, even where an allow names it. */
 function allowedOf(
   family: Family,
   isAllowed: boolean,
@@ -83,7 +83,9 @@ function boxesOf({ peers, except, ports }: Rule, family: Family): Box[] {
   return from.flatMap((each) => ports.map((one) => ({ ...each, ...one })));
 }
 
-/** In the short form `["0.0.0.0/0"]` is how a deny says that this is the default. */
+/**
+ * Whether a rule names everybody on all ports. In a deny, the short form `["0.0.0.0/0"]` sets the default to `deny`.
+ */
 function namesEverybody({ peers, except, ports }: Rule): boolean {
   const isAnyPeer = peers === undefined || peers.some(({ prefix }) => prefix === 0);
   return (
@@ -101,7 +103,7 @@ function readRules(json: unknown, at: string, peerKey: 'from' | 'to'): Rule[] {
     }
     return readRule(objectAt(each, here, [peerKey, 'except', 'ports'], ' or a prefix'), here, peerKey);
   });
-  // Prefixes by themselves are one list, whichever way they are written.
+  // Bare prefixes form one list, whichever way they are written.
   const bare = rules.flatMap(({ peers, ports }, i) =>
     peers?.length === 1 && typeof listAt(json, at)[i] === 'string' && ports.length === 1
       ? [{ peer: peers[0] as Cidr, at: `${at}[${i}]` }]
@@ -131,8 +133,8 @@ function readRule(rule: Json, at: string, peerKey: 'from' | 'to'): Rule {
 }
 
 /**
- * Whether a prefix is a part of one of these. Looked up by each length that there is: comparing all with all takes
- * seconds for some thousand.
+ * Whether a prefix is part of one of these. Looked up by each length that occurs: to compare all with all takes seconds
+ * for some thousand.
  */
 function within(peers: readonly Cidr[]): (part: Cidr) => boolean {
   const named = new Set(peers.map(String));
@@ -177,7 +179,7 @@ function refuseOverlaps(list: readonly { readonly peer: Cidr; readonly at: strin
         (a.first < b.first ? -1 : a.first > b.first ? 1 : 0) ||
         a.peer.prefix - b.peer.prefix,
     );
-  // Of two prefixes that overlap one has the other, and comes before it and all that is in it.
+  // Of two prefixes that overlap one contains the other, and is sorted before it and before all else that it contains.
   for (let i = 1; i < sorted.length; i++) {
     const [a, b] = [sorted[i - 1], sorted[i]];
     if (a === undefined || b === undefined || a.peer.family !== b.peer.family || !a.peer.overlaps(b.peer)) continue;

@@ -1,6 +1,6 @@
 /**
- * The policy of an attachment: its elements in the nft table, by its owner, and the way of its frames to the hooks
- * where that is judged.
+ * The policy of an attachment: its elements in the nft table, by its owner, and the settings by which its frames reach
+ * the hooks where policy is judged.
  */
 import type { CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
@@ -22,13 +22,13 @@ import type { Differences } from './verify.ts';
 const CALL_IPTABLES = 'net/bridge/bridge-nf-call-iptables';
 const CALL_IP6TABLES = 'net/bridge/bridge-nf-call-ip6tables';
 
-/** What an owner's addresses get. */
+/** The elements for an owner's addresses. */
 export function entriesOf(comment: string, ips: readonly Ip[], { ingress, egress }: PolicyRules): nftPolicy.Policed[] {
   return ips.map((ip) => ({ ip, comment, ingress: ingress[ip.family], egress: egress[ip.family] }));
 }
 
 /**
- * In place of what they had.
+ * Replaces the policy of the entries' addresses.
  * Equivalent to: `nft add element inet netloom policy-ingress4 { IP : jump … }`, and the like
  */
 export function setPolicy(entries: readonly nftPolicy.Policed[]): void {
@@ -50,7 +50,7 @@ export function removePolicy(entries: readonly Pick<nftPolicy.Policed, 'ip' | 'c
   return wasThere;
 }
 
-/** The same, of whoever is wanted: it looks at all. @returns how many addresses had one */
+/** Ends the policies whose comment is wanted; it looks at all. @returns how many addresses had one */
 export function removePolicyBy(isWanted: (comment: string) => boolean): number {
   using nft = tryOpenNft();
   if (nft === undefined) return 0;
@@ -69,7 +69,7 @@ export function removeStalePolicies(call: CniCall): void {
   removePolicyBy(isStaleIn(call));
 }
 
-/** The marks of those that are still there. */
+/** The marks of the stale elements that are still there. */
 export function stalePolicyMarks(call: CniCall): string[] {
   using nft = tryOpenNft();
   if (nft === undefined) return [];
@@ -93,10 +93,10 @@ export function verifyPolicy(entries: readonly nftPolicy.Policed[], differences:
 }
 
 /**
- * Sees to it that frames between the ports of a bridge come to the hooks of IP, where policy is judged. Where that is
- * not so for all bridges, it is switched on for the container's, and stays on.
+ * Makes frames between the ports of a bridge pass the hooks of IP, where policy is judged. Where that is not on for all
+ * bridges, it is switched on for the container's, and stays on.
  * Equivalent to: `ip link set BRIDGE type bridge nf_call_iptables 1 nf_call_ip6tables 1`
- * NB: the settings are those of this namespace (since Linux 5.3), where a bridge has its own; both are read and written
+ * NB: the settings are per namespace (since Linux 5.3), and a bridge has its own besides; both are read and written
  * from the host's side.
  * @throws NetloomError unsupported where br_netfilter is not loaded: nothing that netlink carries loads it
  */
@@ -116,7 +116,7 @@ export function verifyBridges(nl: NetlinkSocket, links: readonly link.Link[], di
     differences.add(`what passes between the ports of "${name}" is not judged`);
 }
 
-/** The bridges that these links are ports of, as far as their frames pass unseen. */
+/** The bridges that these links are ports of, and whose frames do not pass the hooks of IP. */
 function unfiltered(nl: NetlinkSocket, links: readonly link.Link[]): link.Link[] {
   const masters = new Set(
     links.flatMap(({ attrs, master }) =>
@@ -142,8 +142,8 @@ function unfiltered(nl: NetlinkSocket, links: readonly link.Link[]): link.Link[]
 }
 
 /**
- * Remembers that an attachment got a policy from a person: then the DEL of its network ends it, though no plugin of the
- * chain knows of it. A file without content, below the directory that a boot empties as it empties the kernel's tables.
+ * Remembers that a person has set an attachment's policy. Then the DEL of its network ends it, although no plugin of
+ * the chain knows of it. It is an empty file, in a directory that a boot empties like the kernel's tables.
  */
 export function remember(paths: Paths, owner: string): void {
   makeDirectories(directoryOf(paths, networkOf(owner)));

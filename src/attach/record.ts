@@ -1,9 +1,9 @@
 /**
  * The record of an attachment: which namespace a container's interface is in. It answers two questions that the kernel
  * cannot: which namespace belongs to a container's id (mode `container`), and what else a container is attached to
- * (exclusive.ts). One directory a container, one small file an attachment, so an ADD writes one file and lists nothing.
- * They lie in /run and are gone after a boot; what one says of a namespace counts only while device and inode are the
- * same.
+ * (exclusive.ts). Each container has a directory, and each attachment a small file in it, so an ADD writes one file and
+ * lists nothing. Records are in /run, and gone after a boot. What one says of a namespace counts only while device and
+ * inode are the same.
  */
 
 import type { CniCall } from '../cni/call.ts';
@@ -36,29 +36,31 @@ export interface AttachmentRecord extends RecordKey {
   readonly device?: MovedDevice;
 }
 
-/** What a device of the host was. A container may change what the kernel has of it: name and alias. */
+/** What a device of the host was. In the kernel a container may change its name and alias. */
 export interface MovedDevice {
   readonly name: string;
   /** Empty where it had none. */
   readonly alias: string;
   /** Missing for hardware. */
   readonly kind?: string;
-  /** In the container's namespace, where it stays the same; missing until it is there. */
+  /** Its index in the container's namespace, where it stays the same; missing until the device is there. */
   readonly index?: number;
 }
 
 /** What reading records needs of a call. */
 export type Reader = Pick<CniCall, 'paths' | 'warn'>;
 
-/** NAME_MAX less the longest thing that is put before a name. */
+/** NAME_MAX less the longest prefix that is put before a name. */
 const NAME_LIMIT = 240;
 const DAMAGED = 'damaged:';
 /**
- * Of a file that is being written, `.PID.NAME`: what a killed process leaves. Names of records begin with the mode, or
- * with `#`.
+ * The beginning of the name of a file that is being written, `.PID.NAME`: a killed process leaves such files. Names of
+ * records begin with the mode, or with `#`.
  */
 const UNFINISHED = '.';
-/** How often a directory may vanish beneath a write: another call of the same container removed it as empty. */
+/**
+ * How often to try a write whose directory vanishes, because another call of the same container removed it as empty.
+ */
 const ATTEMPTS = 4;
 
 /** The key of a call's own attachment. */
@@ -71,7 +73,7 @@ export function isCurrent({ netns, id }: AttachmentRecord): boolean {
   return netnsIdAt(netns) === id;
 }
 
-/** Makes the directory of a container. @returns false where it was there, so that there may be other records in it */
+/** Makes the directory of a container. @returns false where it existed, so that it may have other records */
 export function makeRecordDirectory(paths: Paths, container: string): boolean {
   const directory = directoryOf(paths, container);
   for (let attempt = 0; ; attempt++) {
@@ -83,7 +85,8 @@ export function makeRecordDirectory(paths: Paths, container: string): boolean {
 }
 
 /**
- * Writes a record beside its place and renames it. Not synced: it lies in memory, and means nothing after a power loss.
+ * Writes a record beside its place and renames it. Not synced: /run is in memory, and a record means nothing after a
+ * power loss.
  */
 export function putRecord(paths: Paths, record: AttachmentRecord): void {
   const directory = directoryOf(paths, record.container);
@@ -125,7 +128,9 @@ function allRecords(reader: Reader): AttachmentRecord[] {
   return (tryList(parent) ?? []).flatMap((name) => readAll(reader, `${parent}/${name}`));
 }
 
-/** How many attachments each network has. By the names of the records: only what is too long for a name is read. */
+/**
+ * How many attachments each network has. By the names of the records: a record is read only where its name is a hash.
+ */
 export function endpointsByNetwork(paths: Paths): Map<string, number> {
   const counts = new Map<string, number>();
   const parent = parentOf(paths);
@@ -138,7 +143,7 @@ export function endpointsByNetwork(paths: Paths): Map<string, number> {
   return counts;
 }
 
-/** NB: what is damaged is left for whoever needs the record. */
+/** NB: a damaged file is left for the call that needs the record. */
 function networkOf(directory: string, name: string): string | undefined {
   if (name.startsWith(UNFINISHED) || name.startsWith(DAMAGED)) return undefined;
   if (!name.startsWith('#')) return name.slice(name.indexOf(':') + 1, name.lastIndexOf(':'));
@@ -156,7 +161,7 @@ export function staleRecords(call: Reader & Pick<CniCall, 'conf'>, mode: string)
   );
 }
 
-/** Removes a record, and the container's directory with the last one. None is no error. */
+/** Removes a record, and the container's directory with the last one. It is no error if there is none. */
 export function removeRecord(paths: Paths, key: RecordKey): void {
   unlink(fileOf(paths, key));
   const directory = directoryOf(paths, key.container);
@@ -168,8 +173,8 @@ export function removeRecord(paths: Paths, key: RecordKey): void {
 }
 
 /**
- * Removes what killed processes left half written, and directories with nothing in them. For GC. An ADD that is writing
- * at this moment may find its directory gone, and makes it again.
+ * Removes the half-written files of killed processes, and empty directories. For GC. An ADD that is writing at this
+ * moment may find its directory gone, and makes it again.
  */
 export function removeUnfinished(paths: Paths): void {
   const parent = parentOf(paths);
@@ -216,7 +221,7 @@ function readAll(reader: Reader, directory: string): AttachmentRecord[] {
   return names.map((name) => read(reader, `${directory}/${name}`)).filter((record) => record !== undefined);
 }
 
-/** A damaged file is set aside and named, and then counts as none. */
+/** A damaged file is set aside with a warning, and counts as missing. */
 function read({ warn }: Reader, file: string): AttachmentRecord | undefined {
   const text = tryReadText(file);
   if (text === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * What every plugin that attaches a container has in common: it is refused where its mode does not go with another, and
- * it leaves a record.
+ * What every plugin that attaches a container has in common: a mode that cannot be combined with another is refused,
+ * and the attachment leaves a record.
  */
 import type { CniCall, NetConf } from '../cni/call.ts';
 import type { Plugin } from '../cni/plugin.ts';
@@ -22,8 +22,8 @@ import {
 } from './record.ts';
 
 /**
- * The plugin with records. The record stands before the first change, so that whatever a killed ADD leaves is known to
- * DEL and GC.
+ * Adds records to a plugin. A record is written before the first change, so that DEL and GC know whatever a killed ADD
+ * leaves.
  */
 export function recorded<C extends NetConf>(plugin: Plugin<C>): Plugin<C> {
   return {
@@ -32,7 +32,7 @@ export function recorded<C extends NetConf>(plugin: Plugin<C>): Plugin<C> {
     del: (call) => del(plugin, call),
     gc(call) {
       plugin.gc(call);
-      // NB: only now, for it may need them.
+      // NB: only now, because the plugin may need the records.
       gather(...staleRecords(call, plugin.type).map((record) => () => removeRecord(call.paths, record)), () =>
         removeUnfinished(call.paths),
       );
@@ -56,9 +56,7 @@ function recordFor(call: CniCall, mode: string): AttachmentRecord {
   throw new NetloomError('no-namespace', `Cannot open the network namespace "${call.netns}": there is no such file`);
 }
 
-/**
- * Puts the record down. A container whose directory was not there has no other attachment, so nothing is read for it.
- */
+/** Writes the record. A container whose directory was missing has no other attachment, so nothing is read for it. */
 function enter(call: CniCall, record: AttachmentRecord, undo: DisposableStack): void {
   const { paths } = call;
   let existing: AttachmentRecord | undefined;
@@ -67,7 +65,7 @@ function enter(call: CniCall, record: AttachmentRecord, undo: DisposableStack): 
     existing = findRecord(call, record);
   }
   undo.defer(() => {
-    // One that was there is that of an earlier ADD, which this one must not take back.
+    // An existing record is that of an earlier ADD, which this one must not undo.
     if (existing === undefined) removeRecord(paths, record);
     else putRecord(paths, existing);
   });
@@ -75,13 +73,13 @@ function enter(call: CniCall, record: AttachmentRecord, undo: DisposableStack): 
 }
 
 /**
- * What a sharer sees in its namespace is another container's, so its DELs look into none; only its own type knows what
- * to do there. Where it cannot be read whether the container is one, nothing is done.
+ * What a sharer has in its namespace is another container's, so its DELs look into no namespace. Only its own type
+ * knows what to do there. Where it cannot be read whether the container is a sharer, nothing is done.
  */
 function del<C extends NetConf>(plugin: Plugin<C>, call: CniCall<C>): void {
   const key = keyOf(call, plugin.type);
   const seesNothing = plugin.type !== SHARING && isSharer(recordsOf(call, key.container));
   plugin.del(seesNothing ? { ...call, netns: '' } : call);
-  // NB: last, and not where something is left: the next DEL may need it.
+  // NB: last, and not where something is left, because the next DEL may need it.
   removeRecord(call.paths, key);
 }

@@ -1,7 +1,7 @@
 /**
- * Giving addresses back: last, and only where everything else of the attachment is gone. As long as its link is there
- * it answers for them, so nobody else may get them: a removal that fails keeps the leases until one succeeds. Where the
- * namespace is gone, so is what was in it, and nothing fails.
+ * Gives addresses back: last, and only where everything else of the attachment is gone. As long as its link exists it
+ * answers for them, so nobody else may get them: a removal that fails keeps the leases until one succeeds. Where the
+ * namespace is gone, so is all that was in it, and nothing fails.
  */
 import type { Attachment, CniCall } from '../cni/call.ts';
 import { NetloomError } from '../error.ts';
@@ -14,24 +14,24 @@ import { tryOpenContainer } from './namespace.ts';
 import { aliasOf, commentOf, DEVICE_PREFIX, ownerOf } from './owner.ts';
 import { hostEndName } from './wire.ts';
 
-/** For DEL: takes every step, then gives the attachment's addresses back unless one failed. */
+/** For DEL: runs every step, then gives the attachment's addresses back unless a step has failed. */
 export function removeAndRelease(call: CniCall, ...steps: readonly (() => void)[]): void {
   gather(...steps);
   if (call.conf.ipam !== undefined) ipamDel(call);
 }
 
-/** One kind of thing that a GC takes away. */
+/** One kind of thing that a GC removes. */
 export interface Collection {
-  /** Takes it from all attachments that are no longer valid. */
+  /** Removes it from all attachments that are no longer valid. */
   remove(): void;
-  /** Who of them still has it. Asked where the removal failed. @throws where that cannot be told */
+  /** Which of them still have it. Asked where the removal failed. @throws where that cannot be told */
   left(): readonly Attachment[];
 }
 
 /**
- * For GC: the same with the addresses of all attachments that are no longer valid. One that could not be removed counts
- * as valid for IPAM, so that it keeps its own and nobody else's. Where it cannot be told whose is left, all keep
- * theirs.
+ * For GC: runs every removal, then gives back the addresses of all attachments that are no longer valid. An attachment
+ * that could not be removed counts as valid for IPAM, so that it alone keeps its addresses. Where it cannot be told
+ * which are left, all keep theirs.
  */
 export function collectAndRelease(call: CniCall, ...collections: readonly Collection[]): void {
   const left: (readonly Attachment[] | undefined)[] = [];
@@ -60,8 +60,8 @@ function tryTell(collection: Collection): readonly Attachment[] | undefined {
 }
 
 /**
- * The call with attachments that count as valid beside those that the runtime lists: as it is read here, and as IPAM
- * plugins of others get it.
+ * The call with more valid attachments than the runtime lists: both as it is read here, and as other IPAM plugins get
+ * it on stdin.
  */
 function withValid(call: CniCall, more: readonly Attachment[]): CniCall {
   if (more.length === 0) return call;
@@ -75,8 +75,9 @@ function withValid(call: CniCall, more: readonly Attachment[]): CniCall {
 }
 
 /**
- * For the undo of an ADD, when all that was made with the addresses has been undone. Where that did not work, DEL
- * comes.
+ * For the undo of an ADD, after all that was made with the addresses has been undone. Where that failed, the addresses
+ * stay taken until DEL.
+ * @throws NetloomError try-again where a link of the attachment is left
  */
 export function releaseUndone(call: CniCall): void {
   if (!hasLink(call)) {

@@ -7,12 +7,12 @@ import * as link from '../rtnl/link.ts';
 export type HostRemoval = (nl: NetlinkSocket, index: number) => boolean;
 
 /**
- * NB: of the thread. A process that is one call waits for the kernel; a thread of the agent has a quicker way, which
- * leaves something behind to wait.
+ * NB: of the thread. The process of a single call waits for the kernel; a thread of the agent has a quicker way, which
+ * leaves the waiting to another thread.
  */
 let hostRemoval: HostRemoval = (nl, index) => removeIfThere(nl, { index });
 
-/** From here on this thread removes links of the host in another way. */
+/** From here on, this thread removes links of the host in another way. */
 export function removeOnHostBy(other: HostRemoval): void {
   hostRemoval = other;
 }
@@ -21,7 +21,7 @@ export function removeOnHost(nl: NetlinkSocket, index: number): boolean {
   return hostRemoval(nl, index);
 }
 
-/** Returns when the kernel is through with it, 16 ms later. @returns false where there is none */
+/** Removes a link, and returns when the kernel has finished, 16 ms later. @returns false where there is none */
 export function removeIfThere(nl: NetlinkSocket, ref: Parameters<typeof link.remove>[0]): boolean {
   try {
     nl.execute(link.remove(ref));

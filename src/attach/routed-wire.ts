@@ -1,6 +1,6 @@
 /**
- * The ends of a wire that is routed: the host's has the gateway's address, and each of the container's addresses is a
- * route to it.
+ * The ends of a wire that is routed: the host's end has the gateway's address, and each of the container's addresses
+ * has a route over it.
  */
 import type { CniIp, CniResult, CniRoute } from '../cni/result.ts';
 import { Cidr } from '../net/cidr.ts';
@@ -56,7 +56,7 @@ function towardsGateway({ container }: Wire, { address, gateway }: RoutedIp): Re
   ];
 }
 
-/** On the host: the container's address is at the end of this wire. The scope is the reference's. */
+/** On the host: the container's address is at the end of this wire. The scope is that of the reference plugin. */
 function towardsContainer({ host }: Wire, address: Cidr): Request {
   const scope = address.family === 4 ? { scope: route.RT_SCOPE.HOST } : {};
   return route.add({ dst: Cidr.alone(address.ip), oif: host.index, protocol: RTPROT_NETLOOM, ...scope });

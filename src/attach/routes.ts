@@ -1,4 +1,4 @@
-/** Routes of one interface that go from one table to another, as with source based routing and with a VRF. */
+/** Moves routes of one interface from one table to another, for source based routing and for a VRF. */
 
 import type { Request } from '../netlink/message.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -9,8 +9,8 @@ import type * as rule from '../rtnl/rule.ts';
 const RESERVED: ReadonlySet<number> = new Set([253, route.RT_TABLE.MAIN, route.RT_TABLE.LOCAL]);
 
 /**
- * The routes of an interface in the main table, those on the link before those by a gateway, so that they can be added
- * in this order. Without those to link-local addresses: they are of use on every interface, whatever the source.
+ * The routes of an interface in the main table, on-link routes before those by a gateway, so that they can be added in
+ * this order. Routes to link-local addresses are left out: they are of use on every interface, whatever the source.
  */
 export function mainRoutesOf(nl: NetlinkSocket, index: number): route.Route[] {
   return inOrder(
@@ -21,7 +21,7 @@ export function mainRoutesOf(nl: NetlinkSocket, index: number): route.Route[] {
   );
 }
 
-/** Those on the link before those by a gateway. */
+/** On-link routes before those by a gateway. */
 export function inOrder(routes: readonly route.Route[]): route.Route[] {
   return [
     ...routes.filter(({ gateway }) => gateway === undefined),
@@ -39,7 +39,7 @@ export function backIntoMain(routes: readonly route.Route[]): Request[] {
   return intoTable(routes, route.RT_TABLE.MAIN);
 }
 
-/** The first table from a number on that neither a route, a rule nor a VRF leads to. */
+/** The first table from a number on that no route, rule or VRF uses. */
 export function freeTable(
   first: number,
   routes: readonly route.Route[],
@@ -53,7 +53,7 @@ export function freeTable(
   return table;
 }
 
-/** Why a table cannot be one's own, or undefined where it can. */
+/** Why a table cannot be one's own; undefined where it can. */
 export function tableFault(table: number): string | undefined {
   return RESERVED.has(table) ? 'expected another than 253 to 255, which are default, main and local' : undefined;
 }

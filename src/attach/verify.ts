@@ -1,4 +1,4 @@
-/** CHECK: what the kernel has against what ADD answered, item by item. */
+/** For CHECK: compares what the kernel has with what ADD answered, item by item. */
 import type { CniInterface, CniResult } from '../cni/result.ts';
 import { NetloomError } from '../error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -22,7 +22,7 @@ export class Differences {
   }
 }
 
-/** @returns the link where it is there; otherwise that is a difference */
+/** @returns the link; undefined where it is missing, which counts as a difference */
 export function verifyPresence(
   nl: NetlinkSocket,
   name: string,
@@ -34,7 +34,7 @@ export function verifyPresence(
   return found;
 }
 
-/** As verifyInterface(), of the container's interface. */
+/** The same as verifyInterface(), for the container's interface. */
 export function verifyInContainer(
   nl: NetlinkSocket,
   ifname: string,
@@ -51,7 +51,7 @@ export function verifyInContainer(
 /**
  * Compares a link with what the result says of it.
  * @param kind undefined where any will do
- * @returns the link where it is there
+ * @returns the link; undefined where it is missing
  */
 export function verifyInterface(
   nl: NetlinkSocket,
@@ -90,7 +90,7 @@ export function verifyAddresses(nl: NetlinkSocket, index: number, result: CniRes
 }
 
 /**
- * NB: where no table is asked for, any will do: plugins behind in the chain (sbr, vrf) move routes to one of their own.
+ * NB: where no table is asked for, any will do: later plugins of the chain (sbr, vrf) move routes to one of their own.
  */
 function isSameRoute(have: route.Route, want: route.RouteSpec): boolean {
   return (

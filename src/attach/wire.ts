@@ -24,7 +24,7 @@ export interface Wire {
 export interface WireOptions {
   /** 0 is the kernel's. */
   readonly mtu: number;
-  /** Of the container's end; a random one where none is asked for. */
+  /** The MAC of the container's end; a random one where none is asked for. */
   readonly mac?: Mac | undefined;
   /** The bridge that the host's end is a port of. */
   readonly master?: number;
@@ -36,8 +36,8 @@ export function hostEndName(owner: string): string {
 }
 
 /**
- * Makes the pair in one message: names, namespaces, MACs and the bridge, so that no moment shows it half made, and
- * nobody (udev, NetworkManager) can rename or readdress it in between. The host's end is up, the container's not yet.
+ * Makes the pair in one message: names, namespaces, MACs and the bridge. So it is never visible half made, and nobody
+ * (udev, NetworkManager) can rename or readdress it in between. The host's end is up, the container's not yet.
  * @throws NetloomError duplicate-attachment where the owner has one already
  */
 export function addWire(
@@ -87,9 +87,9 @@ export function removeByMac(nl: NetlinkSocket, { name, mac }: { readonly name: s
 
 /**
  * Makes a link of the host with its mark.
- * NB: both messages in one datagram, which the kernel works through whatever becomes of us: killed at any point, we
+ * NB: both messages go in one datagram, which the kernel works through whatever happens to us: killed at any point, we
  * leave no link without its mark. The kernel does not take the mark in the message that makes a link
- * (rtnl_create_link() passes over IFLA_IFALIAS).
+ * (rtnl_create_link() ignores IFLA_IFALIAS).
  */
 export function addMarked(nl: NetlinkSocket, adding: Request, name: string, alias: string): void {
   const errors = nl.attempt([adding, link.set({ name }, { alias })]);
