@@ -1,6 +1,6 @@
 /**
- * What is done to the system, told to who listens: `netloom explain` listens to a rehearsal and prints what it hears.
- * Nobody listens otherwise, and then nothing is put into words.
+ * Reports what is done to the system to a listener: `netloom explain` listens to a rehearsal and prints what it hears.
+ * Otherwise nobody listens, and nothing is put into words.
  */
 
 /** Changes that take effect together, in the words of the tools that a person would use. */
@@ -22,12 +22,12 @@ export function isHeard(): boolean {
   return listener !== undefined;
 }
 
-/** NB: after it is done, so that what failed is not told. */
+/** NB: called after the change, so that a failed one is not reported. */
 export function tell(deed: Deed): void {
   listener?.(deed);
 }
 
-/** Hears what a function does. NB: synchronous, and what the listener itself does is not heard. */
+/** Listens to what a function does. NB: synchronous, and what the listener itself does is not reported. */
 export function hearing<T>(hear: (deed: Deed) => void, inside: () => T): T {
   const before = listener;
   listener = (deed) => {

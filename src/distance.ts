@@ -1,5 +1,5 @@
 /**
- * How many letters must be put in, left out, changed or swapped with their neighbour to make one word of another.
+ * How many letters must be inserted, deleted, replaced or swapped with their neighbour to turn one word into another.
  * Optimal string alignment.
  */
 export function distance(one: string, other: string): number {

@@ -31,7 +31,7 @@ export function hasCode(error: unknown, ...codes: string[]): error is NetloomErr
   return error instanceof NetloomError && codes.includes(error.code);
 }
 
-/** Does something, and takes errors with these codes for success: what was to be removed is gone already, say. */
+/** Runs an action, and takes errors with these codes for success: what was to be removed is gone already, say. */
 export function ignoring(codes: readonly string[], action: () => void): void {
   try {
     action();
@@ -40,13 +40,13 @@ export function ignoring(codes: readonly string[], action: () => void): void {
   }
 }
 
-/** The sentence of any thrown value. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /**
- * What went wrong, in the order in which it did: an undo that fails too wraps the first error in a SuppressedError
+ * All errors in the order in which they happened: an undo that fails too wraps the first error in a SuppressedError
  * (ECMAScript, explicit resource management).
  */
 export function errorsOf(error: unknown): [first: unknown, ...later: unknown[]] {

@@ -2,9 +2,9 @@
  * The one executable. Under the name of a plugin type it is that plugin, as a container runtime executes it; under any
  * other name it is the command line.
  *
- * Each type is a program of its own, which scripts/build.mjs makes one file of: a call loads what its type needs and
- * nothing else, and links no file with another, which takes a tenth off the processor's time for an ADD. The price is
- * 0.4 MB of the executable for each type.
+ * Each type is a program of its own, which scripts/build.mjs bundles into one file: a call loads only what its type
+ * needs, and has no files to link, which takes a tenth off the processor's time for an ADD. The price is 0.4 MB of the
+ * executable for each type.
  */
 
 /** Each leads to src/plugins/TYPE/main.ts or src/ipam/TYPE/main.ts, bundled (`imports` in package.json). */

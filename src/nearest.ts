@@ -1,9 +1,9 @@
 import { distance } from './distance.ts';
 
-/** Slips of so many letters, in words that are longer than that. */
+/** How many letters may be wrong, in words of more than twice as many. */
 const SLIPS = 2;
 
-/** The word that was probably meant: the one that is a slip of the pen or two away, in letters of either case. */
+/** The word that was probably meant: the nearest one with at most SLIPS wrong letters, in either case. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const folded = word.toLowerCase();
   const [found] = known

@@ -10,11 +10,11 @@ export interface Paths {
   readonly leases: string;
   /** What must outlive a boot. */
   readonly state: string;
-  /** What may not: sockets, pinned namespaces. */
+  /** What must not outlive a boot: sockets, pinned namespaces. */
   readonly run: string;
   /** What tuning found before it changed an interface, in the reference's layout. */
   readonly tuning: string;
-  /** What the agent is told. */
+  /** The agent's settings. */
   readonly agentSettings: string;
   /** The sysctls that tuning may set; without the file, all of the network's. */
   readonly sysctlAllowlist: string;

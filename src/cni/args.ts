@@ -8,7 +8,7 @@ const BOOLEANS: Readonly<Record<string, boolean>> = { '1': true, true: true, '0'
 
 /**
  * Reads CNI_ARGS. Keys match exactly, the last of several wins.
- * @param known the keys that the plugin has a use for; others are refused unless `IgnoreUnknown=1` is among them
+ * @param known the keys that the plugin uses; others are refused unless `IgnoreUnknown=1` is among the pairs
  * @throws NetloomError invalid-args
  */
 export function parseArgs(text: string, known: readonly string[]): ReadonlyMap<string, string> {

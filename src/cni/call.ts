@@ -10,7 +10,7 @@ export interface Attachment {
   readonly ifname: string;
 }
 
-/** The keys that every configuration may have. Keys of one plugin stand in the type that extends this one. */
+/** The keys that every configuration may have. The keys of one plugin are in the type that extends this one. */
 export interface NetConf {
   readonly cniVersion: string;
   readonly name: string;
@@ -35,10 +35,10 @@ export interface CniCall<C extends NetConf = NetConf> {
   /** The directories of CNI_PATH. */
   readonly path: readonly string[];
   readonly conf: C;
-  /** The configuration as it came, for what is handed on to another plugin. */
+  /** The configuration as it came, to hand on to another plugin. */
   readonly stdin: string;
   readonly paths: Paths;
-  /** The environment, for what is handed on to another plugin. */
+  /** The environment, to hand on to another plugin. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** A line for the log: stderr, or `logFile`. */
   warn(message: string): void;

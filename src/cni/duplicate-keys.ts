@@ -1,27 +1,27 @@
 /**
- * Keys that a JSON text has twice in one object. JSON.parse() takes the last one without a word, as Go does; RFC 8259,
+ * Keys that a JSON text has twice in one object. JSON.parse() silently takes the last one, as Go does; RFC 8259,
  * section 4, calls that unpredictable.
  */
 
 export interface DuplicateKey {
-  /** The keys and places that lead to the object. */
+  /** The path of keys and indices to the object. */
   readonly at: readonly (string | number)[];
   readonly key: string;
-  /** Both values as they are written, as far as they are neither object nor list. */
+  /** Both values as they are written; of an object or a list only the opening bracket. */
   readonly values: readonly [first: string, second: string];
 }
 
-/** A string, a sign, or a number or word. */
+/** A string, a punctuation mark, or a number or word. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 interface Level {
   /** Values by key; undefined in a list. */
   readonly seen: Map<string, string> | undefined;
-  /** What stands there now. */
+  /** The current key or index. */
   place: string | number;
 }
 
-/** @param text JSON that can be read */
+/** @param text valid JSON */
 export function duplicateKeys(text: string): DuplicateKey[] {
   const tokens = text.match(TOKEN) ?? [];
   const levels: Level[] = [];

@@ -1,4 +1,4 @@
-/** What a plugin is told by its environment. https://www.cni.dev/docs/spec/#parameters */
+/** The parameters that a plugin gets in its environment. https://www.cni.dev/docs/spec/#parameters */
 import { NetloomError } from '../error.ts';
 import { ifnameFault } from '../net/ifname.ts';
 import type { Command } from './call.ts';
@@ -6,7 +6,7 @@ import { isName } from './config.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The CNI_* variables, checked. What a command has no use for may be empty. */
+/** The CNI_* variables, checked. Those that a command does not use may be empty. */
 export interface CniEnvironment {
   readonly command: Command;
   readonly containerId: string;

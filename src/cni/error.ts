@@ -1,6 +1,6 @@
 /**
- * Where an error of ours becomes a CNI error object, and nowhere else. Codes below 100 are the specification's, the
- * others ours; docs/errors.md explains each. https://www.cni.dev/docs/spec/#error
+ * The only place where an error of ours becomes a CNI error object. Codes below 100 are the specification's, the others
+ * ours; docs/errors.md explains each. https://www.cni.dev/docs/spec/#error
  */
 import { messageOf, NetloomError } from '../error.ts';
 
@@ -11,9 +11,9 @@ export interface CniError {
   readonly details?: string;
 }
 
-/** What the kernel refused, for an errno without a row of its own. */
+/** The code for what the kernel refused, where the errno has no row of its own. */
 const KERNEL = 100;
-/** Also the reference's code for what has none. */
+/** The code for internal errors, and the reference's for errors without a code. */
 const INTERNAL = 999;
 
 /** The CNI code of each code word. An errno's name that is not here has 100. */

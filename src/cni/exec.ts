@@ -10,11 +10,11 @@ import type { CniResult } from './result.ts';
 import { integer, object, parse, type Source } from './schema.ts';
 import { decodeResult } from './versions.ts';
 
-/** What executing a plugin takes over from the call that it is part of. */
+/** What an executed plugin takes over from the call that it is part of. */
 export type Caller = Pick<CniCall, 'environment' | 'warn'>;
 
 /**
- * The file of a plugin type: the first of CNI_PATH.
+ * The file of a plugin type: the first one in CNI_PATH.
  * @param hint for the error where there is none
  * @throws NetloomError plugin-not-found, invalid-config for a type that is a path
  */
@@ -37,10 +37,7 @@ export function findPlugin(type: string, path: readonly string[], hint?: string)
   );
 }
 
-/**
- * Whether a file is the very executable that runs here, by whatever name, or the shim beside it, which would execute
- * it.
- */
+/** Whether a file is the running executable itself, under any name, or the shim beside it, which would execute it. */
 export function isSelf(file: string): boolean {
   const other = tryStat(file);
   if (other === undefined) return false;
@@ -67,7 +64,7 @@ export function execAdd(file: string, caller: Caller, stdin: string, version: st
 /**
  * Executes a plugin with the caller's environment.
  * @returns what it wrote to stdout
- * @throws NetloomError the plugin's own error, kept whole (error.ts); plugin-failed where it left without one
+ * @throws NetloomError the plugin's own error, kept whole (error.ts); plugin-failed where it exited without one
  */
 export function execPlugin(file: string, command: Command, caller: Caller, stdin: string): string {
   const environment = { ...caller.environment, CNI_COMMAND: command };
@@ -80,7 +77,7 @@ export function execPlugin(file: string, command: Command, caller: Caller, stdin
   return stdout;
 }
 
-/** The error object on stdout, or what else is known of a plugin that left without one. */
+/** The error object on stdout, or what else is known of a plugin that exited without one. */
 function errorOf(file: string, command: Command, result: RunResult, stdout: string, stderr: string): NetloomError {
   const own = tryReadError(stdout);
   if (own !== undefined) return foreignError(own.code, own.msg, own.details);

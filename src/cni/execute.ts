@@ -6,7 +6,7 @@ import { serve } from './serve.ts';
 import { stdio } from './stdio.ts';
 
 /**
- * Serves the call that this process was executed for, and ends it. Straight out: the runtime's own way to end takes 1
+ * Serves the call that this process was executed for, and ends the process at once: the engine's own way to end takes 1
  * ms more, and there is nothing left to flush.
  */
 export function execute<C extends NetConf>(plugin: Plugin<C>): never {

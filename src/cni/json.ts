@@ -1,5 +1,5 @@
 /**
- * JSON with an error that says where it is wrong. What engines say themselves differs, and Bun's has no place in it.
+ * Reads JSON with errors that say where it is wrong. The engines' own messages differ, and Bun's names no place.
  * https://www.rfc-editor.org/rfc/rfc8259
  */
 import { NetloomError } from '../error.ts';
@@ -12,7 +12,7 @@ export function readJson(text: string, { code, action }: Source): unknown {
   } catch (cause) {
     const fault = jsonFault(text);
     if (fault !== undefined) throw new NetloomError(code, `${action}: ${fault}`, { cause });
-    // What has no fault is too much for the engine.
+    // JSON without a fault is too much for the engine.
     const limit = cause instanceof RangeError ? 'it is nested too deeply' : 'there is too little memory for it';
     throw new NetloomError(code, `${action}: ${limit}`, { cause });
   }
@@ -33,7 +33,7 @@ const WORD = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?!
 
 /** @returns the first fault, in words; undefined where the text is JSON */
 export function jsonFault(text: string): string | undefined {
-  /** The ends of what is open. NB: a list and not calls within calls, for there may be a million. */
+  /** The closing brackets of what is open. NB: a list, not recursion, because there may be a million. */
   const open: ('}' | ']')[] = [];
   let next = 'value' as Next;
   for (let at = afterSpace(text, 0); ; at = afterSpace(text, at)) {
@@ -80,7 +80,7 @@ function afterSpace(text: string, from: number): number {
   return at;
 }
 
-/** @returns where the string that begins here has ended, or its fault */
+/** @returns the index after the string that begins here, or its fault */
 function endOfString(text: string, begin: number): number | string {
   for (let at = begin + 1; at < text.length; at++) {
     const char = text.charCodeAt(at);

@@ -1,5 +1,5 @@
 /**
- * The result of an ADD, in the shape of spec 1.1.0 with addresses read. Every other version is converted from and to
+ * The result of an ADD, in the shape of spec 1.1.0 with parsed addresses. Every other version is converted from and to
  * this one (versions.ts). https://www.cni.dev/docs/spec/#add-success
  */
 import type { Cidr } from '../net/cidr.ts';

@@ -10,7 +10,7 @@ import { ifnameFault } from '../net/ifname.ts';
 import { Ip } from '../net/ip.ts';
 import { tryParseMac } from '../net/mac.ts';
 
-/** Where a value came from, for the complaint about it. */
+/** Where a value came from, for the error about it. */
 export interface Source {
   /** The code word of the error. */
   readonly code: string;
@@ -30,7 +30,7 @@ export function looseObject<const E extends v.ObjectEntries>(entries: E): v.Loos
   return folding(v.looseObject(entries), true);
 }
 
-/** Text where an empty one means that there is none, as Go's `omitempty` has it. */
+/** Text where the empty string means that there is none, like Go's `omitempty`. */
 export const text = v.string();
 
 export const boolean = v.boolean('true or false');
@@ -62,7 +62,7 @@ export function integer(min: number, max: number) {
 
 export const int32 = integer(-(2 ** 31), 2 ** 31 - 1);
 export const uint32 = integer(0, 2 ** 32 - 1);
-/** Go's int, as far as a JSON number of ours goes. */
+/** Go's int, as far as a JavaScript number is exact. */
 export const int = integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 
 /** Schemas for which an empty string in an optional entry counts as missing: Go reads it as the zero value. */
@@ -79,14 +79,13 @@ export function parse<const S extends v.GenericSchema>(schema: S, value: unknown
   throw new NetloomError(source.code, `${source.action}: ${complaintOf(result.issues[0], source.at ?? '')}`);
 }
 
-/** The schema of a text that stands for something else. @param tryParse undefined where it does not */
+/** The schema of a text that is parsed. @param tryParse returns undefined where it cannot be */
 export function parsed<T>(expected: string, tryParse: (text: string) => T | undefined): v.GenericSchema<string, T> {
   return read(v.string(expected), tryParse);
 }
 
 /**
- * A schema whose values are read as something else; undefined where they cannot be, and then the schema's own message
- * says what was expected.
+ * A schema whose values are converted. Where `as` returns undefined, the schema's own message says what was expected.
  * NB: not a pipe of valibot's, for the same reason as below: each takes a fresh process 0.02 ms to make.
  */
 function read<I, T>(schema: v.GenericSchema<I>, as: (value: I) => T | undefined): v.GenericSchema<I, T> {
@@ -102,7 +101,7 @@ function read<I, T>(schema: v.GenericSchema<I>, as: (value: I) => T | undefined)
 }
 
 /**
- * An object's schema that finds its keys first. A list fails, which valibot takes for an object.
+ * An object's schema that first finds its keys. A list fails, which valibot would take for an object.
  * NB: not a pipe of valibot's, which costs a call of the plugin 0.2 ms.
  */
 function folding<S extends v.GenericSchema & { readonly entries: v.ObjectEntries }>(
@@ -176,7 +175,7 @@ function pathOf(issue: v.BaseIssue<unknown>, at: string): string {
   return path;
 }
 
-/** What our own schemas say in their message; valibot's word for it, in ours, where a schema has no message. */
+/** The message of our own schemas; for a schema without one, valibot's expectation in our words. */
 function expectationOf(issue: v.BaseIssue<unknown>): string {
   if (!issue.message.startsWith('Invalid ')) return issue.message;
   const expected = issue.expected ?? issue.type.replaceAll('_', ' ');

@@ -13,7 +13,7 @@ import { toCniError } from './error.ts';
 import type { Plugin } from './plugin.ts';
 import { CURRENT_VERSION, encodeResult, isAtLeast, SUPPORTED_VERSIONS } from './versions.ts';
 
-/** What a call has to do with the world outside. */
+/** The input and output of a call. */
 export interface ServeIo {
   readonly environment: Environment;
   readStdin(): string;
@@ -24,7 +24,7 @@ export interface ServeIo {
   checkNetns(path: string): void;
 }
 
-/** The version that brought a command; the others have been there from the start. */
+/** The version that introduced a command; the others have been there from the start. */
 const SINCE: Readonly<Partial<Record<Command, string>>> = { CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' };
 
 /** Serves one call. @returns the exit status; stdout has the result or the error object, and nothing else */
@@ -34,12 +34,12 @@ export function serve<C extends NetConf>(plugin: Plugin<C>, io: ServeIo): number
     io.writeStderr(`CNI protocol versions supported: ${SUPPORTED_VERSIONS.join(', ')}\n`);
     return 0;
   }
-  // What errors are told in, until the configuration says otherwise.
+  // The version for errors, until the configuration has been read.
   let version = CURRENT_VERSION;
   try {
     const environment = readEnvironment(io.environment);
     if (environment.command === 'VERSION') {
-      // NB: stdin is not read. The reference does not either, so a runtime may leave it open.
+      // NB: stdin is not read. The reference does not read it either, so a runtime may leave it open.
       print(io, { cniVersion: CURRENT_VERSION, supportedVersions: SUPPORTED_VERSIONS });
       return 0;
     }
@@ -58,8 +58,8 @@ export function serve<C extends NetConf>(plugin: Plugin<C>, io: ServeIo): number
 }
 
 /**
- * Namespaces and links are root's, or its of a user namespace. Said at once rather than by the first call that the
- * kernel refuses, half way.
+ * Namespaces and links need root, or the root of a user namespace. Checked at once, so that no call ends half way where
+ * the kernel refuses.
  */
 function checkPrivilege(): void {
   if (libc.geteuid() === 0) return;
@@ -87,8 +87,8 @@ function checkCommand(command: Command, version: string): void {
 
 /**
  * The namespace that the plugin is to see. A DEL whose namespace is gone gets none: everything else still has to be
- * cleaned up. It is gone, too, where the path is now the plugin's own: `/proc/PID/ns/net` of a number that another
- * process has got.
+ * cleaned up. The namespace is also gone where the path now leads to the plugin's own: `/proc/PID/ns/net` of a PID that
+ * another process has got.
  */
 function checkedNetns(plugin: Pick<Plugin<NetConf>, 'netns'>, environment: CniEnvironment, io: ServeIo): string {
   const { command, netns } = environment;

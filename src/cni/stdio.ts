@@ -1,4 +1,4 @@
-/** The world outside of a plugin that was executed: its own environment, stdin, stdout and stderr. */
+/** The input and output of an executed plugin: its own environment, stdin, stdout and stderr. */
 import { readAll, writeAll } from '../ffi/file.ts';
 import { patientRead, patientWrite } from '../ffi/poll.ts';
 import type { Environment } from './environment.ts';

@@ -1,5 +1,5 @@
 /**
- * The versions of the specification, and a result in the shape that each has for it.
+ * The versions of the specification, and the shape of a result in each.
  * https://www.cni.dev/docs/spec/#appendix-examples
  */
 import * as v from 'valibot';
@@ -10,7 +10,7 @@ import { cidr, int, integer, ip, object, parse, type Source, text, uint32 } from
 /** Oldest first. */
 export const SUPPORTED_VERSIONS: readonly string[] = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];
 
-/** What is spoken where nobody has asked for a version yet. */
+/** The version where nobody has asked for one yet. */
 export const CURRENT_VERSION = '1.1.0';
 
 /** What a configuration without `cniVersion` means. */
@@ -53,7 +53,7 @@ export function encodeResult(result: CniResult, version: string): Record<string,
 }
 
 /**
- * Reads a result of any version. Its own `cniVersion` counts before the one given: a plugin may answer in an older one.
+ * Reads a result of any version. Its own `cniVersion` overrides the given one: a plugin may answer in an older one.
  * @throws NetloomError invalid-result, or as the source says
  */
 export function decodeResult(json: unknown, version: string, source: Source = RESULT): CniResult {
@@ -196,8 +196,8 @@ function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
 }
 
 /**
- * The object without its undefined keys. NB: a loop. The first Object.fromEntries() of a process costs 0.1 ms, since
- * the engine has it in JavaScript.
+ * The object without its undefined keys. NB: a loop. The first Object.fromEntries() of a process costs 0.1 ms, because
+ * the engine implements it in JavaScript.
  */
 function compact(object: Record<string, unknown>): Record<string, unknown> {
   const defined: Record<string, unknown> = {};
