@@ -1,6 +1,6 @@
 import { distance } from './distance.ts';
 
-/** How many letters may be wrong, in words of more than twice as many. */
+/** How many letters may be wrong; the word must have more than twice as many as are. */
 const SLIPS = 2;
 
 /** The word that was probably meant: the nearest one with at most SLIPS wrong letters, in either case. */

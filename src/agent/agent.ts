@@ -38,8 +38,8 @@ export interface AgentOptions {
 }
 
 /**
- * How long no thread may be waiting for calls, in ms, before one more does. It is longer than calls take that only
- * compete for the processors: for those, one more thread is one more competitor.
+ * How long there is no thread that waits for calls, in ms, before one more does. It is longer than calls take that
+ * only compete for the processors: for those, one more thread is one more competitor.
  */
 const PATIENCE = 40;
 /** How long an extra thread stays without work, in ms. */

@@ -36,8 +36,8 @@ export class Door {
   }
 
   /**
-   * Opens the door. It replaces that of a running agent: from one moment to the next callers come here. The other agent
-   * notices that, and leaves when its calls have ended.
+   * Opens the door. It replaces that of a running agent: from then on callers come here. The other agent notices that,
+   * and leaves when its calls have ended.
    */
   static open({ run }: Pick<Paths, 'run'>): Door {
     makeDirectories(run, 0o700);

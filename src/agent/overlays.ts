@@ -106,7 +106,7 @@ export class OverlayKeeper {
   }
 
   /**
-   * Applies what stores notify of single nodes.
+   * Applies the changes of single nodes that stores report.
    * @returns whether something requires a look at everything
    */
   hear(nl: NetlinkSocket): boolean {
@@ -128,7 +128,9 @@ export class OverlayKeeper {
     return [...this.#kept.values()].some(({ home }) => home === index);
   }
 
-  /** What calls can build upon, after a look. With the store `static` they have all they need in their configuration. */
+  /**
+   * What calls can build upon, after a look. With the store `static` they have all they need in their configuration.
+   */
   get carried(): Readonly<Record<string, KeptForCalls>> {
     return Object.fromEntries(
       this.#confs.flatMap((conf) => {
@@ -234,7 +236,7 @@ export class OverlayKeeper {
         replacePeers(nl, next.intent, gone, come, tunnel);
         return true;
       });
-      // The entries are in place by now. Seldom does a new peer lower the MTU, which takes a look at everything.
+      // The entries are in place by now. A peer that lowers the MTU is rare, and takes a look at everything.
       const isRoom = overlayMtu(nl, intent.network, intent.own, come, conf.mtu, { before: intent.mtu }) === intent.mtu;
       if (!isThere || !isRoom) return false;
     } catch {

@@ -27,7 +27,7 @@ import { Surroundings } from './surroundings.ts';
 import { Tally } from './tally.ts';
 import { witness } from './witness.ts';
 
-/** A call that takes this long, in ms, and is not just waiting, deals with thousands of nodes or rules. */
+/** A call that takes this long, in ms, has probably dealt with thousands of nodes or rules. */
 const LONG = 200;
 
 /** What a thread is told when it begins. */

@@ -6,6 +6,7 @@ import { openNft, tryOpenNft } from '../nft/socket.ts';
 import { commentOf, isCommentOfNetwork, ownerOf, validOwners } from './owner.ts';
 import type { Differences } from './verify.ts';
 
+/** Guards a port of the attachment; `undo` ends that. @param mac the container's */
 export function guardPort(call: CniCall, port: string, mac: Mac, undo: DisposableStack): void {
   const comment = commentOf(ownerOf(call));
   undo.defer(() => unguardPort(call));

@@ -50,7 +50,7 @@ export function removePolicy(entries: readonly Pick<nftPolicy.Policed, 'ip' | 'c
   return wasThere;
 }
 
-/** Ends the policies whose comment is wanted; it looks at all. @returns how many addresses had one */
+/** Ends the policies whose comment is wanted. It looks at all of them. @returns how many addresses had one */
 export function removePolicyBy(isWanted: (comment: string) => boolean): number {
   using nft = tryOpenNft();
   if (nft === undefined) return 0;
@@ -111,6 +111,7 @@ export function filterBridges(nl: NetlinkSocket, links: readonly link.Link[]): v
   }
 }
 
+/** Says which bridges do not pass frames to the hooks of IP. @throws NetloomError as filterBridges() */
 export function verifyBridges(nl: NetlinkSocket, links: readonly link.Link[], differences: Differences): void {
   for (const { name } of unfiltered(nl, links))
     differences.add(`what passes between the ports of "${name}" is not judged`);

@@ -36,7 +36,7 @@ export interface AttachmentRecord extends RecordKey {
   readonly device?: MovedDevice;
 }
 
-/** What a device of the host was. In the kernel a container may change its name and alias. */
+/** What a device of the host was before it was moved. The container may change its name and alias in the kernel. */
 export interface MovedDevice {
   readonly name: string;
   /** Empty where it had none. */

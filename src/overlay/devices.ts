@@ -45,6 +45,11 @@ interface Plan {
 /** The link group for removals, which nobody uses for anything else, see links.ts. */
 const DOOMED_GROUP = 0x6e6e0000;
 
+/**
+ * Makes or changes the devices that an intent needs. In the mode `direct` it removes a former tunnel.
+ * @throws NetloomError unsupported where this kernel lacks a kind; conflict where another link has the name, or another
+ * tunnel the VNI and the port
+ */
 export function ensureDevices(nl: NetlinkSocket, intent: Intent): OverlayDevices {
   const { network } = intent;
   const bridge = ensure(nl, bridgePlan(intent));

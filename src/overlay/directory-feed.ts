@@ -104,7 +104,7 @@ export class DirectoryFeed implements Feed {
     const known = this.#files.get(name);
     const stat = tryStat(path);
     // NB: a node touches its file to say that it is alive, which does not change the content. The file is read again
-    // all the same: that is one in thirty a second.
+    // nevertheless: that is one in thirty a second.
     const print = stat === undefined ? '' : `${stat.ino}:${stat.mtime}:${stat.size}`;
     if (known !== undefined && known.print === print) return undefined;
     const text = stat === undefined ? undefined : tryReadText(path);

@@ -159,6 +159,7 @@ class Way implements Entry {
   }
 }
 
+/** An FDB entry of a tunnel; with ANY_MAC, one for frames to everybody. */
 export function fdbEntry(link: number, mac: Mac, dst: Ip): Entry {
   return mac === fdb.ANY_MAC ? new Flood(link, dst) : new Station(link, mac, dst);
 }

@@ -25,6 +25,7 @@ export function machineId({ state }: Paths): string {
   return tryReadText(file)?.trim() ?? id;
 }
 
+/** The nodes that were known last, in the order of their prefixes; none where nothing readable is written down. */
 export function remembered(paths: Paths, network: string): NodeRecord[] {
   return recordsOf(tryReadText(memoryOf(paths, network)) ?? '');
 }

@@ -62,7 +62,7 @@ export function stillSeen({ name, subnet }: NodeRecord, silence: number, grace: 
   );
 }
 
-/** The error for reclaiming a node of which nobody knows when it was last seen. */
+/** The error for reclaiming a node whose last sign of life is not known. */
 export function neverSeen({ name, subnet }: NodeRecord, grace: number): NetloomError {
   return new NetloomError(
     'still-seen',

@@ -10,15 +10,18 @@ import type { Paths } from '../paths.ts';
 /** A certain block, or any free one. */
 export type Wish = Cidr | 'any';
 
+/** Makes a wish, unless it is open already. */
 export function wish(paths: Paths, network: string, wanted: Wish): void {
   makeDirectories(directoryOf(paths, network));
   writeText(fileOf(paths, network, wanted), '', O.WRONLY | O.CREAT);
 }
 
+/** Whether the agent has not dealt with a wish yet. */
 export function isOpen(paths: Paths, network: string, wanted: Wish): boolean {
   return tryStat(fileOf(paths, network, wanted)) !== undefined;
 }
 
+/** The open wishes of a network. */
 export function wishes(paths: Paths, network: string): Wish[] {
   return (tryList(directoryOf(paths, network)) ?? []).flatMap((name) =>
     name === 'any' ? 'any' : (Cidr.tryParse(name.replace('_', '/')) ?? []),

@@ -17,7 +17,10 @@ const LOOK = 100;
 const LAG = 2_000;
 /** How often to look whether the watch has reported a block, in ms. */
 const TOLD = 5;
-/** How long to ask for no spare block where none is left, in ms: to ask is to read everything that etcd has. */
+/**
+ * How long to wait before asking for a spare block again where none is left, in ms: to ask is to read everything that
+ * etcd has.
+ */
 const NONE_LEFT = 30_000;
 
 export class Blocks {

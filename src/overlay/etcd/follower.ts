@@ -235,7 +235,7 @@ export class EtcdFollower {
     return { all, ours };
   }
 
-  /** NB: status only. Where the node cannot say so people hear of it, and nothing else follows. */
+  /** NB: status only. A failure is reported to people, and has no other effect. */
   async #stayAlive(name: string, { nodes }: Listing, signal: AbortSignal): Promise<void> {
     for (;;) {
       try {

@@ -28,8 +28,8 @@ export class LeaseCount {
   }
 
   /**
-   * NB: refreshed by time. host-local sets the directory's mtime itself (src/ipam/host-local/lease-index.ts), so that
-   * it need not change with the leases.
+   * NB: refreshed by time. host-local sets the directory's mtime itself (src/ipam/host-local/lease-index.ts), which
+   * therefore need not change with the leases.
    */
   #read(): readonly Ip[] {
     const now = performance.now();

@@ -56,6 +56,7 @@ export class Nodes {
     return stored && readRecord(stored.value);
   }
 
+  /** Whether there is a node with another name. */
   isAnyBut(name: string): boolean {
     for (const { value } of this.#nodes.values()) {
       const record = readRecord(value);

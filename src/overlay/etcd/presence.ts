@@ -1,9 +1,8 @@
 /**
- * A node's presence: a lease that the node keeps alive, and a key that names the lease. Status only: just the
- * reclaiming of a prefix depends on it, and asks how long ago the node was last heard of. etcd counts that time, so no
- * machine's clock matters. NB: the key does not go with the lease. A missing key is that of a node that could never say
- * so, which may well be alive. A key whose lease is gone is that of a node that has been silent for longer than etcd
- * remembers.
+ * A node's presence: a lease that the node keeps alive, and a key that names the lease. Status only: nothing but
+ * reclaim() acts upon it, which asks how long ago the node was last heard of. etcd counts that time, so no machine's
+ * clock matters. NB: the key does not go with the lease. A missing key is that of a node that could never say so, which
+ * may well be alive. A key whose lease is gone is that of a node that has been silent for longer than etcd remembers.
  */
 import type { EtcdClient } from './client.ts';
 import { int64, type Part, part, put } from './wire.ts';

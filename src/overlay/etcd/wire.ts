@@ -8,8 +8,8 @@ export interface KeyValue {
   readonly key: string;
   readonly value: string;
   /**
-   * The revision of its last change. NB: a number, of which thousands take no memory: exact until a store with a
-   * million changes a second is 285 years old.
+   * The revision of its last change. NB: a number, because thousands of them take no memory of their own. It is exact
+   * until a store with a million changes a second is 285 years old.
    */
   readonly revision: number;
   /** The lease that the key expires with; '0' where there is none. */
@@ -28,11 +28,13 @@ export type Part = Readonly<Record<string, unknown>>;
 
 const decoder = new TextDecoder();
 
+/** The UTF-8 of a text in Base64. */
 export function encode(text: string): string {
   const bytes = new TextEncoder().encode(text);
   return btoa(String.fromCharCode(...bytes));
 }
 
+/** The text in Base64; empty where the field is missing. */
 export function decode(base64: unknown): string {
   return typeof base64 === 'string' ? decoder.decode(Uint8Array.fromBase64(base64)) : '';
 }
@@ -59,6 +61,7 @@ export function isAt(key: string, revision: number) {
   return { key: encode(key), target: 'MOD', result: 'EQUAL', mod_revision: `${revision}` };
 }
 
+/** The fields of an object; none where the value is no object. */
 export function part(value: unknown): Part {
   return typeof value === 'object' && value !== null ? (value as Part) : {};
 }
@@ -67,6 +70,7 @@ export function parts(value: unknown): Part[] {
   return Array.isArray(value) ? value.map(part) : [];
 }
 
+/** The digits of an int64; '0' where the field is missing. */
 export function int64(value: unknown): string {
   return typeof value === 'string' ? value : '0';
 }
