@@ -1,6 +1,5 @@
 /** What `netloom connect` promises for containers of every engine that were started without a network. */
 import type { TestFn } from 'ava';
-import { plugins } from '../../src/plugins/registry.ts';
 import { NETLOOM } from '../support/command.ts';
 import type { Machine } from './machine.ts';
 import { holds, listens } from './prints.ts';
@@ -31,11 +30,9 @@ export function connectContract(test: TestFn, setting: () => Unwired): void {
       await listens(container, 80);
       t.notRegex(await container.exec('/bin/ip', 'addr'), /eth0/);
 
-      // Without portmap the container is reached by its address only.
-      const published = plugins.has('portmap') ? ['-p', '8080:80'] : [];
-      t.regex(netloom('connect', 'web', target, ...published), /eth0 10\.91\.0\.2\/24 on web/);
+      t.regex(netloom('connect', 'web', target, '-p', '8080:80'), /eth0 10\.91\.0\.2\/24 on web/);
       t.is(page('10.91.0.2'), HELLO);
-      if (published.length > 0) t.is(page('10.91.0.1:8080'), HELLO);
+      t.is(page('10.91.0.1:8080'), HELLO);
       t.regex(
         netloom('inspect', '--paths', target),
         /^\S+ +eth0 10\.91\.0\.2\/24 ⇄ veth\w+ ─ br-web 10\.91\.0\.1\/24/m,
