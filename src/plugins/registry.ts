@@ -1,4 +1,4 @@
-/** Every plugin type that this executable is. One line a type; the build makes one link in dist/bin for each. */
+/** Every plugin type in this executable. One line a type; the build makes one link in dist/bin for each. */
 import { recorded } from '../attach/recorded.ts';
 import type { NetConf } from '../cni/call.ts';
 import type { Plugin } from '../cni/plugin.ts';
@@ -25,10 +25,10 @@ import { tuning } from './tuning/plugin.ts';
 import { vlan } from './vlan/plugin.ts';
 import { vrf } from './vrf/plugin.ts';
 
-/** A plugin whatever its configuration: what serve() needs of it. */
+/** A plugin with any configuration, as serve() needs it. */
 export type AnyPlugin = Plugin<NetConf>;
 
-/** Those that attach a container: each is refused where it does not go with another, and leaves a record. */
+/** Those that attach a container: each is refused if it does not go with another one, and leaves a record. */
 const attaching = [
   bridge,
   container,

@@ -41,7 +41,7 @@ import { dnatMap } from '../statements/nat.ts';
 import { verdict } from '../statements/verdict.ts';
 import * as table from '../table.ts';
 
-/** A transport protocol by its number, or by its name where nft has one. */
+/** A transport protocol by its number, or by its name if nft has one. */
 export type Proto = 'tcp' | 'udp' | 'sctp' | 'icmp' | 'ipv6-icmp' | number;
 /** A port of the host, on any of its addresses. */
 export type PortKey = readonly [protocol: Proto, port: number];

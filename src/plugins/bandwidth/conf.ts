@@ -7,17 +7,19 @@ import { type ConfOf, cidr, confSchema, integer, object } from '../../cni/config
 import { NetloomError } from '../../error.ts';
 import type { Cidr } from '../../net/cidr.ts';
 
-/** Go's uint64, as far as a JSON number of ours tells it apart. */
+/** Go's uint64, as far as a JavaScript number can represent it. */
 const size = v.exactOptional(integer(0, 2 ** 64));
-/** Bytes that a burst may have, which the kernel counts in 32 bits. */
+/** A burst in bytes must be less than this: the kernel counts it in 32 bits. */
 const BURST_MAX = 2 ** 32 - 1;
 const BITS = 8;
 /**
- * Bits that runtimes give where nobody has said a burst: Kubernetes' annotations have a rate alone, and the plugin
- * takes none without the other. The kubelet's, containerd's and CRI-O's.
+ * The bursts, in bits, that runtimes pass if nobody has set one: Kubernetes' annotations have only a rate, and the
+ * plugin takes no rate without a burst. Those of the kubelet, containerd and CRI-O.
  */
 const UNSTATED = [2 ** 31 - 1, 2 ** 32 - 1, (2 ** 32 - 1) * BITS - 1];
-/** What passes at once then: bytes of a tenth of a second, and at least a segment of 64 KiB, as TCP hands them down. */
+/**
+ * The burst in this case: the bytes of a tenth of a second, but at least a segment of 64 KiB, as TCP passes them down.
+ */
 const TENTHS = 10;
 const SEGMENT = 65536;
 
@@ -49,18 +51,18 @@ export interface Limit {
 }
 
 export interface Shaping {
-  /** Of what goes to the container. */
+  /** For packets to the container. */
   readonly ingress?: Limit;
-  /** Of what comes from it. */
+  /** For packets from it. */
   readonly egress?: Limit;
-  /** Which peers the limits are for: those of these subnets only, or all but those. Missing: all. */
+  /** Which peers the limits apply to: only those in these subnets, or all except those. Missing: all. */
   readonly peers?: { readonly areShaped: boolean; readonly subnets: readonly Cidr[] };
 }
 
 /**
- * What is to be limited. The configuration's rates and bursts win over those of runtimeConfig, all of them together, as
- * in the reference. Its subnets hold for the limits of runtimeConfig as well, unless that names some: an administrator
- * says for which peers, an annotation how much.
+ * What is to be limited. If the configuration has any rate or burst, those of runtimeConfig are ignored, as in the
+ * reference. Its subnets apply to the limits of runtimeConfig as well, unless that names some: an administrator says
+ * for which peers, an annotation how much.
  * @throws NetloomError invalid-config
  */
 export function shapingOf(conf: BandwidthConf): Shaping {

@@ -23,7 +23,7 @@ import { type BandwidthConf, type Shaping, schema, shapingOf } from './conf.ts';
 import { addIfb, ifbName } from './ifb.ts';
 import { ROOT_HANDLE, shape, shapeDifferences } from './shape.ts';
 
-/** How the reference's ifb is named: this, and a hash. */
+/** The name of the reference's ifb begins with this; a hash follows. */
 const REFERENCE_IFB = 'bwp';
 /** Bytes of a frame beyond its MTU. */
 const ETHERNET_HEADER = 14;
@@ -66,8 +66,7 @@ function isShaped({ ingress, egress }: Shaping): boolean {
 }
 
 /**
- * @throws NetloomError no-link where the interface is none end of a veth, or its other end is not one that a plugin
- * before has made
+ * @throws NetloomError no-link if the interface is not the end of a veth, or no earlier plugin has made its other end
  */
 function requireHostEnd(nl: NetlinkSocket, container: ContainerSide, { onHost }: Attached, ifname: string): link.Link {
   const hostEnd = findHostEnd(nl, container, ifname);
@@ -79,12 +78,12 @@ function requireHostEnd(nl: NetlinkSocket, container: ContainerSide, { onHost }:
   );
 }
 
-/** The other end of the container's interface, where that is a veth. */
+/** The other end of the container's interface, if that is a veth. */
 function findHostEnd(nl: NetlinkSocket, container: ContainerSide, ifname: string): link.Link | undefined {
   const inside = link.find(container.nl, { name: ifname });
   if (inside?.kind !== 'veth' || inside.attrs.link === undefined) return undefined;
   const end = link.find(nl, { index: inside.attrs.link });
-  // NB: indices are those of a namespace, so that of an end elsewhere may be anybody's here.
+  // NB: an index is valid only in its namespace. If the other end is elsewhere, its index may be another link's here.
   return end?.kind === 'veth' && end.attrs.link === inside.index ? end : undefined;
 }
 
@@ -92,7 +91,7 @@ function findHostEnd(nl: NetlinkSocket, container: ContainerSide, ifname: string
 function refuseForeignDisciplines(nl: NetlinkSocket, hostEnd: link.Link, { ingress, egress }: Shaping): void {
   const root = ingress && qdisc.find(nl, hostEnd.index, TC_H.ROOT);
   const entry = egress && qdisc.find(nl, hostEnd.index, TC_H.INGRESS);
-  // The kernel's own has the handle 0.
+  // The kernel's default discipline has the handle 0.
   const found = [root, entry].find((each) => each !== undefined && each.handle !== 0);
   if (found === undefined) return;
   throw new NetloomError(
@@ -116,7 +115,7 @@ function limitIngress(nl: NetlinkSocket, hostEnd: link.Link, { ingress, peers }:
   nl.executeAll(shape(hostEnd.index, ingress, peers, 'src'));
 }
 
-/** @returns the ifb that it took */
+/** @returns the ifb that it made, if any */
 function limitEgress(
   nl: NetlinkSocket,
   call: CniCall,
@@ -127,7 +126,7 @@ function limitEgress(
   if (egress === undefined) return undefined;
   const ifb = addIfb(nl, ownerOf(call), hostEnd, undo);
   undo.defer(() => removeIngress(nl, hostEnd.index, (redirect) => redirect === ifb.index));
-  // NB: the limit first, or packets would pass without one, and the redirection last.
+  // NB: the limit first, or packets would pass without one. The redirection last.
   nl.executeAll([
     ...shape(ifb.index, egress, peers, 'dst'),
     qdisc.addIngress(hostEnd.index),
@@ -150,9 +149,8 @@ function withInterface(result: CniResult, ifb: link.Link | undefined): CniResult
 }
 
 /**
- * Removes the limits and the ifb; that of the reference plugin too, where prevResult names it. Needs neither the
- * namespace nor prevResult: without them the host's end is found by its mark, and one without a mark is gone with its
- * namespace.
+ * Removes the limits and the ifb; that of the reference plugin too, if prevResult names it. Needs neither the namespace
+ * nor prevResult: without them the host's end is found by its mark, and one without a mark is gone with its namespace.
  */
 function del(call: CniCall<BandwidthConf>): void {
   const owner = ownerOf(call);
@@ -191,12 +189,12 @@ function referenceIfb(nl: NetlinkSocket, { conf }: CniCall): link.Link | undefin
   return found?.kind === 'ifb' ? found : undefined;
 }
 
-/** NB: of a link that is gone, its redirections say 0. */
+/** NB: a redirection to a link that is gone has the index 0. */
 function exists(nl: NetlinkSocket, index: number): boolean {
   return index !== 0 && link.find(nl, { index }) !== undefined;
 }
 
-/** Removes what limits a link, where it is as we make it. */
+/** Removes the limit of a link, if it has the form that we give it. */
 function removeRoot(nl: NetlinkSocket, index: number): void {
   ignoring(['ENOENT', 'ENODEV'], () => {
     const found = qdisc.find(nl, index, TC_H.ROOT);
@@ -205,9 +203,9 @@ function removeRoot(nl: NetlinkSocket, index: number): void {
   });
 }
 
-/** Removes the redirection of what comes in, where it leads to the ifb, or nowhere. */
+/** Removes the redirection of incoming packets, if it leads to the ifb or to no link at all. */
 function removeIngress(nl: NetlinkSocket, index: number, isItsIfb: (index: number) => boolean): void {
-  // NB: the kernel may be taking the link down with its namespace meanwhile: ENODEV at any of these.
+  // NB: the kernel may remove the link with its namespace in the meantime: each of these can fail with ENODEV.
   ignoring(['ENOENT', 'EINVAL', 'ENODEV'], () => {
     if (qdisc.find(nl, index, TC_H.INGRESS)?.kind !== 'ingress') return;
     const filters = filter.list(nl, index, INGRESS_HANDLE);

@@ -1,9 +1,9 @@
 /**
- * The limits of one direction, at the root of a link: what leaves the host's end of a veth goes to the container; what
- * comes from it enters there, where nothing can wait, and is therefore sent out by an ifb first.
+ * The limit of one direction, at the root of a link. Packets to the container leave by the host's end of the veth.
+ * Packets from it come in there, where they cannot be queued, so an ifb sends them out first.
  *
- * Without subnets it is one token bucket (tbf). With subnets a hierarchy (htb) of two classes, one with the limit and
- * one without, and a filter a subnet that says which.
+ * Without subnets it is one token bucket (tbf). With subnets it is a hierarchy (htb) of two classes, one with the limit
+ * and one without, and a filter for each subnet that selects the class.
  */
 import type { Request } from '../../netlink/message.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -14,7 +14,7 @@ import * as qdisc from '../../rtnl/tc/qdisc.ts';
 import { sizeOf, ticksOf } from '../../rtnl/tc/rate.ts';
 import type { Limit, Shaping } from './conf.ts';
 
-/** The handle of what we put at a root, and the reference does. */
+/** The handle of the discipline that we put at a root; that of the reference is the same. */
 export const ROOT_HANDLE = handle(1);
 /** The two classes, with the reference's numbers. */
 const OPEN_CLASS = 0x1;
@@ -26,12 +26,12 @@ const LATENCY_MS = 25n;
 const LIMIT_MAX = 0xffffffffn;
 
 /**
- * Which end of a packet is the peer: the one that it comes from where it goes to the container, and the other way
- * round.
+ * Which address of a packet is the peer's: the source of a packet to the container, the destination of a packet from
+ * it.
  */
 export type PeerSide = 'src' | 'dst';
 
-/** What limits what leaves a link. */
+/** The requests that limit what leaves a link. */
 export function shape(link: number, limit: Limit, peers: Shaping['peers'], side: PeerSide): Request[] {
   if (peers === undefined) return [qdisc.addTokenBucket(link, ROOT_HANDLE, bucketOf(limit))];
   return [
@@ -41,7 +41,7 @@ export function shape(link: number, limit: Limit, peers: Shaping['peers'], side:
   ];
 }
 
-/** Sentences on what a link has in place of that. */
+/** How a link differs from what shape() makes, in sentences. */
 export function shapeDifferences(
   nl: NetlinkSocket,
   { index, name }: { readonly index: number; readonly name: string },
@@ -84,7 +84,7 @@ function bucketDifferences(name: string, have: qdisc.TokenBucket | undefined, wa
   return have.limit === want.limit ? [] : [`"${name}" lets ${have.limit} bytes wait, expected ${want.limit}`];
 }
 
-/** Whether a burst is the one meant: the kernel keeps it as a time, in 64 ns and modulo 274 s. */
+/** Whether a burst is the wanted one. The kernel keeps it as a time, in units of 64 ns and modulo 274 s. */
 function isNear(have: number, want: number, rate: bigint): boolean {
   const span = sizeOf(2 ** 32, rate);
   const distance = Math.abs((have % span) - (want % span));

@@ -1,4 +1,4 @@
-/** The bridge itself: made where it is missing, used as it is where it is there. */
+/** The bridge itself: made if it is missing, otherwise used as it is. */
 import { hasCode, NetloomError } from '../../error.ts';
 import { randomBytes } from '../../ffi/random.ts';
 import { localMac } from '../../net/mac.ts';
@@ -9,7 +9,7 @@ import * as link from '../../rtnl/link.ts';
 import { type BridgeConf, filtersVlans } from './conf.ts';
 
 /**
- * The network's bridge, up and with what the configuration needs of it.
+ * The network's bridge, up and with the settings that the configuration needs.
  * @param existing what findBridge() found
  */
 export function ensureBridge(
@@ -36,8 +36,8 @@ export function ensureBridge(
 }
 
 /**
- * The bridge of that name, or undefined where there is no link of that name.
- * @throws NetloomError not-a-bridge where another kind of link has the name
+ * The bridge of that name, or undefined if there is no link of that name.
+ * @throws NetloomError not-a-bridge if another kind of link has the name
  */
 export function findBridge(nl: NetlinkSocket, name: string): link.Link | undefined {
   const found = link.find(nl, { name });
@@ -73,7 +73,7 @@ function isFiltering(bridge: link.Link): boolean {
   );
 }
 
-/** @throws NetloomError unsupported, where the kernel cannot filter VLANs and the configuration needs it */
+/** @throws NetloomError unsupported, if the kernel cannot filter VLANs and the configuration needs it */
 function needsFiltering(conf: BridgeConf, act: () => void): void {
   try {
     act();
@@ -88,9 +88,9 @@ function needsFiltering(conf: BridgeConf, act: () => void): void {
 }
 
 function createBridge(nl: NetlinkSocket, conf: BridgeConf, undo: DisposableStack): link.Link {
-  // A MAC of its own: without one the bridge takes the lowest of its ports', and changes it as they come and go.
+  // A MAC of its own: without one the bridge takes the lowest MAC of its ports, and changes it as ports come and go.
   const own = { name: conf.bridge, mac: localMac(randomBytes(6)) };
-  // NB: before the message goes out. Where its answer is lost, the bridge may be there all the same.
+  // NB: before the message is sent. If its answer is lost, the bridge may exist all the same.
   undo.defer(() => {
     const found = link.find(nl, { name: own.name });
     if (found?.mac === own.mac && !isUsed(nl, found)) nl.attempt([link.remove({ index: found.index })]);
@@ -107,21 +107,21 @@ function createBridge(nl: NetlinkSocket, conf: BridgeConf, undo: DisposableStack
     );
     needsFiltering(conf, () => nl.execute(adding));
   } catch (error) {
-    // Another call made it between our look and our message.
+    // Another call has made it since we looked.
     const made = hasCode(error, 'EEXIST') ? findBridge(nl, conf.bridge) : undefined;
     if (made === undefined) throw error;
     return made;
   }
   const bridge = link.get(nl, { name: conf.bridge });
-  // The routes of this interface are ours to give.
+  // Only netloom sets the routes of this interface.
   const acceptRa = `net/ipv6/conf/${conf.bridge}/accept_ra`;
   if (readSysctl(acceptRa) !== undefined) writeSysctl(acceptRa, '0');
   return bridge;
 }
 
 /**
- * Whether something is plugged into a bridge: what an ADD made for its network is then not only its own to take back.
- * @param own the index of the port that does not count, since it is being undone itself
+ * Whether a bridge has ports. If it has, an ADD that is undone must leave what it made for the whole network.
+ * @param own the index of a port that does not count, since it is being undone itself
  */
 export function isUsed(nl: NetlinkSocket, bridge: link.Link, own?: number): boolean {
   return link.list(nl).some(({ master, index }) => master === bridge.index && index !== own);

@@ -38,7 +38,7 @@ export const schema = confSchema(() => ({
 
 export type BridgeConf = ConfOf<typeof schema>;
 
-/** What the keys forbid each other. Before any change. @throws NetloomError invalid-config */
+/** Refuses keys that exclude each other. Before any change. @throws NetloomError invalid-config */
 export function checkConf(conf: BridgeConf): void {
   const refuse = (what: string): never => {
     throw new NetloomError('invalid-config', `failed to load netconf: ${what}`);
@@ -73,7 +73,7 @@ export function vlanInterfaceName({ bridge, vlan }: Pick<BridgeConf, 'bridge' | 
   return `${bridge}.${vlan}`;
 }
 
-/** The VLANs that a port carries: one without tags, or a trunk with tags. */
+/** The VLANs that a port carries: one without a tag, or a trunk with tags. */
 export function vlansOf(conf: BridgeConf): VlanRange[] {
   if (conf.vlan > 0) return [{ first: conf.vlan, last: conf.vlan, pvid: true, untagged: true }];
   return conf.vlanTrunk.flatMap(({ id, minID, maxID }) => [
@@ -83,7 +83,7 @@ export function vlansOf(conf: BridgeConf): VlanRange[] {
 }
 
 /**
- * The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS.
+ * The MAC that the runtime asks for: runtimeConfig before args before CNI_ARGS.
  * @throws NetloomError invalid-mac, invalid-args
  */
 export function askedMac(call: CniCall<BridgeConf>): Mac | undefined {

@@ -1,4 +1,4 @@
-/** The bridge as the gateway of its network: which addresses it needs, and giving them to it. */
+/** The bridge as the gateway of its network: which addresses it needs, and how it gets them. */
 import type { CniIp, CniResult, CniRoute } from '../../cni/result.ts';
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
@@ -9,12 +9,12 @@ import * as link from '../../rtnl/link.ts';
 import { isUsed } from './bridge.ts';
 import { type BridgeConf, vlanInterfaceName } from './conf.ts';
 
-/** What is to be the gateway of a network. */
+/** The links that make up the gateway of a network. */
 export interface GatewayTarget {
   readonly bridge: link.Link;
   /** The link that gets the addresses: the bridge, or the interface of a VLAN on it. */
   readonly on: link.Link;
-  /** The index of the port that this ADD has made: no reason to leave something in place when it is undone. */
+  /** The index of the port that this ADD has made. It does not count as a use of the bridge when the ADD is undone. */
   readonly port: number;
 }
 
@@ -26,7 +26,7 @@ export interface GatewayPlan {
 }
 
 /**
- * Completes what IPAM gave out: with `isGateway` each address has a gateway (the first of its subnet where IPAM named
+ * Completes the result of IPAM: with `isGateway` each address has a gateway (the first of its subnet if IPAM named
  * none), with `isDefaultGateway` each family a default route.
  * @param index the container's interface in the result's list
  */
@@ -55,9 +55,9 @@ export function planGateways(conf: BridgeConf, ipam: CniResult, index: number): 
 }
 
 /**
- * Gives the bridge, or a VLAN interface on it, the gateway's address. Of IPv4 it has only one; in IPv6 those of other
- * subnets may stay beside it.
- * @throws NetloomError address-conflict where it has another one, unless `force` replaces that
+ * Gives the bridge, or a VLAN interface on it, the gateway's address. It can have only one IPv4 address; IPv6 addresses
+ * of other subnets may stay.
+ * @throws NetloomError address-conflict if it has another one, unless `force` replaces that
  */
 export function ensureAddress(
   nl: NetlinkSocket,
@@ -79,7 +79,7 @@ export function ensureAddress(
       },
     );
   }
-  // NB: each undo before its message goes out. Where the answer is lost, the kernel may have done it all the same.
+  // NB: each undo before its message is sent. If the answer is lost, the kernel may have done it all the same.
   for (const { address: other, broadcast } of conflicts) {
     undo.defer(() => {
       nl.attempt([addr.add(on.index, other, { nodad: true, broadcast: broadcast !== undefined })]);

@@ -26,7 +26,7 @@ import { askedMac, type BridgeConf, checkConf, schema } from './conf.ts';
 import { ensureAddress, ensureVlanInterface, type GatewayPlan, planGateways } from './gateway.ts';
 import { configurePort } from './port.ts';
 
-/** Where the container's interface stands in the result: after the bridge and the host's end. */
+/** The index of the container's interface in the result: after the bridge and the host's end. */
 const CONTAINER_INDEX = 2;
 
 export const bridge: Plugin<BridgeConf> = {
@@ -80,7 +80,7 @@ function configure(
   });
 }
 
-/** @returns the interface of the VLAN, where that has the gateway's address instead of the bridge */
+/** @returns the interface of the VLAN, if that has the gateway's address instead of the bridge */
 function makeGateway(
   nl: NetlinkSocket,
   conf: BridgeConf,
@@ -99,8 +99,9 @@ function makeGateway(
 }
 
 /**
- * Waits until frames pass, then tells the neighbours. A bridge gets its carrier from its first port, by another round
- * of the link watch; until then its own answers go nowhere, and the container's first question to the gateway is lost.
+ * Waits until frames pass, then announces the container to its neighbours. A bridge gets its carrier from its first
+ * port, in another round of the kernel's link watch. Until then its own replies are dropped, and the container's first
+ * request to the gateway is lost.
  * @returns the bridge and the host's end as they are then
  */
 function settle(

@@ -1,4 +1,6 @@
-/** Whose namespace is to be shared: `container` names a container, `netns` a path. */
+/**
+ * The keys of the container plugin: `container` names the container to share with, `netns` the path of its namespace.
+ */
 import * as v from 'valibot';
 import { parseArgs } from '../../cni/args.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -18,8 +20,8 @@ export type ContainerConf = ConfOf<typeof schema>;
 export type Wanted = { readonly container: string } | { readonly netns: string };
 
 /**
- * Whom the call asks for: what the runtime says of this container counts before the configuration of the network,
- * runtimeConfig before CNI_ARGS.
+ * Which container or namespace the call asks for. What the runtime says about this container goes before the network's
+ * configuration, and runtimeConfig before CNI_ARGS.
  * @throws NetloomError invalid-config, invalid-args
  */
 export function wantedOf({ conf, args }: Pick<CniCall<ContainerConf>, 'conf' | 'args'>): Wanted {

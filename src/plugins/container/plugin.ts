@@ -1,7 +1,8 @@
 /**
- * container: the network of another container. Where the runtime has made the container in that namespace already, the
- * plugin says what is there. Where the runtime has pinned a namespace that nobody is in yet, the other one is pinned
- * there instead, so that the container is started in it. The interfaces are the other's: nothing here touches them.
+ * container: the network of another container. If the runtime has already made the container in that namespace, the
+ * plugin only reports its interfaces. If the runtime has pinned a fresh namespace with no process in it, the plugin
+ * pins the other namespace over it, so that the container is started in that one. The interfaces belong to the other
+ * container: the plugin does not touch them.
  */
 
 import { describeNamespace } from '../../attach/describe.ts';
@@ -52,21 +53,21 @@ function isThere(path: string, id: string): boolean {
   return netns.id === id;
 }
 
-/** By the record, which stands before the mount does: neither the namespace nor the target is needed. */
+/** Uses the record, which is written before the mount is made. Needs neither the namespace nor the target. */
 function del(call: CniCall<ContainerConf>): void {
   const record = findRecord(call, keyOf(call, TYPE));
   if (record !== undefined) withdraw(record);
 }
 
 /**
- * The path leads to its own namespace again, if it still leads to the other one. Where the runtime had made it so,
- * nothing lies beneath, and it stays.
+ * Makes the path lead to its own namespace again, if it still leads to the other one. If the runtime itself made it
+ * lead there, nothing lies beneath, and it stays.
  */
 function withdraw({ netns, id }: AttachmentRecord): void {
   unpinOver(netns, id);
 }
 
-/** @throws NetloomError check-failed where the two are no longer one */
+/** @throws NetloomError check-failed if the two containers no longer share a namespace */
 function check(call: CniCall<ContainerConf>): void {
   const differences = new Differences();
   try {
@@ -86,8 +87,8 @@ function gc(call: CniCall<ContainerConf>): void {
 }
 
 /**
- * @throws NetloomError not-available where the configuration names a container, and there is none of that name to share
- * with
+ * @throws NetloomError not-available if the configuration names a container or a path, and there is no such namespace
+ * to share
  */
 function status(call: CniCall<ContainerConf>): void {
   const { conf } = call;

@@ -1,6 +1,6 @@
 /**
- * How a container comes to share: the path that its runtime is going to start it in leads to the target's namespace
- * from then on.
+ * Makes a container share the target's namespace: the path in which the runtime is going to start the container leads
+ * to that namespace from then on.
  */
 import { ContainerSide } from '../../attach/namespace.ts';
 import { keyOf, putRecord } from '../../attach/record.ts';
@@ -14,13 +14,12 @@ import * as link from '../../rtnl/link.ts';
 
 /**
  * Puts the target's namespace over a fresh one.
- * @throws NetloomError namespace-in-use where CNI_NETNS is anything but a namespace that was pinned and not used yet
+ * @throws NetloomError namespace-in-use unless CNI_NETNS is a namespace that is pinned and not used yet
  */
 export function share(call: CniCall, mode: string, target: Netns, undo: DisposableStack): void {
   const { netns: path, paths } = call;
   refuseUsed(path);
-  // NB: before the mount. What a killed ADD leaves is then known by its path and its namespace, and DEL or GC take it
-  // away.
+  // NB: before the mount. The record has the path and the namespace, so DEL or GC can remove what a killed ADD leaves.
   putRecord(paths, { ...keyOf(call, mode), netns: path, id: target.id });
   undo.defer(() => unpinOver(path, target.id));
   pinOver(target, path);

@@ -30,7 +30,7 @@ function nameOf(wanted: Wanted): string {
   return 'container' in wanted ? `the container "${wanted.container}"` : `"${wanted.netns}"`;
 }
 
-/** By the records of its attachments; those whose namespace is gone, or has another's path by now, do not count. */
+/** Uses the records of its attachments. Those whose namespace is gone, or whose path leads to another, do not count. */
 function openContainersNetns(reader: Reader, container: string): Netns {
   const records = recordsOf(reader, container);
   const name = nameOf({ container });
@@ -53,7 +53,7 @@ function openContainersNetns(reader: Reader, container: string): Netns {
   return openRecorded(name, record);
 }
 
-/** NB: looked at again once it is open: from then on it stays what it is. */
+/** NB: the id is compared again after opening. From then on no other namespace can take its place. */
 function openRecorded(name: string, { netns, id }: AttachmentRecord): Netns {
   const opened = openNetns(netns);
   if (opened.id === id) return opened;

@@ -1,5 +1,5 @@
 /**
- * dummy: a link that drops what is sent to it, for addresses that only have to be there.
+ * dummy: a link that drops what is sent to it, for addresses that only have to exist.
  * https://www.cni.dev/plugins/current/main/dummy/
  */
 import { containerLinkPlugin } from '../../attach/container-link-plugin.ts';

@@ -1,5 +1,5 @@
 /**
- * The keys of the firewall plugin. Names and defaults are the reference's, but `internal`.
+ * The keys of the firewall plugin. Names and defaults are the reference's, except `internal`.
  * https://www.cni.dev/plugins/current/meta/firewall/
  */
 import * as v from 'valibot';
@@ -7,7 +7,7 @@ import { boolean, type ConfOf, confSchema, text } from '../../cni/config.ts';
 import { NetloomError } from '../../error.ts';
 
 const POLICIES = ['open', 'same-bridge', 'isolated'] as const;
-/** XT_FUNCTION_MAXNAMELEN: what iptables(8) takes for the name of a chain. */
+/** XT_FUNCTION_MAXNAMELEN: the longest chain name that iptables(8) takes. */
 const CHAIN_MAX = 28;
 
 export const schema = confSchema(() => ({
@@ -30,7 +30,7 @@ export function ingressOf({ ingressPolicy = 'open' }: FirewallConf): IngressPoli
   throw invalid('ingressPolicy', ingressPolicy, POLICIES.join(', '));
 }
 
-/** The chain in which an administrator overrules us. @throws NetloomError invalid-config */
+/** The chain in which an administrator can overrule netloom. @throws NetloomError invalid-config */
 export function adminChainOf({ iptablesAdminChainName: name = 'CNI-ADMIN' }: FirewallConf): string {
   let isName = name.length <= CHAIN_MAX;
   for (let i = 0; i < name.length; i++) isName &&= isNameCode(name.charCodeAt(i), i === 0);

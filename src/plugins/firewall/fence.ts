@@ -1,4 +1,4 @@
-/** Where a container's packets meet the host: the interface that they are routed by, and its port of a bridge. */
+/** Where a container's packets enter the host: the interface that routes them, and the container's bridge port. */
 import type { Attached } from '../../attach/chained.ts';
 import type { Differences } from '../../attach/verify.ts';
 import { NetloomError } from '../../error.ts';
@@ -8,8 +8,8 @@ import * as link from '../../rtnl/link.ts';
 import { type FirewallConf, ingressOf } from './conf.ts';
 
 /**
- * What is to hold for the interface; undefined where nothing is.
- * @throws NetloomError invalid-config where there is no interface to hold anything back at
+ * The restrictions for the interface; undefined if there are none.
+ * @throws NetloomError invalid-config if there are restrictions, but no interface to apply them to
  */
 export function fenceOf(conf: FirewallConf, links: readonly link.Link[]): Fence | undefined {
   const ingress = ingressOf(conf);
@@ -24,7 +24,7 @@ export function fenceOf(conf: FirewallConf, links: readonly link.Link[]): Fence 
 }
 
 /**
- * For a DEL, when the links may be gone and the configuration another one: the interface with whatever may hold for it.
+ * The fence for a DEL, which has every restriction: the links may be gone, and the configuration may have changed.
  */
 export function formerFence({ onHost }: Pick<Attached, 'onHost'>, links: readonly link.Link[]): Fence | undefined {
   const ifname = routedBy(links)?.name ?? onHost[0]?.name;
@@ -32,8 +32,8 @@ export function formerFence({ onHost }: Pick<Attached, 'onHost'>, links: readonl
 }
 
 /**
- * Endpoints of one bridge do not see each other's frames where their ports are isolated: those never come to the
- * forward hook. man 8 bridge, "isolated".
+ * Isolates the ports of a bridge from each other. Frames between them never come to the forward hook, so rules there
+ * cannot drop them. man 8 bridge, "isolated".
  * Equivalent to: `bridge link set dev vethX isolated on`
  */
 export function isolatePorts(nl: NetlinkSocket, links: readonly link.Link[], undo: DisposableStack): void {
@@ -52,8 +52,8 @@ export function verifyIsolation(links: readonly link.Link[], differences: Differ
 }
 
 /**
- * The interface of a VLAN on a bridge, where there is one; else what is no port of a bridge: that itself, or the host's
- * end of a wire.
+ * The interface of a VLAN on a bridge, if there is one; otherwise the first link that is no port of a bridge: the
+ * bridge itself, or the host's end of a wire.
  */
 function routedBy(links: readonly link.Link[]): link.Link | undefined {
   return links.find(({ kind }) => kind === 'vlan') ?? links.find((each) => !isPort(each));

@@ -1,6 +1,6 @@
 /**
- * Other firewalls of the host that have a word after ours: the legacy iptables, whose policy is passed by a rule, and
- * firewalld, which the administrator tells once.
+ * Other firewalls of the host that can drop what ours allows: legacy iptables, where a rule of netloom overrides the
+ * policy, and firewalld, which the administrator has to configure once.
  */
 import type { Differences } from '../../attach/verify.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -11,17 +11,17 @@ import { legacyCommand, legacyWayOut, openLegacyWay } from '../../nft/legacy-for
 import * as table from '../../nft/table.ts';
 import type { FirewallConf } from './conf.ts';
 
-/** What the reference takes. */
+/** The reference's default. */
 const ZONE = 'trusted';
 
-/** Passes those that can be passed, and warns of the others. */
+/** Adds the rule to legacy iptables, and warns about what only the administrator can change. */
 export function passObstacles(call: CniCall<FirewallConf>, nft: NetlinkSocket, ips: readonly CniIp[]): void {
   for (const family of new Set(ips.map(({ address }) => address.family))) {
     try {
       openLegacyWay(family);
     } catch (error) {
       if (hasCode(error, 'try-again')) throw error;
-      // A runtime may lack CAP_NET_RAW, or /run be read-only.
+      // A runtime may lack CAP_NET_RAW, or /run may be read-only.
       call.warn(
         `The legacy iptables of this host may drop what this container sends by IPv${family}, and could not be asked to let it pass: ${messageOf(error)}. Where its policy is to drop: ${legacyCommand(family)}`,
       );
@@ -35,7 +35,7 @@ export function passObstacles(call: CniCall<FirewallConf>, nft: NetlinkSocket, i
   );
 }
 
-/** What differs from how passObstacles() leaves it. */
+/** Adds what differs from the state after passObstacles(). */
 export function verifyObstacles(ips: readonly CniIp[], differences: Differences): void {
   for (const family of new Set(ips.map(({ address }) => address.family))) {
     try {

@@ -1,6 +1,6 @@
 /**
- * firewall: lets the container's packets through this host, as far as the configuration says. Chained behind the plugin
- * that makes the interface.
+ * firewall: lets the container's packets through this host, as far as the configuration allows. Chained behind the
+ * plugin that makes the interface.
  */
 import { type Attached, attachedOf, hostLinks } from '../../attach/chained.ts';
 import { gather } from '../../attach/gather.ts';
@@ -48,8 +48,8 @@ function add(call: CniCall<FirewallConf>): CniResult {
 }
 
 /**
- * With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's
- * comment among all elements. The port's isolation goes with the port.
+ * With prevResult the addresses are known. Without it, or if none of them is the owner's, all elements are searched for
+ * the owner's comment. The port's isolation is gone with the port.
  */
 function del(call: CniCall<FirewallConf>): void {
   const owner = commentOf(ownerOf(call));

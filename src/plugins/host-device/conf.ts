@@ -16,7 +16,7 @@ export const schema = confSchema(() => ({
 
 export type HostDeviceConf = ConfOf<typeof schema>;
 
-/** The device's address on a bus: what the runtime's device manager says, or the configuration. */
+/** The device's address on a bus, from the runtime's device manager or else from the configuration. */
 export function busIdOf({ pciBusID = '', runtimeConfig }: HostDeviceConf): string {
   const { deviceID = '' } = runtimeConfig;
   return deviceID === '' ? pciBusID : deviceID;
@@ -40,7 +40,7 @@ export function checkConf(conf: HostDeviceConf): void {
   }
 }
 
-/** Whether a path climbs. */
+/** Whether a path has a `..` in it. */
 function hasDots(path: string): boolean {
   return path.split('/').includes('..');
 }

@@ -1,4 +1,4 @@
-/** Finding the device that a configuration means, on the host. */
+/** Finds the device on the host that a configuration means. */
 import { thereAre } from '../../attach/master.ts';
 import { isOurAlias } from '../../attach/owner.ts';
 import { NetloomError } from '../../error.ts';
@@ -13,7 +13,7 @@ const PCI_DEVICES = '/sys/bus/pci/devices';
 /** Drivers that hand a device to a program. The reference's list. */
 const PROGRAM_DRIVERS: readonly string[] = ['vfio-pci', 'uio_pci_generic', 'igb_uio'];
 
-/** Links that could be moved, those of our attachments aside. */
+/** Links that could be moved, except those of our attachments. */
 function devicesThere(nl: NetlinkSocket): string[] {
   return link
     .list(nl)
@@ -21,7 +21,7 @@ function devicesThere(nl: NetlinkSocket): string[] {
     .map(({ name }) => name);
 }
 
-/** @throws NetloomError no-link where there is none, invalid-config where it is the loopback interface */
+/** @throws NetloomError no-link if there is none, invalid-config if it is the loopback interface */
 export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
   const { device, hwaddr, kernelpath = '' } = conf;
   const [found, what] =
@@ -45,7 +45,7 @@ export function findDevice(nl: NetlinkSocket, conf: HostDeviceConf): link.Link {
 
 /**
  * Whether a driver for programs (DPDK) has the device: then it is no network interface, and there is nothing to move.
- * The bus address decides, whatever else the configuration names, as with the reference.
+ * The bus address decides, whatever else the configuration names, as in the reference.
  */
 export function isForPrograms(conf: HostDeviceConf): boolean {
   const id = busIdOf(conf);
@@ -60,8 +60,8 @@ function byMac(nl: NetlinkSocket, mac: string): link.Link | undefined {
 }
 
 /**
- * Where sysfs has the names of the interfaces of a device on the PCI bus, behind virtio or not, or on the auxiliary bus
- * (subfunctions).
+ * The directories in sysfs with the names of a device's interfaces: on the PCI bus, with virtio or without, or on the
+ * auxiliary bus (subfunctions).
  */
 function busDirectories(id: string): string[] {
   const pci = `${PCI_DEVICES}/${id}`;
@@ -69,7 +69,7 @@ function busDirectories(id: string): string[] {
   return [`${pci}/net`, ...virtio, `/sys/bus/auxiliary/devices/${id}/net`];
 }
 
-/** The first interface that the directories name. NB: sysfs may be that of another namespace, so each is looked for. */
+/** The first interface that the directories name. NB: sysfs may be that of another namespace, so each is looked up. */
 function ofDirectories(nl: NetlinkSocket, directories: readonly string[]): link.Link | undefined {
   for (const directory of directories) {
     for (const name of (tryList(directory) ?? []).sort()) {

@@ -1,12 +1,13 @@
 /**
- * Moving a device in and out. What it was called, what alias it had and which link of the container it is stands in the
- * record of the attachment, for the container may give it another name and alias. Its alias says meanwhile the same,
- * for whoever finds it without the record, or before that had its index: DEL in the container; DEL or GC on the host,
- * where the kernel takes hardware when its namespace dies, under whatever name is free there. Virtual links (a veth, a
- * macvlan) die with their namespace: nothing can bring them back.
+ * Moving a device in and out. The record of the attachment has the device's old name, its old alias and its index in
+ * the container, because the container may change its name and alias. While the device is away, its alias has the same
+ * name and alias: it is the mark for finding the device without the record, or before the record has the index. DEL
+ * looks for it in the container. DEL and GC look for it on the host, where the kernel puts hardware when its namespace
+ * dies, under any name that is free there. Virtual links (a veth, a macvlan) die with their namespace: nothing can
+ * bring them back.
  *
- * The mark goes on before the device moves, in the same datagram: no moment shows a device in a container that nobody
- * would bring home.
+ * The mark is set before the device moves, in the same datagram. So a device in a container always has a mark by which
+ * it can be brought home.
  */
 import { gather } from '../../attach/gather.ts';
 import { commentOf, DEVICE_PREFIX, isCommentOfNetwork } from '../../attach/owner.ts';
@@ -20,18 +21,18 @@ import * as link from '../../rtnl/link.ts';
 /** Longest ifalias that the kernel takes, in bytes (IFALIASZ less the NUL). */
 const ALIAS_MAX = 255;
 
-/** What a moved device was. */
+/** What a device was before it was moved. */
 export interface Mark {
-  /** As in the comment of an nft element. */
+  /** The owner, as in the comment of an nft element. */
   readonly owner: string;
   readonly name: string;
-  /** Empty where it had none. */
+  /** Empty if it had none. */
   readonly alias: string;
 }
 
 /**
- * `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in stands in the
- * record alone.
+ * `netloom-device:network/container/ifname eth7 the alias that it had`. An alias that does not fit in is only in the
+ * record.
  */
 function textOf({ owner, name, alias }: Mark): string {
   const short = `${DEVICE_PREFIX}${owner} ${name}`;
@@ -39,14 +40,14 @@ function textOf({ owner, name, alias }: Mark): string {
   return new TextEncoder().encode(whole).length > ALIAS_MAX ? short : whole;
 }
 
-/** Reads a mark. A container may write what it likes there: a name that is none is no mark. */
+/** Reads a mark. A container can write anything there, so a mark without a valid name does not count. */
 export function markOf(alias: string | undefined): Mark | undefined {
   if (alias === undefined || !alias.startsWith(DEVICE_PREFIX)) return undefined;
   const [owner = '', name = '', ...rest] = alias.slice(DEVICE_PREFIX.length).split(' ');
   return owner === '' || ifnameFault(name) !== undefined ? undefined : { owner, name, alias: rest.join(' ') };
 }
 
-/** Moves a device into a namespace, named and marked. Down: the kernel closes what it moves. */
+/** Moves a device into a namespace, with its new name and a mark. It is down then: the kernel closes what it moves. */
 export function moveIn(nl: NetlinkSocket, device: link.Link, owner: string, to: Netns, ifname: string): void {
   const mark = { owner: commentOf(owner), name: device.name, alias: device.alias ?? '' };
   const ref = { index: device.index };
@@ -55,9 +56,9 @@ export function moveIn(nl: NetlinkSocket, device: link.Link, owner: string, to: 
 
 /**
  * Moves the owner's device out of a container.
- * @param was by the record; without it, or without its index, the mark decides
- * NB: a container may give links of its own the same mark, so it goes by the name, too. One that has been renamed is
- * hardware, which no container can make.
+ * @param was the device in the record; without it, or without its index, the mark decides
+ * NB: a container may give links of its own the same mark, so the name counts, too. A link with another name counts
+ * only if it is hardware, which no container can make.
  */
 export function moveOut(
   nl: NetlinkSocket,
@@ -77,7 +78,7 @@ export function moveOut(
   if (device !== undefined && mark !== undefined) giveBack(nl, device, was ?? mark, home);
 }
 
-/** Gives devices that are on the host already their names back. */
+/** Gives devices that are back on the host their old names. */
 export function rename(nl: NetlinkSocket, isMeant: (mark: Mark) => boolean): void {
   gather(
     ...marked(nl, isMeant).map(
@@ -96,8 +97,7 @@ function marked(nl: NetlinkSocket, isMeant: (mark: Mark) => boolean): (readonly 
 }
 
 /**
- * @throws NetloomError conflict where the host has another interface of the old name by now; the device stays where it
- * is
+ * @throws NetloomError conflict if the host has another interface of the old name by now; the device stays where it is
  */
 export function giveBack(
   nl: NetlinkSocket,

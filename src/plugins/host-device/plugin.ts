@@ -37,8 +37,7 @@ export const hostDevice: Plugin<HostDeviceConf> = {
     else if (call.conf.ipam !== undefined) ipamCheck(call);
   },
   gc,
-  // NB: not whether the device is there. The container that has it is why it is not, and no reason to call the network
-  // out of order.
+  // NB: does not look for the device. If a container has it, the network is still in order.
   status({ conf, ...call }) {
     checkConf(conf);
     requireRoute();
@@ -61,7 +60,7 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
   const device = findDevice(nl, conf);
   const owner = ownerOf(call);
   const ipam = allocate(call, undo);
-  // NB: before the message goes out. Where its answer is lost, the device may be on either side.
+  // NB: before the message is sent. If its answer is lost, the device may be on either side.
   undo.defer(() => rename(nl, isOwner(owner)));
   undo.defer(() => bringHome(call));
   remember(call, container, device);
@@ -80,8 +79,8 @@ function add(call: CniCall<HostDeviceConf>): CniResult {
 }
 
 /**
- * A device for programs: nothing moves. The program in the container gets addresses and device from the result, by way
- * of the runtime.
+ * The result for a device for programs: nothing is moved. The program in the container gets the addresses and the
+ * device from the result, through the runtime.
  */
 function describe({ conf, ifname, netns }: CniCall<HostDeviceConf>, ipam: CniResult): CniResult {
   return {
@@ -92,7 +91,7 @@ function describe({ conf, ifname, netns }: CniCall<HostDeviceConf>, ipam: CniRes
   };
 }
 
-/** NB: before it moves, and again when it has, for only then is its index known. */
+/** NB: called before the device moves, and again afterwards: only then its index is known. */
 function remember(
   call: CniCall<HostDeviceConf>,
   { netns: { id } }: ContainerSide,
@@ -103,14 +102,14 @@ function remember(
   putRecord(call.paths, { ...keyOf(call, TYPE), netns: call.netns, id, device });
 }
 
-/** NB: its index may be another one in the container, where the old one was taken there. */
+/** NB: its index may be another one in the container, if the old one was taken there. */
 function moved(container: ContainerSide, ifname: string): link.Link {
   return link.get(container.nl, { name: ifname });
 }
 
 /**
- * As attach/announce.ts does, where the driver can: much hardware takes no MAC while it is up, and has told its
- * neighbours when it was set up.
+ * Like attach/announce.ts, if the driver can do it: much hardware takes no MAC while it is up, and has announced itself
+ * when it was set up.
  */
 function announce(container: ContainerSide, name: string, { mac }: link.Link): void {
   if (mac !== undefined) container.nl.attempt([link.set({ name }, { address: mac })]);
@@ -121,15 +120,15 @@ function del(call: CniCall<HostDeviceConf>): void {
   gather(
     () => removeAndRelease(call, () => bringHome(call)),
     () => {
-      // Hardware comes home by itself when its namespace dies, or was marked by an ADD that was killed before it moved.
-      // It has no addresses here.
+      // Hardware comes back by itself when its namespace dies. Or an ADD marked it and was killed before it moved. It
+      // has no addresses here.
       using nl = openRoute();
       rename(nl, isOwner(owner));
     },
   );
 }
 
-/** Out of the container, where that is still there. */
+/** Moves the device out of the container, if that still exists. */
 function bringHome(call: CniCall<HostDeviceConf>): void {
   using container = tryOpenContainer(call);
   if (container === undefined) return;
@@ -146,7 +145,7 @@ function bringHome(call: CniCall<HostDeviceConf>): void {
 }
 
 /**
- * A device of the reference plugin has the bare old name for an alias. That it is meant, prevResult says with its MAC.
+ * A device that the reference plugin moved. Its alias is just its old name, and its MAC must be the one in prevResult.
  */
 function movedByReference({ conf, ifname }: CniCall, { nl }: ContainerSide): link.Link | undefined {
   const expected = conf.prevResult?.interfaces?.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);

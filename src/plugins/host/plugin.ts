@@ -1,6 +1,6 @@
 /**
- * host: the host's own network. Nothing is made, so nothing can be taken away: the plugin says what is there, and
- * refuses a container that has a namespace of its own, which no plugin can move into the host's.
+ * host: the host's own network. Nothing is made, so nothing has to be removed. The plugin reports the host's
+ * interfaces, and refuses a container that has a namespace of its own, which no plugin can move into the host's.
  */
 
 import { describeNamespace } from '../../attach/describe.ts';
@@ -18,12 +18,12 @@ export const host: Plugin<NetConf> = {
   type: 'host',
   about: "the host's own network, for containers that run in it",
   schema: confSchema(() => ({})),
-  // Elsewhere the host's namespace in CNI_NETNS is a mistake; here it is the only one that is none.
+  // For other plugins the host's namespace in CNI_NETNS is a mistake; here it is the only right one.
   netns: 'any',
   add,
   del() {},
-  // Interfaces and addresses of a host come and go, and a container in its network goes along: only the namespace
-  // counts.
+  // Interfaces and addresses of a host come and go, and those of a container in its network with them: only the
+  // namespace counts.
   check: refuseOther,
   gc() {},
   status({ conf }) {

@@ -46,14 +46,14 @@ export const ipvlan = containerLinkPlugin<IpvlanConf>({
     return isRouted(call.conf) ? routed(result, container.nl) : result;
   },
   made: ({ mode }) => ({ mode }),
-  // NB: a STATUS has no prevResult. Without an IPAM of its own the plugin is chained, and the master may be what the
-  // plugins before make.
+  // NB: a STATUS has no prevResult. Without an IPAM of its own the plugin is chained, and an earlier plugin may make
+  // the master.
   status: (conf, host) => {
     if (conf.master !== undefined || conf.ipam !== undefined) requireMaster(conf, host, NEEDS);
   },
 });
 
-/** @throws NetloomError invalid-config where nobody gives the link an address */
+/** @throws NetloomError invalid-config if neither IPAM nor prevResult gives the link an address */
 function requireAddresses(conf: IpvlanConf): void {
   if (conf.ipam !== undefined || given(conf) !== undefined) return;
   throw new NetloomError(
@@ -69,13 +69,13 @@ function plan({ conf }: CniCall<IpvlanConf>, host: NetlinkSocket, container: Con
     attrs: { ...attrs, linkinfo: { kind: 'ipvlan', data: { mode: conf.mode } } },
     refusals: {
       EBUSY: `"${master.name}" is taken by links of another kind, such as those of macvlan, or by a bridge or bond`,
-      // ENOTSUPP of the kernel's own errnos, which ipvlan_l3s_register() answers with where it is left out.
+      // ENOTSUPP, an internal errno of the kernel: ipvlan_l3s_register() of a kernel without l3s answers with it.
       E524: 'this kernel has no mode l3s, it needs CONFIG_IPVLAN_L3S',
     },
   };
 }
 
-/** With no `master`, the only interface that the plugins before have made. */
+/** Without a `master`, it is the only interface that earlier plugins have made. */
 function withMaster(conf: IpvlanConf): IpvlanConf {
   if (conf.master !== undefined || conf.prevResult === undefined) return conf;
   const [only, ...others] = conf.prevResult.interfaces ?? [];
@@ -87,19 +87,19 @@ function withMaster(conf: IpvlanConf): IpvlanConf {
   return { ...conf, master: only.name };
 }
 
-/** Without an IPAM plugin of its own it takes the addresses of the plugins before. */
+/** Without an IPAM plugin of its own it takes the addresses of earlier plugins. */
 function given({ ipam, prevResult }: IpvlanConf): CniResult | undefined {
   return ipam === undefined && (prevResult?.ips ?? []).length > 0 ? prevResult : undefined;
 }
 
-/** In these modes the host routes: there are no neighbours, and so no gateway that one could ask for. */
+/** In these modes the host routes: the link has no neighbours, so no gateway answers on it. */
 function isRouted({ mode }: IpvlanConf): boolean {
   return mode !== 'l2';
 }
 
 /**
- * Whatever leaves by the link reaches the host's routes, so a default route needs no gateway, only the link. Each
- * family of the addresses gets one, unless IPAM names one or the container has one already by another network.
+ * What leaves by the link is routed by the host, so a default route needs no gateway, only the link. Each family of the
+ * addresses gets one, unless IPAM names one or the container already has one from another network.
  */
 function routed({ ips = [], routes = [], ...rest }: CniResult, nl: NetlinkSocket): CniResult {
   const isDefault = ({ dst }: Pick<CniRoute, 'dst'>, family: Family) => dst.family === family && dst.prefix === 0;

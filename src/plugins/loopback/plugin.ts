@@ -1,5 +1,5 @@
 /**
- * loopback: the container's lo, up. Whatever CNI_IFNAME says: runtimes give `lo` there, or what they please.
+ * loopback: the container's lo, up. CNI_IFNAME does not matter: runtimes set it to `lo`, or to anything else.
  * https://www.cni.dev/plugins/current/main/loopback/
  */
 import { describeLo, lowerLo, raiseLo, verifyLo } from '../../attach/lo.ts';

@@ -17,7 +17,7 @@ import { randomBytes } from '../../ffi/random.ts';
 import { localMac, type Mac } from '../../net/mac.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 
-/** Those of the kernel but `source`, which takes a list of MACs that no key here gives. */
+/** The kernel's modes except `source`, which takes a list of MACs that no key here gives. */
 export const MODES: readonly string[] = ['bridge', 'private', 'vepa', 'passthru'];
 const NEEDS = { takesFrames: true, masterUp: true };
 
@@ -41,7 +41,7 @@ export const macvlan = containerLinkPlugin<MacvlanConf>({
     throw new NetloomError('invalid-config', `unknown macvlan mode: "${mode}", expected one of ${MODES.join(', ')}`);
   },
   plan,
-  // The configuration's only: a container on somebody else's LAN is told of its servers by whoever set the network up.
+  // From the configuration only, not from IPAM: on somebody else's LAN, its author names the servers.
   dns: (conf) => dnsOf(conf),
   made: ({ mode }) => ({ mode }),
   status: (conf, host) => requireMaster(conf, host, NEEDS),
@@ -69,7 +69,7 @@ function plan(call: CniCall<MacvlanConf>, host: NetlinkSocket, container: Contai
   };
 }
 
-/** runtimeConfig over CNI_ARGS over `mac`: the reference's order for this type. */
+/** runtimeConfig before CNI_ARGS before `mac`: the reference's order for this type. */
 function askedMac(call: CniCall<MacvlanConf>): Mac | undefined {
   const { mac, runtimeConfig } = call.conf;
   return firstMac(['runtimeConfig.mac', runtimeConfig.mac], macInArgs(call), ['mac', mac]);

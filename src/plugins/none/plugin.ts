@@ -1,6 +1,6 @@
 /**
- * none: a container without a network: lo up, or with `"loopback": false` not even that. The starting point for wiring
- * later, so any other network may be added to it.
+ * none: a container without a network: lo is up, or with `"loopback": false` not even that. It is a starting point for
+ * wiring later, so any other network may be added to it.
  */
 
 import * as v from 'valibot';

@@ -1,7 +1,7 @@
 /**
- * Addresses of an ADD: from what this node has. One that is asked for and is another node's is refused with its holder;
- * where nodes take blocks of the same store (mode `l2` with etcd) the agent gets the block of one that is nobody's, and
- * another block where all are full.
+ * Addresses of an ADD, from the prefixes of this node. An address that is asked for and belongs to another node is
+ * refused, with that node's name. If nodes take blocks from a common store (mode `l2` with etcd), the agent gets the
+ * block of an address that no node has, and another block when all are full.
  */
 import { allocate } from '../../attach/allocate.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -20,14 +20,14 @@ import { isOpen, type Wish, wish } from '../../overlay/wishes.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
 import { withNodeRange } from './ipam.ts';
 
-/** A node, and who the others are where that is known. */
+/** This node, and its peers if they are known. */
 type Here = Pick<Intent, 'network' | 'own'> & Partial<Pick<Intent, 'peers'>>;
 type Everybody = Pick<Intent, 'network' | 'own' | 'peers'>;
 
 /**
- * @param here what this node should have. Who the others are is asked for only where an address may be theirs
- * @param now asks for all of it, when it may have become more
- * @throws NetloomError address-in-use with the holder; address-exhausted; try-again where the agent has got no block in
+ * @param here what this node should have; its peers are read only if an address may be theirs
+ * @param now reads all of it again, when there may be more blocks or peers
+ * @throws NetloomError address-in-use with the holder; address-exhausted; try-again if the agent has got no block in
  * time
  */
 export function allocateHere(
@@ -83,7 +83,7 @@ function isNobodys(address: Ip, { network, own, peers }: Everybody): boolean {
   return network.subnet.contains(address) && ![own, ...peers].some((node) => has(node, address));
 }
 
-/** NB: what is of nobody host-local refuses, with the range that there is. */
+/** NB: an address that no node has is refused by host-local, with the range that this node has. */
 function refuseForeign(address: Ip, { peers }: Everybody): void {
   for (const node of peers) {
     const block = blocksOf(node).find((each) => each.contains(address));

@@ -21,11 +21,11 @@ import {
 import { etcdKeys, etcdOf } from './etcd.ts';
 import { invalid, pathOf } from './invalid.ts';
 
-/** The port of RFC 7348. The kernel's own default is another, from before there was one. */
+/** The port of RFC 7348. The kernel's own default is another, from before a port was assigned. */
 const PORT = 4789;
 /** Bits of a prefix that are left for hosts: network, gateway, one container and in IPv4 the broadcast address. */
 const HOST_BITS = 2;
-/** Of a node, where the configuration does not say. */
+/** The prefix length of a node, if the configuration names none. */
 const NODE_PREFIX = { 4: 24, 6: 64 } as const;
 const NAME = 'letters, digits, "_", "." and "-", and one of the first two first';
 
@@ -90,7 +90,7 @@ export function checkConf(conf: OverlayConf): { readonly network: OverlayNetwork
   return { network, source: { nodes: store.nodes } };
 }
 
-/** What a layer 2 needs, and what an internal network is kept in by, is the bridge. */
+/** The mode `l2` and an internal network both need the bridge. */
 function checkWiring({ wiring, mode, internal }: OverlayConf): void {
   if (!WIRINGS.some((each) => each === wiring)) throw invalid('wiring', wiring, WIRINGS.join(', '));
   if (wiring !== 'routed') return;
@@ -98,7 +98,7 @@ function checkWiring({ wiring, mode, internal }: OverlayConf): void {
   if (internal) throw invalid('wiring', wiring, 'bridge, since the network is "internal"');
 }
 
-/** Whether each container has a wire of its own that is routed, rather than a port of the bridge. */
+/** Whether each container has a routed wire of its own instead of a port of the bridge. */
 export function isRouted({ wiring }: Pick<OverlayConf, 'wiring'>): boolean {
   return wiring === 'routed';
 }
@@ -161,8 +161,8 @@ function refuseTwice(seen: Map<string, number>, value: string, i: number, key: s
 }
 
 /**
- * Neighbours in the order of their first addresses, which is what they are written with: where two prefixes overlap,
- * two neighbours do.
+ * Sorts the prefixes by their first addresses, which are those that they are written with. If any two overlap, two
+ * neighbours do.
  */
 function refuseOverlap(nodes: readonly OverlayNode[]): void {
   const sorted = [...nodes].sort((one, other) => one.subnet.ip.compare(other.subnet.ip));
@@ -174,7 +174,7 @@ function refuseOverlap(nodes: readonly OverlayNode[]): void {
   }
 }
 
-/** Addresses come from the node's prefix, by host-local; what else it can be told is free. */
+/** Addresses come from the node's prefix, by host-local. Its keys that set no range are allowed. */
 function checkIpam({ ipam }: OverlayConf): void {
   if (ipam === undefined) return;
   if (ipam.type !== 'host-local') throw invalid('ipam.type', ipam.type, 'host-local');
@@ -190,7 +190,7 @@ function checkIpam({ ipam }: OverlayConf): void {
 const RANGE_KEYS: readonly string[] = ['ranges', 'subnet', 'rangestart', 'rangeend', 'gateway'];
 
 /**
- * The MAC that the runtime asks for: runtimeConfig over args over CNI_ARGS.
+ * The MAC that the runtime asks for: runtimeConfig before args before CNI_ARGS.
  * @throws NetloomError invalid-mac, invalid-args
  */
 export function askedMac(call: CniCall<OverlayConf>): Mac | undefined {

@@ -1,6 +1,6 @@
 /**
- * What nftables holds for a network's devices on this node: marks that stay out of the tunnel, and an internal network
- * that is kept in.
+ * The nftables rules for a network's devices on this node. They keep marks out of the tunnel, and the traffic of an
+ * internal network within it.
  */
 import { commentOf } from '../../attach/owner.ts';
 import type { Differences } from '../../attach/verify.ts';
@@ -17,12 +17,12 @@ export function guard({ network }: Pick<Intent, 'network'>, conf: OverlayConf): 
   nftOverlay.add(nft, wanted);
 }
 
-/** For STATUS. @throws NetloomError not-available where there is something to guard and the kernel has no nf_tables */
+/** For STATUS. @throws NetloomError not-available if there is something to guard and the kernel has no nf_tables */
 export function requireGuard({ network }: Pick<Intent, 'network'>, conf: OverlayConf): void {
   if (!guardsNothing(guardOf(conf, network.mode))) requireNft('Cannot keep packets in the overlay');
 }
 
-/** Ends it, whatever of it there is: the mode may have been another. */
+/** Removes the rules of every mode and of an internal network: the configuration may have been another. */
 export function unguard(conf: OverlayConf): void {
   using nft = tryOpenNft();
   if (nft === undefined) return;
@@ -38,7 +38,7 @@ function guardsNothing({ tunnel, internal }: nftOverlay.OverlayGuard): boolean {
   return tunnel === undefined && internal === undefined;
 }
 
-/** In the mode `l2` packets that this machine routes into the tunnel leave it by the bridge. */
+/** In the mode `l2`, packets that this host routes into the tunnel leave it by the bridge. */
 function guardOf({ name, internal, subnet }: OverlayConf, mode: string): nftOverlay.OverlayGuard {
   const bridge = bridgeName(name);
   return {

@@ -1,4 +1,4 @@
-/** From a configuration to what this machine should do about it. */
+/** What this host should have, according to a configuration. */
 import type { CniCall } from '../../cni/call.ts';
 import type { NetloomError } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -12,13 +12,14 @@ import { changesOf } from '../../overlay/reconcile.ts';
 import { overlayMtu, ownNode } from '../../overlay/underlay.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
 
-/** What an intent follows from: a call, or what the agent has of one. */
+/** What an intent is made from: a call, or the parts of one that the agent has. */
 export type OverlayCall = Pick<CniCall<OverlayConf>, 'conf' | 'paths' | 'warn'> & Pick<Surroundings, 'records'>;
 
 /**
  * What this node's kernel should have. Changes nothing there.
- * @param joins whether this machine becomes a node of a directory where it is none: for an ADD
- * @param before the intent of the same configuration that was carried out last: the ways to peers that have not moved since are not looked up again, of which each is a question
+ * @param joins whether this host becomes a node of a directory if it is not one yet: for an ADD
+ * @param before the intent of the same configuration that was carried out last. The routes to peers that have not moved
+ * since are not looked up again, which saves one request for each
  * @throws NetloomError invalid-config, not-available, name-taken, address-exhausted
  */
 export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean, before?: Intent): Intent {
@@ -39,14 +40,14 @@ export function intentOf(nl: NetlinkSocket, call: OverlayCall, joins: boolean, b
   });
   const peers = others.filter((peer) => !misplaced.has(peer));
   const [first] = misplaced.values();
-  // NB: who joins in the wrong place keeps nobody else from containers and from each other. Whoever reaches none of
-  // several is in the wrong place itself.
+  // NB: a node that joins in the wrong place must not cut the others off from their containers and from each other. A
+  // node that reaches none of several peers is in the wrong place itself.
   if (first !== undefined && misplaced.size > 1 && peers.length === 0) throw first;
   for (const [{ name }, { message }] of misplaced) call.warn(`The node "${name}" is passed over: ${message}`);
   return { network, own, peers, mtu };
 }
 
-/** A call that asks for its intent several times. */
+/** A call that needs its intent several times: the nodes are read again only if the store has changed. */
 export function withReading(call: CniCall<OverlayConf>): OverlayCall {
   const { conf, paths } = call;
   const { source } = checkConf(conf);
@@ -56,7 +57,7 @@ export function withReading(call: CniCall<OverlayConf>): OverlayCall {
   return { ...around, records };
 }
 
-/** Whether what goes to the outside gets the host's address. What is internal does not go there. */
+/** Whether packets to the outside get the host's address. Those of an internal network do not go there. */
 export function masquerades({ ipMasq, internal }: Pick<OverlayConf, 'ipMasq' | 'internal'>): boolean {
   return ipMasq && !internal;
 }

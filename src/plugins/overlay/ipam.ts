@@ -1,4 +1,4 @@
-/** Addresses of the node's prefix: host-local, told the ranges that follow from it. */
+/** Addresses from the node's prefix: gives host-local the ranges that follow from it. */
 import type { CniCall } from '../../cni/call.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
@@ -20,15 +20,15 @@ export function withNodeRange(
 }
 
 /**
- * NB: the last of a prefix within a larger subnet is no broadcast address, but next to it one that looks like it is
- * spared.
+ * NB: the last address of a prefix within a larger subnet is no broadcast address, but it looks like one and is left
+ * out.
  */
 function lastOf(block: Cidr): Ip {
   return block.family === 4 ? block.last().plus(-1n) : block.last();
 }
 
 /**
- * The same for a DEL or a GC, which must work where this machine is no node any more. Leases are found by their owner.
+ * The same for a DEL or a GC, which must work even if this host is no node any more. Leases are found by their owner.
  */
 export function withAnyRange(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
   return withRanges(call, [{ subnet: call.conf.subnet }]);

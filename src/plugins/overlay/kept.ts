@@ -1,7 +1,7 @@
 /**
- * An ADD beside the thread of the agent that looks after overlays: what that has read and carried out is not read
- * again, for thousands of nodes are half a second and tens of megabytes. Without an agent, with a network of which it
- * does not know, or with something to say of the nodes, the call sees to everything itself.
+ * An ADD in the agent, which has a thread for overlays. What that thread has read and carried out is not read again,
+ * because thousands of nodes take half a second and tens of megabytes. Without an agent, with a network that it does
+ * not know, or with something to report about the nodes, the call does everything itself.
  */
 import type { CniCall } from '../../cni/call.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
@@ -14,17 +14,17 @@ import { homeOf } from '../../overlay/underlay.ts';
 import { checkConf, type OverlayConf } from './conf.ts';
 import { intentOf, type OverlayCall } from './intent.ts';
 
-/** The way in which an ADD comes to its devices. */
+/** How an ADD gets its devices. */
 export interface Course {
-  /** Without peers where others see to those. */
+  /** Without peers if the agent's thread takes care of them. */
   readonly here: Pick<Intent, 'network' | 'own'> & Partial<Pick<Intent, 'peers'>>;
   /** The devices. Under the lock. */
   devices(): OverlayDevices;
-  /** Has everything lead to the other nodes by these devices. Not under the lock. */
+  /** Makes sure that these devices lead to the other nodes. Not under the lock. */
   reach(devices: OverlayDevices): void;
 }
 
-/** @returns undefined where there is nobody to ask */
+/** @returns undefined if there is no keeper to ask */
 export function keeperFor(call: CniCall<OverlayConf>): Keeper | undefined {
   const { conf, paths } = call;
   const { network, source } = checkConf(conf);
@@ -32,11 +32,11 @@ export function keeperFor(call: CniCall<OverlayConf>): Keeper | undefined {
   return keeperOf(conf.name, () => printOf(paths, network, source, conf.mtu));
 }
 
-/** What the keeper has, where an ADD can build upon it. */
+/** What the keeper has carried out, or undefined if an ADD cannot build upon it. */
 export function carriedBy(nl: NetlinkSocket, keeper: Keeper | undefined): Carried | undefined {
   const kept = keeper?.look();
   if (kept === undefined || kept === 'pending') return undefined;
-  // NB: the node's address may have become another one since, of which the keeper hears in a moment.
+  // NB: the node's address may have changed since, and the keeper learns of it only a moment later.
   return homeOf(nl, kept.own) === undefined ? undefined : kept;
 }
 
@@ -50,7 +50,7 @@ export function courseOf(
 ): Course {
   if (carried === undefined) {
     const here = intentOf(nl, reading, true);
-    // Read again: while a block of addresses was waited for, peers may have come and gone.
+    // Read again: peers may have come and gone during the wait for a block of addresses.
     return { here, devices: () => reconcile(nl, intentOf(nl, reading, false, here)), reach: () => {} };
   }
   const { network } = checkConf(call.conf);

@@ -1,4 +1,4 @@
-/** The end of a node's part in a network: devices, routes and nftables go with its last container. */
+/** Removes a node's part in a network: its devices, routes and nftables rules go with its last container. */
 
 import { gather } from '../../attach/gather.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -10,7 +10,7 @@ import { unguard } from './guard.ts';
 
 /**
  * Removes what no container uses. With the store `static` nobody else keeps it: a node without containers has nothing
- * that others would want to reach, and the next container has it all back in some milliseconds.
+ * that others would want to reach, and the next container restores all of it in a few milliseconds.
  */
 export function leave(call: CniCall<OverlayConf>): void {
   const { name, subnet } = call.conf;

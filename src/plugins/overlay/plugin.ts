@@ -1,7 +1,7 @@
 /**
- * overlay: containers of several machines in one network. Each machine is a node with a prefix of the network's subnet,
- * on a bridge of its own; the way to the other nodes is a tunnel, or with the mode `direct` the layer 2 that they
- * share. docs/overlay.md
+ * overlay: containers of several hosts in one network. Each host is a node with a prefix of the network's subnet, on a
+ * bridge of its own. The way to the other nodes is a tunnel, or in the mode `direct` the layer 2 that they share.
+ * docs/overlay.md
  */
 
 import { configureInterface } from '../../attach/addresses.ts';
@@ -39,7 +39,7 @@ import { withAnyRange, withNodeRange } from './ipam.ts';
 import { carriedBy, courseOf, keeperFor } from './kept.ts';
 import { leave } from './leave.ts';
 
-/** Where the container's interface stands in the result: after the bridge, where it is on one, and the host's end. */
+/** The index of the container's interface in the result: after the bridge, if it is on one, and the host's end. */
 const CONTAINER_INDEX = { bridge: 2, routed: 1 } as const;
 
 export const overlay: Plugin<OverlayConf> = {
@@ -101,8 +101,8 @@ function add(call: CniCall<OverlayConf>): CniResult {
 }
 
 /**
- * To the other nodes' prefixes, and unless the network is internal to everything else, by the gateway. In the mode `l2`
- * the others are on the link.
+ * The routes by the gateway: to the other nodes' prefixes and, unless the network is internal, to everything else. In
+ * the mode `l2` the other nodes' containers are on the link.
  */
 function routesInside(
   { network }: Pick<Intent, 'network'>,
@@ -152,7 +152,7 @@ function describe(
   };
 }
 
-/** NB: the devices last. They go with the last container, and that one is one until its wire is gone. */
+/** NB: the devices last. They go with the last container, and a container counts until its wire is gone. */
 function del(call: CniCall<OverlayConf>): void {
   gather(
     () => detach(asVeth(call)),
@@ -173,7 +173,7 @@ function asVeth(call: CniCall<OverlayConf>): CniCall<OverlayConf> {
 }
 
 /**
- * A machine that is no node of a directory yet may become one with its first ADD.
+ * A host that is no node of a directory yet may become one with its first ADD.
  * @throws NetloomError not-available with the reason
  */
 function status(call: CniCall<OverlayConf>): void {

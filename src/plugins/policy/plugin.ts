@@ -29,7 +29,7 @@ const schema = confSchema(() => {
   const policy = v.exactOptional(looseObject({}));
   return {
     policy,
-    // Known only to be refused: passed over, they would leave a container open that is meant to be shut.
+    // Listed only to be refused: if they were ignored, a container would be open that is meant to be closed.
     ingress: v.exactOptional(v.unknown()),
     egress: v.exactOptional(v.unknown()),
     runtimeConfig: v.optional(object({ policy }), {}),
@@ -65,8 +65,8 @@ function add(call: CniCall<PolicyConf>): CniResult {
 }
 
 /**
- * With prevResult it knows the addresses; without, or where none of them is the owner's, it looks for the owner's
- * comment among all elements.
+ * With prevResult the addresses are known. Without it, or if none of them is the owner's, all elements are searched for
+ * the owner's comment.
  */
 function del(call: CniCall<PolicyConf>): void {
   const comment = commentOf(ownerOf(call));
@@ -91,8 +91,8 @@ function status({ conf }: CniCall<PolicyConf>): void {
 }
 
 /**
- * @throws NetloomError invalid-config where the container's packets pass this host unseen, as those of a macvlan link
- * do: half of a policy is none
+ * @throws NetloomError invalid-config if the container's packets do not pass this host's hooks, as with a macvlan link:
+ * a policy that sees only some packets is none
  */
 function requireHostLink({ onHost }: Attached): void {
   if (onHost.length > 0) return;
@@ -110,7 +110,7 @@ function policed(call: CniCall<PolicyConf>) {
   return entriesOf(commentOf(ownerOf(call)), ips, rulesOf(call.conf));
 }
 
-/** What the runtime asks for goes before what the conflist says. @throws NetloomError invalid-config */
+/** The runtime's policy goes before the one in the conflist. @throws NetloomError invalid-config */
 function rulesOf({ policy: own, runtimeConfig, ...beside }: PolicyConf): PolicyRules {
   for (const key of ['ingress', 'egress'] as const) {
     if (beside[key] === undefined) continue;

@@ -1,10 +1,10 @@
-/** Ports that a process of the host listens on: publishing takes them away from it, which deserves a word. */
+/** Ports that a process of the host listens on: publishing takes them away from it, so the user gets a warning. */
 import type { CniCall } from '../../cni/call.ts';
 import { type Listener, listeners, openDiag } from '../../diag/listeners.ts';
 import { isAny } from '../../nft/portmap/layout.ts';
 import type { Publication, PublishedPort } from '../../nft/portmap/portmap.ts';
 
-/** So many ports are looked at: each is two questions, and a range of thousands is nobody's by chance. */
+/** The most ports to look at: each costs two requests, and nobody publishes a range of thousands by chance. */
 const MOST = 64;
 
 export function warnOfListeners(call: Pick<CniCall, 'warn'>, publications: readonly Publication[]): void {

@@ -1,7 +1,7 @@
 /**
- * `conditionsV4` and `conditionsV6`: arguments of iptables that a connection must meet, or words of nft, as the
- * reference plugin's two back ends take them. Those that say where it comes from and goes to are understood; any other
- * is refused, rather than published for more connections than was meant.
+ * `conditionsV4` and `conditionsV6`: conditions for a connection, as arguments of iptables or as words of nft, as the
+ * reference plugin's two back ends take them. Source, destination and incoming interface are understood. Any other
+ * condition is refused: without it the port would be published for more connections than was meant.
  */
 import { NetloomError } from '../../error.ts';
 import { Cidr } from '../../net/cidr.ts';
@@ -32,7 +32,7 @@ const NFT: Readonly<Record<string, Subject>> = { saddr: 'source', daddr: 'destin
 const EXPECTED = 'expected [!] -s, -d or -i of iptables, or saddr, daddr or iifname of nft, each with its value';
 
 /**
- * The matches of a family, or undefined where there are no conditions.
+ * The matches of a family, or undefined if there are no conditions.
  * @throws NetloomError unsupported-field, with key and value
  */
 export function conditionsOf(conf: PortmapConf, family: Family): Conditions | undefined {
@@ -82,7 +82,7 @@ function statementOf(subject: Subject, value: string, isNegated: boolean, family
   return isNegated ? notWithin(field, prefix) : within(field, prefix);
 }
 
-/** As iptables reads it: an address alone is all of a prefix, and host bits do not count. */
+/** As iptables reads it: an address alone is a prefix of full length, and host bits do not count. */
 function prefixOf(text: string): Cidr | undefined {
   const alone = Ip.tryParse(text);
   return alone === undefined ? Cidr.tryParse(text)?.network() : Cidr.alone(alone);

@@ -19,7 +19,8 @@ export const schema = confSchema(() => ({
   conditionsV6: v.optional(v.array(text), []),
   // Every back end is served by our nftables table.
   backend: v.exactOptional(text),
-  // Kept as it came, and read by ADD and CHECK: a DEL after an ADD that was refused for it must not be refused as well.
+  // Kept as it is, and parsed only by ADD and CHECK: if ADD refuses it, the DEL that follows must not refuse it as
+  // well.
   runtimeConfig: v.optional(object({ portMappings: v.exactOptional(v.unknown()) }), {}),
 }));
 
@@ -35,7 +36,7 @@ export interface PortMapping {
 
 const KEY = 'runtimeConfig.portMappings';
 
-/** What the keys forbid each other. @throws NetloomError invalid-config */
+/** Refuses keys that exclude each other. @throws NetloomError invalid-config */
 export function checkConf(conf: PortmapConf): void {
   if (conf.markMasqBit !== undefined && conf.externalSetMarkChain !== undefined) {
     throw refusal('Cannot specify externalSetMarkChain and markMasqBit');
@@ -47,7 +48,7 @@ export function mappingsOf(conf: PortmapConf): PortMapping[] {
   const { portMappings } = conf.runtimeConfig;
   if (portMappings === undefined) return [];
   const mappings = parseConf(mappingSchema(), portMappings, KEY);
-  // NB: those of one port are compared, not all: a thousand mappings are half a million pairs.
+  // NB: only mappings of the same port are compared: a thousand mappings are half a million pairs.
   const byPort = new Map<string, number[]>();
   for (const [i, one] of mappings.entries()) {
     const port = `${one.protocol} ${one.hostPort}`;
@@ -60,7 +61,7 @@ export function mappingsOf(conf: PortmapConf): PortMapping[] {
   return mappings;
 }
 
-/** The key of a mapping, for a complaint about it. */
+/** The key of a mapping, for a message about it. */
 export function keyOf(mappings: readonly PortMapping[], mapping: PortMapping, key: keyof PortMapping): string {
   return `${KEY}[${mappings.indexOf(mapping)}].${key}`;
 }
@@ -82,7 +83,7 @@ function mappingSchema() {
   );
 }
 
-/** Whether two mappings of one port get in each other's way. None and the unspecified address are every address. */
+/** Whether two mappings of one port conflict. No address and the unspecified one both mean every address. */
 function isSameAddress(one: Ip | undefined, other: Ip | undefined): boolean {
   if (one === undefined || other === undefined) return true;
   return one.family === other.family && (isAny(one) || isAny(other) || one.equals(other));

@@ -11,16 +11,16 @@ import type { Publication, PublishedPort, Withdrawn } from '../../nft/portmap/po
 import * as addr from '../../rtnl/addr.ts';
 
 const UDP = 17;
-/** So many ports are asked about one by one. */
+/** Up to so many ports are looked up one by one. */
 const FEW = 4;
 const NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: UDP, sctp: 132 };
 
 /**
- * After publishing: a sender of UDP that keeps its source port has been sending to the host itself, or to a container
- * that had the port before. What the host only forwards is left alone.
- * NB: also what the host's own process began from that port, as it does without meaning to when it answers after its
- * connection was forgotten: what the sender sends then counts as the answer, and is never looked up again while it goes
- * on. (One that answers later than this still has its sender.)
+ * After publishing: forgets the connections of UDP senders that keep their source port and have been sending to the
+ * host itself, or to a container that had the port before. What the host only forwards is left alone.
+ * NB: also forgets connections that a process of the host began from that port. It does so without meaning to when it
+ * answers after its connection was forgotten: then the sender's packets count as replies, and are not translated while
+ * they go on. (A process that answers only after this call still keeps its sender.)
  */
 export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications: readonly Publication[]): void {
   for (const { container, ports } of publications) {
@@ -39,7 +39,8 @@ export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications
       const leadsElsewhere = ({ containerPort }: PublishedPort) =>
         entry.answerer?.equals(container) !== true || entry.answererPort !== containerPort;
       const isSent = published.get(entry.port)?.some((each) => isOf(each, entry.destination) && leadsElsewhere(each));
-      // As its own address: answers to a container whose source was translated to this port are the container's.
+      // Only if the source was not translated: replies to a container that was translated to this port are the
+      // container's.
       const isOwn = entry.asker !== undefined && entry.source?.equals(entry.asker) === true;
       return (
         isSent === true || (isOwn && published.get(entry.askerPort)?.some((each) => isOf(each, entry.asker)) === true)
@@ -50,8 +51,8 @@ export function forgetStrays(nft: NetlinkSocket, nl: NetlinkSocket, publications
 }
 
 /**
- * The kernel goes through its whole table for each question (3 ms), and tells only what is asked for: for a few ports
- * that is less than to be told all of UDP.
+ * For each request the kernel goes through its whole table (3 ms), and lists only what matches. For a few ports that
+ * costs less than a list of all UDP connections.
  */
 function questionsFor(ports: readonly (number | undefined)[]): Wanted[] {
   if (ports.length > FEW) return [{ protocol: UDP }];
@@ -62,8 +63,8 @@ function questionsFor(ports: readonly (number | undefined)[]): Wanted[] {
 }
 
 /**
- * After withdrawing: what leads to the container by one of these ports. TCP too, or a client would wait for a container
- * that is gone.
+ * After withdrawing: forgets the connections that lead to the container by one of these ports. Those of TCP too, or a
+ * client would wait for a container that is gone.
  */
 export function forgetTranslated(nft: NetlinkSocket, withdrawn: readonly Withdrawn[]): void {
   for (const { container, ports } of withdrawn) {

@@ -1,10 +1,11 @@
 /**
- * `route_localnet` of the interface that leads to the container: without it the kernel neither sends a packet with a
- * source of 127.0.0.0/8 out of it nor takes the answer. On for as long as a port that localhost reaches is published
- * there, then as it was. The old value stands in the comment of the subnet's chain, which is there for exactly as long.
+ * `route_localnet` of the interface that leads to the container. Without it the kernel neither sends a packet with a
+ * source in 127.0.0.0/8 out of that interface nor accepts the reply. It is on while a port that localhost reaches is
+ * published there, and is restored afterwards. The old value is in the comment of the subnet's chain, which exists for
+ * exactly as long.
  *
- * IPv6 has no such setting: a packet with the source ::1 gets out and is masqueraded, but its answer finds no route
- * back (rt6_need_strict() takes a loopback address to be of the very interface by which the packet comes).
+ * IPv6 has no such setting. A packet with the source ::1 gets out and is masqueraded, but its reply finds no route
+ * back: rt6_need_strict() expects a loopback address on the very interface by which the packet comes in.
  */
 import { lock, makeDirectories, O, open } from '../../ffi/file.ts';
 import { ifnameFault } from '../../net/ifname.ts';
@@ -19,9 +20,9 @@ import * as route from '../../rtnl/route.ts';
 const REMEMBERED = 'route_localnet was 0 on ';
 
 /**
- * Holds off other calls, from reading the setting or changing who needs it until both agree again. Whoever dies lets
- * go.
- * NB: an element alone needs no lock; a setting that is shared does, since the kernel cannot change both at once.
+ * Keeps other calls out while this one changes the setting, or the chains that need it, until the two agree again. A
+ * process that dies releases the lock.
+ * NB: an element alone needs no lock. The shared setting does, since the kernel cannot change both at once.
  */
 export function lockLocalnet(paths: Paths): Disposable {
   const directory = `${paths.run}/portmap`;
@@ -38,8 +39,7 @@ export function lockLocalnet(paths: Paths): Disposable {
 }
 
 /**
- * The interface by which the host reaches a container; undefined where it does not, or where the way leads through a
- * router.
+ * The interface by which the host reaches a container; undefined if it does not reach it, or only through a router.
  */
 export function linkTo(nl: NetlinkSocket, container: Ip): link.Link | undefined {
   const way = route.lookup(nl, container);
@@ -48,8 +48,8 @@ export function linkTo(nl: NetlinkSocket, container: Ip): link.Link | undefined 
 }
 
 /**
- * What is to be remembered before the setting is switched on. A veth of the container's own goes with it, and takes the
- * setting along.
+ * The text to remember before the setting is switched on. A veth of the container's own needs none: the setting is gone
+ * with the link.
  */
 export function toRemember({ name, kind }: link.Link): string {
   return kind !== 'veth' && readSysctl(keyOf(name)) === '0' ? `${REMEMBERED}${name}` : '';
@@ -59,12 +59,12 @@ export function switchOn({ name }: link.Link): void {
   ensureSysctl(keyOf(name), '1');
 }
 
-/** Switches it off again where a chain's comment says that it was. */
+/** Switches the setting off again, if a chain's comment says that it was off. */
 export function restore(comment: string): void {
   write(comment, '0');
 }
 
-/** Takes restore() back: somebody needs it again. */
+/** Undoes restore(): somebody needs the setting again. */
 export function unrestore(comment: string): void {
   write(comment, '1');
 }
@@ -77,10 +77,10 @@ function write(comment: string, value: string): void {
   const remembered = rememberedIn(comment);
   if (!remembered.startsWith(REMEMBERED)) return;
   const name = remembered.slice(REMEMBERED.length);
-  // NB: the comment is the kernel's to keep and anybody's to write.
+  // NB: the kernel keeps the comment, but others may have written it.
   if (ifnameFault(name) !== undefined) return;
   const key = keyOf(name);
-  if (readSysctl(key) !== undefined) writeSysctl(key, value); // the interface may be gone, and with it the setting
+  if (readSysctl(key) !== undefined) writeSysctl(key, value); // the setting is gone with the interface
 }
 
 function keyOf(name: string): string {

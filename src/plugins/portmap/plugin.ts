@@ -51,7 +51,7 @@ function add(call: CniCall<PortmapConf>): CniResult {
   return attached.result;
 }
 
-/** A word of warning, which is no reason to fail. */
+/** Only for a warning, so an error here is no reason to fail. */
 function lookForListeners(call: CniCall, publications: readonly portmap.Publication[]): void {
   try {
     warnOfListeners(call, publications);
@@ -60,7 +60,7 @@ function lookForListeners(call: CniCall, publications: readonly portmap.Publicat
   }
 }
 
-/** Publishes, and lets the host's localhost in where that is asked for and IPv4. */
+/** Publishes, and lets connections from the host's localhost in if an IPv4 publication asks for it. */
 function publish(
   call: CniCall<PortmapConf>,
   nl: NetlinkSocket,
@@ -82,7 +82,7 @@ function publish(
   localnet.switchOn(link);
 }
 
-/** Takes back what owners have published, and what only that needed. */
+/** Withdraws what owners have published, and removes what nothing else needs. */
 function withdraw(call: CniCall, nft: NetlinkSocket, owners: readonly string[]): void {
   gather(...owners.map((owner) => () => forgetTranslated(nft, portmap.withdraw(nft, owner))), () => {
     using _lock = localnet.lockLocalnet(call.paths);
@@ -90,7 +90,7 @@ function withdraw(call: CniCall, nft: NetlinkSocket, owners: readonly string[]):
   });
 }
 
-/** By the owner alone: needs neither the namespace nor prevResult nor the mappings. */
+/** Finds everything by the owner: needs neither the namespace nor prevResult nor the mappings. */
 function del(call: CniCall<PortmapConf>): void {
   using nft = tryOpenNft();
   if (nft !== undefined && portmap.isInUse(nft)) withdraw(call, nft, [commentOf(ownerOf(call))]);

@@ -10,9 +10,9 @@ import { conditionsOf } from './conditions.ts';
 import { keyOf, mappingsOf, type PortMapping, type PortmapConf } from './conf.ts';
 
 /**
- * One for each family that the container has an address of: the first one. What is asked for of another family is
- * passed over, with a warning. Both as in the reference plugin, since runtimes ask for the ports of 0.0.0.0 and ::
- * alike.
+ * One publication for each family of the container's addresses, by the first address of the family. A mapping of a
+ * family that the container does not have is skipped, with a warning. Both as in the reference plugin, since runtimes
+ * ask for ports on 0.0.0.0 and on :: alike.
  * @throws NetloomError invalid-config
  */
 export function publicationsOf(call: CniCall<PortmapConf>, { ips }: Attached): Publication[] {
@@ -51,7 +51,7 @@ function portOf({ protocol, hostPort, containerPort, hostIP }: PortMapping): Pub
   return { protocol, host: hostIP === undefined || isAny(hostIP) ? undefined : hostIP, hostPort, containerPort };
 }
 
-/** NB: not ::1. Linux has no route_localnet for IPv6: the answer would have no way back. */
+/** NB: not ::1. Linux has no route_localnet for IPv6: the reply would find no route back. */
 function isLoopback(address: Ip): boolean {
   return address.family === 4 && address.bytes[0] === 127;
 }

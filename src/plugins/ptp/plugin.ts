@@ -24,7 +24,7 @@ import { requireNft } from '../../nft/socket.ts';
 import * as link from '../../rtnl/link.ts';
 import { openRoute, requireRoute } from '../../rtnl/socket.ts';
 
-/** Where the container's interface stands in the result: after the host's end. */
+/** The index of the container's interface in the result: after the host's end. */
 const CONTAINER_INDEX = 1;
 
 const schema = confSchema(() => ({

@@ -1,6 +1,6 @@
 /**
- * sbr: source based routing, as a chained plugin after that of a secondary interface. What the container sends from the
- * interface's addresses is routed by a table of its own, which has the interface's routes in place of the main one.
+ * sbr: source based routing, as a chained plugin behind the one that makes a secondary interface. Packets from the
+ * interface's addresses are routed by a table of its own, which has the interface's routes in place of the main table.
  * https://www.cni.dev/plugins/current/meta/sbr/
  */
 import * as v from 'valibot';
@@ -61,7 +61,7 @@ function add(call: CniCall<SbrConf>): CniResult {
       `failed to load netconf: "prevResult": No IP addresses supplied on interface "${call.ifname}"`,
     );
   using container = openContainer(call);
-  // Two of them at once in one namespace would take the same table. The lock falls with the descriptor; the reference
+  // Two calls at once in one namespace would take the same table. The lock ends with the descriptor; the reference
   // locks the same file.
   lock(container.netns.fd, container.netns.path);
   using undo = new DisposableStack();
@@ -72,8 +72,8 @@ function add(call: CniCall<SbrConf>): CniResult {
 }
 
 /**
- * NB: one datagram, which the kernel works through whatever becomes of us: killed at any point, we leave all of it or
- * nothing.
+ * NB: one datagram, which the kernel processes even if we are killed: whenever that happens, either all of it is done
+ * or nothing.
  */
 function moveRoutes(
   nl: NetlinkSocket,
@@ -104,7 +104,7 @@ interface Table {
   readonly ips: CniIp[];
 }
 
-/** One table for all addresses, as far as those of a family have one gateway; another one for each other gateway. */
+/** One table for all addresses if those of a family have the same gateway; one more for each other gateway. */
 function tablesFor(
   ips: readonly CniIp[],
   asked: number | undefined,
@@ -123,7 +123,7 @@ function hasSameWayOut(one: CniIp, other: CniIp): boolean {
   return one.address.family !== other.address.family || one.gateway?.toString() === other.gateway?.toString();
 }
 
-/** Whether a route has its place in a second table, too: a default route by another gateway has not. */
+/** Whether a route belongs in a second table, too. A default route by another gateway does not. */
 function isFor({ ips }: Table): (moved: route.Route) => boolean {
   return ({ dst, family, gateway }) =>
     ips.some(
@@ -133,8 +133,8 @@ function isFor({ ips }: Table): (moved: route.Route) => boolean {
 }
 
 /**
- * What moves into a table, and default routes by the gateways of its addresses where none moves along. Their protocol
- * tells them from those that have moved.
+ * The routes that move into a table, and default routes by the gateways of its addresses if none moves with them. The
+ * protocol of these tells them from routes that have moved.
  */
 function routesOf({ table, ips }: Table, moved: readonly route.Route[], oif: number): route.RouteSpec[] {
   const specs: route.RouteSpec[] = moved.map((each) => ({ ...each, table }));
@@ -161,8 +161,8 @@ function ruleFor(ip: Ip, table: number): rule.RuleSpec {
 
 /**
  * Removes the rules from the interface's addresses, and moves the routes of their tables back. Without the namespace
- * nothing is left to remove; without the interface and prevResult, the rules of ours from addresses that no interface
- * has.
+ * nothing is left to remove. Without the interface and prevResult, it removes our rules from addresses that no
+ * interface has.
  */
 function del(call: CniCall<SbrConf>): void {
   using container = tryOpenContainer(call);
@@ -180,7 +180,7 @@ function del(call: CniCall<SbrConf>): void {
 }
 
 /**
- * The rules that this attachment has made: those from its addresses, and those of ours from addresses that nobody has
+ * The rules that this attachment has made: those from its addresses, and our rules from addresses that no interface has
  * any more.
  */
 function ownRules(
@@ -200,7 +200,7 @@ function ownRules(
   return rule.list(nl).filter(({ isPlain, src, table, protocol }) => {
     if (!isPlain || !src.equals(Cidr.alone(src.ip)) || tableFault(table) !== undefined) return false;
     const isMarked = protocol === RTPROT_NETLOOM;
-    if (own.has(`${src.ip}`)) return isMarked || isOwnTable(table); // the reference makes no mark
+    if (own.has(`${src.ip}`)) return isMarked || isOwnTable(table); // the reference does not mark its rules
     return isMarked && !present.has(`${src.ip}`);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The SELinux context that a link is made in: the kernel gives a TAP link that of the thread which makes it. man 5
- * proc, /proc/PID/attr.
+ * The SELinux context of a link: the kernel gives a TAP link the context of the thread that makes it. man 5 proc,
+ * /proc/PID/attr.
  */
 import { messageOf, NetloomError } from '../../error.ts';
 import { tryReadText, writeText } from '../../ffi/file.ts';
@@ -8,8 +8,8 @@ import { tryReadText, writeText } from '../../ffi/file.ts';
 const CURRENT = '/proc/thread-self/attr/current';
 
 /**
- * Runs a function in a context and comes back.
- * @throws NetloomError unsupported where the kernel or its policy does not let us
+ * Runs a function in a context, and then returns to the former one.
+ * @throws NetloomError unsupported if the kernel or its policy does not allow that
  */
 export function withLabel<T>(context: string | undefined, run: () => T): T {
   if (context === undefined || context === '') return run();
@@ -21,7 +21,7 @@ export function withLabel<T>(context: string | undefined, run: () => T): T {
   }
 }
 
-/** @returns the context until now */
+/** @returns the former context */
 function take(context: string): string {
   try {
     const before = contextOf(tryReadText(CURRENT) ?? '');
@@ -35,7 +35,7 @@ function take(context: string): string {
   }
 }
 
-/** The kernel ends it with a NUL or a new line. */
+/** The kernel ends it with a NUL or a newline. */
 function contextOf(text: string): string {
   let end = text.length;
   while (end > 0 && text.charCodeAt(end - 1) <= 0x20) end--;

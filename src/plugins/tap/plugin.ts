@@ -30,7 +30,7 @@ import { requireRoute } from '../../rtnl/socket.ts';
 import { withLabel } from './label.ts';
 
 const TYPE = 'tap';
-/** What the kernel calls TUN and TAP links alike. */
+/** The kernel's name for both TUN and TAP links. */
 const KIND = 'tun';
 
 const schema = confSchema(() => {
@@ -91,13 +91,13 @@ function add(call: CniCall<TapConf>): CniResult {
   return { ...result, ...dnsOf(conf, ipam) };
 }
 
-/** Least MTU of IPv4, which is also the driver's. */
+/** The least MTU of IPv4 is also that of the driver. */
 function checkConf({ mtu }: TapConf): void {
   if (mtu === 0 || mtu >= 68) return;
   throw new NetloomError('invalid-config', `failed to load netconf: "mtu" is ${mtu}, expected 0 or at least 68`);
 }
 
-/** The bridge is the container's, as the link is. */
+/** The bridge is in the container, like the link. */
 function findBridge(container: ContainerSide, name: string | undefined): link.Link | undefined {
   if (name === undefined) return undefined;
   const found = link.find(container.nl, { name });

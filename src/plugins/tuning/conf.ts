@@ -13,14 +13,14 @@ import type { Mac } from '../../net/mac.ts';
 /** Longest frame of any link here: lo has 65536. */
 const MTU_MAX = 65536;
 /**
- * What IPv6 needs: on an interface with less the kernel ends it, and takes its addresses away. RFC 8200, section 5;
- * addrconf_notify().
+ * The least MTU for IPv6. On an interface with less the kernel ends IPv6 and removes its addresses. RFC 8200, section
+ * 5; addrconf_notify().
  */
 const MTU_MIN_IPV6 = 1280;
 
 export const schema = confSchema(() => {
   const settings = {
-    // NB: valibot takes a list for a record.
+    // NB: valibot accepts a list as a record.
     sysctl: v.exactOptional(v.pipe(v.custom(isObject, 'an object'), v.record(v.string(), v.string('a string')))),
     mac: v.exactOptional(text),
     mtu: v.exactOptional(integer(0, MTU_MAX)),
@@ -38,7 +38,7 @@ export const schema = confSchema(() => {
 
 export type TuningConf = ConfOf<typeof schema>;
 
-/** What an interface is to have. A missing key is left as it is. */
+/** The settings that an interface should have. What a missing key stands for is left as it is. */
 export interface LinkSettings {
   readonly mac?: Mac;
   readonly mtu?: number;
@@ -47,16 +47,17 @@ export interface LinkSettings {
   readonly txQLen?: number;
 }
 
-/** What is asked for, whoever asks. */
+/** All that a call asks for, from all its sources. */
 export interface Tuning {
   readonly link: LinkSettings;
-  /** By the key as it is written. */
+  /** With the key as it is written. */
   readonly sysctls: readonly (readonly [key: string, value: string])[];
 }
 
 /**
- * What the call asks for: args.cni over the configuration, key by key. A MAC: args.cni over runtimeConfig over CNI_ARGS
- * over the configuration. As in the reference, `promisc` and `mtu` have an effect only where they are true and above 0.
+ * What the call asks for: args.cni before the configuration, key by key. A MAC: args.cni before runtimeConfig before
+ * CNI_ARGS before the configuration. As in the reference, `promisc` has an effect only if it is true, and `mtu` only if
+ * it is above 0.
  * @throws NetloomError invalid-mac, invalid-args
  */
 export function tuningOf(call: CniCall<TuningConf>): Tuning {
@@ -80,8 +81,8 @@ export function tuningOf(call: CniCall<TuningConf>): Tuning {
 }
 
 /**
- * @throws NetloomError invalid-config where the interface would lose addresses: the result would tell of what is not
- * there, and DEL could not bring them back
+ * @throws NetloomError invalid-config if the interface would lose addresses: the result would have addresses that do
+ * not exist, and DEL could not bring them back
  */
 export function refuseShortMtu({ conf }: CniCall<TuningConf>, { link: { mtu } }: Tuning, ips: readonly CniIp[]): void {
   const lost = ips.find(({ address }) => address.family === 6);
@@ -99,6 +100,6 @@ function isObject(value: unknown): boolean {
 
 function askedMac(call: CniCall<TuningConf>): Mac | undefined {
   const { mac, runtimeConfig, args } = call.conf;
-  const fromArgs = macInArgs(call); // wrong ones are refused, whoever else asks
+  const fromArgs = macInArgs(call); // a wrong one is refused even if another source goes before
   return firstMac(['args.cni.mac', args.cni.mac], ['runtimeConfig.mac', runtimeConfig.mac], fromArgs, ['mac', mac]);
 }

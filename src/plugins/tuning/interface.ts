@@ -1,4 +1,4 @@
-/** What tuning changes of an interface, in the kernel's terms. */
+/** What tuning changes on an interface, in the kernel's terms. */
 import type { Request } from '../../netlink/message.ts';
 import { IFF } from '../../rtnl/constants.ts';
 import * as link from '../../rtnl/link.ts';
@@ -31,7 +31,7 @@ export function changeLink(index: number, { mac, mtu, txQLen, promisc, allmulti 
   );
 }
 
-/** Sentences on what differs from what is asked for. */
+/** How an interface differs from what is asked for, in sentences. */
 export function linkDifferences(found: link.Link, asked: LinkSettings): string[] {
   const current = settingsOf(found);
   return Object.entries(asked).flatMap(([key, value]) => {

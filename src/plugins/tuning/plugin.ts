@@ -75,8 +75,7 @@ function checkSysctls(call: CniCall<TuningConf>, { sysctls }: Tuning): void {
 }
 
 /**
- * Writes down what is there before it changes. NB: before the first change, so that DEL finds it whenever we are
- * killed.
+ * Records the old values. NB: before the first change, so that DEL finds them whenever we are killed.
  */
 function remember(
   call: CniCall<TuningConf>,
@@ -102,8 +101,8 @@ function remember(
 }
 
 /**
- * What changes, with what was there before. Where another tuning of this attachment came first and what it set still
- * stands, what was there before that one.
+ * The changes, with the old values. If an earlier tuning of this attachment has set a value and it is still there, the
+ * old value is the one from before that tuning.
  */
 function changesOf(
   wanted: readonly (readonly [key: string, set: Value])[],
@@ -147,7 +146,7 @@ function applyLink(container: ContainerSide, found: link.Link, settings: LinkSet
   container.nl.execute(changeLink(found.index, only(settings)));
 }
 
-/** The result of the plugins before, with what has changed in it. */
+/** The result of earlier plugins, with the new MAC and MTU. */
 function withSettings(result: CniResult, ifname: string, { mac, mtu }: LinkSettings): CniResult {
   if (result.interfaces === undefined || (mac === undefined && mtu === undefined)) return result;
   const interfaces = result.interfaces.map((each) =>
@@ -159,7 +158,7 @@ function withSettings(result: CniResult, ifname: string, { mac, mtu }: LinkSetti
 }
 
 /**
- * Takes back what is still ours. Without the namespace nothing is left to take back, since all of it goes with that.
+ * Restores what nobody else has changed since. Without the namespace nothing is left to restore: all of it was there.
  */
 function del(call: CniCall<TuningConf>): void {
   const path = recordPath(call);
@@ -191,7 +190,7 @@ function restore(container: ContainerSide, ifname: string, { link: changes, sysc
   );
 }
 
-/** NB: settings of an interface go with it, and those of IPv6 with an MTU below 1280. */
+/** NB: settings of an interface are gone with it, and those of IPv6 also with an MTU below 1280. */
 function restoreSysctl(path: string, old: string | undefined): void {
   if (old !== undefined && readSysctl(path) !== undefined) writeSysctl(path, old);
 }
@@ -209,7 +208,7 @@ function check(call: CniCall<TuningConf>): void {
   differences.throwIfAny();
 }
 
-/** @throws NetloomError not-available where the list of allowed sysctls cannot be read */
+/** @throws NetloomError not-available if the list of allowed sysctls cannot be read */
 function status(call: CniCall<TuningConf>): void {
   requireRoute();
   try {

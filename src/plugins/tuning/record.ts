@@ -1,7 +1,7 @@
 /**
- * What an interface and its namespace were before tuning, kept until DEL: one file an attachment, in the reference's
- * place and format, so that either of us takes back what the other changed. What is beyond the reference's keys stands
- * under `netloom`.
+ * The old settings of an interface and its namespace, kept until DEL. There is one file for each attachment, in the
+ * reference's place and format, so that each of the two plugins can undo what the other changed. What the reference has
+ * no keys for is under `netloom`.
  */
 import * as v from 'valibot';
 import { ownerOf } from '../../attach/owner.ts';
@@ -15,14 +15,14 @@ export type Value = string | number | boolean;
 
 export interface Change {
   readonly old: Value;
-  /** What it was set to; unknown where the reference plugin made the record. */
+  /** What it was set to; unknown if the reference plugin made the record. */
   readonly set?: Value;
 }
 
 export type Changes = Readonly<Record<string, Change>>;
 
 export interface TuningRecord {
-  /** Whose it is; unknown where the reference plugin made the record. */
+  /** The owner of the attachment; unknown if the reference plugin made the record. */
   readonly owner?: string;
   /** By the key of the configuration: mac, mtu, … */
   readonly link: Changes;
@@ -32,14 +32,14 @@ export interface TuningRecord {
 
 const LINK_KEYS = ['mac', 'mtu', 'promisc', 'allmulti', 'txQLen'] as const;
 
-/** Where the record of an attachment is. */
+/** The path of an attachment's record. */
 export function recordPath({ conf, paths, containerId, ifname }: CniCall<TuningConf>): string {
   return `${conf.dataDir ?? paths.tuning}/${containerId}_${ifname}.json`;
 }
 
 /**
- * Undefined where there is none. One that cannot be read is set aside and told of: it must not keep a container from
- * coming or going.
+ * The record, or undefined if there is none. A damaged one is set aside with a warning: it must not prevent a container
+ * from being attached or detached.
  */
 export function readRecord(path: string, warn: (message: string) => void): TuningRecord | undefined {
   const text = tryReadText(path);
@@ -56,8 +56,8 @@ export function writeRecord(path: string, call: CniCall<TuningConf>, { link, sys
   if (directory !== undefined) makeDirectories(directory, 0o700);
   const olds = Object.fromEntries(Object.entries(link).map(([key, { old }]) => [key, old]));
   const sets = Object.fromEntries(Object.entries(link).map(([key, { set }]) => [key, set]));
-  // NB: a name of its own, without the process's number, so that DEL removes what a killed process leaves. Not synced:
-  // what it is about dies with the power.
+  // NB: the temporary name has no process id, so that DEL can remove what a killed process leaves. Not synced: the
+  // namespace does not survive a power failure either.
   const beside = besideOf(path);
   writeText(
     beside,
@@ -67,7 +67,7 @@ export function writeRecord(path: string, call: CniCall<TuningConf>, { link, sys
   rename(beside, path);
 }
 
-/** Removes it, and what was to become it. */
+/** Removes the record and its temporary file. */
 export function removeRecord(path: string): void {
   unlink(besideOf(path));
   unlink(path);
@@ -78,8 +78,8 @@ function besideOf(path: string): string {
 }
 
 /**
- * Removes the records of a network's attachments that are no longer valid. Whose namespaces they were in is not known:
- * those are gone, or stay as they are.
+ * Removes the records of a network's attachments that are no longer valid. Their namespaces are not known: they are
+ * gone, or stay as they are.
  */
 export function removeStaleRecords(call: CniCall<TuningConf>, valid: readonly string[]): void {
   const directory = call.conf.dataDir ?? call.paths.tuning;

@@ -8,7 +8,7 @@ import { messageOf, NetloomError } from '../../error.ts';
 import { isRegular, tryReadText, tryStat } from '../../ffi/file.ts';
 import { readSysctl, writeSysctl } from '../../net/sysctl.ts';
 
-/** A setting with what it is to be. */
+/** A setting and its wanted value. */
 export interface Sysctl {
   /** As it is written in the configuration. */
   readonly key: string;
@@ -20,9 +20,10 @@ export interface Sysctl {
 const WRITABLE = 0o222;
 
 /**
- * What JSON.parse() takes for one key. Two that name one setting in different words are found by locate().
+ * Refuses a key that is there twice, which JSON.parse() takes for one. Two keys that spell the same setting differently
+ * are found by locate().
  * @param text the configuration as it came
- * @throws NetloomError invalid-config where a key of `sysctl` is there twice
+ * @throws NetloomError invalid-config if a key of `sysctl` is there twice
  */
 export function refuseTwice(text: string): void {
   const twice = duplicateKeys(text).find(({ at }) => at.at(-1) === 'sysctl' && at[0] !== 'prevResult');
@@ -34,7 +35,7 @@ export function refuseTwice(text: string): void {
   );
 }
 
-/** @throws NetloomError invalid-config where a key is none of the network's, before anything was looked at */
+/** Reads nothing from the kernel. @throws NetloomError invalid-config if a key is not one of the network's */
 export function refuseForeignKeys(sysctls: readonly (readonly [key: string, value: string])[], ifname: string): void {
   for (const [key, value] of sysctls) {
     for (const path of pathsOf(key, ifname)) {
@@ -47,8 +48,9 @@ export function refuseForeignKeys(sysctls: readonly (readonly [key: string, valu
 }
 
 /**
- * The settings behind the keys. Inside the container: /proc/sys/net shows the namespace of the thread that looks.
- * @throws NetloomError invalid-config where there is none of that name, it cannot be written, or two keys name the same
+ * The settings that the keys name. Call it inside the container: /proc/sys/net shows the namespace of the thread that
+ * reads it.
+ * @throws NetloomError invalid-config if there is none of that name, it cannot be written, or two keys name the same
  * one
  */
 export function locate(sysctls: readonly (readonly [key: string, value: string])[], ifname: string): Sysctl[] {
@@ -80,7 +82,7 @@ export function isSame(one: string | undefined, other: string): boolean {
   return left.length === right.length && left.every((part, i) => isSameWord(part, right[i] ?? ''));
 }
 
-/** Sentences on what differs. Inside the container. */
+/** What differs, in sentences. Call it inside the container. */
 export function sysctlDifferences(
   sysctls: readonly (readonly [key: string, value: string])[],
   ifname: string,
@@ -95,9 +97,9 @@ export function sysctlDifferences(
 }
 
 /**
- * Whether each key is on the list of those that the machine's owner allows: one regular expression a line. Without the
- * file, all are.
- * @throws NetloomError invalid-config where one is not
+ * Refuses keys that are not on the list of those that the host's owner allows: one regular expression a line. Without
+ * the file, all are allowed.
+ * @throws NetloomError invalid-config
  */
 export function refuseUnlisted(sysctls: readonly (readonly [key: string, value: string])[], file: string): void {
   if (sysctls.length === 0) return;
@@ -109,7 +111,7 @@ export function refuseUnlisted(sysctls: readonly (readonly [key: string, value: 
   }
 }
 
-/** @returns undefined where there is no list @throws NetloomError damaged-file where a line is no regular expression */
+/** @returns undefined if there is no list @throws NetloomError damaged-file if a line is no regular expression */
 export function readAllowlist(file: string): RegExp[] | undefined {
   const lines = tryReadText(file)?.split('\n');
   return lines
@@ -129,9 +131,9 @@ function expressionOf(line: string, file: string): RegExp {
 }
 
 /**
- * What a key may mean below /proc/sys. A slash comes first: it is the path. A dot comes first: dots part it, and a
- * slash stands for a dot in a name (man 8 sysctl); the reference takes both for separators, so that is tried
- * afterwards.
+ * The paths below /proc/sys that a key may mean. If a slash comes first, the key is the path. If a dot comes first,
+ * dots are the separators and a slash stands for a dot in a name (man 8 sysctl). The reference takes both as
+ * separators, so that is tried afterwards.
  */
 function pathsOf(key: string, ifname: string): string[] {
   const [dot, slash] = [key.indexOf('.'), key.indexOf('/')];

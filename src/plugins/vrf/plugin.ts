@@ -25,7 +25,7 @@ import { forget, forgetStale, remember, remembered } from './record.ts';
 const FIRST_TABLE = 1;
 /** rtm_protocol of the routes that the kernel adds by itself, with the addresses. */
 const RTPROT_KERNEL = 2;
-/** The alias of a VRF that was made here, and so goes with its last interface. */
+/** The alias of a VRF that this plugin has made, and so removes with its last interface. */
 const MARK = 'netloom-vrf';
 
 const schema = confSchema(() => ({ vrfname: ifname, table: v.optional(uint32, 0) }));
@@ -55,7 +55,7 @@ function add(call: CniCall<VrfConf>): CniResult {
   checkConf(conf);
   const { result } = attachedOf(call);
   using container = openContainer(call);
-  // Two of them at once in one namespace would make two VRFs with the same table. The lock falls with the descriptor.
+  // Two calls at once in one namespace would make two VRFs with the same table. The lock ends with the descriptor.
   lock(container.netns.fd, container.netns.path);
   using undo = new DisposableStack();
   const found = requireFreeInterface(container, call.ifname);
@@ -80,8 +80,8 @@ interface Vrf {
 }
 
 /**
- * The VRF where it is there already.
- * @throws NetloomError conflict where something else has its name, or it has another table
+ * The VRF, or undefined if it does not exist yet.
+ * @throws NetloomError conflict if another kind of link has its name, or if it has another table
  */
 function findVrf(nl: NetlinkSocket, { vrfname, table }: VrfConf): Vrf | undefined {
   const found = link.find(nl, { name: vrfname });
@@ -100,9 +100,9 @@ function tableOf({ attrs: { linkinfo } }: link.Link): number | undefined {
 function createVrf(nl: NetlinkSocket, conf: VrfConf, undo: DisposableStack): Vrf {
   const others = link.list(nl).flatMap((each) => tableOf(each) ?? []);
   const table = conf.table !== 0 ? conf.table : freeTable(FIRST_TABLE, route.list(nl), rule.list(nl), others);
-  // NB: the namespace is locked and the name was free, so whatever has it then is ours.
+  // NB: the namespace is locked and the name was free, so a link that has it then is ours.
   undo.defer(() => nl.attempt([link.remove({ name: conf.vrfname })]));
-  // NB: both in one datagram, as in attach/wire.ts: no moment shows a VRF of ours without its mark.
+  // NB: both in one datagram, as in attach/wire.ts, so that a VRF of ours is never without its mark.
   needsVrf(() =>
     nl.executeAll([
       link.add({ name: conf.vrfname, linkinfo: { kind: 'vrf', data: { table } } }, { up: true }),
@@ -112,7 +112,7 @@ function createVrf(nl: NetlinkSocket, conf: VrfConf, undo: DisposableStack): Vrf
   return { index: link.get(nl, { name: conf.vrfname }).index, table };
 }
 
-/** @throws NetloomError unsupported, where the kernel has no VRFs */
+/** @throws NetloomError unsupported, if the kernel has no VRFs */
 function needsVrf(act: () => void): void {
   try {
     act();
@@ -126,8 +126,8 @@ function needsVrf(act: () => void): void {
 }
 
 /**
- * Puts the interface into the VRF, with its routes. The kernel takes it down and up for that (vrf_add_slave()), and
- * what was added beside the addresses is lost: routes, and IPv6 addresses unless the interface keeps them.
+ * Puts the interface into the VRF, with its routes. The kernel takes it down and up for that (vrf_add_slave()), which
+ * removes the routes that were added to it, and its IPv6 addresses unless the interface keeps them.
  */
 function enslave(nl: NetlinkSocket, { index }: link.Link, { index: master, table }: Vrf, undo: DisposableStack): void {
   const addresses = addr.list(nl, { link: index, family: 6 }).filter(({ scope }) => scope === route.RT_SCOPE.UNIVERSE);
@@ -149,8 +149,8 @@ function restoreAddresses(nl: NetlinkSocket, index: number, addresses: readonly 
 }
 
 /**
- * Takes the interface out where this attachment has put it in; the last one takes the VRF along. Without the namespace
- * nothing is left to do.
+ * Takes the interface out of the VRF if this attachment has put it in, and removes the VRF with its last interface.
+ * Without the namespace nothing is left to do.
  */
 function del(call: CniCall<VrfConf>): void {
   using container = tryOpenContainer(call);
@@ -163,7 +163,7 @@ function leave(call: CniCall<VrfConf>, { nl, netns }: ContainerSide): void {
   const domain = link.find(nl, { name: call.conf.vrfname });
   if (domain?.kind !== 'vrf') return;
   const found = link.find(nl, { name: call.ifname });
-  // NB: an ADD that was refused, because another attachment has it in a VRF, is followed by a DEL all the same.
+  // NB: a DEL also follows an ADD that was refused because another attachment has the interface in a VRF.
   const isOwn = remembered(call) === netns.id;
   if (isOwn && found?.master === domain.index) nl.execute(link.set({ index: found.index }, { master: 0 }));
   if (domain.alias !== MARK || link.list(nl).some(({ master }) => master === domain.index)) return;
@@ -185,8 +185,9 @@ function check(call: CniCall<VrfConf>): void {
 }
 
 /**
- * @throws NetloomError not-available where the kernel has no VRFs: it is asked for one with a table that none can have,
- * and says what it minds first
+ * Asks the kernel for a VRF with a table that none can have: a kernel without VRFs answers EOPNOTSUPP, any other kernel
+ * refuses the table.
+ * @throws NetloomError not-available if the kernel has no VRFs
  */
 function status(call: CniCall<VrfConf>): void {
   checkConf(call.conf);

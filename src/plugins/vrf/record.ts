@@ -1,6 +1,7 @@
 /**
- * Which attachments have put their interface into a VRF, and in which namespace: the kernel says only that it is in
- * one. A file an attachment, below the directory that a boot empties as it ends the namespaces.
+ * Which attachments have put their interface into a VRF, and in which namespace: the kernel knows only that it is in
+ * one. There is one file for each attachment, below the directory that is emptied at boot, when the namespaces are gone
+ * as well.
  */
 import { ownerOf, validOwners } from '../../attach/owner.ts';
 import type { CniCall } from '../../cni/call.ts';
@@ -14,7 +15,7 @@ export function remember(call: CniCall, id: string): void {
   replaceText(fileOf(call, ownerOf(call)), id, 0o600);
 }
 
-/** The namespace in which the attachment has done so; undefined where it has not. */
+/** The id of the namespace in which the attachment has put its interface into a VRF; undefined if it has not. */
 export function remembered(call: CniCall): string | undefined {
   return tryReadText(fileOf(call, ownerOf(call)));
 }
@@ -24,7 +25,7 @@ export function forget(call: CniCall): void {
 }
 
 /**
- * For GC: forgets attachments of the network that are no longer valid. What they did is in a namespace that they had.
+ * For GC: forgets attachments of the network that are no longer valid. Their VRFs were in their own namespaces.
  */
 export function forgetStale(call: CniCall): void {
   const valid = new Set(validOwners(call).map((owner) => fnv1a(owner)));
