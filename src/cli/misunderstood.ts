@@ -10,6 +10,7 @@ import {
   UnsatisfiedFlagError,
   UnsatisfiedPositionalError,
 } from '@stricli/core';
+import { counted } from '../counted.ts';
 import { messageOf } from '../error.ts';
 
 /** @param corrections similar names */
@@ -24,7 +25,7 @@ export function misunderstood(error: ArgumentScannerError): string {
   if (error instanceof UnsatisfiedFlagError) return `--${error.externalFlagName} needs a value`;
   if (error instanceof UnsatisfiedPositionalError) return missing(error);
   if (error instanceof UnexpectedPositionalError)
-    return `Unexpected argument "${error.input}", expected ${error.expectedCount === 1 ? '1 argument' : `${error.expectedCount} arguments`}`;
+    return `Unexpected argument "${error.input}", expected ${counted(error.expectedCount, 'argument')}`;
   if (error instanceof ArgumentParseError)
     return `Invalid ${nameOf(error.externalFlagNameOrPlaceholder)}: ${messageOf(error.exception)}`;
   return error.message;

@@ -3,6 +3,7 @@
  * it takes to open a socket.
  */
 import { begin } from '../activity.ts';
+import { counted } from '../counted.ts';
 import { messageOf } from '../error.ts';
 import { tryReadText } from '../ffi/file.ts';
 import { type EveryNetns, everyNetns, type FoundNetns } from '../netns/every.ts';
@@ -37,7 +38,7 @@ export function take(context: RuntimeContext): Snapshot {
   using open = new DisposableStack();
   const places = every.found.flatMap((found) => placeOf(found, every, open, warn));
   if (every.unreadable > 0) {
-    const who = every.unreadable === 1 ? '1 process' : `${every.unreadable} processes`;
+    const who = counted(every.unreadable, 'process', 'processes');
     warn(`${who} cannot be looked into: a namespace without other processes is missing`);
   }
   if (places.some(({ seen }) => seen.masquerades === undefined)) {

@@ -1,4 +1,5 @@
 /** A snapshot as text: first each path as one line, then every namespace with what is in it. */
+import { counted } from '../counted.ts';
 import { Graph, type Hop, type Join, nameOf, type Path } from './graph.ts';
 import type { LinkEntry, NamespaceEntry, RouteEntry, Snapshot } from './snapshot.ts';
 
@@ -117,7 +118,7 @@ export function titleOf({ isHost, names, pids, command, forwards }: NamespaceEnt
     ...(others.length > 0 && !isHost ? [`also ${others.map(({ name }) => name).join(', ')}`] : []),
     isHost || pids.length === 0
       ? ''
-      : `${pids.length === 1 ? '1 process' : `${pids.length} processes`}${command === undefined ? '' : ` (${command})`}`,
+      : `${counted(pids.length, 'process', 'processes')}${command === undefined ? '' : ` (${command})`}`,
     forwards.length > 0 ? `forwards ${forwards.map((family) => `IPv${family}`).join(' and ')}` : '',
   ].filter(Boolean);
   return `${first?.name ?? 'a namespace without a name'}${facts.length > 0 ? `  ${facts.join(', ')}` : ''}`;

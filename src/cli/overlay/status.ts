@@ -1,6 +1,7 @@
 /** `netloom overlay status`: the state of this machine in each overlay, and how its kernel differs from that. */
 import { buildCommand, type CommandContext } from '@stricli/core';
 import { overlayConfs } from '../../agent/overlays.ts';
+import { counted } from '../../counted.ts';
 import { messageOf } from '../../error.ts';
 import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { isInUse } from '../../overlay/devices.ts';
@@ -77,13 +78,12 @@ function statusOf(nl: NetlinkSocket, { paths, warn }: RuntimeContext, conf: Over
     const more = { ...about, node: own.name, prefix: `${own.subnet}`, peers: peers.length, mtu };
     if (!isInUse(nl, name)) return { ...more, state: 'no containers here', differences: [] };
     const differences = overlayDifferences(nl, { network, own, peers, mtu });
-    return { ...more, state: stateOf(differences.length), differences };
+    return { ...more, state: stateOf(differences), differences };
   } catch (error) {
     return { ...about, state: 'not available', differences: [messageOf(error)] };
   }
 }
 
-function stateOf(differences: number): string {
-  if (differences === 0) return 'complete';
-  return differences === 1 ? '1 difference' : `${differences} differences`;
+function stateOf({ length }: readonly string[]): string {
+  return length === 0 ? 'complete' : counted(length, 'difference');
 }
