@@ -37,8 +37,8 @@ export const libc = adapter.load({
 export const errno = adapter.errno;
 
 /**
- * Returns the result of a call, or throws the error that errno names. The action completes `Cannot …`. NB: call it
- * right after the call: any other call of the thread may change errno.
+ * Returns the result of a call, or throws the error that errno names. The action completes `Cannot …`. NB: check right
+ * after the call, because the thread's next one may change errno.
  */
 export function check(result: number, action: string): number {
   if (result < 0) throw systemError(errno(), action);

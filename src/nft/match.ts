@@ -56,7 +56,7 @@ export function notWithin(field: AddressField, subnet: Cidr): Statement {
   return prefix(field, subnet, 'neq');
 }
 
-/** `ct state established,related`: any of these bits. */
+/** `ct state established,related`. One of these bits is enough. */
 export function has<W extends string>(
   field: Field<W | number> & { readonly type: { readonly numbers?: Readonly<Record<W, number>> } },
   ...words: readonly W[]

@@ -38,7 +38,7 @@ interface Plan {
   readonly mtu: number;
   readonly master?: number;
   readonly linkinfo: LinkInfo;
-  /** All its addresses of global scope: any other is removed. */
+  /** All its addresses of global scope. Others are removed. */
   readonly addresses: readonly Cidr[];
 }
 

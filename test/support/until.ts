@@ -28,7 +28,8 @@ export async function until(
       last = error;
     }
     if (ended !== undefined) throw new Error(`It ended before this held: ${what}: ${ended}`, { cause: last });
-    if (limit.isOver()) throw new Error(`This did not come to hold: ${what}: ${last}`, { cause: last });
+    if (limit.isOver())
+      throw new Error(`This did not come to hold: ${what}${last === undefined ? '' : `: ${last}`}`, { cause: last });
     await delay(20);
   }
 }
